@@ -1,0 +1,104 @@
+"""Folders of microscopy images with outlined nuclei: images, centroids, groups, split by picture."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from linnet.errors import DataError
+
+_COLUMNS = ("image_id", "split", "group", "mosaic_id")
+
+
+@dataclass(frozen=True)
+class NucleusImage:
+    """One annotated image of a nucleus set.
+
+    Attributes:
+        image_id: Name of the image.
+        path: The image file.
+        points: (n, 2) float64 centroids, y and x in pixels.
+        group: Kind of image, for example "small_fluo".
+        mosaic_id: The picture that this image is a crop of; images of one picture stay on one side of a split.
+        split: "train", "val" or "test".
+    """
+
+    image_id: str
+    path: Path
+    points: np.ndarray
+    group: str
+    mosaic_id: str
+    split: str
+
+    def pixels(self) -> np.ndarray:
+        """(h, w) or (h, w, 3) uint8 pixels, read from the file."""
+        with Image.open(self.path) as image:
+            return np.asarray(image)
+
+
+def read_nucleus_set(folder: str | Path, split: str | None = None) -> list[NucleusImage]:
+    """The images of a nucleus set (`meta.csv`, `centroids.csv`, `images/`), sorted by name.
+
+    Args:
+        folder: Folder of the set.
+        split: Only this side of the set's own split, or None for all.
+
+    Raises:
+        DataError: a file or column is missing, a split is unknown or empty, or one picture lies on two sides.
+    """
+    root = Path(folder)
+    meta = _rows(root / "meta.csv", _COLUMNS)
+    _refuse_leak(root, meta)
+    points: dict[str, list[tuple[float, float]]] = {row["image_id"]: [] for row in meta}
+    for row in _rows(root / "centroids.csv", ("image_id", "y", "x")):
+        if row["image_id"] in points:
+            points[row["image_id"]].append((float(row["y"]), float(row["x"])))
+    images = [_image(root, row, points[row["image_id"]]) for row in meta if split in (None, row["split"])]
+    if not images:
+        known = ", ".join(sorted({row["split"] for row in meta}))
+        raise DataError(f"`{root}` has no images in split {split!r}; choose one of: {known}.")
+    return sorted(images, key=lambda image: image.image_id)
+
+
+def split_digest(images: list[NucleusImage]) -> str:
+    """SHA-256 over (image, mosaic, split, number of points), so that a model can say which split it saw."""
+    lines = sorted(f"{i.image_id},{i.mosaic_id},{i.split},{len(i.points)}" for i in images)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _image(root: Path, row: dict[str, str], points: list[tuple[float, float]]) -> NucleusImage:
+    path = root / "images" / f"{row['image_id']}.png"
+    if not path.is_file():
+        raise DataError(f"`{path}` is missing; meta.csv of `{root}` lists it. Restore the file or drop its row.")
+    array = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+    return NucleusImage(row["image_id"], path, array, row["group"], row["mosaic_id"], row["split"])
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            missing = [c for c in columns if c not in (reader.fieldnames or ())]
+            if missing:
+                raise DataError(f"`{path}` has no column {', '.join(missing)}; it has {reader.fieldnames}.")
+            return list(reader)
+    except OSError as error:
+        raise DataError(
+            f"`{path}` can't be read ({error.strerror}); a nucleus set needs meta.csv, centroids.csv and images/."
+        ) from error
+
+
+def _refuse_leak(root: Path, meta: list[dict[str, str]]) -> None:
+    """A picture on two sides of the split would let a model be tested on what it was trained on."""
+    side: dict[str, str] = {}
+    for row in meta:
+        if side.setdefault(row["mosaic_id"], row["split"]) != row["split"]:
+            raise DataError(
+                f"`{root}`: picture {row['mosaic_id']!r} has crops in split {side[row['mosaic_id']]!r} and in "
+                f"{row['split']!r}; all crops of one picture must stand on one side."
+            )
