@@ -1,1 +1,40 @@
-"""linnet takes a vision network through its whole life: trains it fast, understands it, makes it sure, makes it small, and counts nuclei with it."""
+"""linnet takes a vision network through its whole life: trains it fast, makes it small, and counts nuclei with it.
+
+Public names, by what they do for you. Each is loaded when it is first used, so that `import linnet` costs nothing:
+
+    trouble     errors, LinnetError    every exception that is raised on purpose
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from linnet import errors
+    from linnet.errors import LinnetError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LinnetError",
+    "__version__",
+    "errors",
+]
+
+_HOMES = {"LinnetError": "linnet.errors"}  # names that live inside a folder; every other name is a folder of its own
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, imported when it is first asked for (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module `linnet` has no attribute `{name}`. Its public names: {', '.join(__all__)}.")
+    if name in _HOMES:
+        value: Any = getattr(import_module(_HOMES[name]), name)
+    else:
+        value = import_module(f"linnet.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, so that completion shows them before they are loaded."""
+    return sorted(__all__)

@@ -1,0 +1,56 @@
+"""The application: its verbs, and what becomes of an error."""
+
+import platform
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from linnet import __version__
+from linnet.cli.doctor import doctor
+from linnet.errors import LinnetError
+
+USAGE_ERROR, FAILURES, INTERRUPTED = 2, 1, 130
+
+app = App(
+    name="linnet",
+    help="Vision networks trained fast, understood, made sure, made small, and put to work counting nuclei.",
+    help_format="plaintext",
+    help_epilogue="Start here: linnet demo",
+    version=f"linnet {__version__} (Python {platform.python_version()})",
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
+app.command(doctor, help_epilogue="Example: linnet doctor")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command line.
+
+    Args:
+        arguments: The words after `linnet`; None takes them from the process.
+
+    Returns:
+        The exit code: 0 done; 1 done, but some inputs failed; 2 refused, with one message on stderr; 130 interrupted.
+    """
+    try:
+        return app(arguments, exit_on_error=False) or 0
+    except CycloptsError:
+        return USAGE_ERROR  # cyclopts has shown what was wrong
+    except LinnetError as error:
+        _complain("error", str(error))
+    except KeyboardInterrupt as stop:
+        _complain("stopped", str(stop) or "Give the same command again to start over; nothing half-written was left.")
+        return INTERRUPTED
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _complain("error", f"`{error.filename}`: {error.strerror}. Check the path and its permissions.")
+    return USAGE_ERROR
+
+
+def _complain(kind: str, message: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    # rich drops colours by itself when stderr is no terminal; soft_wrap keeps a message on one line there.
+    Console(stderr=True, soft_wrap=True).print(Text.assemble((f"{kind}: ", "bold red"), message))

@@ -1,0 +1,99 @@
+"""`linnet doctor`: what this machine offers, and the exact line that installs what is missing."""
+
+import os
+import platform
+from importlib import metadata
+from typing import NamedTuple
+
+from packaging.requirements import Requirement
+
+from linnet import __version__
+
+
+class Finding(NamedTuple):
+    """One line of the doctor's list.
+
+    Attributes:
+        name: What was looked at.
+        found: What was found; where it is not good, what to do.
+        good: Whether it can be used as it is.
+        needed: Whether linnet can't work without it.
+    """
+
+    name: str
+    found: str
+    good: bool = True
+    needed: bool = False
+
+
+def doctor() -> int:
+    """Show versions, devices, threads, extras, the data folder and the shipped weights.
+
+    Changes nothing and downloads nothing. Whatever is missing comes with the line that installs it.
+    """
+    sections = {"Versions": versions(), "Compute": compute(), "Extras": extras()}
+    for title, findings in sections.items():
+        print(title)
+        for finding in findings:
+            print(f"  {'ok' if finding.good else '--'}  {finding.name:<16} {finding.found}")
+    broken = any(finding.needed and not finding.good for findings in sections.values() for finding in findings)
+    print()
+    print("Something that linnet needs is missing; see the lines marked --." if broken else "Ready. Next: linnet demo")
+    return int(broken)
+
+
+def versions() -> list[Finding]:
+    """linnet, Python, and every package that linnet always needs, held against the range it asks for."""
+    own = [Finding("linnet", __version__), Finding("python", platform.python_version())]
+    return own + [_package(need, install=f'pip install "{need.name}{need.specifier}"') for need in _needs(extra=None)]
+
+
+def compute() -> list[Finding]:
+    """Devices and threads, as torch sees them."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpus = [
+        Finding(f"cuda:{index}", torch.cuda.get_device_name(index))
+        for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    ]
+    return [
+        Finding("cpu", f"{platform.machine()}, {cores} cores"),
+        Finding("threads", f"{torch.get_num_threads()} (set OMP_NUM_THREADS to change it)"),
+        *(gpus or [Finding("cuda", "no device; nothing needs one")]),
+    ]
+
+
+def extras() -> list[Finding]:
+    """Each optional part of linnet: present, or the exact line to install it."""
+    names = metadata.metadata("linnet").get_all("Provides-Extra") or []
+    return [_extra(name) for name in names] or [Finding("none", "this release has no optional parts")]
+
+
+def _extra(name: str) -> Finding:
+    lacking = [need.name for need in _needs(extra=name) if not _package(need, install="").good]
+    if not lacking:
+        return Finding(name, "installed")
+    return Finding(name, f'{", ".join(lacking)} missing: pip install "linnet[{name}]"', good=False)
+
+
+def _needs(*, extra: str | None) -> list[Requirement]:
+    needs = [Requirement(line) for line in metadata.requires("linnet") or []]
+    if extra is None:
+        return [need for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+    return [need for need in needs if need.marker is not None and _only_for(need, extra)]
+
+
+def _only_for(need: Requirement, extra: str) -> bool:
+    assert need.marker is not None
+    return need.marker.evaluate({"extra": extra}) and not need.marker.evaluate({"extra": ""})
+
+
+def _package(need: Requirement, *, install: str) -> Finding:
+    try:
+        version = metadata.version(need.name)
+    except metadata.PackageNotFoundError:
+        return Finding(need.name, f"missing: {install}", good=False, needed=True)
+    if not need.specifier.contains(version, prereleases=True):
+        return Finding(need.name, f"{version}, but {need.specifier} is needed: {install}", good=False, needed=True)
+    return Finding(need.name, version, needed=True)

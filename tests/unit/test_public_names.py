@@ -1,0 +1,35 @@
+"""The public names of `linnet`, pinned: a change here is a change of the interface."""
+
+import subprocess
+import sys
+
+import pytest
+
+import linnet
+
+PUBLIC = [
+    "LinnetError",
+    "__version__",
+    "errors",
+]
+
+
+def test_the_public_names_are_these():
+    assert linnet.__all__ == PUBLIC
+    assert dir(linnet) == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_loads(name):
+    assert getattr(linnet, name) is getattr(linnet, name)
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(AttributeError, match=r"no attribute `nucleus`.*errors"):
+        _ = linnet.nucleus
+
+
+def test_import_loads_nothing_heavy():
+    heavy = "import sys, linnet; print([m for m in ('torch', 'numpy', 'scipy', 'skimage', 'rich') if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
