@@ -1,0 +1,21 @@
+"""Facts and where they are kept: records, run folders, whole files. No plotting, no torch at import."""
+
+from linnet.results.environment import command, commit, environment, machine, versions
+from linnet.results.files import atomic_path, atomic_write
+from linnet.results.record import Record, append_record, read_records, write_records
+from linnet.results.run_folder import RunFolder
+
+__all__ = [
+    "Record",
+    "RunFolder",
+    "append_record",
+    "atomic_path",
+    "atomic_write",
+    "command",
+    "commit",
+    "environment",
+    "machine",
+    "read_records",
+    "versions",
+    "write_records",
+]
