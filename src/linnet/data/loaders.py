@@ -1,0 +1,115 @@
+"""ArrayLoader: batches of arrays in memory, each a pure function of its place in training."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+
+Batch = tuple[Tensor, ...]
+"""Tensors with the samples along the first axis."""
+
+Transform = Callable[[Batch, torch.Generator], Batch]
+"""Changes a batch, at random from the generator given only."""
+
+
+class ArrayLoader:
+    """Shuffled batches of tensors that share their first axis.
+
+    Batch i of epoch e is a pure function of (rng_seed, e, i): the order of epoch e is one permutation drawn from
+    (rng_seed, e), batch i is its i-th piece, and `transform` gets a generator seeded by (rng_seed, e, i, rank).
+    Nothing is carried from one batch to the next, so that training resumed at any batch sees what it would have seen.
+
+    With `world` processes each batch is dealt out: process `rank` gets every `world`-th sample of it, from the
+    `rank`-th on, so that together they get the samples of one process alone. `batch_size` is that of all processes
+    together. A last batch that can't be dealt out evenly is filled up with the first samples of the epoch.
+
+    Args:
+        arrays: Tensors of equal length N >= 1, in CPU memory, of any dtype.
+        batch_size: Samples in a batch, over all processes.
+        rng_seed: Seeds order and transform.
+        shuffle: False: the samples' own order in every epoch.
+        drop_last: Leave out the last batch of an epoch when it isn't full.
+        transform: Applied to each batch (to this process's share of it), for augmentation.
+
+    Raises:
+        InputError: no arrays, unequal or zero lengths, `batch_size` below 1, or no batch at all.
+    """
+
+    def __init__(
+        self,
+        arrays: Sequence[Tensor],
+        *,
+        batch_size: int,
+        rng_seed: int = 0,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        transform: Transform | None = None,
+    ) -> None:
+        lengths = sorted({len(array) for array in arrays})
+        if len(lengths) != 1 or lengths[0] == 0:
+            raise InputError(
+                f"`arrays` have lengths {lengths}; one or more arrays of one length, at least 1, are needed."
+            )
+        if batch_size < 1:
+            raise InputError(f"`batch_size` is {batch_size}; at least 1 is needed.")
+        if rng_seed < 0:
+            raise InputError(f"`rng_seed` is {rng_seed}; at least 0 is needed.")
+        if drop_last and batch_size > lengths[0]:
+            raise InputError(
+                f"`batch_size` is {batch_size} and there are {lengths[0]} samples: `drop_last` leaves no batch; "
+                "smaller batches are needed."
+            )
+        self._arrays = tuple(arrays)
+        self._samples = lengths[0]
+        self._batch_size = batch_size
+        self._rng_seed = rng_seed
+        self._shuffle = shuffle
+        self._drop_last = drop_last
+        self._transform = transform
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        if self._drop_last:
+            return self._samples // self._batch_size
+        return -(-self._samples // self._batch_size)
+
+    def epoch(self, index: int, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
+        """The batches of one epoch.
+
+        Args:
+            index: Which epoch, from 0.
+            start: First batch to give.
+            rank: Which of the processes this one is.
+            world: Number of processes.
+
+        Raises:
+            InputError: `batch_size` is no multiple of `world`.
+        """
+        if self._batch_size % world:
+            raise InputError(
+                f"`batch_size` is {self._batch_size} and there are {world} processes; a multiple of {world} is needed."
+            )
+        return self._batches(index, start, rank, world)
+
+    def _batches(self, index: int, start: int, rank: int, world: int) -> Iterator[Batch]:
+        order = self._order(index)
+        for number in range(start, len(self)):
+            chosen = order[number * self._batch_size : (number + 1) * self._batch_size]
+            missing = -len(chosen) % world
+            if missing:
+                chosen = torch.cat([chosen, order.repeat(-(-missing // len(order)))[:missing]])
+            batch = tuple(array[chosen[rank::world]] for array in self._arrays)
+            yield batch if self._transform is None else self._transform(batch, self._generator(index, number, rank))
+
+    def _order(self, index: int) -> Tensor:
+        if not self._shuffle:
+            return torch.arange(self._samples)
+        return torch.randperm(self._samples, generator=self._generator(index))
+
+    def _generator(self, *place: int) -> torch.Generator:
+        # SeedSequence keeps (1, 2) and (1, 2, 0) and nearby seeds apart; adding or joining digits wouldn't.
+        sequence = np.random.SeedSequence(self._rng_seed, spawn_key=place)
+        return torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
