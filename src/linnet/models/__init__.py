@@ -1,0 +1,65 @@
+"""Plain networks, made by name."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any
+
+from torch import nn
+
+from ..errors import InputError
+from .mlp import MLP
+from .resnet import BasicBlock, ResNet
+from .tiny import Tiny
+
+__all__ = ["MLP", "BasicBlock", "ResNet", "Tiny", "create", "names", "options"]
+
+# A new network is one line here. All its options have defaults, so that its name alone makes one.
+_FACTORIES: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
+    {
+        "mlp": MLP,
+        "resnet": ResNet,
+        "tiny": Tiny,
+    }
+)
+
+
+def names() -> tuple[str, ...]:
+    """What `create` can make, sorted."""
+    return tuple(sorted(_FACTORIES))
+
+
+def options(name: str) -> tuple[str, ...]:
+    """The options of the network called `name`.
+
+    Raises:
+        InputError: there is no such network.
+    """
+    return tuple(inspect.signature(_factory(name)).parameters)
+
+
+def create(name: str, **chosen: Any) -> nn.Module:
+    """A freshly initialised network.
+
+    Args:
+        name: One of `names()`.
+        **chosen: Options of that network, such as input_shape=(1, 28, 28), classes=10, width=8.
+
+    Raises:
+        InputError: there is no such network, or it has no such option, or a value is out of its range.
+    """
+    factory = _factory(name)
+    known = options(name)
+    for option in chosen:
+        if option not in known:
+            raise InputError(f"the network {name!r} has no option `{option}`; it has: {', '.join(known)}.")
+    return factory(**chosen)
+
+
+def _factory(name: str) -> Callable[..., nn.Module]:
+    if name not in _FACTORIES:
+        near = get_close_matches(name, _FACTORIES, n=1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        raise InputError(f"there is no network called {name!r}.{meant} There are: {', '.join(names())}.")
+    return _FACTORIES[name]
