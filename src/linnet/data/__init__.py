@@ -1,18 +1,22 @@
 """Data sets read offline and checked, batches of them, and their augmentation."""
 
-from .augment import Augment, Standardise, brightness_contrast, crop, flip, shift
-from .digits import digits
-from .files import data_root
-from .idx import fashion_mnist, mnist, read_idx
-from .image_folder import image_folder
-from .image_set import ImageSet, hold_out
-from .jpeg_container import cifar10_jpeg, read_jpeg_container
-from .loaders import ArrayLoader
+from linnet.data.augment import Augment, Standardise, brightness_contrast, crop, flip, shift
+from linnet.data.digits import digits
+from linnet.data.files import data_root
+from linnet.data.idx import fashion_mnist, mnist, read_idx
+from linnet.data.image_folder import image_folder
+from linnet.data.image_set import ImageSet, hold_out
+from linnet.data.jpeg_container import cifar10_jpeg, read_jpeg_container
+from linnet.data.loaders import ArrayLoader
+from linnet.data.nuclei import NucleusImage, read_nucleus_set, split_digest
+from linnet.data.photometric import Photometric
 
 __all__ = [
     "ArrayLoader",
     "Augment",
     "ImageSet",
+    "NucleusImage",
+    "Photometric",
     "Standardise",
     "brightness_contrast",
     "cifar10_jpeg",
@@ -26,5 +30,7 @@ __all__ = [
     "mnist",
     "read_idx",
     "read_jpeg_container",
+    "read_nucleus_set",
     "shift",
+    "split_digest",
 ]

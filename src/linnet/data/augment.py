@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..errors import InputError
+from linnet.errors import InputError
 
 Fill = Literal["zero", "edge", "reflect"]
 _PAD_MODES = {"zero": "constant", "edge": "replicate", "reflect": "reflect"}

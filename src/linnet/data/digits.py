@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from ..errors import MissingExtra
-from .files import sha256
-from .image_set import ImageSet
+from linnet.data.files import sha256
+from linnet.data.image_set import ImageSet
+from linnet.errors import MissingExtra
 
 
 def digits() -> ImageSet:

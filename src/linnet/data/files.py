@@ -6,7 +6,7 @@ import os
 import zlib
 from pathlib import Path
 
-from ..errors import DataError
+from linnet.errors import DataError
 
 _ENVIRONMENT = "LINNET_DATA"
 _BESIDE = Path("shared") / "data"

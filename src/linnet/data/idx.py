@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..errors import DataError, InputError
-from .files import check_content, data_root, read_file, sha256
-from .image_set import ImageSet
+from linnet.data.files import check_content, data_root, read_file, sha256
+from linnet.data.image_set import ImageSet
+from linnet.errors import DataError, InputError
 
 _TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
 

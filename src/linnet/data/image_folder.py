@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import DataError, InputError
-from .files import read_file, sha256
-from .image_set import ImageSet
+from linnet.data.files import read_file, sha256
+from linnet.data.image_set import ImageSet
+from linnet.errors import DataError, InputError
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 _GRAY = frozenset({"1", "L", "LA"})

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import DataError, InputError
-from .files import sha256
+from linnet.data.files import sha256
+from linnet.errors import DataError, InputError
 
 
 @dataclass(frozen=True)

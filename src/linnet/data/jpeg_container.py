@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import DataError, InputError
-from .files import check_content, data_root, read_file, sha256
-from .image_set import ImageSet
+from linnet.data.files import check_content, data_root, read_file, sha256
+from linnet.data.image_set import ImageSet
+from linnet.errors import DataError, InputError
 
 _KEYS = {"jpeg": "uint8", "offset": "int64", "label": "uint8"}
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from linnet.errors import InputError
 
 Batch = tuple[Tensor, ...]
 """Tensors with the samples along the first axis."""

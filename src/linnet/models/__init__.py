@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import nn
 
-from ..errors import InputError
-from .mlp import MLP
-from .resnet import BasicBlock, ResNet
-from .tiny import Tiny
+from linnet.errors import InputError
+from linnet.models.mlp import MLP
+from linnet.models.resnet import BasicBlock, ResNet
+from linnet.models.tiny import Tiny
 
 __all__ = ["MLP", "BasicBlock", "ResNet", "Tiny", "create", "names", "options"]
 

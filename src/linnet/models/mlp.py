@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ..errors import InputError
+from linnet.errors import InputError
 
 
 class MLP(nn.Module):

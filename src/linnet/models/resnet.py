@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from ..errors import InputError
+from linnet.errors import InputError
 
 
 class BasicBlock(nn.Module):

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from ..errors import InputError
+from linnet.errors import InputError
 
 
 class Tiny(nn.Module):
