@@ -1,0 +1,33 @@
+"""Records to one self-contained HTML page; tables, figures and pictures with points for it."""
+
+from linnet.report.dots import BINS, score_colors, score_legend, svg_dots
+from linnet.report.figures import Curve, chart, data_uri, figure, image
+from linnet.report.page import Content, Section, badge, code, note, page, steps, tiles
+from linnet.report.records import record_sections, write_report
+from linnet.report.tables import Cell, measured, number, table
+
+__all__ = [
+    "BINS",
+    "Cell",
+    "Content",
+    "Curve",
+    "Section",
+    "badge",
+    "chart",
+    "code",
+    "data_uri",
+    "figure",
+    "image",
+    "measured",
+    "note",
+    "number",
+    "page",
+    "record_sections",
+    "score_colors",
+    "score_legend",
+    "steps",
+    "svg_dots",
+    "table",
+    "tiles",
+    "write_report",
+]
