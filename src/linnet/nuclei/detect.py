@@ -1,0 +1,227 @@
+"""A trained network with its thresholds: from an image to the points of its nuclei."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from linnet.errors import ImageError, InputError
+from linnet.models.fold import fold_batch_norm
+from linnet.nuclei.detections import Count, Detections
+from linnet.nuclei.normalise import Range, brightness_range, histogram_range
+from linnet.nuclei.peaks import find_peaks, keep_apart, to_points
+from linnet.nuclei.reach import Reach, halo, reach
+from linnet.nuclei.tiles import Plane, Tile
+
+_WHOLE = 2048 * 2048  # scaled pixels up to which tile="auto" runs the image in one piece
+_AUTO_SIDE = 1024  # core of a tile above that; with its halo the activations stay near 100 MB
+_SMALL = 32  # pixels; less than this on a side and there is hardly a nucleus' surroundings to see
+_READ = 1 << 24  # pixels of an image that are read at a time to find its brightness range
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """How peaks become points; chosen on validation images and stored with the weights.
+
+    Attributes:
+        score: Smallest height of a peak, 0..1.
+        window: Half width of a peak's neighbourhood in output cells.
+        apart_px: Of two points nearer than this (in scaled pixels) the higher one stays.
+    """
+
+    score: float = 0.3
+    window: int = 2
+    apart_px: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.score < 1:
+            raise InputError(f"The threshold is {self.score}; a score between 0 and 1 was needed, such as 0.3.")
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Finds nuclei: `detector(image).points`.
+
+    Attributes:
+        network: Maps (1, 3, h, w) to (1, 1 or 3, h / stride, w / stride): the map's logit and the offsets.
+        preset: Name of the network in `linnet.models`.
+        thresholds: How peaks become points.
+        reference_diameter_px: Diameter that nuclei have after scaling when `diameter_px` is given; ours.
+        card: Facts about the weights: data, split, metrics, licence, commit.
+    """
+
+    network: nn.Module
+    preset: str = "small"
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    reference_diameter_px: float = 24.0
+    card: dict[str, Any] = field(default_factory=dict)
+    _folded: nn.Module = field(init=False, repr=False)
+    _reach: Reach = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        folded = fold_batch_norm(self.network).to(memory_format=torch.channels_last)
+        for parameter in folded.parameters():
+            parameter.requires_grad_(False)
+        object.__setattr__(self, "_folded", folded)
+        object.__setattr__(self, "_reach", reach(folded, period=int(self.network.period)))  # pyright: ignore[reportArgumentType]
+
+    def __call__(
+        self,
+        image: Any,
+        pixel_size_um: float | None = None,
+        *,
+        diameter_px: float | None = None,
+        scale: float | None = None,
+        tile: int | Literal["auto"] | None = "auto",
+        threshold: float | None = None,
+        on_tile: Callable[[int, int], None] | None = None,
+    ) -> Detections:
+        """Nuclei of one image.
+
+        Args:
+            image: (h, w), (h, w, 3) or (h, w, 4; the alpha channel is dropped) of bool, integers or reals in any range;
+                anything with shape, dtype and slicing (memory maps and lazy arrays are read in tiles).
+            pixel_size_um: Side of a pixel in micrometres, for outputs in micrometres; it doesn't change the scale.
+            diameter_px: Diameter of the nuclei in this image in pixels; scales it to the reference diameter.
+            scale: Factor by which the image is resized before detection; only one of `diameter_px`, `scale`.
+            tile: Side of a tile's core in scaled pixels, None for untiled, "auto" to choose by size. The detections
+                are the same for every choice.
+            threshold: Smallest score of a point in place of the stored one.
+            on_tile: Called with (tiles done, tiles in all).
+
+        Returns:
+            The detections, in pixels of the given image.
+
+        Raises:
+            ImageError: the image has another shape or type, no pixels, or NaN or infinity.
+            InputError: an option is out of range.
+        """
+        image = _checked(image)
+        scale = self._scale(diameter_px, scale)
+        if pixel_size_um is not None and not (np.isfinite(pixel_size_um) and pixel_size_um > 0):
+            raise InputError(f"`pixel_size_um` is {pixel_size_um}; a positive number of micrometres was needed.")
+        thresholds = self.thresholds
+        if threshold is not None:
+            thresholds = Thresholds(threshold, thresholds.window, thresholds.apart_px)
+        brightness = _range(image)
+        if brightness.constant:
+            points, score = np.zeros((0, 2)), np.zeros(0)
+        else:
+            plane = Plane(image, brightness, scale, self._reach.period)
+            points, score = self._points(plane, thresholds, tile, on_tile)
+        reasons = _reasons(image, brightness)
+        return Detections(
+            points=points,
+            score=score,
+            shape=(int(image.shape[0]), int(image.shape[1])),
+            count=Count(len(points)),
+            flag="look" if reasons else "ok",
+            flag_reasons=reasons,
+            scale=scale,
+            pixel_size_um=pixel_size_um,
+        )
+
+    def output(self, plane: Plane, tile: Tile) -> Tensor:
+        """The network's output over a tile's window, (channels, cells, cells), float32."""
+        with torch.inference_mode():
+            x = torch.from_numpy(np.ascontiguousarray(plane.read(tile.window)))[None]
+            return self._folded(x.contiguous(memory_format=torch.channels_last))[0]
+
+    def _scale(self, diameter_px: float | None, scale: float | None) -> float:
+        if diameter_px is not None and scale is not None:
+            raise InputError(
+                f"Both `diameter_px` ({diameter_px}) and `scale` ({scale}) were given; give only one of them."
+            )
+        value = self.reference_diameter_px / diameter_px if diameter_px else scale if scale is not None else 1.0
+        if diameter_px == 0 or not (np.isfinite(value) and 1 / 64 <= value <= 64):
+            given = f"`diameter_px` = {diameter_px}" if diameter_px is not None else f"`scale` = {scale}"
+            raise InputError(f"{given} asks for a scale of {value}; between 1/64 and 64 was needed.")
+        return float(value)
+
+    def _points(
+        self,
+        plane: Plane,
+        thresholds: Thresholds,
+        tile: int | Literal["auto"] | None,
+        on_tile: Callable[[int, int], None] | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Points and scores over all tiles; close points are merged once, over the whole image."""
+        tiles = list(plane.tiles(_side(tile, plane), halo(self._reach, thresholds.window)))
+        parts = []
+        for done, each in enumerate(tiles, start=1):
+            parts.append(self._peaks(plane, each, thresholds))
+            if on_tile is not None:
+                on_tile(done, len(tiles))
+        points, logit = np.concatenate([p for p, _ in parts]), np.concatenate([s for _, s in parts])
+        points = (points + 0.5) / plane.scale - 0.5
+        size = np.array(plane.image.shape[:2])
+        inside = np.all((points >= -0.5) & (points < size - 0.5), axis=1)
+        points, logit = points[inside], logit[inside]
+        kept = keep_apart(points, logit, thresholds.apart_px / plane.scale)
+        return points[kept], 1 / (1 + np.exp(-logit[kept].astype(np.float64)))
+
+    def _peaks(self, plane: Plane, tile: Tile, thresholds: Thresholds) -> tuple[np.ndarray, np.ndarray]:
+        """Points (scaled pixels) and logits of the peaks whose cell lies in the tile's core."""
+        output, stride = self.output(plane, tile), self._reach.stride
+        logit = float(np.log(thresholds.score) - np.log1p(-thresholds.score))
+        cells, heights = find_peaks(output[0], threshold=logit, window=thresholds.window)
+        (y0, y1), (x0, x1) = tile.core
+        origin = np.array([tile.window[0][0], tile.window[1][0]]) // stride
+        at = cells + origin
+        mine = np.all((at >= np.array([y0, x0]) // stride) & (at < np.array([y1, x1]) // stride), axis=1)
+        cells, heights, at = cells[mine], heights[mine], at[mine]
+        offset = output[1:3, cells[:, 0], cells[:, 1]].T.numpy() if len(output) > 1 else None
+        return to_points(at, offset, stride), heights
+
+
+def _checked(image: Any) -> Any:
+    """The image without alpha channel; shapes and types that aren't an image are refused, never guessed."""
+    if not all(hasattr(image, name) for name in ("shape", "dtype", "__getitem__")):
+        image = np.asarray(image)
+    shape = tuple(image.shape)
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (3, 4)) or 0 in shape:
+        raise ImageError(
+            f"The image has shape {shape}; (height, width), (height, width, 3) or (height, width, 4), with at least "
+            "one pixel, was needed. Choose one page or channel first; colours stand on the last axis."
+        )
+    if isinstance(image, np.ndarray) and len(shape) == 3 and shape[2] == 4:
+        return image[..., :3]
+    return image
+
+
+def _range(image: Any) -> Range:
+    """Brightness range of the whole image; one that is read lazily is read in row bands."""
+    if isinstance(image, np.ndarray) and not isinstance(image, np.memmap):
+        return brightness_range(image)
+    band = max(1, _READ // max(1, image.shape[1]))
+    if np.dtype(image.dtype) in (np.dtype(np.bool_), np.dtype(np.uint8), np.dtype(np.uint16)):
+        histogram = np.zeros(1 << 16, dtype=np.int64)
+        for y in range(0, image.shape[0], band):
+            pixels = np.asarray(image[y : y + band])
+            pixels = pixels[..., :3] if pixels.ndim == 3 else pixels
+            histogram += np.bincount(pixels.ravel(), minlength=1 << 16)
+        return histogram_range(histogram)
+    return brightness_range(np.asarray(image[:]))
+
+
+def _side(tile: int | Literal["auto"] | None, plane: Plane) -> int | None:
+    if tile == "auto":
+        height, width = plane.padded
+        return None if height * width <= _WHOLE else _AUTO_SIDE
+    if tile is not None and (not isinstance(tile, (int, np.integer)) or isinstance(tile, bool) or tile < 1):
+        raise InputError(f"`tile` is {tile!r}; 'auto', None or a positive number of pixels was needed.")
+    return tile
+
+
+def _reasons(image: Any, brightness: Range) -> tuple[str, ...]:
+    reasons = []
+    if brightness.constant:
+        reasons.append("the image is constant: every pixel has the same value")
+    if min(image.shape[:2]) < _SMALL:
+        reasons.append(f"the image is only {image.shape[0]} x {image.shape[1]} pixels")
+    return tuple(reasons)
