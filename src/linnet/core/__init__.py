@@ -1,0 +1,9 @@
+"""The shared ideas: channels (one graph, one number per channel) and capture (one pair of tensors per layer).
+
+Imports torch and numpy only.
+"""
+
+from linnet.core.program import Node, Program, Ref, Value
+from linnet.core.trace import record
+
+__all__ = ["Node", "Program", "Ref", "Value", "record"]

@@ -1,0 +1,177 @@
+"""A model without its weights: the same modules around empty tensors, to be run for shapes only.
+
+`deepcopy` is told beforehand what each tensor becomes, so no weight is copied and the given model is never touched.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import is_lazy
+
+from linnet.errors import GraphError
+
+logger = logging.getLogger(__name__)
+
+HOOKS = (
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_state_dict_hooks",
+    "_state_dict_pre_hooks",
+    "_load_state_dict_pre_hooks",
+    "_load_state_dict_post_hooks",
+)
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The plain module inside `DistributedDataParallel`, `DataParallel` or a compiled module.
+
+    Args:
+        model: Any module.
+
+    Returns:
+        The innermost original module; the model itself when nothing wraps it.
+    """
+    wrappers = (nn.parallel.DistributedDataParallel, nn.DataParallel)
+    while True:
+        inner = model.module if isinstance(model, wrappers) else getattr(model, "_orig_mod", None)
+        if not isinstance(inner, nn.Module):
+            return model
+        logger.info("%s is unwrapped: its inner %s is used", type(model).__name__, type(inner).__name__)
+        model = inner
+
+
+def refuse_unfit(model: nn.Module) -> None:
+    """Raise for modules whose tensors aren't what their forward computes with.
+
+    Args:
+        model: An unwrapped module.
+
+    Raises:
+        GraphError: a lazy, parametrised, pruned, weight-normed, quantised or scripted module, or a complex parameter.
+    """
+    if not isinstance(model, nn.Module):
+        raise GraphError(f"`model` is a {type(model).__name__}; a torch.nn.Module is needed.")
+    for path, module in model.named_modules():
+        problem = _problem(module)
+        if problem:
+            raise GraphError(f"`{path or type(model).__name__}` ({type(module).__name__}) {problem}")
+    for name, parameter in model.named_parameters():
+        if parameter.is_complex():
+            raise GraphError(
+                f"`{name}` is {parameter.dtype}; real parameters are needed: store real and imaginary parts."
+            )
+
+
+def _problem(module: nn.Module) -> str:
+    if isinstance(module, LazyModuleMixin) and any(is_lazy(p) for p in module.parameters(recurse=False)):
+        return "has no weights yet; run the model once on an example before building a graph."
+    if torch.nn.utils.parametrize.is_parametrized(module):
+        names = ", ".join(module.parametrizations.keys())  # type: ignore[union-attr]
+        return (
+            f"computes `{names}` from other tensors; plain weights are needed. Bake them in: "
+            "torch.nn.utils.parametrize.remove_parametrizations(module, name)."
+        )
+    for hook in module._forward_pre_hooks.values():
+        kind = f"{type(hook).__module__}.{type(hook).__name__}"
+        if kind.startswith("torch.nn.utils.prune"):
+            return "has weights masked by torch.nn.utils.prune; call torch.nn.utils.prune.remove(module, name) first."
+        if kind in ("torch.nn.utils.weight_norm.WeightNorm", "torch.nn.utils.spectral_norm.SpectralNorm"):
+            remedy = "remove_weight_norm" if kind.endswith("WeightNorm") else "remove_spectral_norm"
+            return f"computes its weight in a hook; call torch.nn.utils.{remedy}(module) first."
+    if isinstance(module, torch.jit.ScriptModule):
+        return "is scripted; give the Python module that it was scripted from."
+    if ".quantized" in type(module).__module__:
+        return "is quantised; give the float model that it was made from."
+    return ""
+
+
+def rebuild(
+    model: nn.Module, tensor: Callable[[str, Tensor], Tensor], *, keep_hooks: bool = False, constant: str = "copy"
+) -> nn.Module:
+    """A new module of the same classes whose parameters and buffers are `tensor(name, old)`.
+
+    Args:
+        model: The module to follow; left as it is.
+        tensor: What each parameter or buffer becomes, by its first dotted name. Ties are kept. Give a plain tensor: a
+            parameter is wrapped again, with the old `requires_grad`.
+        keep_hooks: Share the hooks; otherwise the new module has none.
+        constant: What other tensor attributes become: "copy" (detached copies) or "meta" (empty).
+
+    Returns:
+        The new module, in the same mode.
+    """
+    memo: dict[int, Any] = {}
+    for name, old in _tensors(model):
+        if id(old) in memo:
+            continue
+        new = tensor(name, old)
+        if isinstance(old, nn.Parameter) and not isinstance(new, nn.Parameter):
+            new = nn.Parameter(new, requires_grad=old.requires_grad)
+        memo[id(old)] = new
+    kept: list[Any] = []
+    for module in model.modules():
+        for hook in HOOKS:
+            present = module.__dict__.get(hook)
+            if present is not None:
+                memo[id(present)] = copy.copy(present) if keep_hooks else OrderedDict()
+        for item in _loose_tensors(module.__dict__):
+            if id(item) not in memo:
+                memo[id(item)] = item.detach().to("meta") if constant == "meta" else item.detach().clone()
+                kept.append(item)
+    return copy.deepcopy(model, memo)
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+
+
+def _loose_tensors(tree: Any, depth: int = 0) -> Iterator[Tensor]:
+    """Tensors in plain attributes (not registered): in dicts, lists, tuples and sets, a few levels deep."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif depth < 4:
+        if isinstance(tree, Mapping):
+            skip = ("_parameters", "_buffers", "_modules") if depth == 0 else ()
+            for key, item in tree.items():
+                if key not in skip:
+                    yield from _loose_tensors(item, depth + 1)
+        elif isinstance(tree, (list, tuple, set, frozenset)):
+            for item in tree:
+                yield from _loose_tensors(item, depth + 1)
+
+
+def meta(model: nn.Module, shapes: Mapping[str, tuple[int, ...]] | None = None) -> nn.Module:
+    """The weightless copy: every tensor empty on the meta device, in eval mode, without hooks.
+
+    Args:
+        model: The module to follow; left as it is.
+        shapes: Dotted name -> size, where it differs from the model's own.
+
+    Returns:
+        A module that computes shapes only.
+    """
+    shapes = shapes or {}
+
+    def empty(name: str, old: Tensor) -> Tensor:
+        return torch.empty(shapes.get(name, old.shape), dtype=old.dtype, device="meta")
+
+    return rebuild(model, empty, constant="meta").eval()
+
+
+def real(model: nn.Module) -> nn.Module:
+    """A CPU copy with its weights, in eval mode, without hooks."""
+    return rebuild(model, lambda name, old: old.detach().to("cpu", copy=True)).eval()
