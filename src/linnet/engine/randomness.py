@@ -28,14 +28,14 @@ def derive_seed(rng_seed: int, *words: int | str) -> int:
 
 
 def seed_torch(rng_seed: int, *words: int | str) -> None:
-    """Seeds torch's global generators, of all devices, by `derive_seed`."""
-    torch.manual_seed(derive_seed(rng_seed, *words))
+    """Seeds torch's global generators, of the CPU and of GPUs in use, by `derive_seed`."""
+    _seed_torch(derive_seed(rng_seed, *words))
 
 
 def seed_all(rng_seed: int, *words: int | str) -> None:
     """Seeds the global generators of torch, NumPy and Python's `random` by `derive_seed`."""
     seed = derive_seed(rng_seed, *words)
-    torch.manual_seed(seed)
+    _seed_torch(seed)
     random.seed(seed)
     np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002  loaders of other hands draw from the global generator
 
@@ -50,3 +50,10 @@ def kept_random_state() -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def _seed_torch(seed: int) -> None:
+    """Like torch.manual_seed, which where there is no GPU notes a stack trace for later at every call: slow, and a leak."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)

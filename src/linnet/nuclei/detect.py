@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -129,8 +130,33 @@ class Detector:
     def output(self, plane: Plane, tile: Tile) -> Tensor:
         """The network's output over a tile's window, (channels, cells, cells), float32."""
         with torch.inference_mode():
-            x = torch.from_numpy(np.ascontiguousarray(plane.read(tile.window)))[None]
-            return self._folded(x.contiguous(memory_format=torch.channels_last))[0]
+            x = torch.from_numpy(np.ascontiguousarray(plane.read(tile.window)))[None].to(self._device)
+            return self._folded(x.contiguous(memory_format=torch.channels_last))[0].float().cpu()
+
+    def whole(self, image: Any) -> tuple[Plane, Tile, Tensor]:
+        """An image at scale 1 in one piece: its plane, the one tile, and the network's output there."""
+        plane = Plane(_checked(image), _range(image), 1.0, self._reach.period)
+        tile = next(plane.tiles(None, 0))
+        return plane, tile, self.output(plane, tile)
+
+    @property
+    def stride(self) -> int:
+        """Scaled pixels per output cell."""
+        return self._reach.stride
+
+    def save(self, path: str | Path) -> Path:
+        """Write the detector to one safetensors file; `linnet.nuclei.load` reads it.
+
+        Raises:
+            CheckpointError: the file can't be written; what was there before is as it was.
+        """
+        from linnet.nuclei.detector_file import save
+
+        return save(self, path)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self._folded.parameters()).device
 
     def _scale(self, diameter_px: float | None, scale: float | None) -> float:
         if diameter_px is not None and scale is not None:
@@ -154,29 +180,41 @@ class Detector:
         tiles = list(plane.tiles(_side(tile, plane), halo(self._reach, thresholds.window)))
         parts = []
         for done, each in enumerate(tiles, start=1):
-            parts.append(self._peaks(plane, each, thresholds))
+            parts.append(peaks_in(self.output(plane, each), each, self._reach.stride, thresholds))
             if on_tile is not None:
                 on_tile(done, len(tiles))
         points, logit = np.concatenate([p for p, _ in parts]), np.concatenate([s for _, s in parts])
-        points = (points + 0.5) / plane.scale - 0.5
-        size = np.array(plane.image.shape[:2])
-        inside = np.all((points >= -0.5) & (points < size - 0.5), axis=1)
-        points, logit = points[inside], logit[inside]
-        kept = keep_apart(points, logit, thresholds.apart_px / plane.scale)
-        return points[kept], 1 / (1 + np.exp(-logit[kept].astype(np.float64)))
+        return settle(points, logit, plane, thresholds)
 
-    def _peaks(self, plane: Plane, tile: Tile, thresholds: Thresholds) -> tuple[np.ndarray, np.ndarray]:
-        """Points (scaled pixels) and logits of the peaks whose cell lies in the tile's core."""
-        output, stride = self.output(plane, tile), self._reach.stride
-        logit = float(np.log(thresholds.score) - np.log1p(-thresholds.score))
-        cells, heights = find_peaks(output[0], threshold=logit, window=thresholds.window)
-        (y0, y1), (x0, x1) = tile.core
-        origin = np.array([tile.window[0][0], tile.window[1][0]]) // stride
-        at = cells + origin
-        mine = np.all((at >= np.array([y0, x0]) // stride) & (at < np.array([y1, x1]) // stride), axis=1)
-        cells, heights, at = cells[mine], heights[mine], at[mine]
-        offset = output[1:3, cells[:, 0], cells[:, 1]].T.numpy() if len(output) > 1 else None
-        return to_points(at, offset, stride), heights
+
+def peaks_in(output: Tensor, tile: Tile, stride: int, thresholds: Thresholds) -> tuple[np.ndarray, np.ndarray]:
+    """Points (n, 2) in scaled pixels and logits (n,) of the peaks whose cell lies in the tile's core.
+
+    Args:
+        output: (1 or 3, cells, cells) over the tile's window.
+        tile: Where it lies.
+        stride: Scaled pixels per cell.
+        thresholds: Score and window count here.
+    """
+    logit = float(np.log(thresholds.score) - np.log1p(-thresholds.score))
+    cells, heights = find_peaks(output[0], threshold=logit, window=thresholds.window)
+    at = cells + np.array([tile.window[0][0], tile.window[1][0]]) // stride
+    (y0, y1), (x0, x1) = tile.core
+    mine = np.all((at >= np.array([y0, x0]) // stride) & (at < np.array([y1, x1]) // stride), axis=1)
+    cells, heights, at = cells[mine], heights[mine], at[mine]
+    offset = output[1:3, cells[:, 0], cells[:, 1]].T.numpy() if len(output) > 1 else None
+    return to_points(at, offset, stride), heights
+
+
+def settle(
+    points: np.ndarray, logit: np.ndarray, plane: Plane, thresholds: Thresholds
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points in image pixels and scores, of all tiles: inside the image, merged, sorted by (y, x)."""
+    points = (points + 0.5) / plane.scale - 0.5
+    inside = np.all((points >= -0.5) & (points < np.array(plane.image.shape[:2]) - 0.5), axis=1)
+    points, logit = points[inside], logit[inside]
+    kept = keep_apart(points, logit, thresholds.apart_px / plane.scale)
+    return points[kept], 1 / (1 + np.exp(-logit[kept].astype(np.float64)))
 
 
 def _checked(image: Any) -> Any:

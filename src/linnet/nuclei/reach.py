@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from linnet.core.program import Node, Program
-from linnet.core.trace import record
 from torch import nn
 
+from linnet.core.program import Node, Program
+from linnet.core.trace import record
 from linnet.errors import InputError
 
 # Operators that keep every position where it is.

@@ -1,0 +1,225 @@
+"""Gram matrices of per-sample gradients under a byte budget, by the cheaper of two ways.
+
+By positions, without any gradient: K[n, m] = sum_{s,t} (g_ns . g_mt)(a_ns . a_mt).
+By gradients: K[n, m] = <dW_n, dW_m>. Rows are sample-major: row n * passes + c is backward pass c of sample n.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from linnet.core.per_sample import column_cuts, gradient_columns, tiles
+from linnet.core.positions import Positions
+
+DEFAULT_BYTES = (
+    256 * 2**20
+)  # ours: fits beside a network on any machine, large enough to keep matrix products efficient
+
+
+@dataclass(frozen=True)
+class GramPlan:
+    """The two costs of one group's Gram matrix in multiply-accumulates, and the cheaper way.
+
+    Attributes:
+        by_positions: n^2 S^2 (O + 1) + N^2 S^2 I, with n = N * passes.
+        by_gradients: n S I O + n^2 I O.
+    """
+
+    by_positions: int
+    by_gradients: int
+
+    @property
+    def way(self) -> str:
+        """ "positions" or "gradients"."""
+        return "positions" if self.by_positions <= self.by_gradients else "gradients"
+
+
+def plan_gram(uses: Sequence[Positions]) -> GramPlan:
+    """What the Gram matrix of a layer costs by either way.
+
+    Args:
+        uses: The uses of one layer; their positions add up.
+
+    Source:
+        Counts of the two products written out; ours.
+    """
+    first = uses[0]
+    samples, rows = first.samples, first.samples * first.passes
+    positions = sum(use.count for use in uses)
+    inputs, outputs = first.inputs_size, first.outputs_size
+    pairs = positions * positions
+    return GramPlan(
+        by_positions=pairs * (rows * rows * (outputs + 1) + samples * samples * inputs),
+        by_gradients=rows * positions * inputs * outputs + rows * rows * inputs * outputs,
+    )
+
+
+def weight_gram(uses: Sequence[Positions], others: Sequence[Positions] | None, *, max_bytes: int) -> Tensor:
+    """Inner products of the per-sample weight gradients, summed over groups.
+
+    Args:
+        uses: The uses of one layer.
+        others: The uses of the same layer on other samples; None for the symmetric matrix.
+        max_bytes: Working memory beside the result.
+
+    Returns:
+        (N * passes, M * passes).
+    """
+    with _full_precision(uses[0].g.device):
+        if plan_gram(uses).way == "positions":
+            return _by_positions(uses, others, max_bytes)
+        return _by_gradients(uses, others, max_bytes)
+
+
+def rows_gram(rows: Tensor, others: Tensor | None) -> Tensor:
+    """Inner products of gradients given as (passes, N, ...): (N * passes, M * passes), sample-major."""
+    with _full_precision(rows.device):
+        left = sample_major(rows)
+        return left @ (left if others is None else sample_major(others)).T
+
+
+def sample_major(rows: Tensor) -> Tensor:
+    """(passes, N, ...) as a matrix (N * passes, columns)."""
+    return rows.transpose(0, 1).flatten(2).flatten(0, 1) if rows.ndim > 2 else rows.T.reshape(-1, 1)
+
+
+@dataclass(frozen=True)
+class PairSizes:
+    """What one pair of samples costs.
+
+    Attributes:
+        rows: N.
+        columns: M.
+        positions: S, positions of a sample.
+        passes: Backward passes.
+        vectors: Entries of one sample's x and g together.
+        element_size: Bytes of one entry.
+    """
+
+    rows: int
+    columns: int
+    positions: int
+    passes: int
+    vectors: int
+    element_size: int
+
+    def tile(self, max_bytes: int) -> int:
+        """Samples on a side of a tile: its two position matrices and its four sets of vectors fit the budget."""
+        room = max(1, max_bytes // self.element_size)
+        pair = self.positions**2 * (self.passes**2 + 1)
+        step = max(1, int((room / (2 * pair)) ** 0.5))
+        return max(1, min(step, room // max(8 * self.vectors, 1), max(self.rows, self.columns)))
+
+
+def affinity_gram(
+    left: Callable[[slice], tuple[Tensor, Tensor]],
+    right: Callable[[slice], tuple[Tensor, Tensor]],
+    affinity: Callable[[Tensor, Tensor], Tensor],
+    sizes: PairSizes,
+    *,
+    like: Tensor,
+    symmetric: bool,
+    max_bytes: int,
+) -> Tensor:
+    """K[(n,p), (m,q)] = sum_{s,t} affinity(x_ns, x_mt) (g_pns . g_qmt), in square tiles of samples.
+
+    Args:
+        left: Slice of n samples -> (x (n, S, ...), g (n, passes, S, O)).
+        right: The same for the columns.
+        affinity: (x of rows (n*S, ...), x of columns (m*T, ...)) -> (n*S, m*T), in the dtype of `g`.
+        sizes: What the tiles are cut by.
+        like: A tensor of the result's dtype and device.
+        symmetric: Rows and columns are the same samples: only the upper tiles are computed.
+        max_bytes: Working memory beside the result.
+
+    Returns:
+        (N * passes, M * passes).
+    """
+    step = sizes.tile(max_bytes)
+    result = like.new_zeros(sizes.rows, sizes.passes, sizes.columns, sizes.passes)
+    for rows in tiles(sizes.rows, 1, step):
+        x, g = left(rows)
+        for columns in tiles(sizes.columns, 1, step):
+            if symmetric and columns.start < rows.start:
+                continue
+            y, h = (x, g) if symmetric and columns == rows else right(columns)
+            part = _tile(x, g, y, h, affinity)
+            result[rows, :, columns] = part
+            if symmetric and columns != rows:
+                result[columns, :, rows] = part.permute(2, 3, 0, 1)
+    return result.flatten(2).flatten(0, 1)
+
+
+def _tile(x: Tensor, g: Tensor, y: Tensor, h: Tensor, affinity: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """One tile of `affinity_gram`: (n, passes, m, passes)."""
+    n, p, s, size = g.shape
+    m, q, t, _ = h.shape
+    products = g.reshape(n * p * s, size) @ h.reshape(m * q * t, size).T
+    near = affinity(x.flatten(0, 1), y.flatten(0, 1))
+    products = products.view(n, p, s, m, q, t)
+    products *= near.view(n, 1, s, m, 1, t)
+    return products.sum(dim=(2, 5)) if s * t > 1 else products.reshape(n, p, m, q)
+
+
+def _by_positions(uses: Sequence[Positions], others: Sequence[Positions] | None, max_bytes: int) -> Tensor:
+    """The sum over groups of the position products."""
+    columns = uses if others is None else others
+    first = uses[0]
+    sizes = PairSizes(
+        rows=first.samples,
+        columns=columns[0].samples,
+        positions=max(sum(use.count for use in side) for side in (uses, columns)),
+        passes=first.passes,
+        vectors=sum(use.bytes_per_sample for use in uses) // first.g.element_size(),
+        element_size=first.g.element_size(),
+    )
+    total = first.g.new_zeros(sizes.rows * sizes.passes, sizes.columns * sizes.passes)
+    for group in range(first.groups):
+        total += affinity_gram(
+            lambda tile, group=group: _vectors(uses, tile, group),
+            lambda tile, group=group: _vectors(columns, tile, group),
+            lambda x, y: x @ y.T,
+            sizes,
+            like=first.g,
+            symmetric=others is None,
+            max_bytes=max_bytes,
+        )
+    return total
+
+
+def _vectors(uses: Sequence[Positions], tile: slice, group: int) -> tuple[Tensor, Tensor]:
+    """Inputs (n, S, I) and output gradients (n, passes, S, O) of one group, the uses one after another along S."""
+    inputs = [use.inputs(tile)[:, group].transpose(1, 2) for use in uses]
+    outputs = [use.outputs(tile)[:, :, group].permute(1, 0, 3, 2) for use in uses]
+    if len(uses) == 1:
+        return inputs[0], outputs[0]
+    return torch.cat(inputs, dim=1), torch.cat(outputs, dim=2)
+
+
+def _by_gradients(uses: Sequence[Positions], others: Sequence[Positions] | None, max_bytes: int) -> Tensor:
+    """The sum over column blocks of the products of per-sample gradients."""
+    first = uses[0]
+    last = (others or uses)[0]
+    heights = [side.samples * side.passes for side in (first, last)]
+    total = first.g.new_zeros(heights)
+    for cut in column_cuts(first, rows=max(heights), budget=max_bytes // 2):
+        left = gradient_columns(uses, cut)
+        total += left @ (left if others is None else gradient_columns(others, cut)).T
+    return total
+
+
+@contextmanager
+def _full_precision(device: torch.device) -> Iterator[None]:
+    """Products in full float32 on CUDA (no TF32): a Gram matrix's small eigenvalues don't survive 10-bit mantissas."""
+    before = torch.get_float32_matmul_precision()
+    if device.type != "cuda" or before == "highest":
+        yield
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,54 @@
+"""What a family of layers must tell so that a capture can read it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+from linnet.core.positions import Use
+from linnet.errors import CaptureError
+
+Sharing = Literal["expand", "reduce"]
+
+
+class LayerRule(ABC):
+    """One family of layers: which they are, when they can't be read, and how their (a, g) become gradients.
+
+    Attributes:
+        types: The torch layers of the family; a subclass counts where it keeps their `forward`.
+    """
+
+    types: tuple[type[nn.Module], ...]
+
+    def refusal(self, module: nn.Module) -> str | None:
+        """Why this layer, in its present mode, has no gradient of one sample; None where it has."""
+        return None
+
+    @abstractmethod
+    def refusal_of_input(self, module: nn.Module, a: Tensor) -> str | None:
+        """Why this input can't be read (no sample axis, for instance); None where it can."""
+
+    def statistics(self, module: nn.Module) -> tuple[Tensor, ...]:
+        """Buffers that reading needs and that a later forward could change."""
+        return ()
+
+    @abstractmethod
+    def per_sample(self, module: nn.Module, uses: Sequence[Use], param: str) -> Tensor:
+        """Per-sample gradients of one parameter, (passes, N, *param.shape), summed over the uses."""
+
+    @abstractmethod
+    def gram(
+        self, module: nn.Module, uses: Sequence[Use], others: Sequence[Use] | None, *, param: str, max_bytes: int
+    ) -> Tensor:
+        """Inner products of one parameter's per-sample gradients, (N * passes, M * passes), sample-major."""
+
+    def factors(
+        self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool, sharing: Sharing
+    ) -> tuple[Tensor, Tensor]:
+        """Sums of input and output-gradient products, the two Kronecker axes of the layer."""
+        kind = type(module).__name__
+        raise CaptureError(
+            f"{kind} has no Kronecker factors: its gradient isn't an outer product of inputs and output gradients. "
+            "Linear layers and convolutions have them; use `.gram()` or `.per_sample()` here."
+        )

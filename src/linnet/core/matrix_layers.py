@@ -1,0 +1,87 @@
+"""Linear layers, convolutions and transposed convolutions: everything that is a product with a matrix at positions."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from linnet.core.gram import rows_gram, weight_gram
+from linnet.core.layer_rule import LayerRule, Sharing
+from linnet.core.per_sample import TILE_BYTES, tiles, weight_gradients
+from linnet.core.positions import CONVOLUTIONS, LINEAR, TRANSPOSED, Positions, Use, fold, positions_of
+
+
+class MatrixRule(LayerRule):
+    """Linear (any rank), Conv1d/2d/3d and ConvTranspose1d/2d/3d."""
+
+    types = LINEAR + CONVOLUTIONS + TRANSPOSED
+
+    def refusal_of_input(self, module: nn.Module, a: Tensor) -> str | None:
+        """A convolution needs (N, C, *spatial), a linear layer (N, ..., I)."""
+        spatial = {"1d": 1, "2d": 2, "3d": 3}
+        needed = next((n + 2 for kind, n in spatial.items() if _is_convolution(module, kind)), 2)
+        if a.ndim < needed:
+            return f"its input of shape {tuple(a.shape)} has no sample axis: give a batch, even of one sample"
+        return None
+
+    def per_sample(self, module: nn.Module, uses: Sequence[Use], param: str) -> Tensor:
+        """W: sum_s g_ns a_ns^T; b: sum_s g_ns."""
+        positions = [positions_of(module, use) for use in uses]
+        if param == "bias":
+            return sum_of([p.bias_gradients() for p in positions])
+        return fold(module, weight_gradients(positions))
+
+    def gram(
+        self, module: nn.Module, uses: Sequence[Use], others: Sequence[Use] | None, *, param: str, max_bytes: int
+    ) -> Tensor:
+        """The weight by the cheaper of two ways; the bias from its (small) gradients."""
+        if param == "bias":
+            theirs = None if others is None else self.per_sample(module, others, param)
+            return rows_gram(self.per_sample(module, uses, param), theirs)
+        left = [positions_of(module, use) for use in uses]
+        right = None if others is None else [positions_of(module, use) for use in others]
+        return weight_gram(left, right, max_bytes=max_bytes)
+
+    def factors(
+        self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool, sharing: Sharing
+    ) -> tuple[Tensor, Tensor]:
+        """A = sum a a^T and G = sum g g^T over samples, positions ("expand") or samples alone ("reduce")."""
+        pairs = [_factors(positions_of(module, use), homogeneous=homogeneous, sharing=sharing) for use in uses]
+        return sum_of([pair[0] for pair in pairs]), sum_of([pair[1] for pair in pairs])
+
+
+def sum_of(parts: Sequence[Tensor]) -> Tensor:
+    """The sum of one or more tensors of one shape."""
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def _is_convolution(module: nn.Module, kind: str) -> bool:
+    table = {
+        "1d": (nn.Conv1d, nn.ConvTranspose1d),
+        "2d": (nn.Conv2d, nn.ConvTranspose2d),
+        "3d": (nn.Conv3d, nn.ConvTranspose3d),
+    }
+    return isinstance(module, table[kind])
+
+
+def _factors(positions: Positions, *, homogeneous: bool, sharing: Sharing) -> tuple[Tensor, Tensor]:
+    """Kronecker factors of one use: (I, I) and (O, O); with groups (groups, I, I) and (groups, O, O)."""
+    left: Tensor | None = None
+    right: Tensor | None = None
+    for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
+        a, g = positions.inputs(tile), positions.outputs(tile)
+        if sharing == "reduce":
+            a, g = a.mean(-1, keepdim=True), g.sum(-1, keepdim=True)
+        if homogeneous:
+            a = torch.cat([a, torch.ones_like(a[:, :, :1])], dim=2)
+        columns = a.permute(1, 2, 0, 3).flatten(2)
+        rows = g.permute(2, 3, 0, 1, 4).flatten(2)
+        part = columns @ columns.transpose(1, 2), rows @ rows.transpose(1, 2)
+        left = part[0] if left is None else left.add_(part[0])
+        right = part[1] if right is None else right.add_(part[1])
+    assert left is not None
+    assert right is not None
+    return (left[0], right[0]) if positions.groups == 1 else (left, right)

@@ -1,0 +1,163 @@
+"""A matrix layer written as a sum over positions: dW_n = sum_s outputs_ns inputs_ns^T, for each group.
+
+Linear layers, convolutions and transposed convolutions all have this form. For a convolution the inputs are patches
+of `a`; for a transposed convolution `a` and `g` change places, and the outputs are patches of `g`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LINEAR = (nn.Linear,)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+@dataclass(frozen=True)
+class Use:
+    """One use of a layer.
+
+    Attributes:
+        a: Input activation, (N, ...).
+        g: Gradients of a summed loss with respect to the output, (passes, N, ...).
+    """
+
+    a: Tensor
+    g: Tensor
+
+
+@dataclass(frozen=True)
+class Positions:
+    """One use of a matrix layer, read position by position.
+
+    Attributes:
+        module: The layer.
+        a: Input activation, (N, ...).
+        g: Output gradients, (passes, N, ...).
+        groups: Number of independent groups.
+        count: S, the number of positions.
+    """
+
+    module: nn.Module
+    a: Tensor
+    g: Tensor
+    groups: int
+    count: int
+
+    @property
+    def samples(self) -> int:
+        """N."""
+        return self.a.shape[0]
+
+    @property
+    def passes(self) -> int:
+        """Number of backward passes."""
+        return self.g.shape[0]
+
+    @property
+    def inputs_size(self) -> int:
+        """I, entries of one input vector of one group (kernel elements included for a convolution)."""
+        weight = cast(Tensor, self.module.weight)
+        if isinstance(self.module, TRANSPOSED):
+            return weight.shape[0] // self.groups
+        return weight[0].numel()
+
+    @property
+    def outputs_size(self) -> int:
+        """O, entries of one output gradient of one group (kernel elements included for a transposed convolution)."""
+        weight = cast(Tensor, self.module.weight)
+        if isinstance(self.module, TRANSPOSED):
+            return weight[0].numel()
+        return weight.shape[0] // self.groups
+
+    @property
+    def bytes_per_sample(self) -> int:
+        """Bytes that `inputs` and `outputs` of one sample take."""
+        sizes = self.inputs_size + self.passes * self.outputs_size
+        return self.groups * self.count * sizes * self.g.element_size()
+
+    def inputs(self, samples: slice = slice(None)) -> Tensor:
+        """Input vectors, (n, groups, I, S)."""
+        a = self.a[samples]
+        n = a.shape[0]
+        if isinstance(self.module, LINEAR):
+            return a.reshape(n, self.count, self.inputs_size).transpose(1, 2).unsqueeze(1)
+        if isinstance(self.module, TRANSPOSED):
+            return a.reshape(n, self.groups, self.inputs_size, self.count)
+        padded = _padded(a, self.module)
+        patches = _patches(padded, self.module, self.g.shape[3:])
+        return patches.reshape(n, self.groups, self.inputs_size, self.count)
+
+    def outputs(self, samples: slice = slice(None)) -> Tensor:
+        """Output gradients, (passes, n, groups, O, S)."""
+        g = self.g[:, samples]
+        passes, n = g.shape[:2]
+        if isinstance(self.module, LINEAR):
+            return g.reshape(passes, n, self.count, self.outputs_size).transpose(2, 3).unsqueeze(2)
+        if isinstance(self.module, TRANSPOSED):
+            patches = _patches(_padded(g.flatten(0, 1), self.module), self.module, self.a.shape[2:])
+            return patches.reshape(passes, n, self.groups, self.outputs_size, self.count)
+        return g.reshape(passes, n, self.groups, self.outputs_size, self.count)
+
+    def bias_gradients(self) -> Tensor:
+        """Per-sample gradients of the bias, (passes, N, channels)."""
+        if isinstance(self.module, LINEAR):
+            return self.g.flatten(2, -2).sum(2) if self.g.ndim > 3 else self.g
+        return self.g.flatten(3).sum(3)
+
+
+def positions_of(module: nn.Module, use: Use) -> Positions:
+    """One use of a linear, convolution or transposed convolution layer as `Positions`."""
+    if isinstance(module, LINEAR):
+        return Positions(module, use.a, use.g, groups=1, count=math.prod(use.a.shape[1:-1]))
+    spatial = use.a.shape[2:] if isinstance(module, TRANSPOSED) else use.g.shape[3:]
+    return Positions(module, use.a, use.g, groups=cast(int, module.groups), count=math.prod(spatial))
+
+
+def fold(module: nn.Module, gradient: Tensor) -> Tensor:
+    """A gradient (..., groups, O, I) in the shape of the layer's weight, (..., *weight.shape)."""
+    weight = cast(Tensor, module.weight)
+    if isinstance(module, TRANSPOSED):
+        gradient = gradient.transpose(-1, -2)
+    return gradient.reshape(*gradient.shape[:-3], *weight.shape)
+
+
+def _padded(x: Tensor, module: nn.Module) -> Tensor:
+    """`x` padded as the layer pads its input (a transposed layer: as it crops its output)."""
+    pads = _padding(module)
+    if not any(pads):
+        return x
+    if cast(str, module.padding_mode) == "zeros":
+        return F.pad(x, pads)
+    return F.pad(x, pads, mode=cast(str, module.padding_mode))
+
+
+def _padding(module: nn.Module) -> list[int]:
+    """Padding of every spatial axis in the order of `torch.nn.functional.pad`: last axis first, before and after."""
+    if module.padding == "valid":
+        return []
+    if module.padding == "same":  # torch puts the odd element after
+        spans = [d * (k - 1) for d, k in zip(_ints(module.dilation), _ints(module.kernel_size), strict=True)]
+        return [side for span in reversed(spans) for side in (span // 2, span - span // 2)]
+    return [side for p in reversed(_ints(module.padding)) for side in (p, p)]
+
+
+def _patches(x: Tensor, module: nn.Module, positions: Sequence[int]) -> Tensor:
+    """Overlapping windows of a padded (n, C, *spatial) tensor as a view, (n, C, *kernel, *positions).
+
+    Copying this view once is 2 to 5 times as fast as `torch.nn.functional.unfold` (measured on CPU, float32).
+    """
+    batch, channels, *steps = x.stride()
+    kernel, stride, dilation = (_ints(v) for v in (module.kernel_size, module.stride, module.dilation))
+    size = (*x.shape[:2], *kernel, *positions)
+    within = (s * d for s, d in zip(steps, dilation, strict=True))
+    across = (s * d for s, d in zip(steps, stride, strict=True))
+    return x.as_strided(size, (batch, channels, *within, *across))
+
+
+def _ints(value: object) -> tuple[int, ...]:
+    return cast(tuple[int, ...], value)

@@ -1,0 +1,155 @@
+"""Tensors and facts in one safetensors file, with a SHA-256 over both; written whole or not at all, never unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from linnet.errors import CheckpointError
+from linnet.results import atomic_write
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a file is for.
+
+    Attributes:
+        name: Stands in the file, and in errors: "checkpoint", "nucleus detector".
+        version: Version of the facts' layout; a file with a higher one is refused.
+    """
+
+    name: str
+    version: int = 1
+
+
+def write_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, Tensor], facts: Mapping[str, Any], kind: Kind
+) -> Path:
+    """Writes a safetensors file whose header holds `facts` as JSON, atomically.
+
+    Args:
+        path: The file; its folder must exist.
+        tensors: By name; any device, dtype and stride. Tensors that are one in memory are stored once.
+        facts: Plain JSON values.
+        kind: What the file is for.
+
+    Returns:
+        The path.
+
+    Raises:
+        CheckpointError: it can't be written; what was there before is as it was.
+    """
+    path = Path(path)
+    unique, aliases = _without_aliases(tensors)
+    content = {"kind": kind.name, "version": kind.version, "facts": dict(facts), "aliases": aliases}
+    header = {**content, "sha256": _digest(unique, content)}
+    try:
+        atomic_write(path, safetensors.torch.save(unique, {"linnet": json.dumps(header)}))
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: the {kind.name} can't be written ({error.strerror or error}). What was there before is as it "
+            "was. Make room or give a writable folder."
+        ) from error
+    return path
+
+
+def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Reads a file that `write_tensors` wrote and proves that it is whole.
+
+    Args:
+        path: The file.
+        kind: What it must be for.
+
+    Returns:
+        (tensors on the CPU by name, facts).
+
+    Raises:
+        CheckpointError: the file is missing, a folder, empty, cut, changed, a pickle, of another maker, for something
+            else, or of a newer version.
+    """
+    path = Path(path)
+    tensors, header = _open(path, kind)
+    if header.get("kind") != kind.name:
+        raise CheckpointError(f"{path}: holds a {header.get('kind')}; a {kind.name} was needed.")
+    if not isinstance(header.get("version"), int) or header["version"] > kind.version:
+        raise CheckpointError(
+            f"{path}: {kind.name} of version {header.get('version')}; this linnet reads up to {kind.version}. "
+            "Update linnet."
+        )
+    content = {key: header.get(key) for key in ("kind", "version", "facts", "aliases")}
+    if header.get("sha256") != _digest(tensors, content):
+        raise CheckpointError(f"{path}: its SHA-256 doesn't match its content: the file was changed or damaged.")
+    return tensors | {alias: tensors[name] for alias, name in content["aliases"].items()}, content["facts"]
+
+
+def digest_of(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a whole file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "doesn't exist"
+        raise CheckpointError(f"{path}: {what}; a file with a {kind.name} was needed.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("linnet", "null"))
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  not a dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: no readable {kind.name} ({_reason(path, error)}). "
+            "A safetensors file that linnet wrote was needed."
+        ) from error
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{path}: a safetensors file, but not one that linnet wrote; a {kind.name} was needed.")
+    return tensors, header
+
+
+def _reason(path: Path, error: Exception) -> str:
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError:
+        return str(error)
+    if not start:
+        return "the file is empty"
+    if start[:2] == b"PK" or start[:1] == b"\x80":
+        return "it looks like a pickle, which could run code and is never loaded"
+    return f"it is cut, damaged or of another format: {error}"
+
+
+def _without_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors on the CPU, each in its own memory, and which names are the same tensor as another."""
+    unique: dict[str, Tensor] = {}
+    aliases: dict[str, str] = {}
+    seen: dict[tuple[Any, ...], str] = {}
+    for name, tensor in tensors.items():
+        tensor = tensor.detach()
+        place = (tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride())
+        if tensor.numel() and place in seen:
+            aliases[name] = seen[place]
+            continue
+        seen[place] = name
+        unique[name] = torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor)
+    return unique, aliases
+
+
+def _digest(tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> str:
+    """SHA-256 over content and every tensor's name, dtype, shape and bytes, in sorted order."""
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()

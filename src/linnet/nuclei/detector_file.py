@@ -1,0 +1,87 @@
+"""Detectors on disk: the network's weights with preset, thresholds and model card, in one safetensors file."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from linnet import models
+from linnet.engine.tensor_file import Kind, read_tensors, write_tensors
+from linnet.errors import CheckpointError, InputError
+from linnet.nuclei.detect import Detector, Thresholds
+
+PRESETS = {"small": "small_unet", "paper": "residual_unet"}
+DEFAULT = "default"
+_KIND = Kind("nucleus detector", 1)
+
+
+def new_network(preset: str) -> nn.Module:
+    """A freshly initialised network of a preset.
+
+    Raises:
+        InputError: there is no such preset.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"`preset` is {preset!r}; choose one of: {', '.join(PRESETS)}.")
+    return models.create(PRESETS[preset])
+
+
+def load(name: str | Path = DEFAULT) -> Detector:
+    """A detector: the shipped one ("default") or one that `Detector.save` wrote.
+
+    Args:
+        name: "default" or the path of a file.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or isn't a nucleus detector.
+
+    Example:
+        >>> import linnet.nuclei
+        >>> linnet.nuclei.load("default").preset
+        'small'
+    """
+    if str(name) == DEFAULT:
+        with as_file(files("linnet.nuclei") / "weights" / "default.safetensors") as path:
+            return _read(path)
+    return _read(Path(name))
+
+
+def save(detector: Detector, path: str | Path) -> Path:
+    """Write a detector, whole or not at all.
+
+    Raises:
+        CheckpointError: the file can't be written.
+    """
+    facts = {
+        "preset": detector.preset,
+        "thresholds": dataclasses.asdict(detector.thresholds),
+        "reference_diameter_px": detector.reference_diameter_px,
+        "card": detector.card,
+    }
+    return write_tensors(path, detector.network.state_dict(), facts, _KIND)
+
+
+def _read(path: Path) -> Detector:
+    tensors, facts = read_tensors(path, _KIND)
+    try:
+        network = new_network(facts["preset"])
+        network.load_state_dict(tensors)
+        return Detector(network.eval(), **_settings(facts))
+    except (KeyError, TypeError, RuntimeError, InputError) as error:
+        raise CheckpointError(
+            f"{path}: its weights don't fit this version's preset {facts.get('preset')!r} ({error}). Train it again or "
+            "use the version that wrote it."
+        ) from error
+
+
+def _settings(facts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "preset": facts["preset"],
+        "thresholds": Thresholds(**facts["thresholds"]),
+        "reference_diameter_px": float(facts["reference_diameter_px"]),
+        "card": facts["card"],
+    }

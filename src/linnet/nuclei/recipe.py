@@ -1,0 +1,191 @@
+"""The task "nuclei" of a recipe: a nucleus detector from a nucleus set, measured on pictures it never saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from linnet.data import data_root
+from linnet.data.nuclei import NucleusImage, read_nucleus_set, split_digest
+from linnet.engine import derive_seed
+from linnet.nuclei.crops import Annotated, CropLoader
+from linnet.nuclei.detect import Detector
+from linnet.nuclei.detector_file import new_network
+from linnet.nuclei.evaluate import Evaluation, evaluate
+from linnet.nuclei.task import NucleusTask, choose_thresholds
+from linnet.recipe.plan import Plan
+from linnet.recipe.setting import setting
+from linnet.recipe.tasks import Built, RecipeTask
+from linnet.results import Record, commit
+
+RADIUS_PX = 5.0
+
+
+@dataclass(frozen=True)
+class NucleusData:
+    """[data] of a nucleus detector.
+
+    Attributes:
+        path: Folder of a nucleus set; None: `nuclei_dsb2018` where `linnet.data.data_root` finds it.
+        batches: Batches in an epoch.
+        side: Side of a crop in pixels.
+        balance: Kinds of image are drawn with probability ~ their number to this power.
+        target: What the map looks like between close nuclei.
+    """
+
+    path: str | None = setting("folder of a nucleus set, relative to the recipe's", default=None)
+    batches: int = setting("batches in an epoch", default=500, at_least=1)
+    side: int = setting("side of a crop in pixels", default=128, at_least=32, at_most=1024)
+    balance: float = setting("1 draws kinds of image by their number, 0 all alike", default=0.5, at_least=0, at_most=1)
+    target: Literal["proximity", "repel"] = setting("shape of the map between close nuclei", default="proximity")
+
+
+@dataclass(frozen=True)
+class NucleusModel:
+    """[model] of a nucleus detector.
+
+    Attributes:
+        preset: The network.
+    """
+
+    preset: Literal["small", "paper"] = setting("the network", default="small")
+
+
+@dataclass
+class _Measured:
+    """Thresholds and scores of the trained network; found once, when the run first asks."""
+
+    plan: Plan
+    images: list[NucleusImage]
+    validation: list[Annotated]
+    _detector: Detector | None = field(default=None, repr=False)
+    _scores: dict[str, Evaluation] = field(default_factory=dict, repr=False)
+
+    def save(self, network: nn.Module, path: Path) -> Path:
+        return self._finished(network).save(path)
+
+    def records(self, network: nn.Module) -> list[Record]:
+        detector = self._finished(network)
+        facts = {"rng_seed": self.plan.train.rng_seed, "command": ""}
+        parameters = sum(p.numel() for p in detector.network.parameters())
+        records = [Record.measured("parameters", parameters, **facts)]
+        for split in ("validation", "test"):
+            records += [r for group in self._groups() for r in self._of_group(split, group, facts)]
+        return records
+
+    def _finished(self, network: nn.Module) -> Detector:
+        if self._detector is None:
+            preset = self.plan["model"].preset
+            raw = Detector(network.cpu(), preset)
+            thresholds = choose_thresholds(raw, self.validation, RADIUS_PX)
+            judged = Detector(raw.network, preset, thresholds)
+            for split, name in (("val", "validation"), ("test", "test")):
+                self._scores[name] = _score(judged, [i for i in self.images if i.split == split])
+            self._detector = Detector(raw.network, preset, thresholds, card=self._card())
+        return self._detector
+
+    def _card(self) -> dict[str, Any]:
+        training = [i for i in self.images if i.split == "train"]
+        return {
+            "data": _name(self.images[0].path.parents[1]),
+            "licence": "CC0-1.0" if _name(self.images[0].path.parents[1]) == "nuclei_dsb2018" else "that of the data",
+            "split_digest": split_digest(self.images),
+            "date": date.today().isoformat(),
+            "commit": commit(),
+            "recipe": self.plan.path.name,
+            "rng_seed": self.plan.train.rng_seed,
+            "training_images": len(training),
+            "training_nuclei": sum(len(i.points) for i in training),
+            "radius_px": RADIUS_PX,
+            "metrics": {split: self._metrics(split) for split in self._scores},
+        }
+
+    def _metrics(self, split: str) -> dict[str, dict[str, float | int]]:
+        table = {}
+        for group in self._groups():
+            scores, mosaics = self._part(split, group)
+            table[group] = {
+                "images": len(scores.per_image),
+                "pictures": len(set(mosaics.values())),
+                "nuclei": scores.tp + scores.fn,
+                "f1": round(scores.f1, 4),
+                "precision": round(scores.precision, 4),
+                "recall": round(scores.recall, 4),
+            }
+        return table
+
+    def _groups(self) -> list[str]:
+        return [*sorted({i.group for i in self.images}), "all"]
+
+    def _part(self, split: str, group: str) -> tuple[Evaluation, dict[str, str]]:
+        chosen = {i.image_id: i.mosaic_id for i in self.images if group in ("all", i.group)}
+        scores = self._scores[split].of(set(chosen))
+        return scores, {s.image: chosen[s.image] for s in scores.per_image}
+
+    def _of_group(self, split: str, group: str, facts: dict[str, Any]) -> list[Record]:
+        scores, mosaics = self._part(split, group)
+        context = {"group": group, "images": len(mosaics), "pictures": len(set(mosaics.values()))}
+        facts = {**facts, "split": split, "n": scores.tp + scores.fn, "context": context}
+        interval = scores.interval(mosaics)
+        return [
+            Record.measured("f1", scores.f1, interval=interval, level=0.95, **facts),
+            Record.measured("precision", scores.precision, **facts),
+            Record.measured("recall", scores.recall, **facts),
+            Record.measured("distance_mean", scores.distance_mean, unit="px", **facts),
+            Record.measured("count_difference_mean", scores.count_difference_mean, unit="nuclei", **facts),
+        ]
+
+
+def _name(folder: Path) -> str:
+    return folder.resolve().name
+
+
+def _score(detector: Detector, images: list[NucleusImage]) -> Evaluation:
+    truth = {i.image_id: i.points for i in images}
+    return evaluate(truth, {i.image_id: detector(i.pixels()).points for i in images}, RADIUS_PX)
+
+
+def _annotated(images: list[NucleusImage], split: str) -> list[Annotated]:
+    return [Annotated(i.pixels(), i.points, i.group) for i in images if i.split == split]
+
+
+def _build(plan: Plan) -> Built:
+    section: NucleusData = plan["data"]
+    root = data_root() / "nuclei_dsb2018" if section.path is None else plan.beside(section.path)
+    images = read_nucleus_set(root)
+    preset, rng_seed = plan["model"].preset, plan.train.rng_seed
+    with torch.random.fork_rng(devices=[]):  # a network is made on the CPU
+        torch.manual_seed(derive_seed(rng_seed, "weights"))
+        network = new_network(preset)
+    validation = _annotated(images, "val")
+    loader = CropLoader(
+        _annotated(images, "train"),
+        network.stride,  # pyright: ignore[reportArgumentType]
+        section.batches,
+        plan.train.batch_size,
+        section.side,
+        derive_seed(rng_seed, "batches"),
+        section.balance,
+        target=section.target,
+    )
+    measured = _Measured(plan, images, validation)
+    return Built(
+        model=network.to(memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
+        task=NucleusTask(validation, preset=preset),
+        loader=loader,
+        evaluate=measured.records,
+        save=measured.save,
+    )
+
+
+TASK = RecipeTask(
+    name="nuclei",
+    sections={"data": NucleusData, "model": NucleusModel},
+    build=_build,
+    watch=("f1", "max"),
+)
