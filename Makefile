@@ -45,8 +45,7 @@ benchmarks: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks nuclei --json benchmarks/records/nuclei.jsonl
 	$(BIN)/python -m benchmarks readme
 
-# backpack asks for torchvision, which it uses in examples only and whose files fit one build of torch each.
-# So the group names every package, and nothing is added to it: torch stays what it is.
+# --no-deps: the group names every package, so that nothing else comes and torch stays what it is.
 peers: $(VENV)/.installed-dev
 	$(INSTALL) --no-deps --group peers
 

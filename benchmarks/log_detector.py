@@ -11,6 +11,8 @@ from scipy.ndimage import gaussian_laplace, maximum_filter
 from scipy.spatial import cKDTree
 from skimage.color import rgb2hed
 
+from linnet.nuclei.normalise import brightness_range
+
 SIGMAS_PX = (2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0)
 POLARITIES = ("bright", "dark")
 WINDOWS = (0.5, 1.0, 1.5)  # half width of the peak window in units of sigma
@@ -56,15 +58,14 @@ class Tuned:
 
 
 def to_gray(image: np.ndarray, gray: str) -> np.ndarray:
-    """One float32 number per pixel, from pixels normalised by the 1 / 99.8 percentiles of all channels together.
+    """One float32 number per pixel, from pixels normalised as the detector's are.
 
     Args:
         image: (h, w) or (h, w, 3).
         gray: "linear" (mean of the channels), "sqrt" and "log" (of it: weak nuclei count more), "minimum" (over the
             channels: all stains are dark in it), "hematoxylin" (the stain of nuclei, by colour deconvolution).
     """
-    lo, hi = np.percentile(image, [1, 99.8])
-    pixels = np.clip((image.astype(np.float32) - np.float32(lo)) / np.float32(max(hi - lo, 1e-6)), 0, 1)
+    pixels = np.clip(brightness_range(image).apply(image), 0, 1)
     if pixels.ndim == 3 and gray == "hematoxylin":
         return rgb2hed(pixels)[..., 0].astype(np.float32)
     if pixels.ndim == 3:

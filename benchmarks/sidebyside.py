@@ -56,10 +56,17 @@ class Comparison:
     @property
     def interval(self) -> tuple[float, float]:
         """Bootstrap interval of `speed_ratio` over pairs."""
-        ratios = self._ratios()
-        draws = np.random.default_rng(self.rng_seed).choice(ratios, size=(2000, len(ratios)))
-        lo, hi = np.quantile(np.median(draws, axis=1), [(1 - self.level) / 2, (1 + self.level) / 2])
-        return float(lo), float(hi)
+        return self._bootstrap(self._ratios())
+
+    @property
+    def extra_s(self) -> float:
+        """How much longer `a` takes than `b`: the median over pairs of a_s - b_s."""
+        return float(np.median(self._extras()))
+
+    @property
+    def extra_interval_s(self) -> tuple[float, float]:
+        """Bootstrap interval of `extra_s` over pairs."""
+        return self._bootstrap(self._extras())
 
     @property
     def median_s(self) -> tuple[float, float]:
@@ -68,6 +75,14 @@ class Comparison:
 
     def _ratios(self) -> np.ndarray:
         return np.asarray(self.b_s) / np.asarray(self.a_s)
+
+    def _extras(self) -> np.ndarray:
+        return np.asarray(self.a_s) - np.asarray(self.b_s)
+
+    def _bootstrap(self, values: np.ndarray) -> tuple[float, float]:
+        draws = np.random.default_rng(self.rng_seed).choice(values, size=(2000, len(values)))
+        lo, hi = np.quantile(np.median(draws, axis=1), [(1 - self.level) / 2, (1 + self.level) / 2])
+        return float(lo), float(hi)
 
 
 def compare(

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from linnet import __version__
+from linnet.cli.demo import demo
 from linnet.cli.doctor import doctor
+from linnet.cli.nuclei import nuclei
+from linnet.cli.report import report
+from linnet.cli.run import run
 from linnet.errors import LinnetError
 
 USAGE_ERROR, FAILURES, INTERRUPTED = 2, 1, 130
@@ -20,7 +24,11 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
+app.command(demo, help_epilogue="Example: linnet demo")
 app.command(doctor, help_epilogue="Example: linnet doctor")
+app.command(run, help_epilogue="Example: linnet run recipes/nuclei.toml --set train.epochs=2")
+app.command(report, help_epilogue="Example: linnet report runs/nuclei")
+app.command(nuclei)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,12 +10,14 @@ from linnet.data.jpeg_container import cifar10_jpeg, read_jpeg_container
 from linnet.data.loaders import ArrayLoader
 from linnet.data.nuclei import NucleusImage, read_nucleus_set, split_digest
 from linnet.data.photometric import Photometric
+from linnet.data.synthetic import Optics, fluorescence_field
 
 __all__ = [
     "ArrayLoader",
     "Augment",
     "ImageSet",
     "NucleusImage",
+    "Optics",
     "Photometric",
     "Standardise",
     "brightness_contrast",
@@ -25,6 +27,7 @@ __all__ = [
     "digits",
     "fashion_mnist",
     "flip",
+    "fluorescence_field",
     "hold_out",
     "image_folder",
     "mnist",

@@ -35,6 +35,13 @@ def test_the_ratio_is_the_median_of_pair_ratios():
     assert (result.a_s, result.b_s) == ((1.0, 4.0, 5.0), (2.0, 12.0, 5.0))
 
 
+def test_the_extra_time_is_the_median_of_pair_differences():
+    result = Comparison("a", "b", (2.0, 3.0, 9.0), (1.0, 1.5, 8.9))
+    assert result.extra_s == pytest.approx(1.0)
+    lo, hi = result.extra_interval_s
+    assert (lo, hi) == (pytest.approx(0.1), pytest.approx(1.5))
+
+
 def test_sides_take_turns_after_both_are_warm():
     clock = Clock()
     compare(clock.side("a", [1] * 5), clock.side("b", [1] * 5), pairs=3, warmups=2, clock=clock)

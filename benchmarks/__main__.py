@@ -1,0 +1,58 @@
+"""`python -m benchmarks SUBJECT [--quick] [--json FILE]`: measures, prints the table, keeps the records."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from linnet.errors import LinnetError
+from linnet.results import write_records
+
+SUBJECTS = ("nuclei", "readme")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one subject; gives the exit code."""
+    asked = _parser().parse_args(arguments)
+    try:
+        return _readme() if asked.subject == "readme" else _measure(asked.quick, asked.json, asked.data)
+    except LinnetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _measure(quick: bool, json: Path | None, data: Path | None) -> int:  # noqa: FBT001
+    from benchmarks import nuclei
+    from benchmarks.table import as_markdown
+
+    records = nuclei.measure(quick=quick, data=data)
+    print(as_markdown(records))
+    if json is not None:
+        json.parent.mkdir(parents=True, exist_ok=True)
+        write_records(json, records)
+        print(f"\nThe records are in {json}. Next: python -m benchmarks readme")
+    else:
+        print("\nNothing was kept. Next: the same with --json FILE")
+    return 0
+
+
+def _readme() -> int:
+    from benchmarks.readme import README, refresh
+
+    changed = refresh()
+    print(f"{README.name} {'was brought up to date' if changed else 'already says what the records say'}.")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("subject", choices=SUBJECTS, help="nuclei: measure; readme: write the records into README.md")
+    parser.add_argument("--quick", action="store_true", help="a few images and repetitions: does it run?")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the records in this file, one a line")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the nucleus set (default: nuclei_dsb2018)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

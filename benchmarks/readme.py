@@ -1,0 +1,41 @@
+"""README.md says what the records say: the tables between the markers are written from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.table import accuracy_table, cost_table, provenance
+from linnet.errors import InputError
+from linnet.results import atomic_write, read_records
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+RECORDS = ROOT / "benchmarks" / "records" / "nuclei.jsonl"
+BEGIN, END = "<!-- records: begin -->", "<!-- records: end -->"
+
+
+def refresh(readme: Path = README, records: Path = RECORDS) -> bool:
+    """Writes the records' tables into the README; gives whether anything changed.
+
+    Raises:
+        InputError: the records can't be read, or the README has no markers.
+    """
+    text = readme.read_text(encoding="utf-8")
+    wanted = with_records(text, records)
+    if wanted == text:
+        return False
+    atomic_write(readme, wanted)
+    return True
+
+
+def with_records(text: str, records: Path) -> str:
+    """The README's text with the part between the markers made from the records."""
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise InputError(
+            f"The README has no part between `{BEGIN}` and `{END}`. Put both lines where the table belongs."
+        )
+    known = read_records(records)
+    tables = f"{accuracy_table(known)}\n\n{cost_table(known)}\n\nMeasured by {provenance(known)}"
+    return f"{head}{BEGIN}\n{tables}\n{END}{tail}"

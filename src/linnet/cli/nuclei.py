@@ -1,0 +1,90 @@
+"""`linnet nuclei detect | train | evaluate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from linnet.cli.closing import closing
+from linnet.cli.scores import score_lines, score_records
+from linnet.errors import InputError
+
+nuclei = App(name="nuclei", help="Find, count and score nuclei in microscopy images.", help_format="plaintext")
+
+
+@nuclei.command(help_epilogue="Example: linnet nuclei detect plate/*.tif -o found")
+def detect(
+    *images: Path,
+    out: Annotated[Path, Parameter(alias="-o")],
+    format: str = "csv,geojson",
+    tile: int | None = None,
+    page: int | None = None,
+    channel: int | None = None,
+    pixel_size: float | None = None,
+    diameter: float | None = None,
+    threshold: float | None = None,
+    weights: str = "default",
+    overlay: bool = True,
+) -> int:
+    """Find nuclei in images; writes points, counts, pictures and a report.
+
+    An image that can't be used is listed at the end and in failed.csv; the others are done, and the exit code is 1.
+
+    Args:
+        images: PNG, JPEG, TIFF or OME-TIFF files, or folders of them.
+        out: Folder for the results; made when missing.
+        format: Files of points to write for each image, separated by commas: csv, geojson (opens in QuPath), json.
+        tile: Side of a tile in pixels for large images; by default chosen by size. The result is the same for all.
+        page: Page of a file with several, from 0.
+        channel: Channel of a file with several, from 0.
+        pixel_size: Side of a pixel in micrometres, in place of what the file says.
+        diameter: Diameter of the nuclei in pixels, when they are much smaller or larger than usual (about 24).
+        threshold: Smallest score of a nucleus, 0 to 1, in place of the one that comes with the weights.
+        weights: "default" for the detector that comes with linnet, or a file that linnet has trained.
+        overlay: Write a picture with the points for each image.
+    """
+    from linnet.nuclei.batch import detect as detect_batch
+
+    if not images:
+        raise InputError(
+            "No image was given. Name one or more files or folders: linnet nuclei detect plate/*.tif -o found"
+        )
+    result = detect_batch(
+        images,
+        out,
+        weights=weights,
+        formats=tuple(word.strip() for word in format.split(",") if word.strip()),
+        tile="auto" if tile is None else tile,
+        page=page,
+        channel=channel,
+        pixel_size_um=pixel_size,
+        diameter_px=diameter,
+        threshold=threshold,
+        overlay=overlay,
+    )
+    return int(bool(result.failed))
+
+
+@nuclei.command(help_epilogue="Example: linnet nuclei evaluate truth/ found/ --radius 5")
+def evaluate(
+    truth: Path, found: Path, /, *, radius: float = 5.0, out: Annotated[Path | None, Parameter(alias="-o")] = None
+) -> int:
+    """Score found points against true ones: each true nucleus is matched to at most one found point, and the reverse.
+
+    Args:
+        truth: CSV of points (columns y, x), label image, or a folder of either.
+        found: The same for what was found; files of two folders are paired by name.
+        radius: Largest distance of a matched pair in pixels.
+        out: Also write the scores as records to this file.
+    """
+    from linnet.nuclei.evaluate import evaluate as score
+
+    result = score(truth, found, radius_px=radius)
+    print("\n".join(score_lines(result)))
+    if out is None:
+        closing("the table above", f"linnet nuclei evaluate {truth} {found} -o scores.jsonl, to keep it")
+    else:
+        from linnet.results import write_records
+
+        closing(write_records(out, score_records(result)), f"linnet report {out}")
+    return 0

@@ -1,0 +1,52 @@
+"""Tables from records, and the README's part that is made from them."""
+
+import pytest
+
+from benchmarks.readme import BEGIN, END, refresh, with_records
+from benchmarks.table import accuracy_table, cost_table
+from linnet.errors import InputError
+from linnet.results import Record, write_records
+
+GROUP = {"group": "small_fluo", "mosaics": 7}
+RECORDS = [
+    Record(
+        "nuclei.f1.small_fluo", 0.9512, n=20, interval=(0.9, 0.97), level=0.95, context=GROUP, command="python -m x"
+    ),
+    Record("nuclei.f1.small_fluo", 0.91, n=20, interval=(0.85, 0.95), level=0.95, method="log", context=GROUP),
+    Record("nuclei.distance_mean_px.small_fluo", 1.234, context=GROUP),
+    Record("nuclei.count_difference_mean.small_fluo", 2.04, context=GROUP),
+    Record("nuclei.count_difference_mean.small_fluo", None, method="log", context=GROUP),
+    Record("nuclei.speed_ratio.log.threads1", 0.61, interval=(0.55, 0.7), level=0.95, context={"threads": 1}),
+    Record("nuclei.rate.threads1", 4.44, context={"beside": "log", "threads": 1}),
+    Record("nuclei.rate.threads1", 7.25, method="log", context={"beside": "linnet", "threads": 1}),
+    Record("nuclei.peak_memory", 412.3, unit="MB", context={"side_px": 10000}),
+]
+
+
+def test_accuracy_rows_show_both_methods_with_intervals():
+    row = accuracy_table(RECORDS).splitlines()[-1]
+    assert row == "| small_fluo | 20 (7) | 0.951 (0.900-0.970) | 0.910 (0.850-0.950) | 1.23 | 2.0, - |"
+
+
+def test_cost_rows_show_the_ratio_with_its_rates():
+    assert cost_table(RECORDS).splitlines()[2:] == [
+        "| speed against single-scale LoG, 1 thread | 0.61 (0.55-0.70) x (4.4 against 7.2 MP/s) |",
+        "| peak memory, 10000 x 10000 image in tiles | 412 MB |",
+    ]
+
+
+def test_the_readme_is_brought_up_to_date_once(tmp_path):
+    readme, records = tmp_path / "README.md", write_records(tmp_path / "r.jsonl", RECORDS)
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    assert refresh(readme, records)
+    text = readme.read_text()
+    assert text.startswith(f"before\n{BEGIN}\n| images |")
+    assert text.endswith(f"{END}\nafter\n")
+    assert "old" not in text
+    assert not refresh(readme, records)
+
+
+def test_a_readme_without_markers_is_refused(tmp_path):
+    records = write_records(tmp_path / "r.jsonl", RECORDS)
+    with pytest.raises(InputError, match="records: begin"):
+        with_records("no markers", records)
