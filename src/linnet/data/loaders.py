@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from linnet.engine import derive_seed, shard
 from linnet.errors import InputError
 
 Batch = tuple[Tensor, ...]
@@ -22,9 +22,9 @@ class ArrayLoader:
     (rng_seed, e), batch i is its i-th piece, and `transform` gets a generator seeded by (rng_seed, e, i, rank).
     Nothing is carried from one batch to the next, so that training resumed at any batch sees what it would have seen.
 
-    With `world` processes each batch is dealt out: process `rank` gets every `world`-th sample of it, from the
-    `rank`-th on, so that together they get the samples of one process alone. `batch_size` is that of all processes
-    together. A last batch that can't be dealt out evenly is filled up with the first samples of the epoch.
+    With `world` processes each batch is dealt out by `engine.shard`: process `rank` gets every `world`-th sample of it,
+    from the `rank`-th on, so that together they get the samples of one process alone. `batch_size` is that of all
+    processes together.
 
     Args:
         arrays: Tensors of equal length N >= 1, in CPU memory, of any dtype.
@@ -87,6 +87,7 @@ class ArrayLoader:
 
         Raises:
             InputError: `batch_size` is no multiple of `world`.
+            TrainingError: the last batch has fewer samples than there are processes (see `drop_last`).
         """
         if self._batch_size % world:
             raise InputError(
@@ -98,10 +99,8 @@ class ArrayLoader:
         order = self._order(index)
         for number in range(start, len(self)):
             chosen = order[number * self._batch_size : (number + 1) * self._batch_size]
-            missing = -len(chosen) % world
-            if missing:
-                chosen = torch.cat([chosen, order.repeat(-(-missing // len(order)))[:missing]])
-            batch = tuple(array[chosen[rank::world]] for array in self._arrays)
+            own = shard(chosen, rank=rank, world=world)
+            batch = tuple(array[own] for array in self._arrays)
             yield batch if self._transform is None else self._transform(batch, self._generator(index, number, rank))
 
     def _order(self, index: int) -> Tensor:
@@ -110,6 +109,4 @@ class ArrayLoader:
         return torch.randperm(self._samples, generator=self._generator(index))
 
     def _generator(self, *place: int) -> torch.Generator:
-        # SeedSequence keeps (1, 2) and (1, 2, 0) and nearby seeds apart; adding or joining digits wouldn't.
-        sequence = np.random.SeedSequence(self._rng_seed, spawn_key=place)
-        return torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        return torch.Generator().manual_seed(derive_seed(self._rng_seed, *place))

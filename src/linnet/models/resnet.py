@@ -54,7 +54,7 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         if depth < 8 or (depth - 2) % 6:
-            raise InputError(f"`depth` is {depth}; 6n + 2 is needed: 8, 14, 20, 26, 32, ...")
+            raise InputError(f"`depth` is {depth}; 6n + 2 is needed, such as 8, 14, 20 or 32.")
         if width < 1:
             raise InputError(f"`width` is {width}; at least 1 is needed.")
         blocks = (depth - 2) // 6

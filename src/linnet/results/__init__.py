@@ -2,6 +2,7 @@
 
 from linnet.results.environment import command, commit, environment, machine, versions
 from linnet.results.files import atomic_path, atomic_write
+from linnet.results.interval import mean_interval, share_interval
 from linnet.results.record import Record, append_record, read_records, write_records
 from linnet.results.run_folder import RunFolder
 
@@ -15,7 +16,9 @@ __all__ = [
     "commit",
     "environment",
     "machine",
+    "mean_interval",
     "read_records",
+    "share_interval",
     "versions",
     "write_records",
 ]

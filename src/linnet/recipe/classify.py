@@ -1,0 +1,229 @@
+"""The task "classify": an image classifier, from a set of images to its accuracy on images it never saw."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from linnet.data import ArrayLoader, ImageSet, Standardise, cifar10_jpeg, digits, fashion_mnist, hold_out, image_folder
+from linnet.data import mnist as read_mnist
+from linnet.data.augment import Augment
+from linnet.engine import Compute, derive_seed
+from linnet.engine.tensor_file import Kind, write_tensors
+from linnet.errors import DataError
+from linnet.recipe.data import ImageSection
+from linnet.recipe.model import ClassifierSection
+from linnet.recipe.plan import Plan
+from linnet.recipe.tasks import Built, RecipeTask
+from linnet.results import Record, mean_interval, share_interval
+
+CLASSIFIER = Kind("classifier")
+"""What the weights of a run are; for `linnet.engine.tensor_file.read_tensors`."""
+
+_LEVEL = 0.95
+_PREDICTION_BATCH = 512
+_READERS: dict[str, Callable[..., ImageSet]] = {
+    "fashion_mnist": fashion_mnist,
+    "mnist": read_mnist,
+    "cifar10_jpeg": cifar10_jpeg,
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A set of images, divided.
+
+    Attributes:
+        train: What the network learns from.
+        validation: What its progress is measured on.
+        test: What it is measured on in the end.
+    """
+
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Cross-entropy of the classes; accuracy and negative log-likelihood (nll, in nats) on the validation images.
+
+    Attributes:
+        validation: Images that aren't trained on.
+        standardise: Bytes to what the network sees.
+    """
+
+    validation: ImageSet
+    standardise: Standardise
+
+    def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean cross-entropy and accuracy of a batch (images, labels)."""
+        images, labels = batch
+        logits = model(images)
+        return cross_entropy(logits, labels), {"accuracy": (logits.detach().argmax(1) == labels).float().mean()}
+
+    def validate(self, model: nn.Module, compute: Compute) -> dict[str, float]:
+        """Accuracy and nll on the validation images."""
+        losses, right = scores(model, self.validation, self.standardise, compute)
+        return {"accuracy": right.double().mean().item(), "nll": losses.mean().item()}
+
+
+def read_parts(plan: Plan) -> Parts:
+    """The images that [data] names, divided by its seed.
+
+    Raises:
+        DataError: they can't be read, or the classes of training and test images differ.
+        MissingExtra: the set comes with a package that isn't installed.
+    """
+    section: ImageSection = plan["data"]
+    whole, test = _read(plan, section)
+    if test is None:
+        whole, test = hold_out(whole, section.test_fraction or 0.2, rng_seed=derive_seed(section.split_seed, "test"))
+    train, validation = hold_out(
+        whole, section.validation_fraction, rng_seed=derive_seed(section.split_seed, "validation")
+    )
+    return Parts(train, validation, test)
+
+
+@torch.inference_mode()
+def scores(model: nn.Module, images: ImageSet, standardise: Standardise, compute: Compute) -> tuple[Tensor, Tensor]:
+    """How a network does on each image.
+
+    Args:
+        model: A classifier in eval mode, on the device of `compute`.
+        images: N images.
+        standardise: Bytes to what the network sees.
+        compute: Device and precision.
+
+    Returns:
+        (losses, right): negative log-likelihood of the true class, float64 (N,), in nats; whether the class with the
+        largest logit is the true one, bool (N,). Both on the CPU.
+    """
+    losses, right = [], []
+    pieces = zip(images.images.split(_PREDICTION_BATCH), images.labels.split(_PREDICTION_BATCH), strict=True)
+    for pixels, labels in pieces:
+        with compute.autocast():
+            logits = model(standardise(compute.to_device(pixels))).cpu().double()
+        losses.append(cross_entropy(logits, labels, reduction="none"))
+        right.append(logits.argmax(1) == labels)
+    return torch.cat(losses), torch.cat(right)
+
+
+def _read(plan: Plan, section: ImageSection) -> tuple[ImageSet, ImageSet | None]:
+    """(training images, test images), or (all images, None) when the set isn't divided."""
+    if section.name == "digits":
+        return digits(), None
+    if section.name != "image_folder":
+        read, root = _READERS[section.name], None if section.path is None else plan.beside(section.path)
+        return read("train", root=root), read("test", root=root)
+    assert section.path is not None
+    whole = image_folder(plan.beside(section.path), size=section.size)
+    if section.test_path is None:
+        return whole, None
+    test = image_folder(plan.beside(section.test_path), size=section.size)
+    if (whole.classes, whole.image_shape) != (test.classes, test.image_shape):
+        raise DataError(
+            f"{section.path} and {section.test_path} must have the same classes and image shapes (channels, height, "
+            f"width); they have {', '.join(whole.classes)}, {whole.image_shape} and {', '.join(test.classes)}, "
+            f"{test.image_shape}."
+        )
+    return whole, test
+
+
+def _build(plan: Plan) -> Built:
+    parts = read_parts(plan)
+    rng_seed = plan.train.rng_seed
+    model_section: ClassifierSection = plan["model"]
+    standardise = Standardise(*parts.train.channel_statistics())
+    with torch.random.fork_rng(devices=[]):  # a network is made on the CPU
+        torch.manual_seed(derive_seed(rng_seed, "weights"))
+        model = model_section.build(input_shape=parts.train.image_shape, classes=len(parts.train.classes))
+    loader = ArrayLoader(
+        (parts.train.images, parts.train.labels),
+        batch_size=plan.train.batch_size,
+        rng_seed=derive_seed(rng_seed, "batches"),
+        drop_last=len(parts.train) >= plan.train.batch_size,  # batch norm has no use for a last batch of one image
+        transform=_Prepare(plan["data"].augment(), standardise),
+    )
+    return Built(
+        model=model,
+        task=Classification(parts.validation, standardise),
+        loader=loader,
+        evaluate=lambda trained: _evaluate(trained, plan, parts, standardise),
+        save=lambda trained, path: _save(trained, path, plan, parts, standardise),
+    )
+
+
+@dataclass(frozen=True)
+class _Prepare:
+    """Bytes to augmented, standardised floats; a `Transform` of `ArrayLoader`."""
+
+    augment: Augment
+    standardise: Standardise
+
+    def __call__(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
+        images, labels = batch
+        return self.standardise(self.augment(images.float() / 255, generator)), labels
+
+
+def _evaluate(model: nn.Module, plan: Plan, parts: Parts, standardise: Standardise) -> list[Record]:
+    """Accuracy, nll and the accuracy in each class, on the test images."""
+    test = parts.test
+    losses, right = scores(model, test, standardise, plan.train.compute())
+    facts: dict[str, Any] = {
+        "split": "test",
+        "rng_seed": plan.train.rng_seed,
+        "context": {"data": test.name, "model": plan["model"].name},
+    }
+    records = [
+        _share("accuracy", right, facts),
+        Record.measured("nll", losses.mean().item(), unit="nat", n=len(losses), **_interval(losses), **facts),
+    ]
+    for label, name in enumerate(test.classes):
+        context = {**facts["context"], "class": name}
+        records.append(_share("accuracy in class", right[test.labels == label], {**facts, "context": context}))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    records.append(Record.measured("parameters", parameters, **{**facts, "split": ""}))
+    return records
+
+
+def _share(name: str, right: Tensor, facts: dict[str, Any]) -> Record:
+    hits, n = int(right.sum()), len(right)
+    if n == 0:
+        return Record.measured(name, None, n=0, **facts)
+    return Record.measured(name, hits / n, n=n, interval=share_interval(hits, n, level=_LEVEL), level=_LEVEL, **facts)
+
+
+def _interval(losses: Tensor) -> dict[str, Any]:
+    if len(losses) < 2:
+        return {}
+    return {"interval": mean_interval(losses.tolist(), level=_LEVEL), "level": _LEVEL}
+
+
+def _save(model: nn.Module, path: Path, plan: Plan, parts: Parts, standardise: Standardise) -> Path:
+    """Weights in one file with all that is needed to use them."""
+    section: ClassifierSection = plan["model"]
+    shape = parts.train.image_shape
+    about = {
+        "model": {
+            "name": section.name,
+            "options": {"input_shape": shape, "classes": len(parts.train.classes), **section.options()},
+        },
+        "classes": parts.train.classes,
+        "input": {"mean": standardise.mean, "deviation": standardise.deviation},
+        "data": {part: getattr(parts, part).digest for part in ("train", "validation", "test")},
+        "settings": plan.settings(),
+    }
+    return write_tensors(path, model.state_dict(), about, CLASSIFIER)
+
+
+TASK = RecipeTask(
+    name="classify",
+    sections={"data": ImageSection, "model": ClassifierSection},
+    build=_build,
+    watch=("nll", "min"),
+)

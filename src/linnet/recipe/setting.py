@@ -1,0 +1,162 @@
+"""One key of a recipe: its type, its range and what it is for, said once, in the field of a dataclass."""
+
+import dataclasses
+import math
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal, Union, get_args, get_origin
+
+_ARTICLES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_PLURALS = {bool: "of true and false", int: "whole numbers", float: "numbers", str: "texts"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known of a key besides its type; it stands in the metadata of a dataclass field.
+
+    Attributes:
+        doc: What the key is for, one sentence without a full stop.
+        choices: The allowed values; empty: all.
+        at_least: Smallest allowed value.
+        above: All values must be larger than this.
+        at_most: Largest allowed value.
+        below: All values must be smaller than this.
+    """
+
+    doc: str
+    choices: tuple[Any, ...] = ()
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+
+    def allows(self, value: Any) -> bool:
+        """Whether a value of the right type is a choice and within the bounds."""
+        if self.choices:
+            return value in self.choices
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return True
+        low = self.above is None or value > self.above
+        high = self.below is None or value < self.below
+        bounded = (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+        return low and high and bounded and math.isfinite(value)
+
+    def range(self) -> str:
+        """The bounds in words, like " of at least 1" or " above 0 and below 1"; empty when there are none."""
+        if self.at_least is not None and self.at_most is not None:
+            return f" from {self.at_least:g} to {self.at_most:g}"
+        words = {"of at least": self.at_least, "above": self.above, "of at most": self.at_most, "below": self.below}
+        parts = [f"{word} {bound:g}" for word, bound in words.items() if bound is not None]
+        return " " + " and ".join(parts) if parts else ""
+
+
+def setting(doc: str, *, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
+    """A dataclass field that a recipe can set.
+
+    Args:
+        doc: What it is for, one sentence without a full stop.
+        default: Its value when the recipe doesn't say; without one the recipe must say.
+        **limits: The other attributes of `Setting`.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class TrainSection:
+        ...     epochs: int = setting("passes over the training images", at_least=1)
+    """
+    return dataclasses.field(default=default, metadata={"setting": Setting(doc, **limits)})
+
+
+def accept(value: Any, annotation: Any, known: Setting) -> tuple[Any, str]:
+    """A value as its field wants it, or what is wrong with it.
+
+    Whole numbers pass as numbers, lists become tuples; nothing else is converted.
+
+    Args:
+        value: As TOML gave it.
+        annotation: The field's type: bool, int, float, str, Literal[...], tuple[T, ...], tuple[T, T], or one | None.
+        known: Choices and bounds; they hold for every item of a list.
+
+    Returns:
+        (the value, "") or (None, a sentence without the key's name).
+    """
+    annotation, known = _plain(annotation, known)
+    if get_origin(annotation) is tuple:
+        return _accept_list(value, annotation, known)
+    converted = _converted(value, annotation)
+    if converted is None:
+        return None, f"{shown(value)}{_kind(value)} was given; {needed(annotation, known)} is needed"
+    if isinstance(converted, float) and not math.isfinite(converted):
+        return None, f"{shown(value)} was given; a finite number is needed"
+    if not known.allows(converted):
+        near = get_close_matches(value, known.choices, n=1) if isinstance(value, str) else []
+        meant = f", perhaps {shown(near[0])}" if near else ""
+        return None, f"{shown(value)} was given; {needed(annotation, known)} is needed{meant}"
+    return converted, ""
+
+
+def needed(annotation: Any, known: Setting) -> str:
+    """What a field takes, in words: "a whole number of at least 1"."""
+    annotation, known = _plain(annotation, known)
+    if known.choices:
+        return "one of " + ", ".join(shown(choice) for choice in known.choices)
+    if get_origin(annotation) is not tuple:
+        return _ARTICLES[annotation] + known.range()
+    items = get_args(annotation)
+    each = f", each{known.range()}," if known.range() else ""
+    return f"a list of {'' if items[-1] is Ellipsis else f'{len(items)} '}{_PLURALS[items[0]]}{each}"
+
+
+def shown(value: Any) -> str:
+    """A TOML value as one would type it, cut when it is long."""
+    typed = _typed(value)
+    return typed if len(typed) <= 40 else typed[:37] + "..."
+
+
+def _accept_list(value: Any, annotation: Any, known: Setting) -> tuple[Any, str]:
+    items = get_args(annotation)
+    fixed = items[-1] is not Ellipsis
+    if not isinstance(value, list) or (fixed and len(value) != len(items)):
+        return None, f"{shown(value)} was given; {needed(annotation, known)} is needed"
+    converted = [_converted(item, items[0]) for item in value]
+    wrong = [item for item, after in zip(value, converted, strict=True) if after is None or not known.allows(after)]
+    if wrong:
+        return None, f"the list has {shown(wrong[0])}; {needed(annotation, known)} is needed"
+    return tuple(converted), ""
+
+
+def _converted(value: Any, annotation: type) -> Any:
+    """The value in the type wanted, None if it has another. (TOML has no null, so None is free.)"""
+    if annotation is float and type(value) is int:
+        return float(value)
+    return value if type(value) is annotation else None
+
+
+def _plain(annotation: Any, known: Setting) -> tuple[Any, Setting]:
+    """The type without None, and what is known with the choices that the type names."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        (annotation,) = [option for option in get_args(annotation) if option is not type(None)]
+    if get_origin(annotation) is Literal:
+        choices = get_args(annotation)
+        return type(choices[0]), dataclasses.replace(known, choices=choices)
+    return annotation, known
+
+
+def _typed(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, Sequence):
+        return f"[{', '.join(_typed(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {_typed(item)}' for key, item in value.items())}}}"
+    return str(value)
+
+
+def _kind(value: Any) -> str:
+    """What a single value is, in brackets; that of true, lists and tables is plain to see."""
+    if isinstance(value, bool | dict | list):
+        return ""
+    return f" ({_ARTICLES.get(type(value), 'a date or time')})"
