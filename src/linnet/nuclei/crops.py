@@ -13,7 +13,7 @@ from torch import Tensor
 
 from linnet.data.photometric import Photometric
 from linnet.errors import InputError
-from linnet.nuclei.normalise import Range, brightness_range
+from linnet.nuclei.normalise import OUTSIDE, Range, brightness_range
 from linnet.nuclei.targets import Target, build_target, map_radius
 
 Batch = dict[str, Tensor]
@@ -47,7 +47,10 @@ class CropLoader:
     """Batches of random crops; batch i of epoch e depends on (rng_seed, e, i) alone, so training resumes exactly.
 
     A batch holds `image` (b, 3, side, side), `map` (b, 1, cells, cells), `offset` (b, 2, cells, cells) and `weight`
-    (b, 1, cells, cells), which is 0 outside the image and in regions that aren't annotated.
+    (b, 1, cells, cells). What lies outside the picture has brightness OUTSIDE, as in detection, so that the network
+    learns where a nucleus cut by the picture's border has its centre. The weight is 0 outside the picture, in regions
+    that aren't annotated, and within `margin` of the crop's own border, where a nucleus is cut although its centre is
+    that of the whole nucleus.
 
     Attributes:
         images: Annotated images.
@@ -55,6 +58,7 @@ class CropLoader:
         batches: Batches per epoch.
         batch_size: Crops per batch over all processes.
         side: Side of a crop in pixels.
+        margin: Pixels along the crop's border that carry no weight.
         rng_seed: Seed of all draws.
         balance: 1 draws kinds of image by their number, 0 all alike.
         scale: Log-range of the random magnification.
@@ -67,6 +71,7 @@ class CropLoader:
     batches: int = 200
     batch_size: int = 16
     side: int = 160
+    margin: int = 16
     rng_seed: int = 0
     balance: float = 0.5
     scale: float = 0.45
@@ -95,6 +100,7 @@ class CropLoader:
         if self.photometric is not None:
             generator = torch.Generator().manual_seed(int(seeds[0].generate_state(1, np.uint64)[0] >> 1))
             batch["image"] = self.photometric(batch["image"], generator)
+        batch["image"] = torch.where(batch.pop("picture") > 0.5, batch["image"], OUTSIDE)
         return batch
 
     def _crop(self, rng: np.random.Generator) -> Batch:
@@ -102,16 +108,19 @@ class CropLoader:
         scale = math.exp(rng.uniform(-self.scale, self.scale))
         forward = scale * _turn(rng)
         centre = _draw_centre(image, rng, self.side / scale)
-        pixels, inside = _sample(image, np.linalg.inv(forward), centre, self.side)
+        pixels, picture, known = _sample(image, np.linalg.inv(forward), centre, self.side)
         middle = (self.side - 1) / 2
         points = (image.points - centre) @ forward.T + middle
         d = float(np.clip(image.map_radius * scale, 3.0, 12.0))
         near = np.all((points > -d - 1) & (points < self.side + d), axis=1)
         cells = self.side // self.stride
         height, offset = build_target(points[near], (cells, cells), self.stride, d, target=self.target)
-        weight = F.avg_pool2d(inside[None], self.stride)[0] > 0.5
+        known[:, : self.margin] = known[:, self.side - self.margin :] = 0
+        known[..., : self.margin] = known[..., self.side - self.margin :] = 0
+        weight = F.avg_pool2d(known[None], self.stride)[0] > 0.5
         return {
             "image": pixels,
+            "picture": picture,
             "map": torch.from_numpy(height).float()[None],
             "offset": torch.from_numpy(offset).float(),
             "weight": weight.float(),
@@ -134,26 +143,27 @@ def _turn(rng: np.random.Generator) -> np.ndarray:
 
 
 def _draw_centre(image: Annotated, rng: np.random.Generator, reach: float) -> np.ndarray:
-    """Centre of the crop in the image: near a nucleus or anywhere, moved inside so that little is empty."""
+    """Centre of the crop: near a nucleus or anywhere in the picture; the crop may reach beyond the border."""
     size = np.array(image.pixels.shape[:2], dtype=float)
     if len(image.points) and rng.random() < 0.5:
         centre = image.points[rng.integers(len(image.points))] + rng.uniform(-reach / 3, reach / 3, 2)
     else:
         centre = rng.uniform(0, size)
-    margin = np.minimum(reach / 2, size / 2)
+    margin = np.minimum(reach / 4, size / 2)
     return np.clip(centre, margin - 0.5, size - margin - 0.5)
 
 
-def _sample(image: Annotated, back: np.ndarray, centre: np.ndarray, side: int) -> tuple[Tensor, Tensor]:
-    """The crop's pixels (3, side, side), normalised, and where it lies inside the annotated image (1, side, side)."""
-    window, origin = _window(image.pixels.shape[:2], back, centre, side)
+def _sample(image: Annotated, back: np.ndarray, centre: np.ndarray, side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The crop's normalised pixels (3, side, side), and where it shows the picture and its annotated part."""
+    window, origin = _window((image.pixels.shape[0], image.pixels.shape[1]), back, centre, side)
     pixels = image.range.apply(image.pixels[window])
     source = torch.from_numpy(pixels if pixels.ndim == 3 else pixels[..., None]).permute(2, 0, 1)
-    known = np.ones(pixels.shape[:2]) if image.ignore is None else ~image.ignore[window]
+    annotated = np.ones(pixels.shape[:2]) if image.ignore is None else ~image.ignore[window]
     grid = _grid(back, centre - origin, side, pixels.shape[:2])
-    pixels_out = F.grid_sample(source[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
-    inside = F.grid_sample(torch.from_numpy(known).float()[None, None], grid, mode="nearest", align_corners=False)[0]
-    return pixels_out.expand(3, -1, -1), inside
+    crop = F.grid_sample(source[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+    masks = torch.from_numpy(np.stack([np.ones(pixels.shape[:2]), annotated])).float()
+    picture, known = F.grid_sample(masks[None], grid, mode="nearest", align_corners=False)[0].split(1)
+    return crop.expand(3, -1, -1), picture, known.clone()
 
 
 def _window(

@@ -249,7 +249,7 @@ def _range(image: Any) -> Range:
 
 def _side(tile: int | Literal["auto"] | None, plane: Plane) -> int | None:
     if tile == "auto":
-        height, width = plane.padded
+        height, width = plane.size
         return None if height * width <= _WHOLE else _AUTO_SIDE
     if tile is not None and (not isinstance(tile, (int, np.integer)) or isinstance(tile, bool) or tile < 1):
         raise InputError(f"`tile` is {tile!r}; 'auto', None or a positive number of pixels was needed.")

@@ -9,6 +9,8 @@ import numpy as np
 from linnet.errors import ImageError
 
 LOW, HIGH = 1.0, 99.8  # percentiles; ours
+FLOOR, CEILING = -0.25, 1.5  # normalised brightness is clipped to this; ours
+OUTSIDE = -0.5  # brightness of what lies outside the picture: darker than any pixel, so that its border can be seen
 _SAMPLE = 1_000_000  # pixels that are looked at when a floating-point image is larger than _EXACT
 _EXACT = 1 << 25
 
@@ -26,12 +28,12 @@ class Range:
         return not self.high > self.low
 
     def apply(self, pixels: np.ndarray) -> np.ndarray:
-        """float32 pixels with `low` at 0 and `high` at 1, clipped to [-0.25, 1.5]."""
+        """float32 pixels with `low` at 0 and `high` at 1, clipped to [FLOOR, CEILING]."""
         span = max(self.high - self.low, np.finfo(np.float32).tiny)
         scaled = pixels.astype(np.float32)
         scaled -= np.float32(self.low)
         scaled *= np.float32(1.0 / span)
-        return np.clip(scaled, -0.25, 1.5, out=scaled)
+        return np.clip(scaled, FLOOR, CEILING, out=scaled)
 
 
 def brightness_range(pixels: np.ndarray) -> Range:

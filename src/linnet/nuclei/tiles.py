@@ -6,31 +6,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
-from linnet.nuclei.normalise import Range
+from linnet.nuclei.normalise import OUTSIDE, Range
 from linnet.nuclei.resample import axis_weights, resize_window, scaled_size
+
+Box = tuple[tuple[int, int], tuple[int, int]]
+"""((y0, y1), (x0, x1)), half open, in scaled pixels of the picture; the frame around it has negative positions too."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One piece of the (scaled, padded) image, in scaled pixels.
+    """One piece of the framed picture; all bounds are multiples of the network's period.
 
     Attributes:
-        core: ((y0, y1), (x0, x1)) half open; cores cover the image once; a peak belongs to the
-            tile whose core holds its cell.
-        window: The core with its halo, cut at the borders of the padded image; bounds are multiples of the period.
+        core: Cores cover the framed picture once; a peak belongs to the tile whose core holds its cell.
+        window: The core with its halo, cut at the frame.
     """
 
-    core: tuple[tuple[int, int], tuple[int, int]]
-    window: tuple[tuple[int, int], tuple[int, int]]
+    core: Box
+    window: Box
 
 
 @dataclass(frozen=True)
 class Plane:
-    """An image seen by the network: scaled, normalised over the whole image, padded to a multiple of the period.
+    """A picture as the network sees it: scaled, normalised over the whole image, in a frame of one period.
 
-    Padding repeats the outermost pixels, once, at the far sides; inside the image a tile never pads.
+    The frame has brightness OUTSIDE, as in training, and is widened at the far sides so that its size is a multiple of
+    the period. Inside it a tile never pads, so tiles and the whole picture see the same.
 
     Attributes:
         image: (h, w) or (h, w, c) pixels; anything with shape, dtype and slicing.
@@ -46,53 +48,45 @@ class Plane:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) after scaling, before padding."""
+        """(height, width) of the scaled picture."""
         return scaled_size(self.image.shape[0], self.scale), scaled_size(self.image.shape[1], self.scale)
 
     @property
-    def padded(self) -> tuple[int, int]:
-        """(height, width) after padding."""
+    def frame(self) -> Box:
+        """The picture with its frame."""
         height, width = self.size
-        return height + -height % self.period, width + -width % self.period
+        p = self.period
+        return (-p, height + p + -height % p), (-p, width + p + -width % p)
 
     def tiles(self, side: int | None, halo: int) -> Iterator[Tile]:
         """Tiles whose cores have `side` pixels (rounded up to the period), row by row; None: one tile, the whole."""
-        height, width = self.padded
-        side = max(height, width) if side is None else side + -side % self.period
-        for y in range(0, height, side):
-            for x in range(0, width, side):
-                core = ((y, min(y + side, height)), (x, min(x + side, width)))
-                window = tuple(
-                    (max(0, a - halo), min(limit, b + halo)) for (a, b), limit in zip(core, self.padded, strict=True)
+        (top, bottom), (left, right) = self.frame
+        side = max(bottom - top, right - left) if side is None else side + -side % self.period
+        for y in range(top, bottom, side):
+            for x in range(left, right, side):
+                core = ((y, min(y + side, bottom)), (x, min(x + side, right)))
+                rows, columns = (
+                    (max(low, a - halo), min(high, b + halo))
+                    for (a, b), (low, high) in zip(core, self.frame, strict=True)
                 )
-                yield Tile(core, (window[0], window[1]))
+                yield Tile(core, (rows, columns))
 
-    def read(self, window: tuple[tuple[int, int], tuple[int, int]]) -> np.ndarray:
-        """float32 (3, h, w): normalised pixels of a window; gray is copied to three channels."""
-        pixels = self._read_as_is(window) if self.scale == 1 else self._read_scaled(window)
-        if pixels.ndim == 2:
-            return np.broadcast_to(pixels, (3, *pixels.shape))
-        return np.moveaxis(pixels[..., :3], -1, 0)
-
-    def _read_as_is(self, window: tuple[tuple[int, int], tuple[int, int]]) -> np.ndarray:
+    def read(self, window: Box) -> np.ndarray:
+        """float32 (3, h, w): normalised pixels of a window, OUTSIDE around the picture; gray fills three channels."""
         (y0, y1), (x0, x1) = window
-        height, width = self.size
-        inside = np.asarray(self.image[y0 : min(y1, height), x0 : min(x1, width)])
-        pixels = self.range.apply(inside)
-        beyond = ((0, y1 - min(y1, height)), (0, x1 - min(x1, width)))
-        if beyond == ((0, 0), (0, 0)):
-            return pixels
-        return np.pad(pixels, (*beyond, (0, 0))[: pixels.ndim], mode="edge")
+        inside = tuple((max(0, a), min(b, size)) for (a, b), size in zip(window, self.size, strict=True))
+        out = np.full((3, y1 - y0, x1 - x0), OUTSIDE, dtype=np.float32)
+        (top, bottom), (left, right) = inside
+        if top < bottom and left < right:
+            pixels = self._picture((top, bottom), (left, right))
+            planes = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels[..., :3], -1, 0)
+            out[:, top - y0 : bottom - y0, left - x0 : right - x0] = planes
+        return out
 
-    def _read_scaled(self, window: tuple[tuple[int, int], tuple[int, int]]) -> np.ndarray:
-        (rows, y0, y1), (columns, x0, x1) = (self._weights(axis, *window[axis]) for axis in (0, 1))
-        return resize_window(self.range.apply(np.asarray(self.image[y0:y1, x0:x1])), rows, columns)
-
-    def _weights(self, axis: int, start: int, stop: int) -> tuple[csr_matrix, int, int]:
-        """Weights of one axis; output pixels beyond the scaled image repeat its last one."""
-        size = self.size[axis]
-        weights, low, high = axis_weights(self.image.shape[axis], self.scale, start, min(stop, size))
-        if stop > size:
-            repeat = np.minimum(np.arange(stop - start), size - start - 1)
-            weights = weights[repeat]
-        return csr_matrix(weights), low, high
+    def _picture(self, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
+        """Normalised pixels of a part of the scaled picture."""
+        if self.scale == 1:
+            return self.range.apply(np.asarray(self.image[slice(*rows), slice(*columns)]))
+        down, y0, y1 = axis_weights(self.image.shape[0], self.scale, *rows)
+        across, x0, x1 = axis_weights(self.image.shape[1], self.scale, *columns)
+        return resize_window(self.range.apply(np.asarray(self.image[y0:y1, x0:x1])), down, across)
