@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -90,41 +92,48 @@ class CropLoader:
 
     def epoch(self, index: int, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """Batches `start`, `start` + 1, ... of epoch `index`; each process gets its own crops of every batch."""
-        for i in range(start, self.batches):
-            yield self._batch(index, i, rank, world)
+        with ThreadPoolExecutor(max_workers=1) as ahead:  # one batch is made while the network learns from another
+            waiting = deque(ahead.submit(self._batch, index, i, rank, world) for i in range(start, self.batches)[:2])
+            for i in range(start + 2, self.batches + 2):
+                batch = waiting.popleft().result()
+                if i < self.batches:
+                    waiting.append(ahead.submit(self._batch, index, i, rank, world))
+                yield batch
 
     def _batch(self, epoch: int, index: int, rank: int, world: int) -> Batch:
         seeds = np.random.SeedSequence([self.rng_seed, epoch, index]).spawn(self.batch_size)[rank::world]
-        crops = [self._crop(np.random.default_rng(seed)) for seed in seeds]
-        batch = {key: torch.stack([crop[key] for crop in crops]) for key in crops[0]}
-        if self.photometric is not None:
-            generator = torch.Generator().manual_seed(int(seeds[0].generate_state(1, np.uint64)[0] >> 1))
-            batch["image"] = self.photometric(batch["image"], generator)
-        batch["image"] = torch.where(batch.pop("picture") > 0.5, batch["image"], OUTSIDE)
-        return batch
+        crops = [self._crop(seed) for seed in seeds]
+        return {key: torch.stack([crop[key] for crop in crops]) for key in crops[0]}
 
-    def _crop(self, rng: np.random.Generator) -> Batch:
+    def _crop(self, seed: np.random.SeedSequence) -> Batch:
+        """One crop, a function of its seed alone, so that the number of processes doesn't matter."""
+        rng = np.random.default_rng(seed)
         image = self.images[self._draw_image(rng)]
         scale = math.exp(rng.uniform(-self.scale, self.scale))
         forward = scale * _turn(rng)
         centre = _draw_centre(image, rng, self.side / scale)
         pixels, picture, known = _sample(image, np.linalg.inv(forward), centre, self.side)
-        middle = (self.side - 1) / 2
-        points = (image.points - centre) @ forward.T + middle
-        d = float(np.clip(image.map_radius * scale, 3.0, 12.0))
-        near = np.all((points > -d - 1) & (points < self.side + d), axis=1)
-        cells = self.side // self.stride
-        height, offset = build_target(points[near], (cells, cells), self.stride, d, target=self.target)
-        known[:, : self.margin] = known[:, self.side - self.margin :] = 0
-        known[..., : self.margin] = known[..., self.side - self.margin :] = 0
-        weight = F.avg_pool2d(known[None], self.stride)[0] > 0.5
+        if self.photometric is not None:
+            generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
+            pixels = self.photometric(pixels[None], generator)[0]
+        points = (image.points - centre) @ forward.T + (self.side - 1) / 2
+        height, offset = self._target(points, float(np.clip(image.map_radius * scale, 3.0, 12.0)))
         return {
-            "image": pixels,
-            "picture": picture,
+            "image": torch.where(picture > 0.5, pixels, OUTSIDE),
             "map": torch.from_numpy(height).float()[None],
             "offset": torch.from_numpy(offset).float(),
-            "weight": weight.float(),
+            "weight": self._weight(known),
         }
+
+    def _target(self, points: np.ndarray, d: float) -> tuple[np.ndarray, np.ndarray]:
+        """Map and offsets of the crop; points outside but nearer than d shape it too."""
+        near = np.all((points > -d - 1) & (points < self.side + d), axis=1)
+        cells = self.side // self.stride
+        return build_target(points[near], (cells, cells), self.stride, d, target=self.target)
+
+    def _weight(self, known: Tensor) -> Tensor:
+        inner = F.pad(torch.ones_like(known)[..., 2 * self.margin :, 2 * self.margin :], (self.margin,) * 4)
+        return (F.avg_pool2d((known * inner)[None], self.stride)[0] > 0.5).float()
 
     def _draw_image(self, rng: np.random.Generator) -> int:
         groups: dict[str, list[int]] = {}
@@ -149,7 +158,7 @@ def _draw_centre(image: Annotated, rng: np.random.Generator, reach: float) -> np
         centre = image.points[rng.integers(len(image.points))] + rng.uniform(-reach / 3, reach / 3, 2)
     else:
         centre = rng.uniform(0, size)
-    margin = np.minimum(reach / 4, size / 2)
+    margin = np.minimum(0.4 * reach, size / 2)
     return np.clip(centre, margin - 0.5, size - margin - 0.5)
 
 
@@ -163,7 +172,7 @@ def _sample(image: Annotated, back: np.ndarray, centre: np.ndarray, side: int) -
     crop = F.grid_sample(source[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
     masks = torch.from_numpy(np.stack([np.ones(pixels.shape[:2]), annotated])).float()
     picture, known = F.grid_sample(masks[None], grid, mode="nearest", align_corners=False)[0].split(1)
-    return crop.expand(3, -1, -1), picture, known.clone()
+    return crop.expand(3, -1, -1), picture, known
 
 
 def _window(
