@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 import torch
@@ -70,6 +70,7 @@ class CropLoader:
 
     images: Sequence[Annotated]
     stride: int
+    _: KW_ONLY
     batches: int = 200
     batch_size: int = 16
     side: int = 160

@@ -166,11 +166,11 @@ def _build(plan: Plan) -> Built:
     loader = CropLoader(
         _annotated(images, "train"),
         network.stride,  # pyright: ignore[reportArgumentType]
-        section.batches,
-        plan.train.batch_size,
-        section.side,
-        derive_seed(rng_seed, "batches"),
-        section.balance,
+        batches=section.batches,
+        batch_size=plan.train.batch_size,
+        side=section.side,
+        rng_seed=derive_seed(rng_seed, "batches"),
+        balance=section.balance,
         target=section.target,
     )
     measured = _Measured(plan, images, validation)

@@ -76,7 +76,7 @@ def train(
     training, held_out = _hold_out(annotated, validation, rng_seed)
     network, preset = _network(start, preset, rng_seed)
     rate = lr if lr is not None else 3e-3 if start is None else 5e-4
-    loader = CropLoader(training, _stride(network), batches, batch_size, rng_seed=rng_seed)
+    loader = CropLoader(training, _stride(network), batches=batches, batch_size=batch_size, rng_seed=rng_seed)
     result = fit(
         network,
         NucleusTask(held_out, preset=preset),
