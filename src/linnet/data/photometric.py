@@ -50,7 +50,9 @@ class Photometric:
         images = images * draw.log_uniform(self.gain) + draw.uniform(-self.shift, self.shift)
         images = torch.where(draw.chance(self.invert), 1 - images, images)
         sigma = draw.uniform(0.3, self.blur_px)
-        images = torch.where(draw.chance(self.blur), gaussian_blur(images, sigma.flatten()), images)
+        blurred = draw.chance(self.blur)
+        if blurred.any():
+            images = torch.where(blurred, gaussian_blur(images, sigma.flatten()), images)
         sd = torch.where(draw.chance(self.noise), self.noise_sd * draw.uniform(0, 1) ** 2, torch.zeros(()))
         noise = torch.randn(images[:, :1].shape, generator=generator).expand_as(images)
         return images + sd * noise

@@ -30,6 +30,9 @@ class Annotated:
         points: (n, 2) float64 centres, y and x in pixels.
         group: Kind of image; kinds are drawn with probability ~ n_group ** balance.
         ignore: (h, w) mask of regions that aren't annotated, or None.
+
+    Raises:
+        InputError: the mask has another size than the image.
     """
 
     pixels: np.ndarray
@@ -40,6 +43,13 @@ class Annotated:
     map_radius: float = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.ignore is not None:
+            if np.shape(self.ignore) != self.pixels.shape[:2]:
+                raise InputError(
+                    f"`ignore` has shape {np.shape(self.ignore)}; a mask of the image's size, "
+                    f"{self.pixels.shape[:2]}, was needed."
+                )
+            object.__setattr__(self, "ignore", np.asarray(self.ignore) != 0)
         object.__setattr__(self, "range", brightness_range(self.pixels))
         object.__setattr__(self, "map_radius", map_radius(self.points))
 
@@ -92,7 +102,18 @@ class CropLoader:
         return self.batches
 
     def epoch(self, index: int, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
-        """Batches `start`, `start` + 1, ... of epoch `index`; each process gets its own crops of every batch."""
+        """Batches `start`, `start` + 1, ... of epoch `index`; each process gets its own crops of every batch.
+
+        Raises:
+            InputError: `batch_size` is no multiple of `world`.
+        """
+        if self.batch_size % world:
+            raise InputError(
+                f"`batch_size` is {self.batch_size} and there are {world} processes; a multiple of {world} was needed."
+            )
+        return self._ahead(index, start, rank, world)
+
+    def _ahead(self, index: int, start: int, rank: int, world: int) -> Iterator[Batch]:
         with ThreadPoolExecutor(max_workers=1) as ahead:  # one batch is made while the network learns from another
             waiting = deque(ahead.submit(self._batch, index, i, rank, world) for i in range(start, self.batches)[:2])
             for i in range(start + 2, self.batches + 2):
@@ -127,10 +148,14 @@ class CropLoader:
         }
 
     def _target(self, points: np.ndarray, d: float) -> tuple[np.ndarray, np.ndarray]:
-        """Map and offsets of the crop; points outside but nearer than d shape it too."""
-        near = np.all((points > -d - 1) & (points < self.side + d), axis=1)
+        """Map and offsets of the crop; points outside shape it too.
+
+        In "proximity" those nearer than d do; in "repel" any may be some cell's second nearest.
+        """
+        if self.target == "proximity":
+            points = points[np.all((points > -d - 1) & (points < self.side + d), axis=1)]
         cells = self.side // self.stride
-        return build_target(points[near], (cells, cells), self.stride, d, target=self.target)
+        return build_target(points, (cells, cells), self.stride, d, target=self.target)
 
     def _weight(self, known: Tensor) -> Tensor:
         inner = F.pad(torch.ones_like(known)[..., 2 * self.margin :, 2 * self.margin :], (self.margin,) * 4)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from linnet.errors import ImageError, InputError
 from linnet.models.fold import fold_batch_norm
 from linnet.nuclei.detections import Count, Detections
-from linnet.nuclei.normalise import Range, brightness_range, histogram_range
+from linnet.nuclei.normalise import Range, brightness_range
 from linnet.nuclei.peaks import find_peaks, keep_apart, to_points
 from linnet.nuclei.reach import Reach, halo, reach
 from linnet.nuclei.tiles import Plane, Tile
@@ -22,7 +22,6 @@ from linnet.nuclei.tiles import Plane, Tile
 _WHOLE = 2048 * 2048  # scaled pixels up to which tile="auto" runs the image in one piece
 _AUTO_SIDE = 1024  # core of a tile above that; with its halo the activations stay near 100 MB
 _SMALL = 32  # pixels; less than this on a side and there is hardly a nucleus' surroundings to see
-_READ = 1 << 24  # pixels of an image that are read at a time to find its brightness range
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class Detector:
         thresholds = self.thresholds
         if threshold is not None:
             thresholds = Thresholds(threshold, thresholds.window, thresholds.apart_px)
-        brightness = _range(image)
+        brightness = brightness_range(image)
         if brightness.constant:
             points, score = np.zeros((0, 2)), np.zeros(0)
         else:
@@ -135,7 +134,8 @@ class Detector:
 
     def whole(self, image: Any) -> tuple[Plane, Tile, Tensor]:
         """An image at scale 1 in one piece: its plane, the one tile, and the network's output there."""
-        plane = Plane(_checked(image), _range(image), 1.0, self._reach.period)
+        image = _checked(image)
+        plane = Plane(image, brightness_range(image), 1.0, self._reach.period)
         tile = next(plane.tiles(None, 0))
         return plane, tile, self.output(plane, tile)
 
@@ -163,8 +163,11 @@ class Detector:
             raise InputError(
                 f"Both `diameter_px` ({diameter_px}) and `scale` ({scale}) were given; give only one of them."
             )
-        value = self.reference_diameter_px / diameter_px if diameter_px else scale if scale is not None else 1.0
-        if diameter_px == 0 or not (np.isfinite(value) and 1 / 64 <= value <= 64):
+        if diameter_px is not None:
+            value = self.reference_diameter_px / diameter_px if diameter_px else np.inf
+        else:
+            value = 1.0 if scale is None else scale
+        if not 1 / 64 <= value <= 64:
             given = f"`diameter_px` = {diameter_px}" if diameter_px is not None else f"`scale` = {scale}"
             raise InputError(f"{given} asks for a scale of {value}; between 1/64 and 64 was needed.")
         return float(value)
@@ -219,7 +222,7 @@ def settle(
 
 def _checked(image: Any) -> Any:
     """The image without alpha channel; shapes and types that aren't an image are refused, never guessed."""
-    if not all(hasattr(image, name) for name in ("shape", "dtype", "__getitem__")):
+    if not _is_array(image):
         image = np.asarray(image)
     shape = tuple(image.shape)
     if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (3, 4)) or 0 in shape:
@@ -232,19 +235,13 @@ def _checked(image: Any) -> Any:
     return image
 
 
-def _range(image: Any) -> Range:
-    """Brightness range of the whole image; one that is read lazily is read in row bands."""
-    if isinstance(image, np.ndarray) and not isinstance(image, np.memmap):
-        return brightness_range(image)
-    band = max(1, _READ // max(1, image.shape[1]))
-    if np.dtype(image.dtype) in (np.dtype(np.bool_), np.dtype(np.uint8), np.dtype(np.uint16)):
-        histogram = np.zeros(1 << 16, dtype=np.int64)
-        for y in range(0, image.shape[0], band):
-            pixels = np.asarray(image[y : y + band])
-            pixels = pixels[..., :3] if pixels.ndim == 3 else pixels
-            histogram += np.bincount(pixels.ravel(), minlength=1 << 16)
-        return histogram_range(histogram)
-    return brightness_range(np.asarray(image[:]))
+def _is_array(image: Any) -> bool:
+    """Whether it has shape, slicing and a dtype that numpy knows (a torch tensor's it doesn't)."""
+    try:
+        np.dtype(image.dtype)
+    except (AttributeError, TypeError):
+        return False
+    return hasattr(image, "shape") and hasattr(image, "__getitem__")
 
 
 def _side(tile: int | Literal["auto"] | None, plane: Plane) -> int | None:

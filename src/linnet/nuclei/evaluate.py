@@ -122,7 +122,16 @@ class Evaluation:
 
         Returns:
             (lo, hi), percentiles of the draws in which the metric is defined; NaN when there are none.
+
+        Raises:
+            PointsError: an image has no cluster.
         """
+        alone = [score.image for score in self.per_image if score.image not in clusters]
+        if alone:
+            raise PointsError(
+                f"{len(alone)} of {len(self.per_image)} images are missing in `clusters`: image {alone[0]!r} has no "
+                "cluster. Each image needs one; crops of one picture share theirs."
+            )
         members: dict[Hashable, list[ImageScore]] = {}
         for score in self.per_image:
             members.setdefault(clusters[score.image], []).append(score)
@@ -199,7 +208,12 @@ def _by_image(points: Points | PointsOfImages | str | Path, side: str) -> dict[s
 
 
 def _checked(points: Points, what: str) -> np.ndarray:
-    array = np.asarray(points, dtype=np.float64)
+    try:
+        array = np.asarray(points, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise PointsError(
+            f"`{what}` holds no numbers ({error}); finite points of shape (n, 2), y and x, were needed."
+        ) from error
     if array.size == 0:
         return np.zeros((0, 2))
     if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():

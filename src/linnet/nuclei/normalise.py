@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +14,9 @@ from linnet.errors import ImageError
 LOW, HIGH = 1.0, 99.8  # percentiles; ours
 FLOOR, CEILING = -0.25, 1.5  # normalised brightness is clipped to this; ours
 OUTSIDE = -0.5  # brightness of what lies outside the picture: darker than any pixel, so that its border can be seen
-_SAMPLE = 1_000_000  # pixels that are looked at when a floating-point image is larger than _EXACT
-_EXACT = 1 << 25
+_SAMPLE = 1_000_000  # values that are looked at when a floating-point image has more than _EXACT
+_EXACT = 1 << 24
+_READ = 1 << 22  # values that are read at a time; their histogram needs 32 MB
 
 
 @dataclass(frozen=True)
@@ -29,64 +33,83 @@ class Range:
 
     def apply(self, pixels: np.ndarray) -> np.ndarray:
         """float32 pixels with `low` at 0 and `high` at 1, clipped to [FLOOR, CEILING]."""
-        span = max(self.high - self.low, np.finfo(np.float32).tiny)
-        scaled = pixels.astype(np.float32)
-        scaled -= np.float32(self.low)
-        scaled *= np.float32(1.0 / span)
-        return np.clip(scaled, FLOOR, CEILING, out=scaled)
+        span = max(self.high - self.low, float(np.finfo(np.float32).tiny))
+        precise = np.result_type(pixels.dtype, np.float32)  # float64 where float32 could lose a small contrast
+        scaled = pixels.astype(precise)
+        scaled -= precise.type(self.low)
+        scaled *= precise.type(1.0 / span)
+        return np.clip(scaled, FLOOR, CEILING, out=scaled).astype(np.float32, copy=False)
 
 
-def brightness_range(pixels: np.ndarray) -> Range:
-    """The 1 and 99.8 percentiles over all pixels and channels together (per channel would destroy stain colour).
+def brightness_range(image: Any) -> Range:
+    """The 1 and 99.8 percentiles over all pixels and colours together (per channel would destroy stain colour).
 
-    8- and 16-bit images and booleans by exact histogram, floating-point images by partial sorting up to 2^25 values
-    and from a fixed-seed sample of 10^6 values above that. Where both percentiles agree but the image isn't constant
-    (few small nuclei on an empty ground), the maximum stands for the upper one.
+    8- and 16-bit images and booleans by exact histogram, others by partial sorting up to 2^24 values and from a
+    fixed-seed sample of 10^6 values above that. Where both percentiles agree (few small nuclei on an empty ground),
+    the smallest and the largest value stand for them. The image is read in bands of rows, so that one larger than
+    memory can be looked at.
 
     Args:
-        pixels: An image of any shape; not empty.
+        image: (h, w), (h, w, 3) or (h, w, 4; the alpha channel is left out); anything with shape, dtype and slicing.
 
     Raises:
         ImageError: the image has no pixels, isn't real, or holds NaN or infinity.
     """
-    if pixels.size == 0:
-        raise ImageError(f"The image has shape {pixels.shape} and no pixels; at least one pixel was needed.")
-    if pixels.dtype == np.bool_ or pixels.dtype in (np.uint8, np.uint16):
-        return _from_histogram(_histogram(pixels))
-    if not np.issubdtype(pixels.dtype, np.floating) and not np.issubdtype(pixels.dtype, np.integer):
-        raise ImageError(f"The image has values of type {pixels.dtype}; bool, integer or real pixels were needed.")
-    if not np.isfinite(pixels).all():
-        bad = int(pixels.size - np.isfinite(pixels).sum())
+    dtype = np.dtype(image.dtype)
+    if 0 in image.shape:
+        raise ImageError(f"The image has shape {tuple(image.shape)} and no pixels; at least one pixel was needed.")
+    if dtype.kind not in "buif":
+        raise ImageError(f"The image has values of type {dtype}; bool, integer or real pixels were needed.")
+    if dtype.kind == "b" or (dtype.kind == "u" and dtype.itemsize <= 2):
+        return _from_histogram(image, 256**dtype.itemsize)
+    return _from_values(image, dtype)
+
+
+def _bands(image: Any) -> Iterator[np.ndarray]:
+    """All values without alpha, in order, as flat arrays of about _READ values."""
+    rows = max(1, _READ // max(1, math.prod(image.shape[1:])))
+    for y in range(0, image.shape[0], rows):
+        band = np.asarray(image[y : y + rows])
+        yield (band[..., :3] if band.ndim == 3 else band).reshape(-1)
+
+
+def _from_histogram(image: Any, levels: int) -> Range:
+    histogram = np.zeros(levels, dtype=np.int64)
+    for band in _bands(image):
+        histogram += np.bincount(band, minlength=levels)
+    below, seen = np.cumsum(histogram), np.flatnonzero(histogram)
+
+    def order_statistic(rank: int) -> float:
+        return float(np.searchsorted(below, rank, side="right"))
+
+    low, high = (_percentile(order_statistic, q, int(below[-1])) for q in (LOW, HIGH))
+    return Range(low, high) if high > low else Range(float(seen[0]), float(seen[-1]))
+
+
+def _from_values(image: Any, dtype: np.dtype) -> Range:
+    size = math.prod((*image.shape[:2], *(min(n, 3) for n in image.shape[2:])))
+    chosen = np.sort(np.random.default_rng(0).integers(0, size, _SAMPLE)) if size > _EXACT else np.arange(0)
+    values = np.empty(len(chosen) or size, dtype.newbyteorder("="))
+    least, most, bad, begin, filled = math.inf, -math.inf, 0, 0, 0
+    for band in _bands(image):
+        bad += int(band.size - np.isfinite(band).sum())
+        least, most = min(least, float(band.min())), max(most, float(band.max()))
+        here = slice(*np.searchsorted(chosen, [begin, begin + band.size]))
+        picked = band[chosen[here] - begin] if len(chosen) else band
+        values[filled : filled + len(picked)] = picked
+        begin, filled = begin + band.size, filled + len(picked)
+    if bad:
         raise ImageError(
             f"The image holds {bad} NaN or infinite pixels; finite pixels were needed. Replace them first."
         )
-    flat = pixels.reshape(-1)
-    if flat.size > _EXACT:
-        flat = flat[np.random.default_rng(0).integers(0, flat.size, _SAMPLE)]
-    low, high = np.percentile(flat.astype(np.float64), [LOW, HIGH])
-    return Range(float(low), float(high) if high > low else float(pixels.max()))
+    last = len(values) - 1
+    values.partition(sorted({min(int(q / 100 * last) + k, last) for q in (LOW, HIGH) for k in (0, 1)}))
+    low, high = (_percentile(lambda rank: float(values[rank]), q, len(values)) for q in (LOW, HIGH))
+    return Range(low, high) if high > low else Range(least, most)
 
 
-def histogram_range(histogram: np.ndarray) -> Range:
-    """The same from a histogram of integer values, gathered in pieces from an image too large for memory."""
-    return _from_histogram(histogram)
-
-
-def _histogram(pixels: np.ndarray) -> np.ndarray:
-    if pixels.dtype == np.uint16:
-        return np.bincount(pixels.reshape(-1), minlength=1)
-    return np.bincount(pixels.reshape(-1).view(np.uint8) if pixels.flags.c_contiguous else pixels.ravel(), minlength=1)
-
-
-def _from_histogram(histogram: np.ndarray) -> Range:
-    """Percentiles by linear interpolation between order statistics, as `numpy.percentile` computes them."""
-    below = np.cumsum(histogram)
-    values = [_order_statistic(below, q / 100 * (int(below[-1]) - 1)) for q in (LOW, HIGH)]
-    top = float(np.flatnonzero(histogram)[-1])
-    return Range(values[0], values[1] if values[1] > values[0] else top)
-
-
-def _order_statistic(below: np.ndarray, rank: float) -> float:
-    floor = int(rank)
-    left, right = np.searchsorted(below, [floor, min(floor + 1, int(below[-1]) - 1)], side="right")
-    return float(left + (rank - floor) * (right - left))
+def _percentile(order_statistic: Callable[[int], float], q: float, n: int) -> float:
+    """Linear interpolation between order statistics, as `numpy.percentile` computes it."""
+    rank = q / 100 * (n - 1)
+    left, right = order_statistic(int(rank)), order_statistic(min(int(rank) + 1, n - 1))
+    return left + (rank - int(rank)) * (right - left)

@@ -14,8 +14,8 @@ def find_peaks(
 ) -> tuple[Int64[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
     """Cells that are the maximum of their (2 window + 1)^2 neighbourhood and whose logit is above the threshold.
 
-    On a plateau a cell is a peak when no cell of its window that comes before it in (y, x) order is as high. The rule
-    looks at the window only, so a tile and the whole image agree.
+    Of two such cells within one window, which are equally high, the later one in (y, x) order is no peak. So a peak
+    depends on the cells within two windows of it and no others, and a tile and the whole image agree.
 
     Args:
         logit: The map before its sigmoid: heights near 1 stay distinct.

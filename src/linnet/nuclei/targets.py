@@ -91,7 +91,8 @@ def build_target(
         distance, index = tree.query(flat, distance_upper_bound=np.nextafter(d, np.inf))
     else:
         nearest, indices = tree.query(flat, k=[1, 2])  # the second is infinite when there is one centre only
-        distance, index = nearest[:, 0] * (1 + nearest[:, 0] / nearest[:, 1]), indices[:, 0]
+        first, second = nearest.T
+        distance, index = first * (1 + first / np.where(second > 0, second, 1.0)), indices[:, 0]
     height = proximity(distance, d, alpha)
     safe = np.where(index < len(points), index, 0)
     offset = np.where((height > 0)[:, None], (points[safe] - flat) / stride, 0.0)
