@@ -96,6 +96,11 @@ class CropLoader:
             raise InputError("There are no annotated images; at least one was needed to draw crops from.")
         if self.side % self.stride:
             raise InputError(f"`side` is {self.side}; a multiple of the output stride {self.stride} was needed.")
+        if self.side <= 2 * self.margin:
+            raise InputError(
+                f"`side` is {self.side} and `margin` {self.margin}: no pixel would carry weight. "
+                f"A side above {2 * self.margin} was needed."
+            )
 
     def __len__(self) -> int:
         """Batches per epoch."""
