@@ -100,10 +100,11 @@ def tune(images: Sequence[np.ndarray], truths: Sequence[np.ndarray], *, radius_p
     best = Tuned(LogSettings("linear", "bright", SIGMAS_PX[0], 1.0, np.inf), -1.0)
     for gray in GRAYS if colour else GRAYS[:3]:
         grays = [to_gray(image, gray) for image in images]
-        for sigma, polarity in product(SIGMAS_PX, POLARITIES):
-            responses = [log_response(one, sigma, polarity) for one in grays]
-            for window in WINDOWS:
+        for sigma in SIGMAS_PX:
+            bright = [log_response(one, sigma, "bright") for one in grays]
+            for polarity, window in product(POLARITIES, WINDOWS):
                 settings = LogSettings(gray, polarity, sigma, window, 0.0)
+                responses = bright if polarity == "bright" else [-response for response in bright]
                 f1, threshold = best_threshold([peaks(r, settings.reach_px) for r in responses], truths, radius_px)
                 if f1 > best.f1:
                     best = Tuned(LogSettings(gray, polarity, sigma, window, threshold), f1)

@@ -2,25 +2,43 @@
 
 Public names, by what they do for you. Each is loaded when it is first used, so that `import linnet` costs nothing:
 
-    trouble     errors, LinnetError    every exception that is raised on purpose
+    at work       nuclei                 find, count and score nuclei in microscopy images; train detectors
+    train         recipe, engine         one TOML file becomes one run folder; the one training loop behind it
+    material      data, models           data sets, loaders, augmentation, synthetic images; plain networks by name
+    facts         results, report        what was measured, and one page that shows it
+    understand    core, Capture          one pair of tensors per layer, which all methods read
+    trouble       errors, LinnetError    every exception that is raised on purpose
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from linnet import errors
+    from linnet import core, data, engine, errors, models, nuclei, recipe, report, results
+    from linnet.core import Capture
     from linnet.errors import LinnetError
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Capture",
     "LinnetError",
     "__version__",
+    "core",
+    "data",
+    "engine",
     "errors",
+    "models",
+    "nuclei",
+    "recipe",
+    "report",
+    "results",
 ]
 
-_HOMES = {"LinnetError": "linnet.errors"}  # names that live inside a folder; every other name is a folder of its own
+_HOMES = {
+    "Capture": "linnet.core",
+    "LinnetError": "linnet.errors",
+}  # names that live inside a folder; every other name is a folder of its own
 
 
 def __getattr__(name: str) -> Any:

@@ -8,9 +8,18 @@ import pytest
 import linnet
 
 PUBLIC = [
+    "Capture",
     "LinnetError",
     "__version__",
+    "core",
+    "data",
+    "engine",
     "errors",
+    "models",
+    "nuclei",
+    "recipe",
+    "report",
+    "results",
 ]
 
 
@@ -25,7 +34,7 @@ def test_every_public_name_loads(name):
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(AttributeError, match=r"no attribute `nucleus`.*errors"):
+    with pytest.raises(AttributeError, match=r"no attribute `nucleus`.*nuclei"):
         _ = linnet.nucleus
 
 

@@ -1,11 +1,13 @@
 """`linnet run`: one recipe file in, one run folder out."""
 
+import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from linnet.cli.closing import closing
+from linnet.errors import RecipeError
 
 
 def run(
@@ -26,9 +28,20 @@ def run(
     """
     from linnet.recipe import run as run_recipe
 
-    folder = run_recipe(recipe, out=out, overrides=tuple(set_ or ()))
+    folder = run_recipe(recipe, out=out, overrides=dict(_setting(words) for words in set_ or ()))
     for record in folder.records():
-        if record.split:
-            print(f"{record.name} ({record.split}): {record.value}{f' {record.unit}' if record.unit else ''}")
-    closing(folder.path / "report.html", f"open it in a browser; the network is {folder.weights.name} beside it")
+        if "epoch" not in record.context and record.value is not None:
+            print(f"{record.name}: {record.value:.4g}{f' {record.unit}' if record.unit else ''}")
+    closing(folder.path / "report.html", f"open it in a browser; the trained network is {folder.weights}")
     return 0
+
+
+def _setting(words: str) -> tuple[str, Any]:
+    """`SECTION.KEY=VALUE` as a pair; the value is read as TOML, and as plain text where it isn't TOML."""
+    name, equals, value = words.partition("=")
+    if not equals or not name.strip():
+        raise RecipeError(f"--set came with `{words}`; SECTION.KEY=VALUE was needed, such as train.epochs=2.")
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value.strip()

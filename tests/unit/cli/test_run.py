@@ -1,0 +1,51 @@
+"""`linnet run` hands the recipe on, reads --set as TOML, and shows the results."""
+
+import pytest
+
+import linnet.recipe
+from linnet.cli.application import main
+from linnet.results import Record, RunFolder
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """What the recipe was asked for; the run itself leaves two records."""
+    calls = []
+
+    def run(path, *, out, overrides):
+        calls.append((path, out, overrides))
+        folder = RunFolder.create(tmp_path, "digits")
+        folder.record(Record("accuracy", 0.98765, split="test"))
+        folder.record(Record("loss", 0.5, context={"epoch": 1}))
+        return folder
+
+    monkeypatch.setattr(linnet.recipe, "run", run)
+    return calls
+
+
+def test_settings_are_read_as_toml_and_as_text_otherwise(asked, tmp_path, capsys):
+    words = [
+        "--set",
+        "train.epochs=2",
+        "--set",
+        "train.average=0.5",
+        "--set",
+        "optimizer.name=sgd",
+        "--set",
+        "data.flip=true",
+    ]
+    assert main(["run", "r.toml", "-o", str(tmp_path / "there"), *words]) == 0
+    [(path, out, overrides)] = asked
+    assert (str(path), out) == ("r.toml", tmp_path / "there")
+    assert overrides == {"train.epochs": 2, "train.average": 0.5, "optimizer.name": "sgd", "data.flip": True}
+    shown = capsys.readouterr().out
+    assert "accuracy: 0.9877" in shown  # results, not the course of training
+    assert "loss" not in shown
+    assert f"Result: {tmp_path / 'digits' / 'report.html'}" in shown
+
+
+@pytest.mark.parametrize("words", ["train.epochs", "=2"])
+def test_a_setting_without_name_or_value_is_refused(asked, words, capsys):
+    assert main(["run", "r.toml", "--set", words]) == 2
+    assert "SECTION.KEY=VALUE" in capsys.readouterr().err
+    assert asked == []
