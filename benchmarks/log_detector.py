@@ -15,7 +15,7 @@ from linnet.nuclei.normalise import brightness_range
 
 SIGMAS_PX = (2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0)
 POLARITIES = ("bright", "dark")
-WINDOWS = (0.5, 1.0, 1.5)  # half width of the peak window in units of sigma
+WINDOWS = (0.0, 0.25, 0.5, 1.0)  # half width of the peak window in units of sigma; at least one pixel
 GRAYS = ("linear", "sqrt", "log", "minimum", "hematoxylin")
 
 

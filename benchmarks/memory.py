@@ -62,9 +62,8 @@ def peak_mb() -> float:
 
 def main(path: str) -> None:
     """Searches the image and prints what it took, as JSON."""
-    from linnet.nuclei.images import read_image
-
     import linnet.nuclei
+    from linnet.nuclei.images import read_image
 
     detector = linnet.nuclei.load("default")
     before = peak_mb()
