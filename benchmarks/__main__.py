@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from linnet.errors import LinnetError
-from linnet.results import write_records
+from linnet.results import atomic_write, write_records
 
 SUBJECTS = ("nuclei", "readme")
 
@@ -38,16 +38,20 @@ def _measure(quick: bool, json: Path | None, data: Path | None) -> int:  # noqa:
 
 
 def _readme() -> int:
-    from benchmarks.readme import README, refresh
+    from benchmarks import card, picture, readme
 
-    changed = refresh()
-    print(f"{README.name} {'was brought up to date' if changed else 'already says what the records say'}.")
+    changed = readme.refresh()
+    print(f"{readme.README.name} {'was brought up to date' if changed else 'already says what the records say'}.")
+    print(f"{atomic_write(card.PAGE, card.shipped_card())} was written from the weights.")
+    print(f"{picture.draw()} was drawn.")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("subject", choices=SUBJECTS, help="nuclei: measure; readme: write the records into README.md")
+    parser.add_argument(
+        "subject", choices=SUBJECTS, help="nuclei: measure; readme: write what was measured into README.md and docs"
+    )
     parser.add_argument("--quick", action="store_true", help="a few images and repetitions: does it run?")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the records in this file, one a line")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the nucleus set (default: nuclei_dsb2018)")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.table import accuracy_table, cost_table, provenance
 from linnet.errors import InputError
@@ -12,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 RECORDS = ROOT / "benchmarks" / "records" / "nuclei.jsonl"
 BEGIN, END = "<!-- records: begin -->", "<!-- records: end -->"
+_BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n\n```text\n(?P<output>.*?)```", re.DOTALL)
 
 
 def refresh(readme: Path = README, records: Path = RECORDS) -> bool:
@@ -21,7 +26,7 @@ def refresh(readme: Path = README, records: Path = RECORDS) -> bool:
         InputError: the records can't be read, or the README has no markers.
     """
     text = readme.read_text(encoding="utf-8")
-    wanted = with_records(text, records)
+    wanted = with_output(with_records(text, records))
     if wanted == text:
         return False
     atomic_write(readme, wanted)
@@ -39,3 +44,15 @@ def with_records(text: str, records: Path) -> str:
     known = read_records(records)
     tables = f"{accuracy_table(known)}\n\n{cost_table(known)}\n\nMeasured by {provenance(known)}"
     return f"{head}{BEGIN}\n{tables}\n{END}{tail}"
+
+
+def with_output(text: str) -> str:
+    """The README's text with what its Python code prints, run now, in the `text` block below the code."""
+    return _BLOCK.sub(lambda block: block[0].replace(block["output"], printed(block["code"])), text)
+
+
+def printed(code: str) -> str:
+    """What the code prints, run in a process and a folder of its own."""
+    with TemporaryDirectory() as folder:
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder)
+    return run.stdout

@@ -1,13 +1,15 @@
 """`linnet doctor`: what this machine offers, and the exact line that installs what is missing."""
 
+import hashlib
 import os
 import platform
-from importlib import metadata
+from importlib import metadata, resources
 from typing import NamedTuple
 
 from packaging.requirements import Requirement
 
 from linnet import __version__
+from linnet.errors import DataError, LinnetError
 
 
 class Finding(NamedTuple):
@@ -31,7 +33,7 @@ def doctor() -> int:
 
     Changes nothing and downloads nothing. Whatever is missing comes with the line that installs it.
     """
-    sections = {"Versions": versions(), "Compute": compute(), "Extras": extras()}
+    sections = {"Versions": versions(), "Compute": compute(), "Extras": extras(), "Files": files()}
     for title, findings in sections.items():
         print(title)
         for finding in findings:
@@ -68,6 +70,34 @@ def extras() -> list[Finding]:
     """Each optional part of linnet: present, or the exact line to install it."""
     names = metadata.metadata("linnet").get_all("Provides-Extra") or []
     return [_extra(name) for name in names] or [Finding("none", "this release has no optional parts")]
+
+
+def files() -> list[Finding]:
+    """The folder of the data sets, and the detector that comes with linnet."""
+    return [_data(), _weights()]
+
+
+def _data() -> Finding:
+    from linnet.data import data_root
+
+    try:
+        root = data_root()
+    except DataError:
+        return Finding("data", "none; only training and benchmarks want it: set LINNET_DATA to its folder")
+    return Finding("data", f"{root}: {', '.join(sorted(folder.name for folder in root.iterdir() if folder.is_dir()))}")
+
+
+def _weights() -> Finding:
+    import linnet.nuclei
+
+    try:
+        content = (resources.files("linnet.nuclei") / "weights" / "default.safetensors").read_bytes()
+        linnet.nuclei.load("default")
+    except (OSError, LinnetError) as error:
+        return Finding("detector", f"can't be used ({error}): install linnet again", good=False, needed=True)
+    return Finding(
+        "detector", f"{len(content) / 1e6:.2f} MB, SHA-256 {hashlib.sha256(content).hexdigest()}", needed=True
+    )
 
 
 def _extra(name: str) -> Finding:

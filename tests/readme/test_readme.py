@@ -1,0 +1,99 @@
+"""What README.md and the docs say is so: code, output, numbers, commands and links."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import card, readme
+from linnet.cli.application import main
+
+ROOT = readme.ROOT
+README = readme.README.read_text(encoding="utf-8")
+PAGES = [readme.README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[str]:
+    """Every line of a console block that calls linnet, on any page."""
+    lines = [line for page in PAGES for block in blocks(page.read_text(), "console") for line in block.splitlines()]
+    return sorted({line.split("#")[0][2:].strip() for line in lines if line.startswith("$ linnet")})
+
+
+def test_the_code_prints_what_the_readme_shows():
+    [code] = blocks(README, "python")
+    [output] = blocks(README, "text")
+    assert len(code.strip().splitlines()) <= 12
+    assert readme.printed(code) == output
+
+
+def test_the_tables_are_those_of_the_records():
+    assert readme.with_records(README, readme.RECORDS) == README
+
+
+def test_the_model_card_is_that_of_the_weights():
+    assert card.PAGE.read_text(encoding="utf-8") == card.shipped_card()
+
+
+def test_the_set_up_is_the_first_thing_to_type_and_make_knows_it():
+    [first, *_] = blocks(README, "console")
+    targets = [line.split()[2] for line in first.splitlines()]
+    assert targets == ["demo", "test"]
+    for target in targets:
+        run = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "make test"
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_line_is_understood(command):
+    # Names and options must exist: the words are parsed, nothing is run.
+    from linnet.cli.application import app
+
+    app.parse_args(shlex.split(command)[1:], exit_on_error=False, print_error=False)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", ["concepts/capture.md", "howto/listener.md"])
+def test_code_of_the_docs_runs(page, tmp_path):
+    for code in blocks((ROOT / "docs" / page).read_text(), "python"):
+        subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
+
+
+def test_the_citation_names_the_seven_papers():
+    text = (ROOT / "CITATION.cff").read_text()
+    assert text.count("    title: ") == 7
+    assert "version: " + __import__("linnet").__version__ in text
+
+
+def test_the_demo_finds_most_of_what_it_drew(tmp_path, capsys):
+    out = tmp_path / "shown"
+    assert main(["demo", "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert float(re.search(r"F1 (\d\.\d+)", shown)[1]) >= 0.9
+    assert f"Result: {out / 'report.html'}" in shown
+    assert "Next:   linnet nuclei detect" in shown
+    html = (out / "report.html").read_text()
+    assert html.count("<svg") == 2
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", html)
+    for name in ("tissue", "fluorescence"):
+        assert {Path(f"{name}{end}") for end in (".png", ".csv", ".geojson")} <= {
+            path.relative_to(out) for path in out.iterdir()
+        }
