@@ -1,10 +1,11 @@
-"""Trains in child processes that the test may kill. Reads "folder optimizer out" lines; tells pids and steps.
+"""Trains in child processes that the test may kill. Reads "folder optimizer out doomed" lines; tells pids and steps.
 
 One interpreter forks all children, so that torch is imported once.
 """
 
 import os
 import sys
+import time
 
 import torch._dynamo  # noqa: F401  the first optimizer step imports it, which takes seconds
 from safetensors.torch import save_file
@@ -14,14 +15,20 @@ from tests.unit.engine.small import train
 
 
 class Tell(Listener):
-    """Prints each step."""
+    """Prints each step; one that shall be killed waits for it before the last."""
+
+    def __init__(self, *, doomed):
+        self.doomed = doomed
 
     def on_step(self, run):
         print("step", run.step, flush=True)
+        if self.doomed and run.step == run.steps_total - 1:
+            time.sleep(100)
 
 
-def train_and_save(folder, optimizer, out):
-    result = train(folder, optimizer=optimizer, checkpoint_every=3, epochs=6, listeners=[Tell()])
+def train_and_save(folder, optimizer, out, doomed):
+    listeners = [Tell(doomed=doomed == "True")]
+    result = train(folder, optimizer=optimizer, checkpoint_every=3, epochs=6, listeners=listeners)
     save_file(result.model.state_dict() | {f"average.{k}": v for k, v in result.averaged.items()}, out)
 
 

@@ -39,8 +39,8 @@ def trainer():
 
 def train_outside(trainer, *words, kill_at=None):
     """Trains in a child process; returns (its exit code, the steps it made)."""
-    print(*words, file=trainer.stdin, flush=True)
-    steps, pid = 0, None
+    print(*words, kill_at is not None, file=trainer.stdin, flush=True)
+    steps = pid = 0
     for kind, number in map(str.split, trainer.stdout):
         if kind == "exit":
             return int(number), steps
@@ -48,7 +48,7 @@ def train_outside(trainer, *words, kill_at=None):
             pid = int(number)
             continue
         steps += 1
-        if kill_at and int(number) >= kill_at and pid:
+        if kill_at and int(number) >= kill_at:
             time.sleep(random.random() * 0.01)
             os.kill(pid, signal.SIGKILL)
             kill_at = None
