@@ -17,6 +17,7 @@ from linnet.nuclei.detections import Count, Detections
 from linnet.nuclei.normalise import Range, brightness_range
 from linnet.nuclei.peaks import find_peaks, keep_apart, to_points
 from linnet.nuclei.reach import Reach, halo, reach
+from linnet.nuclei.scale_hint import better_scale, doubtful
 from linnet.nuclei.tiles import Plane, Tile
 
 _WHOLE = 2048 * 2048  # scaled pixels up to which tile="auto" runs the image in one piece
@@ -102,6 +103,7 @@ class Detector:
             InputError: an option is out of range.
         """
         image = _checked(image)
+        unguided = diameter_px is None and scale is None
         scale = self._scale(diameter_px, scale)
         if pixel_size_um is not None and not (np.isfinite(pixel_size_um) and pixel_size_um > 0):
             raise InputError(f"`pixel_size_um` is {pixel_size_um}; a positive number of micrometres was needed.")
@@ -115,6 +117,8 @@ class Detector:
             plane = Plane(image, brightness, scale, self._reach.period)
             points, score = self._points(plane, thresholds, tile, on_tile)
         reasons = _reasons(image, brightness)
+        if unguided and not brightness.constant and doubtful(score, thresholds.score):
+            reasons += self._scale_reasons(image, brightness, thresholds)
         return Detections(
             points=points,
             score=score,
@@ -171,6 +175,17 @@ class Detector:
             given = f"`diameter_px` = {diameter_px}" if diameter_px is not None else f"`scale` = {scale}"
             raise InputError(f"{given} asks for a scale of {value}; between 1/64 and 64 was needed.")
         return float(value)
+
+    def _scale_reasons(self, image: Any, brightness: Range, thresholds: Thresholds) -> tuple[str, ...]:
+        def find(part: np.ndarray, scale: float) -> np.ndarray:
+            return self._points(Plane(part, brightness, scale, self._reach.period), thresholds, None, None)[1]
+
+        better = better_scale(find, image)
+        if better is None:
+            return ()
+        size = "small" if better > 1 else "large"
+        diameter = self.reference_diameter_px / better
+        return (f"nuclei look {size}: scale {better:g} finds clearer ones; try a diameter of {diameter:g} pixels",)
 
     def _points(
         self,
