@@ -35,8 +35,8 @@ class Photometric:
     shift: float = 0.08
     gamma: float = 0.5
     stain: float = 0.1
-    gray: float = 0.15
-    invert: float = 0.08
+    gray: float = 0.05
+    invert: float = 0.02
     blur: float = 0.3
     blur_px: float = 1.5
     noise: float = 0.4
