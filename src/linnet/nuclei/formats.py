@@ -37,6 +37,18 @@ _FOREIGN = (
 _WORDS = ((b"<!doctype html", "an HTML page"), (b"<html", "an HTML page"), (b"<svg", "an SVG drawing"))
 
 
+def stem_of(path: Path) -> str:
+    """Name of an image or of its points without its ending, both parts of ".ome.tif", ".geojson.gz" and the like.
+
+    Example:
+        >>> stem_of(Path("plate/well.A1.ome.tif")), stem_of(Path("cells.csv"))
+        ('well.A1', 'cells')
+    """
+    name = path.stem
+    first, dot, last = name.rpartition(".")
+    return first if dot and first and last.lower() in ("ome", "geojson") else name
+
+
 def read_start(path: Path, size: int = 4096) -> bytes:
     """The first bytes of an image file.
 
