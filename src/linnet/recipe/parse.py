@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,21 @@ from linnet.recipe.setting import shown
 from linnet.recipe.tasks import RecipeTask, find_task
 
 _LARGEST_BYTES = 2**20
+# A word that no TOML value is: not true or false, not inf or nan, not a number.
+_BARE_WORD = re.compile(r"(?!(true|false|inf|nan)$)[A-Za-z_./~][\w./~-]*")
 
 
 def parse(
     path: Path | str,
     *,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
     task_named: Callable[[str], RecipeTask] = find_task,
 ) -> Plan:
     """Reads a recipe and checks all of it before anything is done.
 
     Args:
         path: A TOML file: `task = "..."`, then sections.
-        overrides: Values that replace the file's, by dotted name: {"train.epochs": 1}.
+        overrides: What replaces values of the file: "train.epochs=1". The value is TOML; a bare word is a text.
         task_named: Gives the task of a name, or raises RecipeError.
 
     Raises:
@@ -36,7 +38,7 @@ def parse(
     path = Path(path)
     text = _read(path)
     tables = _tables(path, text)
-    changed = {tuple(name.split(".")): value for name, value in (overrides or {}).items()}
+    changed = dict(_override(path, typed) for typed in overrides)
     for place, value in changed.items():
         _put(tables, place, value)
     task, problems = _task(tables, task_named)
@@ -57,7 +59,7 @@ def _read(path: Path) -> str:
         content = path.read_bytes()
         if len(content) > _LARGEST_BYTES:
             raise RecipeError(f"{path} has {len(content)} bytes; a recipe has at most {_LARGEST_BYTES}.")
-        return content.decode()
+        return content.decode("utf-8-sig")
     except FileNotFoundError:
         raise RecipeError(f"{path} does not exist; the path of a recipe (a TOML file) is needed.") from None
     except OSError as fault:
@@ -71,8 +73,26 @@ def _read(path: Path) -> str:
 def _tables(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
+    except (ValueError, RecursionError) as fault:
         raise RecipeError(f"{path} is not valid TOML.{_syntax(text, str(fault))}") from fault
+
+
+def _override(path: Path, typed: str) -> tuple[Place, Any]:
+    name, equals, value = typed.partition("=")
+    place = tuple(part.strip() for part in name.split("."))
+    if not equals or not all(place):
+        raise RecipeError(f"{path}: the override {typed!r} can't be read; SECTION.KEY=VALUE is needed: train.epochs=1.")
+    if _BARE_WORD.fullmatch(value.strip()):
+        return place, value.strip()
+    try:
+        parsed = tomllib.loads(f"value = {value}")
+    except (ValueError, RecursionError):
+        parsed = {}
+    if list(parsed) != ["value"]:
+        raise RecipeError(
+            f"{path}: the value of the override {typed!r} can't be read; a bare word or TOML is needed: 3, [0.9, 0.99]."
+        )
+    return place, parsed["value"]
 
 
 def _syntax(text: str, fault: str) -> str:
@@ -91,7 +111,7 @@ def _put(tables: dict[str, Any], place: Place, value: Any) -> None:
         if not isinstance(inner, dict):
             return  # the complaint about a section that is no table is enough
         tables = inner
-    tables[place[-1]] = list(value) if isinstance(value, tuple) else value
+    tables[place[-1]] = value
 
 
 def _task(
@@ -130,7 +150,7 @@ def _message(path: Path, problems: list[Problem], lines: Mapping[Place, int], ch
     count = "One thing" if len(problems) == 1 else f"{len(problems)} things"
     rows = [f"{path} can't be run. {count} must be changed:"]
     for line, problem in placed:
-        overridden = any(place[: len(problem.path)] == problem.path for place in changed) and bool(problem.path)
+        overridden = problem.path in changed or (not line and problem.path in {(place[0],) for place in changed})
         place = "override: " if overridden else f"line {line}: " if line else ""
         rows.append(f"  {place}{problem.text}.")
     return "\n".join(rows)

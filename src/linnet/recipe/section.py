@@ -62,7 +62,7 @@ def read_section(name: str, section: type, table: Mapping[str, Any]) -> tuple[An
                 problems.append(Problem((name, key), f"[{name}] `{key}`: {complaint} ({about.doc})"))
         elif default is dataclasses.MISSING:
             complaint = f"is missing; {needed(annotation, about)} is needed"
-            problems.append(Problem((name,), f"[{name}] `{key}` {complaint} ({about.doc})"))
+            problems.append(Problem((name, key), f"[{name}] `{key}` {complaint} ({about.doc})"))
     if problems:
         return None, problems
     made = section(**values)

@@ -127,7 +127,12 @@ def _accept_list(value: Any, annotation: Any, known: Setting) -> tuple[Any, str]
 
 
 def _converted(value: Any, annotation: type) -> Any:
-    """The value in the type wanted, None if it has another. (TOML has no null, so None is free.)"""
+    """The value in the type wanted, None if it has another. (TOML has no null, so None is free.)
+
+    A whole number beyond 64 bits, which TOML doesn't promise to hold, is of no type.
+    """
+    if type(value) is int and not _is_64_bit(value):
+        return None
     if annotation is float and type(value) is int:
         return float(value)
     return value if type(value) is annotation else None
@@ -143,7 +148,13 @@ def _plain(annotation: Any, known: Setting) -> tuple[Any, Setting]:
     return annotation, known
 
 
+def _is_64_bit(value: int) -> bool:
+    return -(2**63) <= value < 2**63
+
+
 def _typed(value: Any) -> str:
+    if isinstance(value, int) and not _is_64_bit(value):
+        return "a whole number beyond 64 bits"  # Python refuses to write out the largest
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -157,6 +168,6 @@ def _typed(value: Any) -> str:
 
 def _kind(value: Any) -> str:
     """What a single value is, in brackets; that of true, lists and tables is plain to see."""
-    if isinstance(value, bool | dict | list):
+    if isinstance(value, bool | dict | list) or (isinstance(value, int) and not _is_64_bit(value)):
         return ""
     return f" ({_ARTICLES.get(type(value), 'a date or time')})"

@@ -38,7 +38,7 @@ class TrainSection:
     checkpoint_every: int | None = setting("steps between checkpoints within an epoch", default=None, at_least=1)
     precision: Precision = setting("of the forward pass", default="float32")
     device: str = setting('where to compute: "auto", "cpu", "cuda" or "cuda:1"', default="auto")
-    rng_seed: int = setting("seeds everything that is drawn", default=0, at_least=0, below=2**63)
+    rng_seed: int = setting("seeds everything that is drawn", default=0, at_least=0)
 
     def compute(self) -> Compute:
         """Device and precision.

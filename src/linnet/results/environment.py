@@ -38,6 +38,11 @@ def environment() -> Environment:
 
 def versions() -> dict[str, str]:
     """Version of Python and of each package that takes part in computing, where installed."""
+    return dict(_versions())
+
+
+@functools.cache  # every record asks, and each look into the installed packages takes milliseconds
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

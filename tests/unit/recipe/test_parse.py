@@ -1,0 +1,225 @@
+import dataclasses
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linnet.errors import RecipeError
+from linnet.recipe import RecipeTask, parse, setting
+from linnet.recipe.classify import TASK
+from linnet.recipe.plan import SECTIONS
+from linnet.recipe.section import settings_of
+
+GOOD = """\
+task = "classify"
+[data]
+name = "digits"
+[model]
+name = "mlp"
+hidden = [8, 4]
+[optimizer]
+name = "sgd"
+lr = 1
+[train]
+epochs = 2
+"""
+
+
+def named(name):
+    if name != "classify":
+        raise RecipeError(f'"{name}" is no task. Installed: "classify".')
+    return TASK
+
+
+def read(folder, text, **options):
+    (folder / "recipe.toml").write_text(text)
+    return parse(folder / "recipe.toml", task_named=named, **options)
+
+
+def refusal(folder, text, **options):
+    with pytest.raises(RecipeError) as caught:
+        read(folder, text, **options)
+    return str(caught.value).replace(str(folder) + "/", "")
+
+
+def test_a_good_recipe_becomes_sections_with_defaults(tmp_path):
+    plan = read(tmp_path, GOOD)
+    assert (plan.task, plan.text, plan["data"].name) == (TASK, GOOD, "digits")
+    assert plan["model"].options() == {"hidden": (8, 4)}
+    assert (plan.optimizer.lr, type(plan.optimizer.lr), plan.train.epochs) == (1.0, float, 2)
+    assert (plan.train.batch_size, plan.train.schedule, plan.report.title) == (64, "cosine", None)
+    assert plan.settings()["model"] == {"name": "mlp", "depth": None, "width": None, "hidden": [8, 4]}
+    assert plan.beside("images") == tmp_path / "images"
+    assert plan.beside("/images").as_posix() == "/images"
+
+
+def test_every_mistake_is_told_at_once_with_its_line(tmp_path):
+    said = refusal(
+        tmp_path,
+        """\
+task = "classify"
+epochs = 3
+tsak = "x"
+model = 3
+
+[data]
+nmae = "digits"
+validation_fraction = 1.5
+size = [28]
+
+[optimizer]
+name = "adagrad"
+"betas" = [0.9,
+  "x"]
+
+[trian]
+epochs = 4
+
+[train]
+epochs = "ten"
+schedule = "cosin"
+[[report]]
+""",
+    )
+    known = "name, path, test_path, size, validation_fraction, test_fraction, split_seed, flip, shift_px, fill, "
+    assert said == (
+        "recipe.toml can't be run. 14 things must be changed:\n"
+        "  line 2: `epochs` stands outside the sections; move it to [train].\n"
+        "  line 3: `tsak` is unknown; did you mean `task`? Known here: task.\n"
+        "  line 4: model = 3 was given; one section [model] is needed.\n"
+        '  line 6: [data] `name` is missing; one of "fashion_mnist", "mnist", "cifar10_jpeg", "digits", '
+        '"image_folder" is needed (the image set).\n'
+        f"  line 7: [data] `nmae` is unknown; did you mean `name`? Known here: {known}brightness, contrast.\n"
+        "  line 8: [data] `validation_fraction`: 1.5 was given; a number above 0 and below 1 is needed "
+        "(share of the training images to validate on).\n"
+        "  line 9: [data] `size`: [28] was given; a list of 2 whole numbers, each from 1 to 4096, is needed "
+        "(height and width to resize to).\n"
+        "  line 11: [optimizer] `lr` is missing; a number above 0 is needed (learning rate).\n"
+        '  line 12: [optimizer] `name`: "adagrad" was given; one of "sgd", "adam", "adamw" is needed (the optimizer).\n'
+        '  line 13: [optimizer] `betas`: the list has "x"; a list of 2 numbers, each of at least 0 and below 1, '
+        "is needed (decay of adam's two means).\n"
+        "  line 16: [trian] is unknown; did you mean [train]? Known here: data, model, optimizer, train, report.\n"
+        '  line 20: [train] `epochs`: "ten" (a text) was given; a whole number of at least 1 is needed '
+        "(passes over the training images).\n"
+        '  line 21: [train] `schedule`: "cosin" was given; one of "constant", "linear", "cosine", "step" is needed, '
+        'perhaps "cosine" (how the learning rate changes).\n'
+        "  line 22: [[report]], a list, was given; one section [report] is needed."
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "row"),
+    [
+        ('"digits"', '"digits"\npath = "x"', "line 4: [data] `path` means nothing for digits"),
+        ('"digits"', '"mnist"\nsize = [3, 3]', '[data] `size` is for image folders only, and the set is "mnist"'),
+        ('"digits"', '"mnist"\ntest_fraction = 0.5', "[data] `test_fraction` means nothing for a set with a test part"),
+        ('"digits"', '"image_folder"', "line 2: [data] `path` is missing; an image folder needs it"),
+        ("hidden = [8, 4]", "depth = 20", 'line 6: [model] `depth` is no option of "mlp", which has hidden'),
+        ('"mlp"\nhidden = [8, 4]', '"resnet"\ndepth = 18', "line 6: [model] `depth` is 18; 6n + 2 is needed"),
+        ("lr = 1", "lr = 1\nbetas = [0.9, 0.99]", "line 10: [optimizer] `betas` is no constant of sgd; remove it"),
+        ("lr = 1", "lr = 1\nnesterov = true", "line 10: [optimizer] `nesterov` needs `momentum` above 0"),
+        ('"sgd"', '"adamw"\nmomentum = 0.9', "line 9: [optimizer] `momentum` is no constant of adamw"),
+        ('task = "classify"', "", "\n  `task` is missing; say in the first line"),
+        ('"classify"', "3", "line 1: `task`: 3 was given; a text is needed"),
+        ('"classify"', '"clasify"', 'line 1: `task`: "clasify" is no task. Installed: "classify".\n'),
+    ],
+)
+def test_rules_between_keys(tmp_path, old, new, row):
+    assert old in GOOD
+    assert row in refusal(tmp_path, GOOD.replace(old, new, 1)) + "\n"
+
+
+def test_without_a_task_the_other_sections_are_still_checked(tmp_path):
+    said = refusal(tmp_path, GOOD.replace("task", "tsk").replace("epochs = 2", "epochs = 0"))
+    assert "`task` is missing" in said
+    assert "line 1: `tsk` is unknown; did you mean `task`?" in said
+    assert "line 11: [train] `epochs`: 0 was given" in said
+    assert "[data]" not in said
+
+
+def test_invalid_toml_shows_the_place(tmp_path):
+    said = refusal(tmp_path, 'task = "classify"\n[data\nname = 3\n')
+    assert said.startswith("recipe.toml is not valid TOML. Line 2, column 6: expected ']'")
+    assert said.endswith("\n  [data\n       ^")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\xfe", "is not text in UTF-8 (byte 0)"),
+        (b"#" * (2**20 + 1), "has 1048577 bytes; a recipe has at most 1048576"),
+        (b"a = " + b"[" * 100_000, "is not valid TOML"),
+        (b"a = " + b"9" * 5000, "is not valid TOML"),
+    ],
+)
+def test_files_that_are_no_recipes(tmp_path, content, said):
+    (tmp_path / "recipe.toml").write_bytes(content)
+    with pytest.raises(RecipeError, match=r"recipe\.toml") as caught:
+        parse(tmp_path / "recipe.toml")
+    assert said in str(caught.value)
+
+
+def test_a_path_without_a_file(tmp_path):
+    with pytest.raises(RecipeError, match=r"none\.toml does not exist"):
+        parse(tmp_path / "none.toml")
+    with pytest.raises(RecipeError, match="can't be read"):
+        parse(tmp_path)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path):
+    assert read(tmp_path, "\ufeff" + GOOD).train.epochs == 2
+
+
+def test_overrides_replace_and_are_checked_alike(tmp_path):
+    overrides = ["train.epochs=7", "model.name=tiny", "optimizer.lr = 0.5", 'report.title="x y"', "data.flip=true"]
+    plan = read(tmp_path, GOOD.replace("hidden = [8, 4]\n", ""), overrides=overrides)
+    assert (plan.train.epochs, plan["model"].name, plan.optimizer.lr) == (7, "tiny", 0.5)
+    assert (plan.report.title, plan["data"].flip) == ("x y", True)
+    said = refusal(tmp_path, GOOD, overrides=["train.epochs=0", "train.epoch=1", "foo.x=1", "optimizer=3"])
+    assert "override: [train] `epochs`: 0 was given" in said
+    assert "override: [train] `epoch` is unknown; did you mean `epochs`?" in said
+    assert "override: [foo] is unknown." in said
+    assert "override: optimizer = 3 was given; one section [optimizer] is needed" in said
+
+
+@pytest.mark.parametrize("typed", ["train.epochs", "=3", "train.=3", "train.epochs=[1", "train.epochs=1\nx=2", "a.b="])
+def test_overrides_that_cannot_be_read(tmp_path, typed):
+    with pytest.raises(RecipeError, match=r"override .* can't be read"):
+        read(tmp_path, GOOD, overrides=[typed])
+
+
+def test_a_task_brings_sections_of_its_own(tmp_path):
+    @dataclasses.dataclass(frozen=True)
+    class Extra:
+        level: float = setting("how much", default=0.5, above=0)
+
+    task = RecipeTask("own", {"extra": Extra}, build=TASK.build, watch=("loss", "min"))
+    (tmp_path / "own.toml").write_text('task = "own"\n[optimizer]\nname = "sgd"\nlr = 1\n[train]\nepochs = 1\n')
+    plan = parse(tmp_path / "own.toml", task_named=lambda _: task, overrides=["extra.level=2"])
+    assert plan["extra"] == Extra(2.0)
+    with pytest.raises(RecipeError, match=r"override: \[data\] is unknown"):
+        parse(tmp_path / "own.toml", task_named=lambda _: task, overrides=["data.name=digits"])
+
+
+@pytest.mark.parametrize("section", [*TASK.sections.values(), *SECTIONS.values()])
+def test_every_setting_is_documented_in_field_and_docstring(section):
+    settings = settings_of(section)
+    assert set(settings) == {field.name for field in dataclasses.fields(section)}
+    for name, (_, about, _) in settings.items():
+        assert about.doc
+        assert not about.doc.endswith(".")
+        assert f"        {name}: " in f"        {section.__doc__.split('Attributes:')[1]}"
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=60), st.integers(0, 11))
+def test_any_text_is_read_or_refused_by_recipe_error(tmp_path_factory, text, at):
+    lines = GOOD.split("\n")
+    recipe = "\n".join([*lines[:at], text, *lines[at:]])
+    path = tmp_path_factory.mktemp("fuzz") / "recipe.toml"
+    path.write_bytes(recipe.encode())
+    try:
+        plan = parse(path, task_named=named)
+    except RecipeError:
+        return
+    assert tomllib.loads(plan.text)["task"] == "classify"
