@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,19 @@ from linnet.recipe.setting import shown
 from linnet.recipe.tasks import RecipeTask, find_task
 
 _LARGEST_BYTES = 2**20
-# A word that no TOML value is: not true or false, not inf or nan, not a number.
-_BARE_WORD = re.compile(r"(?!(true|false|inf|nan)$)[A-Za-z_./~][\w./~-]*")
 
 
 def parse(
     path: Path | str,
     *,
-    overrides: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
     task_named: Callable[[str], RecipeTask] = find_task,
 ) -> Plan:
     """Reads a recipe and checks all of it before anything is done.
 
     Args:
         path: A TOML file: `task = "..."`, then sections.
-        overrides: What replaces values of the file: "train.epochs=1". The value is TOML; a bare word is a text.
+        overrides: Values that replace the file's, by dotted name: {"train.epochs": 1}.
         task_named: Gives the task of a name, or raises RecipeError.
 
     Raises:
@@ -38,7 +36,7 @@ def parse(
     path = Path(path)
     text = _read(path)
     tables = _tables(path, text)
-    changed = dict(_override(path, typed) for typed in overrides)
+    changed = {tuple(name.split(".")): value for name, value in (overrides or {}).items()}
     for place, value in changed.items():
         _put(tables, place, value)
     task, problems = _task(tables, task_named)
@@ -77,24 +75,6 @@ def _tables(path: Path, text: str) -> dict[str, Any]:
         raise RecipeError(f"{path} is not valid TOML.{_syntax(text, str(fault))}") from fault
 
 
-def _override(path: Path, typed: str) -> tuple[Place, Any]:
-    name, equals, value = typed.partition("=")
-    place = tuple(part.strip() for part in name.split("."))
-    if not equals or not all(place):
-        raise RecipeError(f"{path}: the override {typed!r} can't be read; SECTION.KEY=VALUE is needed: train.epochs=1.")
-    if _BARE_WORD.fullmatch(value.strip()):
-        return place, value.strip()
-    try:
-        parsed = tomllib.loads(f"value = {value}")
-    except (ValueError, RecursionError):
-        parsed = {}
-    if list(parsed) != ["value"]:
-        raise RecipeError(
-            f"{path}: the value of the override {typed!r} can't be read; a bare word or TOML is needed: 3, [0.9, 0.99]."
-        )
-    return place, parsed["value"]
-
-
 def _syntax(text: str, fault: str) -> str:
     """The reader's complaint with the line that it is about. (Its line is in its message only.)"""
     found = re.search(r"^(.*) \(at line (\d+), column (\d+)\)$", fault, re.DOTALL)
@@ -111,7 +91,7 @@ def _put(tables: dict[str, Any], place: Place, value: Any) -> None:
         if not isinstance(inner, dict):
             return  # the complaint about a section that is no table is enough
         tables = inner
-    tables[place[-1]] = value
+    tables[place[-1]] = list(value) if isinstance(value, tuple) else value
 
 
 def _task(

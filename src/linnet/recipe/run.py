@@ -1,7 +1,7 @@
 """run: a recipe becomes a run folder with weights, records and a report."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ def run(
     path: Path | str,
     *,
     out: Path | str | None = None,
-    overrides: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
     task_named: Callable[[str], RecipeTask] = find_task,
 ) -> RunFolder:
     """Does what a recipe says, or what is left of it to do.
@@ -37,7 +37,7 @@ def run(
     Args:
         path: The recipe.
         out: The run folder; None: `runs/<name of the recipe>` in the current folder.
-        overrides: What replaces values of the recipe, like "train.epochs=1".
+        overrides: Values that replace the recipe's, by dotted name: {"train.epochs": 1}.
         task_named: Gives the task of a name.
 
     Returns:

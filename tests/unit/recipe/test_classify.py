@@ -46,15 +46,15 @@ def test_loss_and_accuracy_of_a_batch():
 
 
 def test_parts_divide_the_set_and_follow_the_split_seed_alone(recipe, task_named):
-    def parts(*overrides):
+    def parts(overrides=None):
         return read_parts(parse(recipe, task_named=task_named, overrides=overrides))
 
     first = parts()
     assert [part.counts() for part in (first.train, first.validation, first.test)] == [(17, 17), (4, 4), (9, 9)]
     seen = [tuple(image.flatten().tolist()) for p in (first.train, first.validation, first.test) for image in p.images]
     assert len(set(seen)) == 60
-    assert parts("train.rng_seed=1").train.digest == first.train.digest
-    assert parts("data.split_seed=1").train.digest != first.train.digest
+    assert parts({"train.rng_seed": 1}).train.digest == first.train.digest
+    assert parts({"data.split_seed": 1}).train.digest != first.train.digest
 
 
 def test_a_second_folder_is_the_test_part_and_must_match(recipe, task_named):
@@ -72,7 +72,7 @@ def test_a_second_folder_is_the_test_part_and_must_match(recipe, task_named):
 
 def test_a_seed_makes_the_same_network_and_batches_and_leaves_the_global_state(recipe, task_named):
     before = torch.get_rng_state()
-    plans = [parse(recipe, task_named=task_named, overrides=[f"train.rng_seed={seed}"]) for seed in (0, 0, 1)]
+    plans = [parse(recipe, task_named=task_named, overrides={"train.rng_seed": seed}) for seed in (0, 0, 1)]
     built = [plan.task.build(plan) for plan in plans]
     assert torch.equal(torch.get_rng_state(), before)
     weights = [one.model.state_dict()["conv1.weight"] for one in built]
@@ -84,7 +84,7 @@ def test_a_seed_makes_the_same_network_and_batches_and_leaves_the_global_state(r
 
 
 def test_training_batches_are_standardised(recipe, task_named):
-    plan = parse(recipe, task_named=task_named, overrides=["data.brightness=0.0"])
+    plan = parse(recipe, task_named=task_named, overrides={"data.brightness": 0.0})
     pixels = torch.cat([batch[0] for batch in plan.task.build(plan).loader.epoch(0)])
     assert pixels.shape == (32, 1, 6, 5)  # 34 images, the last two don't fill a batch
     assert abs(pixels.mean().item()) < 0.1

@@ -37,7 +37,8 @@ def drawn():
 def started(recipe, task_named):
     """Runs the recipe into a folder beside it."""
 
-    def start(name="out", *overrides):
+    def start(name="out", **train):
+        overrides = {f"train.{key}": value for key, value in train.items()}
         return run(recipe, out=recipe.parent / name, overrides=overrides, task_named=task_named)
 
     return start
@@ -51,7 +52,7 @@ def digest(folder):
 
 @pytest.mark.usefixtures("drawn")
 def test_a_run_leaves_everything_in_one_folder(started, recipe, task_named):
-    folder = started("out", "train.epochs=8")
+    folder = started("out", epochs=8)
     assert sorted(entry.name for entry in folder.path.iterdir()) == [
         "checkpoints", "recipe.toml", "record.jsonl", "report.html", "run.json", "weights.safetensors",
     ]  # fmt: skip
@@ -144,12 +145,12 @@ def test_only_the_stages_without_a_product_are_done_again(started, lost):
 
 def test_averaged_weights_are_what_is_saved(started):
     plain = read_tensors(started("plain").weights, CLASSIFIER)[0]
-    averaged = read_tensors(started("averaged", "train.average=0.9").weights, CLASSIFIER)[0]
+    averaged = read_tensors(started("averaged", average=0.9).weights, CLASSIFIER)[0]
     assert not torch.equal(plain["head.weight"], averaged["head.weight"])
 
 
 def test_early_stop_ends_with_the_best_epoch(started):
-    folder = started("out", "train.early_stop=1", "train.epochs=40", "optimizer.lr=0.3")
+    folder = started("out", early_stop=1, epochs=40)
     course = [r.value for r in folder.records() if r.name == "nll" and r.split == "validation"]
     assert len(course) < 40
     assert course[-1] >= min(course)
@@ -160,7 +161,7 @@ def test_settings_of_the_run_in_the_folder_must_be_the_same(started, recipe):
     recipe.write_text("# a comment changes nothing\n" + recipe.read_text())
     started()
     with pytest.raises(RecipeError, match=r"out holds a run with other settings: train\.epochs was 4 and is 5\. Give"):
-        started("out", "train.epochs=5")
+        started("out", epochs=5)
 
 
 def test_a_folder_with_other_things_is_not_touched(started, recipe):
@@ -182,7 +183,7 @@ SCRIPT = """
 import sys
 from linnet.recipe import run
 from linnet.recipe.classify import TASK
-run(sys.argv[1], out=sys.argv[2], overrides=["train.epochs=30"], task_named=lambda name: TASK)
+run(sys.argv[1], out=sys.argv[2], overrides={"train.epochs": 30}, task_named=lambda name: TASK)
 """
 
 
@@ -198,5 +199,5 @@ def test_a_killed_run_goes_on_to_the_same_bits(started, recipe):
     assert json.loads((out / "run.json").read_text())["settings"]["train"]["epochs"] == 30
     assert not (out / "weights.safetensors").exists()
     torch.set_num_threads(1)
-    resumed = started("killed", "train.epochs=30")
-    assert digest(resumed) == digest(started("whole", "train.epochs=30"))
+    resumed = started("killed", epochs=30)
+    assert digest(resumed) == digest(started("whole", epochs=30))
