@@ -4,8 +4,9 @@ Imports torch and numpy only.
 """
 
 from linnet.core.capture import Capture
+from linnet.core.cost import Cost, cost
 from linnet.core.layer_capture import Call, LayerCapture
 from linnet.core.program import Node, Program, Ref, Value
 from linnet.core.trace import record
 
-__all__ = ["Call", "Capture", "LayerCapture", "Node", "Program", "Ref", "Value", "record"]
+__all__ = ["Call", "Capture", "Cost", "LayerCapture", "Node", "Program", "Ref", "Value", "cost", "record"]
