@@ -52,6 +52,7 @@ class RunningAverage:
     def __init__(self, average: Average, model: nn.Module) -> None:
         self.average = average
         self.updates = 0
+        self._own: dict[str, Tensor] | None = None
         self.tensors: dict[str, Tensor] = {name: tensor.clone() for name, tensor in state_of(model).items()}
 
     @torch.no_grad()
@@ -76,12 +77,18 @@ class RunningAverage:
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
         """Lends the averaged weights to the network; its own come back, bit for bit, after the block."""
-        own = {name: tensor.clone() for name, tensor in state_of(model).items()}
-        model.load_state_dict(self.tensors)
         try:
+            self._own = {name: tensor.clone() for name, tensor in state_of(model).items()}
+            model.load_state_dict(self.tensors)
             yield
         finally:
-            model.load_state_dict(own)
+            self.give_back(model)
+
+    def give_back(self, model: nn.Module) -> None:
+        """Gives the network its own weights back, if they are lent. May be called again after an interrupt."""
+        if self._own is not None:
+            model.load_state_dict(self._own)
+            self._own = None
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:

@@ -47,7 +47,7 @@ class Run:
         epochs: Epochs to do.
         epoch_steps: Batches in an epoch.
         rank: Of this process, 0 unless under `torchrun`. Rank 0 writes.
-        epoch: Index of the epoch under way.
+        epoch: Index of the epoch under way; in `on_epoch`, of the one to come.
         batch: Index in the epoch of the batch under way; after the update, of the one to come.
         step: Updates done; in `on_gradients`, the index of the one under way.
         loss: Of the last batch, mean over the processes.

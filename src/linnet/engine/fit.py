@@ -121,8 +121,8 @@ def fit(
     compute = compute or Compute.pick()
     ranks = Ranks.join(compute)
     loader = as_loader(loader, rng_seed=rng_seed)
-    model.to(compute.torch_device)
     _require_fitting(model, loader, optimizer, epochs=epochs, grad_clip=grad_clip)
+    model.to(compute.torch_device)
     schedule = schedule or Schedule("constant")
     heard = (*listeners, *progress_listeners(progress, rank=ranks.rank))
     initial_lrs = learning_rates(optimizer)
@@ -154,15 +154,7 @@ def fit(
             rng_seed=rng_seed,
             listeners=heard,
         )
-        loop = _Loop(run, task, loader, heard, state, keeper, update, ranks, interrupts)
-        try:
-            loop.train()
-        except KeyboardInterrupt as interrupt:
-            interrupt.args = (keeper.save_interrupted(whole=update.whole),)
-            raise
-        finally:
-            set_learning_rates(optimizer, initial_lrs)
-            model.eval()
+        _Loop(run, task, loader, heard, state, keeper, update, ranks, interrupts).train()
     return _result(state)
 
 
@@ -181,17 +173,32 @@ class _Loop:
     interrupts: Interrupts
 
     def train(self) -> None:
+        """Trains to the end; whatever happens, learning rates are put back and listeners hear `on_end`."""
         run = self.run
         run.model.train()
-        with ExitStack() as ends:
-            for listener in self.listeners:
-                ends.callback(listener.on_end, run)
-                listener.on_start(run)
-            while run.epoch < run.epochs and not self._stopped():
-                self._train_epoch()
-                if run.batch == run.epoch_steps:
-                    self._close_epoch()
-            self.keeper.save()
+        try:
+            with ExitStack() as ends:
+                for listener in self.listeners:
+                    ends.callback(listener.on_end, run)
+                    listener.on_start(run)
+                self._train_epochs()
+        except KeyboardInterrupt as interrupt:
+            if self.state.average:
+                self.state.average.give_back(run.model)
+            interrupt.args = (self.keeper.save_interrupted(whole=self.update.whole),)
+            raise
+        finally:
+            set_learning_rates(run.optimizer, self.update.initial_lrs)
+            run.model.eval()
+
+    def _train_epochs(self) -> None:
+        """All epochs that aren't done yet."""
+        run = self.run
+        while run.epoch < run.epochs and not self._stopped():
+            self._train_epoch()
+            if run.batch == run.epoch_steps:
+                self._close_epoch()
+        self.keeper.save()
 
     def _train_epoch(self) -> None:
         """All batches of the epoch that aren't done yet."""
@@ -221,21 +228,28 @@ class _Loop:
             listener.on_step(run)
 
     def _close_epoch(self) -> None:
-        """Validates, notes the epoch, and looks whether to stop."""
-        run, state = self.run, self.state
+        """What follows the last batch: validation, early stop, listeners, a checkpoint."""
+        run = self.run
         validation = self._validate()
-        means = state.means.take()
-        loss, lr = means.pop("loss"), learning_rates(run.optimizer)[0]
-        run.history.append(Epoch(run.epoch, run.step, loss, lr, metrics=means, validation=validation))
-        run.epoch, run.batch = run.epoch + 1, 0
-        if state.watch:
-            state.watch.look(run.history[-1], state.average.tensors if state.average else state_of(run.model))
-            if state.watch.reason:
-                run.stop(state.watch.reason)
+        with self.interrupts.held():
+            self._note_epoch(validation)
         for listener in self.listeners:
             listener.on_epoch(run)
-        if run.epoch < run.epochs:
+        if run.epoch < run.epochs:  # after the last one a checkpoint comes anyway
             self.keeper.save_if_due(epoch_ended=True)
+
+    def _note_epoch(self, validation: dict[str, float]) -> None:
+        """Puts the epoch into the history and goes to the next, unless early stop is against it."""
+        run, state = self.run, self.state
+        means = state.means.take()
+        loss, lr = means.pop("loss"), learning_rates(run.optimizer)[0]
+        epoch = Epoch(run.epoch, run.step, loss, lr, metrics=means, validation=validation)
+        if state.watch:
+            state.watch.look(epoch, state.average.tensors if state.average else state_of(run.model))
+            if state.watch.reason:
+                run.stop(state.watch.reason)
+        run.history.append(epoch)
+        run.epoch, run.batch = run.epoch + 1, 0
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:

@@ -53,7 +53,7 @@ def kept_random_state() -> Iterator[None]:
 
 
 def _seed_torch(seed: int) -> None:
-    """Like torch.manual_seed, which where there is no GPU notes a stack trace for later at every call: slow, and a leak."""
+    """torch.manual_seed without its queue for GPUs not yet in use: a stack trace kept at each call, slow and a leak."""
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(seed)

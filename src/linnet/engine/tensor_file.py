@@ -52,6 +52,7 @@ def write_tensors(
     path = Path(path)
     unique, aliases = _without_aliases(tensors)
     content = {"kind": kind.name, "version": kind.version, "facts": dict(facts), "aliases": aliases}
+    content = json.loads(json.dumps(content))  # as it will be read: tuples are lists, keys are text
     header = {**content, "sha256": _digest(unique, content)}
     try:
         atomic_write(path, safetensors.torch.save(unique, {"linnet": json.dumps(header)}))
@@ -86,7 +87,7 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Te
             f"{path}: {kind.name} of version {header.get('version')}; this linnet reads up to {kind.version}. "
             "Update linnet."
         )
-    content = {key: header.get(key) for key in ("kind", "version", "facts", "aliases")}
+    content: dict[str, Any] = {key: header.get(key) for key in ("kind", "version", "facts", "aliases")}
     if header.get("sha256") != _digest(tensors, content):
         raise CheckpointError(f"{path}: its SHA-256 doesn't match its content: the file was changed or damaged.")
     return tensors | {alias: tensors[name] for alias, name in content["aliases"].items()}, content["facts"]
@@ -106,7 +107,7 @@ def _open(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("linnet", "null"))
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  not a dict
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path}: no readable {kind.name} ({_reason(path, error)}). "
             "A safetensors file that linnet wrote was needed."
@@ -151,5 +152,5 @@ def _digest(tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

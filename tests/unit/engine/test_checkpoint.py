@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from linnet.engine import checkpoint, load_checkpoint, load_latest, save_checkpoint
+from linnet.engine import load_checkpoint, load_latest, save_checkpoint, tensor_file
 from linnet.engine.checkpoint import list_checkpoints, remove_checkpoints
 from linnet.engine.nested import flatten, load_optimizer, unflatten
 from linnet.errors import CheckpointError
@@ -67,11 +67,12 @@ def test_nothing_there_is_none(tmp_path):
 @pytest.mark.parametrize(
     ("metadata", "match"),
     [
-        (None, "no checkpoint that linnet wrote"),
+        (None, "not one that linnet wrote"),
         ({"linnet": "{"}, "no readable checkpoint"),
-        ({"linnet": "[]"}, "no checkpoint that linnet wrote"),
-        ({"linnet": '{"format": "linnet checkpoint", "version": 2}'}, "format version 2; this linnet reads 1"),
-        ({"linnet": '{"format": "linnet checkpoint", "version": 1}'}, "SHA-256"),
+        ({"linnet": "[]"}, "not one that linnet wrote"),
+        ({"linnet": '{"kind": "nucleus detector"}'}, "holds a nucleus detector; a checkpoint was needed"),
+        ({"linnet": '{"kind": "checkpoint", "version": 2}'}, "version 2; this linnet reads up to 1"),
+        ({"linnet": '{"kind": "checkpoint", "version": 1}'}, "SHA-256"),
     ],
 )
 def test_a_foreign_file_is_refused(tmp_path, metadata, match):
@@ -87,7 +88,7 @@ def test_a_renamed_missing_or_pickled_file_is_refused(tmp_path):
     path = path.rename(tmp_path / "checkpoint-00000009.safetensors")
     with pytest.raises(CheckpointError, match="holds step 1; it was renamed"):
         load_checkpoint(path)
-    with pytest.raises(CheckpointError, match="no readable checkpoint"):
+    with pytest.raises(CheckpointError, match="doesn't exist"):
         load_checkpoint(tmp_path / "no.safetensors")
     torch.save({"x": torch.zeros(2)}, path)
     with pytest.raises(CheckpointError, match="no readable checkpoint"):
@@ -181,7 +182,7 @@ def test_float32_moments_of_bfloat16_weights_keep_their_bits():
 def test_the_digest_covers_names_types_shapes_and_facts():
     base = {"a": torch.zeros(2, 3)}
     digests = {
-        checkpoint._digest(tensors, facts)
+        tensor_file._digest(tensors, facts)
         for tensors, facts in [
             (base, {}),
             ({"b": torch.zeros(2, 3)}, {}),

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from linnet.engine import Average, EarlyStop, Listener, Schedule, checkpoint
+from linnet.engine import Average, EarlyStop, Listener, Schedule, load_latest, tensor_file
 from linnet.engine.checkpoint import list_checkpoints
 from linnet.errors import CheckpointError
 
@@ -166,7 +166,7 @@ def test_a_damaged_checkpoint_is_warned_of_and_the_one_before_is_used(tmp_path, 
         flipped[len(content) // 2] ^= 1
         newest.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "flipped": bytes(flipped)}[damage])
     if damage == "folder":
-        assert checkpoint.load_latest(tmp_path).step == 12
+        assert load_latest(tmp_path).step == 12
     else:
         assert_equal_runs(train(tmp_path), train())
     assert newest.name in caplog.text
@@ -246,7 +246,7 @@ def test_an_interrupt_in_validation_validates_again(tmp_path):
 
 
 def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
-    write = checkpoint.atomic_write
+    write = tensor_file.atomic_write
 
     def full(path, content):
         if "00000006" in path.name:
@@ -255,7 +255,7 @@ def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(tmp_path, monkey
             raise OSError(28, "No space left on device")
         return write(path, content)
 
-    monkeypatch.setattr(checkpoint, "atomic_write", full)
+    monkeypatch.setattr(tensor_file, "atomic_write", full)
     with pytest.raises(CheckpointError, match="No space left on device"):
         train(tmp_path, checkpoint_every=3)
     monkeypatch.undo()
