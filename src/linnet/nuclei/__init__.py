@@ -5,11 +5,10 @@ from linnet.nuclei.detect import Detector, Thresholds
 from linnet.nuclei.detections import Count, Detections
 from linnet.nuclei.detector_file import load
 from linnet.nuclei.evaluate import Evaluation, evaluate
-from linnet.nuclei.images import Picture, open_picture, read_image
 from linnet.nuclei.match import Matching, match
-from linnet.nuclei.points import read_points
 from linnet.nuclei.train import train
 
+# The functions `detect`, `evaluate`, `match` and `train` take the places of the files that they stand in.
 __all__ = [
     "BatchResult",
     "Count",
@@ -17,14 +16,10 @@ __all__ = [
     "Detector",
     "Evaluation",
     "Matching",
-    "Picture",
     "Thresholds",
     "detect",
     "evaluate",
     "load",
     "match",
-    "open_picture",
-    "read_image",
-    "read_points",
     "train",
 ]
