@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from linnet.cli.closing import closing
-from linnet.cli.scores import score_lines, score_records
+from linnet.cli.scores import batch_lines, score_lines, score_records
 from linnet.errors import InputError
 
 nuclei = App(name="nuclei", help="Find, count and score nuclei in microscopy images.", help_format="plaintext")
@@ -63,6 +63,8 @@ def detect(
         threshold=threshold,
         overlay=overlay,
     )
+    print("\n".join(batch_lines(result)))
+    closing(result.report, "open it in a browser; drag a .geojson onto its image in QuPath")
     return int(bool(result.failed))
 
 

@@ -1,15 +1,26 @@
-"""Scores of `linnet nuclei evaluate` as lines for the terminal and as records."""
+"""What `linnet nuclei` found and how good it was: lines for the terminal, and records."""
 
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from linnet.nuclei.batch import BatchResult
     from linnet.nuclei.evaluate import Evaluation, ImageScore
     from linnet.results import Record
 
 _COLUMNS = ("image", "true", "found", "matched", "precision", "recall", "F1", "difference")
-_SHOWN = 20  # images on the terminal; the records hold them all
+_SHOWN = 20  # images in a list on the terminal; files hold them all
+
+
+def batch_lines(result: "BatchResult") -> Iterator[str]:
+    """How many nuclei in how many images, which images a person should look at, and which failed and why."""
+    yield f"{result.nuclei} nuclei in {len(result.done)} image{'s' * (len(result.done) != 1)}"
+    doubtful = [one for one in result.done if one.detections.flag != "ok"]
+    yield from _cut([f"  look at {one.image.name}: {'; '.join(one.detections.flag_reasons)}" for one in doubtful])
+    if result.failed:
+        yield f"{len(result.failed)} failed (listed in failed.csv):"
+        yield from _cut([f"  {failure.image}: {failure.error}" for failure in result.failed])
 
 
 def score_lines(result: "Evaluation") -> Iterator[str]:
@@ -55,6 +66,12 @@ def score_records(result: "Evaluation") -> "list[Record]":
             Record.measured("nuclei.image_f1", score.f1, n=1, context={**counts, "radius_px": result.radius_px})
         )
     return records
+
+
+def _cut(lines: list[str]) -> Iterator[str]:
+    yield from lines[:_SHOWN]
+    if len(lines) > _SHOWN:
+        yield f"  ... and {len(lines) - _SHOWN} more"
 
 
 def _row(score: "ImageScore") -> tuple[str, ...]:
