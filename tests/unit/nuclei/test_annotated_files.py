@@ -57,7 +57,7 @@ def test_label_images_give_their_centroids(plate, tmp_path):
 def test_points_without_an_image_are_named(plate):
     images, points = plate
     (points / "zebra.csv").write_text("y,x\n1,1\n")
-    with pytest.raises(PointsError, match="1 image.*'zebra'.*It has 'a', 'b', 'c'"):
+    with pytest.raises(PointsError, match=r"1 image.*'zebra'.*It has 'a', 'b', 'c'"):
         read_annotated(images, points)
 
 
