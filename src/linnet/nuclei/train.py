@@ -19,7 +19,7 @@ from linnet.nuclei.detect import Detector
 from linnet.nuclei.detector_file import load, new_network
 from linnet.nuclei.task import NucleusTask, choose_thresholds, score_images
 
-Images = Mapping[Hashable, Any] | Sequence[Any]
+Images = Mapping[Any, Any] | Sequence[Any]
 
 
 def train(
