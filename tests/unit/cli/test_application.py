@@ -14,7 +14,7 @@ VERBS = ["demo", "doctor", "run", "report", "nuclei detect", "nuclei train", "nu
 
 def run_linnet(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "linnet.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)
 
 
 def test_help_lists_the_verbs_and_where_to_start():
