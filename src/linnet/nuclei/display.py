@@ -27,7 +27,7 @@ def shown(pixels: Any, *, max_side: int, min_side: int = 0) -> tuple[NDArray[np.
     h, w = pixels.shape[:2]
     factor = max(1, max(h, w) // max_side)
     small = _to_bytes(_averaged(pixels, factor), natural=len(pixels.shape) == 3 and pixels.dtype == np.uint8)
-    longest = max(h, w) / factor
+    longest = max(small.shape[:2])
     zoom = max_side / longest if longest > max_side else min(4.0, max(1.0, min_side / longest))
     if zoom == 1:
         return small, 1 / factor

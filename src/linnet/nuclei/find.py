@@ -34,11 +34,13 @@ def find_images(paths: Sequence[str | Path]) -> tuple[list[Path], list[Failure]]
             found += _expanded(Path(path))
         except ImageError as error:
             failures.append(Failure(str(path), str(error)))
-    unique = list({_key(path): path for path in reversed(found)}.values())[::-1]
+    unique: dict[str, Path] = {}
+    for path in found:
+        unique.setdefault(_key(path), path)
     if not unique:
         what = failures[0].error if failures else "No image was named. Name files or a folder, like plate/*.tif."
         raise ImageError(what)
-    return unique, failures
+    return list(unique.values()), failures
 
 
 def stems(paths: Sequence[Path]) -> list[str]:

@@ -41,8 +41,8 @@ def draw_overlay(
     order = np.argsort(detections.score, kind="stable")  # the surest are drawn last
     at, score = at[order], np.clip(np.nan_to_num(detections.score[order]), 0, 1)
     radius = _radius(at)
-    _discs(canvas, at, radius + 2.0, np.tile(_DARK, (len(at), 1)), opacity=0.6)
-    _discs(canvas, at, radius + 1.1, np.tile(_WHITE, (len(at), 1)), opacity=1.0)
+    _discs(canvas, at, radius + 2.6, np.tile(_DARK, (len(at), 1)), opacity=0.6)
+    _discs(canvas, at, radius + 1.5, np.tile(_WHITE, (len(at), 1)), opacity=1.0)
     _discs(canvas, at, radius, colormaps["viridis"](score)[:, :3], opacity=1.0)
     drawn = np.clip(np.rint(canvas * 255), 0, 255).astype(np.uint8)
     return np.concatenate([drawn, _legend(drawn.shape[1], len(detections))]) if legend else drawn

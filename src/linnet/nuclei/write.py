@@ -78,7 +78,7 @@ def density_per_mm2(detections: Detections) -> float | None:
     if detections.pixel_size_um is None:
         return None
     h, w = detections.shape
-    return detections.count.n / (h * w * (detections.pixel_size_um / 1000) ** 2)
+    return detections.count.n * 1e6 / (h * w * detections.pixel_size_um**2)
 
 
 def write_counts(path: str | Path, found: Iterable[tuple[str, Detections]]) -> Path:
