@@ -190,18 +190,19 @@ class Breaks(Classify):
         return (loss * math.nan if self.left < 0 else loss), metrics
 
 
-def test_a_nan_loss_stops_before_the_update_with_the_batch_named(tmp_path):
+@pytest.mark.parametrize("grad_clip", [None, 1.0])
+def test_a_nan_loss_stops_before_the_update_with_the_batch_named(tmp_path, grad_clip):
     model = network()
-    with pytest.raises(NonFiniteLoss, match=r"epoch 1, batch 2 \(step 7\) is nan"):
-        train(tmp_path, model=model, task=Breaks(7), checkpoint_every=3)
-    good = train(listeners=[StopAt(7)])
+    with pytest.raises(NonFiniteLoss, match=r"^The loss of epoch 1, batch 2 \(step 7\) is nan"):
+        train(tmp_path, model=model, task=Breaks(7), checkpoint_every=3, grad_clip=grad_clip)
+    good = train(listeners=[StopAt(7)], grad_clip=grad_clip)
     weights = dict(model.named_parameters())
     assert_equal_states(weights, dict(good.model.named_parameters()))
     assert [path.name for path in sorted(tmp_path.iterdir())] == [
         "checkpoint-00000003.safetensors",
         "checkpoint-00000006.safetensors",
     ]
-    assert_equal_runs(train(tmp_path), train())
+    assert_equal_runs(train(tmp_path, grad_clip=grad_clip), train(grad_clip=grad_clip))
 
 
 def test_infinite_gradients_under_a_finite_loss_are_never_kept(tmp_path):
