@@ -4,7 +4,7 @@ import struct
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linnet.data import data_root, fashion_mnist, idx, mnist, read_idx
@@ -80,6 +80,7 @@ def test_missing_file_says_what_lies_there(tmp_path):
         read_idx(tmp_path)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=64))
 def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("fuzz") / "x"

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from linnet.data import ArrayLoader
@@ -44,6 +44,7 @@ def test_seed_and_epoch_decide_the_order():
     assert len(set(orders)) == 4
 
 
+@settings(deadline=None)
 @given(
     samples=st.integers(1, 30), batch_size=st.integers(1, 12), seed=st.integers(0, 5), epoch=st.integers(0, 3),
     data=st.data(),
@@ -56,6 +57,7 @@ def test_any_start_gives_the_tail_of_the_epoch(samples, batch_size, seed, epoch,
     assert numbers(loader, epoch, start=start) == whole[start:]
 
 
+@settings(deadline=None)
 @given(
     samples=st.integers(1, 30), share=st.integers(1, 5), world=st.integers(1, 4), drop_last=st.booleans(),
 )  # fmt: skip

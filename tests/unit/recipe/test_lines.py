@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linnet.recipe.lines import lines_of
@@ -60,6 +60,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), values), max_size=8))
 def test_lines_are_those_where_the_keys_were_written(statements):
     written, wanted = [], {}

@@ -2,7 +2,7 @@ import dataclasses
 import tomllib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linnet.errors import RecipeError
@@ -207,6 +207,7 @@ def test_every_setting_is_documented_in_field_and_docstring(section):
         assert f"        {name}: " in f"        {section.__doc__.split('Attributes:')[1]}"
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=60), st.integers(0, 11))
 def test_any_text_is_read_or_refused_by_recipe_error(tmp_path_factory, text, at):
     lines = GOOD.split("\n")

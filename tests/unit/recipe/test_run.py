@@ -17,6 +17,7 @@ from linnet.engine.tensor_file import read_tensors
 from linnet.errors import RecipeError
 from linnet.recipe import parse, run
 from linnet.recipe.classify import CLASSIFIER, TASK, read_parts, scores
+from linnet.results import RunFolder
 
 recipe_run = import_module("linnet.recipe.run")  # the package has a function of the same name
 
@@ -201,3 +202,22 @@ def test_a_killed_run_goes_on_to_the_same_bits(started, recipe):
     torch.set_num_threads(1)
     resumed = started("killed", epochs=30)
     assert digest(resumed) == digest(started("whole", epochs=30))
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_one_writes(recipe):
+    script = recipe.parent / "script.py"
+    script.write_text(SCRIPT.replace('"train.epochs": 30', '"train.epochs": 2'))
+    out = recipe.parent / "shared"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([*command, str(recipe), str(out)], env=environment, check=True, timeout=500)
+    folder = RunFolder.open(out)
+    records = [(r.name, r.split, r.context.get("class"), r.context.get("epoch")) for r in folder.records()]
+    assert len(set(records)) == len(records)
+    assert ("accuracy", "test", None, None) in records
+    assert ("loss", "train", None, 2) in records
+    assert (out / "report.html").exists()
+    assert not (recipe.parent / "shared-2").exists()
+    tensors, _ = read_tensors(folder.weights, CLASSIFIER)
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
