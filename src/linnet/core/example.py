@@ -102,3 +102,60 @@ def _map(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(tree, (tuple, list)):
         return type(tree)(_map(item, change) for item in tree)
     return tree
+
+
+MAX_STORED = 1 << 20  # integer examples (tokens) are kept as they are, up to this many elements
+
+
+def example_to_dict(example: Example) -> dict[str, Any]:
+    """An example as plain data: sizes and types of float tensors, the elements of integer ones."""
+    return {
+        "args": [_encode(item) for item in example.args],
+        "kwargs": {k: _encode(v) for k, v in example.kwargs.items()},
+    }
+
+
+def example_from_dict(stored: Mapping[str, Any], draw: Callable[[tuple[int, ...], torch.dtype], Tensor]) -> Example:
+    """An example like the stored one.
+
+    Args:
+        stored: What `example_to_dict` wrote.
+        draw: Makes a float tensor from size and type.
+    """
+    args = tuple(_decode(item, draw) for item in stored["args"])
+    return Example(args, {k: _decode(v, draw) for k, v in stored["kwargs"].items()})
+
+
+def _encode(item: Any) -> Any:
+    if isinstance(item, Tensor):
+        stored: dict[str, Any] = {"shape": list(item.shape), "dtype": str(item.dtype)[6:]}
+        if not item.is_floating_point() and not item.is_complex() and item.numel() <= MAX_STORED:
+            stored["elements"] = item.detach().cpu().flatten().tolist()
+        return {"tensor": stored}
+    if isinstance(item, Mapping):
+        return {"dict": {key: _encode(value) for key, value in item.items()}}
+    if isinstance(item, tuple):
+        return {"tuple": [_encode(value) for value in item]}
+    if isinstance(item, list):
+        return {"list": [_encode(value) for value in item]}
+    if item is None or isinstance(item, (bool, int, float, str)):
+        return {"plain": item}
+    raise GraphError(
+        f"`example` holds a {type(item).__name__}; tensors, numbers, strings and nested lists are understood."
+    )
+
+
+def _decode(stored: Any, draw: Callable[[tuple[int, ...], torch.dtype], Tensor]) -> Any:
+    ((kind, item),) = stored.items()
+    if kind == "tensor":
+        shape, dtype = tuple(item["shape"]), getattr(torch, item["dtype"])
+        if "elements" in item:
+            return torch.tensor(item["elements"], dtype=dtype).reshape(shape)
+        return draw(shape, dtype)
+    if kind == "dict":
+        return {key: _decode(value, draw) for key, value in item.items()}
+    if kind == "tuple":
+        return tuple(_decode(value, draw) for value in item)
+    if kind == "list":
+        return [_decode(value, draw) for value in item]
+    return item

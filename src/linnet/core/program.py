@@ -52,6 +52,8 @@ class Node:
         mutates: Value numbers that it overwrote.
         module: Dotted path of the module whose forward was running, "" for the root.
         source: "file.py:12: the line", innermost line outside torch.
+        caller: The function of torch that was called, `flatten` for a view that it made.
+        layer: The torch.nn class that the module is (or inherits), "" for none.
     """
 
     index: int
@@ -62,6 +64,8 @@ class Node:
     mutates: tuple[int, ...]
     module: str
     source: str
+    caller: str = ""
+    layer: str = ""
 
     @property
     def name(self) -> str:

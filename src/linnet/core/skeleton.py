@@ -154,12 +154,17 @@ def _loose_tensors(tree: Any, depth: int = 0) -> Iterator[Tensor]:
                 yield from _loose_tensors(item, depth + 1)
 
 
-def meta(model: nn.Module, shapes: Mapping[str, tuple[int, ...]] | None = None) -> nn.Module:
+def meta(
+    model: nn.Module,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    attributes: Mapping[str, Mapping[str, Any]] | None = None,
+) -> nn.Module:
     """The weightless copy: every tensor empty on the meta device, in eval mode, without hooks.
 
     Args:
         model: The module to follow; left as it is.
         shapes: Dotted name -> size, where it differs from the model's own.
+        attributes: Module path -> attributes, where they differ.
 
     Returns:
         A module that computes shapes only.
@@ -169,7 +174,17 @@ def meta(model: nn.Module, shapes: Mapping[str, tuple[int, ...]] | None = None) 
     def empty(name: str, old: Tensor) -> Tensor:
         return torch.empty(shapes.get(name, old.shape), dtype=old.dtype, device="meta")
 
-    return rebuild(model, empty, constant="meta").eval()
+    copy = rebuild(model, empty, constant="meta").eval()
+    set_attributes(copy, attributes or {})
+    return copy
+
+
+def set_attributes(model: nn.Module, attributes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Set plain attributes of modules, by module path."""
+    for path, changes in attributes.items():
+        module = model.get_submodule(path)
+        for name, value in changes.items():
+            setattr(module, name, value)
 
 
 def real(model: nn.Module) -> nn.Module:

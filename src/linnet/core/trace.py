@@ -7,6 +7,7 @@ at any image size). The given model, its mode, its hooks and all random states s
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import linecache
 import logging
 import random
@@ -52,7 +53,13 @@ WHOLE: dict[Callable[..., Any], tuple[str, tuple[str, ...], tuple[str, ...]]] = 
 }
 
 
-def record(model: nn.Module, example: Any, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Program:
+def record(
+    model: nn.Module,
+    example: Any,
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    attributes: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Program:
     """The operators that `model(example)` runs in eval mode.
 
     The examples' leading axis is cut to 1 while recording; a model that refuses that is recorded as given. A model
@@ -62,6 +69,7 @@ def record(model: nn.Module, example: Any, *, shapes: Mapping[str, tuple[int, ..
         model: Any module; DDP, DataParallel and compiled wrappers are taken off.
         example: A tensor, a tuple of positional arguments or a dict of keyword arguments; any batch size, any device.
         shapes: Dotted name -> size of parameters and buffers that shall have another size than the model's.
+        attributes: Module path -> attributes that go with these sizes.
 
     Returns:
         The program; `.tracer` tells which way it was recorded.
@@ -82,7 +90,8 @@ def record(model: nn.Module, example: Any, *, shapes: Mapping[str, tuple[int, ..
         for given in (one, example) if several else (one,):
             try:
                 if tracer == "meta":
-                    return run(skeleton.meta(model, shapes), given.on_meta(), given.samples, tracer)
+                    copy = skeleton.meta(model, shapes, attributes)
+                    return _with_tables(run(copy, given.on_meta(), given.samples, tracer), model)
                 return run(skeleton.real(model), given.on_cpu(), given.samples, tracer)
             except Exception as error:  # whatever the user's forward raises
                 errors.append(error)
@@ -90,6 +99,16 @@ def record(model: nn.Module, example: Any, *, shapes: Mapping[str, tuple[int, ..
         f"`{type(model).__name__}` can't run on the example ({example}): {_short(errors[0])} "
         "An example that model(example) accepts is needed; give a tensor, a tuple of arguments or a dict of keywords."
     ) from errors[0]
+
+
+def _with_tables(program: Program, model: nn.Module) -> Program:
+    """The program with the elements of small integer buffers: a meta tensor has none."""
+    tables = {
+        program.buffers[name]: buffer.detach().cpu().numpy().copy()
+        for name, buffer in model.named_buffers()
+        if buffer.ndim and not buffer.is_floating_point() and buffer.numel() <= CONSTANT_ELEMENTS
+    }
+    return dataclasses.replace(program, constants={**program.constants, **tables})
 
 
 def run(copy: nn.Module, example: Example, samples: int, tracer: str) -> Program:
@@ -148,7 +167,8 @@ class Recorder(TorchDispatchMode):
         self.parameters: dict[str, int] = {}
         self.buffers: dict[str, int] = {}
         self.aliases: dict[str, str] = {}
-        self.path: list[str] = [""]
+        self.path: list[tuple[str, str]] = [("", _layer(model))]
+        self.caller = ""
         self.paused = 0
         self._numbers: dict[int, int] = {}
         self._alive: list[Any] = []
@@ -173,7 +193,8 @@ class Recorder(TorchDispatchMode):
 
     def _follow_modules(self, model: nn.Module) -> None:
         for name, module in model.named_modules():
-            module.register_forward_pre_hook(lambda *_, name=name: self.path.append(name))
+            place = (name, _layer(module))
+            module.register_forward_pre_hook(lambda *_, place=place: self.path.append(place))
             module.register_forward_hook(self._leave, always_call=True)
 
     def _leave(self, *_: Any) -> None:
@@ -232,8 +253,9 @@ class Recorder(TorchDispatchMode):
         """Write one node."""
         returned = result if isinstance(result, (tuple, list)) else (result,)
         outputs = tuple(self.number(r) if isinstance(r, Tensor) else -1 for r in returned)
-        node = Node(len(self.nodes), op, args, kwargs, outputs, mutates, self.path[-1], self._source())
-        self.nodes.append(node)
+        module, layer = self.path[-1]
+        source = self._source()
+        self.nodes.append(Node(len(self.nodes), op, args, kwargs, outputs, mutates, module, source, self.caller, layer))
 
     def _source(self) -> str:
         frame, inner = sys._getframe(2), None
@@ -272,7 +294,7 @@ class Recorder(TorchDispatchMode):
 
 
 class _Whole(TorchFunctionMode):
-    """Keeps the composite functions of `WHOLE` in one piece."""
+    """Notes which function of torch is called, and keeps the composite ones of `WHOLE` in one piece."""
 
     def __init__(self, recorder: Recorder):
         super().__init__()
@@ -282,7 +304,11 @@ class _Whole(TorchFunctionMode):
         kwargs = kwargs or {}
         whole = WHOLE.get(func)
         if whole is None or self.recorder.paused:
-            return func(*args, **kwargs)
+            before, self.recorder.caller = self.recorder.caller, getattr(func, "__name__", "")
+            try:
+                return func(*args, **kwargs)
+            finally:
+                self.recorder.caller = before
         op, given, wanted = whole
         by_name = {**dict(zip(given, args, strict=False)), **kwargs}
         recorded = self.recorder.arguments(tuple(by_name.get(name) for name in wanted))
@@ -293,6 +319,10 @@ class _Whole(TorchFunctionMode):
             self.recorder.paused -= 1
         self.recorder.add(op, recorded, {}, result)
         return result
+
+
+def _layer(module: nn.Module) -> str:
+    return next((c.__name__ for c in type(module).__mro__ if c.__module__.startswith("torch.nn.modules")), "")
 
 
 def _written(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Tensor, ...]:

@@ -1,0 +1,169 @@
+"""Ask the program: double every free channel, and see which sizes follow and which lines refuse.
+
+A split of a channel axis ((C) -> (2, C/2)) doesn't tell which of its axes grows with C; sizes written into the code
+can't follow at all. So the weightless model is recorded once more with every free class doubled. Sizes that changed
+decide the splits; classes whose doubling fails are frozen, with the failing line as the reason.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from linnet.core.atoms import Ints
+from linnet.core.classes import signatures
+from linnet.core.follow import follow, needs_recording, ones, record_again
+from linnet.core.mismatch import Mismatch, where
+from linnet.core.program import Program
+from linnet.core.propagate import Frozen, Pass
+from linnet.errors import GraphError
+
+Outcome = tuple[Ints, Exception]
+
+
+def label(program: Program, model: nn.Module, example: Any, *, frozen: Frozen, whole: bool) -> Pass:
+    """Labels of a network in which every class that isn't frozen can really be doubled.
+
+    Args:
+        program: The recording of `model` on `example`.
+        model: The unwrapped module.
+        example: The example.
+        frozen: What the caller froze.
+        whole: Whether grouped convolutions are edited by whole groups.
+
+    Returns:
+        The pass over the given network.
+
+    Raises:
+        UnsupportedOperator: an operator without a rule touches channels.
+    """
+    grows: dict[tuple[int, int], int] = {}
+    while True:
+        walk = Pass(program, frozen=frozen, grows=grows, whole=whole).run()
+        spread_freezes(walk)
+        trial = _Trial(walk, model, example)
+        failed = trial.culprits()
+        if failed:
+            frozen = _freeze(walk, frozen, failed)
+            continue
+        pending = [split for split in walk.undecided if not walk.atoms.frozen(split[2]).all()]
+        if not pending:
+            return walk
+        assert trial.program is not None
+        for node, number, labels, outside in pending:
+            before, after = program.shape(node.outputs[0]), trial.program.shape(node.outputs[0])
+            grown = [axis for axis in outside if before[axis] != after[axis]]
+            if len(grown) == 1:
+                grows[node.index, number] = grown[0]
+            else:
+                reason = GraphError(f"no single axis grows with it in {where(node)}")
+                frozen = _freeze(walk, frozen, [(np.unique(walk.atoms.find(labels)), reason)])
+
+
+def spread_freezes(walk: Pass) -> None:
+    """Whatever axis of a split grows, it ties channels across the others: a frozen one freezes the split."""
+    changed = True
+    while changed:
+        changed = False
+        for _, _, labels, _ in walk.undecided:
+            frozen = walk.atoms.frozen(labels)
+            if frozen.any() and not frozen.all():
+                root = int(walk.atoms.find(labels[frozen][:1])[0])
+                walk.atoms.freeze(labels, walk.atoms.reason(root) or "")
+                changed = True
+
+
+class _Trial:
+    """One doubling test; keeps the recording with everything doubled."""
+
+    def __init__(self, walk: Pass, model: nn.Module, example: Any):
+        self.walk, self.model, self.example = walk, model, example
+        self.program: Program | None = None
+        self.decided = all(walk.atoms.frozen(labels).all() for _, _, labels, _ in walk.undecided)
+        self.record = needs_recording(walk)
+
+    def culprits(self) -> list[Outcome]:
+        """Class roots that can't be doubled, with what went wrong."""
+        units = self._units()
+        return self._search(units) if units else []
+
+    def _units(self) -> list[Ints]:
+        """Free classes; those that one cut of the user's code takes apart are tested together."""
+        walk = self.walk
+        groups = [roots for roots, _ in signatures(walk) if not walk.atoms.frozen(roots[:1])[0]]
+        number = np.full(walk.atoms.count, -1)
+        for place, roots in enumerate(groups):
+            number[roots] = place
+        joined = list(range(len(groups)))
+
+        def find(place: int) -> int:
+            while joined[place] != place:
+                place = joined[place]
+            return place
+
+        for labels in walk.cuts:
+            met = [find(int(n)) for n in np.unique(number[walk.atoms.find(labels)]) if n >= 0]
+            for other in met[1:]:
+                joined[find(other)] = find(met[0])
+        units: dict[int, list[Ints]] = {}
+        for place, roots in enumerate(groups):
+            units.setdefault(find(place), []).append(roots)
+        return [np.concatenate(parts) for parts in units.values()]
+
+    def _search(self, units: list[Ints]) -> list[Outcome]:
+        error = self._failure(np.concatenate(units))
+        if error is None:
+            return []
+        if len(units) == 1:
+            return [(units[0], error)]
+        half = len(units) // 2
+        found = self._search(units[:half]) + self._search(units[half:])
+        return found or [(np.concatenate(units), error)]
+
+    def _failure(self, roots: Ints) -> Exception | None:
+        copies = ones(self.walk)
+        copies[roots] = 2
+        try:
+            program = record_again(self.walk, copies, self.model, self.example) if self.record else None
+            if self.program is None:
+                self.program = program
+            if self.decided:
+                follow(self.walk, copies, program)
+        except Exception as error:  # the user's forward may raise anything
+            return error
+        return None
+
+
+def _freeze(walk: Pass, frozen: Frozen, failed: list[Outcome]) -> Frozen:
+    axes = {key: list(entries) for key, entries in frozen.axes.items()}
+    for roots, error in failed:
+        reason = f"it can't be doubled: {_reason(error)}"
+        for key, entry in walk.axes.items():
+            held = np.isin(walk.atoms.find(np.maximum(entry.labels, 0)), roots) & (entry.labels >= 0)
+            if held.any():
+                axes.setdefault(key, []).append((np.flatnonzero(held), reason))
+    return Frozen(frozen.modules, axes)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Mismatch):
+        return str(error)
+    cause = error.__cause__ or error
+    words = (str(cause).strip() or type(cause).__name__).splitlines()[0].rstrip(".")
+    line = failing_line(cause)
+    return f"{words}, at {line}" if line else words
+
+
+def failing_line(error: BaseException) -> str:
+    """ "file.py:12: the line" of the innermost frame outside torch and this package; "" when there is none."""
+    from linnet.core.trace import TORCH
+
+    own = str(Path(__file__).parent)
+    inside: Callable[[str], bool] = lambda file: file.startswith((TORCH, own))  # noqa: E731
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not inside(f.filename)]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""
