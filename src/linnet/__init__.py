@@ -7,6 +7,7 @@ Public names, by what they do for you. Each is loaded when it is first used, so 
     material      data, models           data sets, loaders, augmentation, synthetic images; plain networks by name
     facts         results, report        what was measured, and one page that shows it
     understand    core, Capture          one pair of tensors per layer, which all methods read
+    wide, narrow  ChannelGraph, resize   which channels live and die together; copies and removals with a proof
     trouble       errors, LinnetError    every exception that is raised on purpose
 """
 
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from linnet import core, data, engine, errors, models, nuclei, recipe, report, results
-    from linnet.core import Capture
+    from linnet.core import Capture, ChannelGraph, resize
     from linnet.errors import LinnetError
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Capture",
+    "ChannelGraph",
     "LinnetError",
     "__version__",
     "core",
@@ -32,12 +34,15 @@ __all__ = [
     "nuclei",
     "recipe",
     "report",
+    "resize",
     "results",
 ]
 
 _HOMES = {
     "Capture": "linnet.core",
+    "ChannelGraph": "linnet.core",
     "LinnetError": "linnet.errors",
+    "resize": "linnet.core",
 }  # names that live inside a folder; every other name is a folder of its own
 
 

@@ -9,6 +9,7 @@ import linnet
 
 PUBLIC = [
     "Capture",
+    "ChannelGraph",
     "LinnetError",
     "__version__",
     "core",
@@ -19,6 +20,7 @@ PUBLIC = [
     "nuclei",
     "recipe",
     "report",
+    "resize",
     "results",
 ]
 

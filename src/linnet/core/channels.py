@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -12,16 +13,15 @@ from torch import Tensor, nn
 from linnet.core import plain, skeleton
 from linnet.core.atoms import Ints
 from linnet.core.classes import ChannelClass, classes
+from linnet.core.cost import Cost, program_cost
 from linnet.core.example import Example, example_to_dict
 from linnet.core.follow import ones, shapes_after
-from linnet.core.growth import label
+from linnet.core.growth import label, spread_freezes
 from linnet.core.program import Program
 from linnet.core.propagate import Frozen, Pass
+from linnet.core.table import table
 from linnet.core.trace import record
 from linnet.errors import GraphError
-
-if TYPE_CHECKING:
-    from linnet.core.cost import Cost
 
 Multiplicity = Mapping[str, int | Sequence[int] | Tensor | Ints]
 
@@ -167,9 +167,25 @@ class ChannelGraph:
         Returns:
             The same as `linnet.cost(linnet.resize(...), example)`.
         """
-        from linnet.core.cost import program_cost
+        multiplicity = multiplicity or {}
+        return program_cost(self.program.with_shapes(self.shapes(multiplicity)), self._held(self.copies(multiplicity)))
 
-        return program_cost(self.program.with_shapes(self.shapes(multiplicity or {})))
+    def _held(self, copies: Ints) -> dict[str, dict[str, int]]:
+        """Class -> tensor -> elements that would go with the class."""
+        sizes = shapes_after(self.walk, copies)
+        held: dict[str, dict[str, int]] = {}
+        for known in self.classes.values():
+            rest: dict[str, list[int]] = {}
+            for slot in known.slots:
+                value = self.program.tensors[slot.tensor]
+                left = rest.setdefault(slot.tensor, list(sizes.get(value, self.program.shape(value))))
+                left[slot.axis] -= int(copies[known.roots].sum()) * slot.index.shape[1]
+            held[known.name] = {
+                tensor: math.prod(sizes.get(value, self.program.shape(value))) - math.prod(left)
+                for tensor, left in rest.items()
+                for value in [self.program.tensors[tensor]]
+            }
+        return held
 
     def check(self, model: nn.Module) -> nn.Module:
         """The unwrapped model, after making sure that it has this graph's tensors.
@@ -217,16 +233,12 @@ class ChannelGraph:
             grows=grows,
             whole=stored["grouped"] == "whole",
         ).run()
-        from linnet.core.growth import spread_freezes
-
         spread_freezes(walk)
         graph = cls.__new__(cls)
         graph._keep(walk, dict(stored["example"]))
         return graph
 
     def __str__(self) -> str:
-        from linnet.core.table import table
-
         return table(self)
 
     def __repr__(self) -> str:

@@ -35,7 +35,7 @@ def groups(before: Sequence[int], after: Sequence[int]) -> list[Group]:
     i = j = 0
     while i < len(before) and j < len(after):
         first_i, first_j = i, j
-        left, right = before[i], after[j]
+        left, right = before[first_i], after[first_j]
         i, j = i + 1, j + 1
         while left != right:
             if left < right:
@@ -72,11 +72,11 @@ def _regroup(call: Call, flow: Flow, number: int, group: Group) -> Flow:
     if not touching:
         return flow
     rest = tuple(f for f in flow.factors if f not in touching)
-    if len(touching) > 1:
-        for factor in touching:
-            call.freeze(factor.labels.ravel(), "labels of several axes are merged")
+    factor, *more = touching
+    if more:
+        for known in touching:
+            call.freeze(known.labels.ravel(), "labels of several axes are merged")
         return Flow(rest)
-    factor = touching[0]
     shape = call.shape(0)
     inside = tuple(axis for axis in group.inside if axis in factor.axes or shape[axis] > 1)
     merged = _with_positions(call, factor, inside, shape)
