@@ -1,6 +1,7 @@
 """Whatever bytes a file holds, reading it gives a usable picture or an ImageError, and nothing else."""
 
 import io
+import json
 import struct
 import zlib
 
@@ -12,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from linnet.errors import ImageError
+from linnet.errors import ImageError, PointsError
 from linnet.nuclei.images import LazyPixels, open_picture, read_image
+from linnet.nuclei.points import read_points
+from linnet.nuclei.write import from_csv, to_csv
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 20), dtype=np.uint8)
 
@@ -188,3 +191,62 @@ def test_any_ome_xml(folder, xml, size, unit):
     for text in (xml, good, good.replace("</Image>", xml), "<?xml" + xml, good[: len(xml) * 3]):
         tifffile.imwrite(path, PIXELS, description=text.encode("utf-8", "ignore").replace(b"\0", b""), metadata=None)
         assert_picture_or_image_error(path)
+
+
+JSON = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.sampled_from(["Point", "Feature", "MultiPoint"])
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["type", "features", "geometry", "coordinates"]), inner, max_size=4),
+    ),
+    max_leaves=12,
+)
+
+
+def assert_points_or_points_error(path):
+    """Reading `path` gives finite points (n, 2), or raises PointsError that names the file."""
+    try:
+        points = read_points(path)
+    except PointsError as error:
+        message = str(error)
+    else:
+        assert points.shape == (len(points), 2)
+        assert np.isfinite(points).all()
+        return
+    assert str(path) in message
+    assert len(message) < 1000
+
+
+@relaxed
+@given(
+    head=st.sampled_from([b"", b"y,x\n", b"x;y\n", b"y,x,image\n1,2,a\n"]),
+    content=st.one_of(st.binary(max_size=80), st.text('0123456789.,;-e"\n\tyx', max_size=80).map(str.encode)),
+)
+def test_any_table(folder, head, content):
+    path = folder / "any.csv"
+    path.write_bytes(head + content)
+    assert_points_or_points_error(path)
+
+
+@relaxed
+@given(content=st.one_of(st.binary(max_size=80), JSON.map(lambda value: json.dumps(value).encode())))
+def test_any_json(folder, content):
+    path = folder / "any.geojson"
+    path.write_bytes(content)
+    assert_points_or_points_error(path)
+
+
+@relaxed
+@given(lines=st.lists(st.text('0123456789.,-naif"', max_size=40), max_size=3))
+def test_any_table_of_detections(lines):
+    text = "\n".join(["id,y,x,y_um,x_um,confidence,score,sd_px,flag", *lines, ""])
+    try:
+        found = from_csv(text, name="any.csv")
+    except PointsError as error:
+        message = str(error)
+    else:
+        assert from_csv(to_csv(found)).points.tolist() == found.points.tolist()
+        return
+    assert "any.csv" in message

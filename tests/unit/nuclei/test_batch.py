@@ -12,6 +12,7 @@ from linnet.errors import ImageError, InputError
 from linnet.nuclei.batch import detect
 from linnet.nuclei.detections import Count, Detections
 from linnet.nuclei.find import find_images, stems
+from linnet.nuclei.report_page import card
 from tests.browser import console_messages
 from tests.unit.report.test_page import assert_self_contained
 
@@ -263,3 +264,10 @@ class TestPage:
             assert console_messages(result.report, tmp_path, screenshot=shots[-1], dark=dark) == []
         light, dark = (np.asarray(Image.open(s).convert("L")).astype(float) for s in shots)
         assert light[5, 5] > 240 > 40 > dark[5, 5]
+
+    @pytest.mark.parametrize(("of", "budget"), [(1, 1.5e6), (100, 25e6 / 100), (384, 25e6 / 384), (10_000, 25e6 / 100)])
+    def test_a_plate_stays_light_whatever_is_in_its_pictures(self, of, budget):
+        rng = np.random.default_rng(0)
+        noise = rng.integers(0, 256, (900, 1000), dtype=np.uint8)
+        crowd = Detections(rng.uniform(0, 900, (30_000, 2)), rng.random(30_000), (900, 1000), Count(30_000))
+        assert len(card("a.png", "a", noise, crowd, of=of, key=1).picture) < budget
