@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +37,16 @@ class NucleusImage:
     split: str
 
     def pixels(self) -> np.ndarray:
-        """(h, w) or (h, w, 3) uint8 pixels, read from the file."""
-        with Image.open(self.path) as image:
-            return np.asarray(image)
+        """(h, w) or (h, w, 3) uint8 pixels, read from the file.
+
+        Raises:
+            DataError: the file is no image, or damaged.
+        """
+        try:
+            with Image.open(self.path) as image:
+                return np.asarray(image)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise DataError(f"`{self.path}` is no readable image ({error}). Restore the file.") from error
 
 
 def read_nucleus_set(folder: str | Path, split: str | None = None) -> list[NucleusImage]:
@@ -57,7 +65,7 @@ def read_nucleus_set(folder: str | Path, split: str | None = None) -> list[Nucle
     points: dict[str, list[tuple[float, float]]] = {row["image_id"]: [] for row in meta}
     for row in _rows(root / "centroids.csv", ("image_id", "y", "x")):
         if row["image_id"] in points:
-            points[row["image_id"]].append((float(row["y"]), float(row["x"])))
+            points[row["image_id"]].append(_point(root, row))
     images = [_image(root, row, points[row["image_id"]]) for row in meta if split in (None, row["split"])]
     if not images:
         known = ", ".join(sorted({row["split"] for row in meta}))
@@ -79,6 +87,19 @@ def _image(root: Path, row: dict[str, str], points: list[tuple[float, float]]) -
     return NucleusImage(row["image_id"], path, array, row["group"], row["mosaic_id"], row["split"])
 
 
+def _point(root: Path, row: dict[str, str]) -> tuple[float, float]:
+    try:
+        y, x = float(row["y"]), float(row["x"])
+    except (TypeError, ValueError):
+        y = x = math.nan
+    if not (math.isfinite(y) and math.isfinite(x)):
+        raise DataError(
+            f"`{root / 'centroids.csv'}` has y = {row['y']!r}, x = {row['x']!r} for image {row['image_id']!r}; two "
+            "finite numbers were needed."
+        )
+    return y, x
+
+
 def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -87,9 +108,10 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
             if missing:
                 raise DataError(f"`{path}` has no column {', '.join(missing)}; it has {reader.fieldnames}.")
             return list(reader)
-    except OSError as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(
-            f"`{path}` can't be read ({error.strerror}); a nucleus set needs meta.csv, centroids.csv and images/."
+            f"`{path}` can't be read ({reason}); a nucleus set needs meta.csv, centroids.csv and images/."
         ) from error
 
 

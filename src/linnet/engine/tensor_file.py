@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from linnet.errors import CheckpointError
+from linnet.errors import CheckpointError, InputError
 from linnet.results import atomic_write
 
 
@@ -48,10 +48,13 @@ def write_tensors(
 
     Raises:
         CheckpointError: it can't be written; what was there before is as it was.
+        InputError: the facts can't be written as JSON.
     """
     path = Path(path)
     unique, aliases = _without_aliases(tensors)
-    content = {"kind": kind.name, "version": kind.version, "facts": dict(facts), "aliases": aliases}
+    # As it will be read: JSON makes text of other keys, which changes their order in the digest.
+    plain = _plain(facts, kind)
+    content = {"kind": kind.name, "version": kind.version, "facts": plain, "aliases": aliases}
     content = json.loads(json.dumps(content))  # as it will be read: tuples are lists, keys are text
     header = {**content, "sha256": _digest(unique, content)}
     try:
@@ -97,6 +100,16 @@ def digest_of(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a whole file, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _plain(facts: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
+    try:
+        return json.loads(json.dumps(dict(facts)))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"The facts of the {kind.name} can't be written as JSON ({error}); plain numbers, texts, lists and dicts "
+            "were needed."
+        ) from error
 
 
 def _open(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -12,7 +12,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def fold_batch_norm(network: Module) -> Module:
-    """A copy in eval mode whose BatchNorms that follow a convolution in a `Sequential` are gone.
+    """A copy in eval mode whose BatchNorms with statistics that follow a convolution in a `Sequential` are gone.
 
     y = gamma (W x - mean) / sqrt(var + eps) + beta is one convolution with weight gamma W / sqrt(var + eps); the copy
     computes the same function up to rounding.
@@ -30,7 +30,12 @@ def fold_batch_norm(network: Module) -> Module:
 def _fold_block(block: nn.Sequential) -> None:
     for k in range(len(block) - 1):
         convolution, norm = block[k], block[k + 1]
-        if isinstance(convolution, (nn.Conv2d, nn.ConvTranspose2d)) and isinstance(norm, nn.BatchNorm2d):
-            transposed = isinstance(convolution, nn.ConvTranspose2d)
-            block[k] = fuse_conv_bn_eval(convolution, norm, transpose=transposed)
-            block[k + 1] = nn.Identity()
+        if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None:
+            continue
+        if not isinstance(convolution, (nn.Conv2d, nn.ConvTranspose2d)):
+            continue
+        transposed = isinstance(convolution, nn.ConvTranspose2d)
+        if transposed and convolution.groups > 1:
+            continue  # PyTorch's fusion takes the weight's second axis for all output channels
+        block[k] = fuse_conv_bn_eval(convolution, norm, transpose=transposed)
+        block[k + 1] = nn.Identity()

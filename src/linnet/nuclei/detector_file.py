@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from linnet import models
 from linnet.engine.tensor_file import Kind, read_tensors, write_tensors
@@ -55,6 +56,7 @@ def save(detector: Detector, path: str | Path) -> Path:
 
     Raises:
         CheckpointError: the file can't be written.
+        InputError: the card holds what JSON can't.
     """
     facts = {
         "preset": detector.preset,
@@ -69,13 +71,22 @@ def _read(path: Path) -> Detector:
     tensors, facts = read_tensors(path, _KIND)
     try:
         network = new_network(facts["preset"])
+        _require_fitting(network, tensors)
         network.load_state_dict(tensors)
         return Detector(network.eval(), **_settings(facts))
-    except (KeyError, TypeError, RuntimeError, InputError) as error:
+    except (KeyError, TypeError, InputError) as error:
         raise CheckpointError(
             f"{path}: its weights don't fit this version's preset {facts.get('preset')!r} ({error}). Train it again or "
             "use the version that wrote it."
         ) from error
+
+
+def _require_fitting(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    needed = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    wrong = sorted(name for name in needed.keys() | given.keys() if needed.get(name) != given.get(name))
+    if wrong:
+        raise InputError(f"{len(wrong)} tensors are missing, surplus or of another shape, the first is `{wrong[0]}`")
 
 
 def _settings(facts: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ FLOOR, CEILING = -0.25, 1.5  # normalised brightness is clipped to this; ours
 OUTSIDE = -0.5  # brightness of what lies outside the picture: darker than any pixel, so that its border can be seen
 _SAMPLE = 1_000_000  # values that are looked at when a floating-point image has more than _EXACT
 _EXACT = 1 << 24
-_READ = 1 << 22  # values that are read at a time; their histogram needs 32 MB
+_READ = 1 << 22  # bytes of the image that are read at a time
+_COUNT = 1 << 19  # values that are counted at a time: `numpy.bincount` copies them to 8 bytes each
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def brightness_range(image: Any) -> Range:
 
 
 def _bands(image: Any) -> Iterator[np.ndarray]:
-    """All values without alpha, in order, as flat arrays of about _READ values."""
-    rows = max(1, _READ // max(1, math.prod(image.shape[1:])))
+    """All values without alpha, in order, as flat arrays of about _READ bytes."""
+    rows = max(1, _READ // (math.prod(image.shape[1:]) * np.dtype(image.dtype).itemsize))
     for y in range(0, image.shape[0], rows):
         band = np.asarray(image[y : y + rows])
         yield (band[..., :3] if band.ndim == 3 else band).reshape(-1)
@@ -76,7 +77,8 @@ def _bands(image: Any) -> Iterator[np.ndarray]:
 def _from_histogram(image: Any, levels: int) -> Range:
     histogram = np.zeros(levels, dtype=np.int64)
     for band in _bands(image):
-        histogram += np.bincount(band, minlength=levels)
+        for k in range(0, band.size, _COUNT):
+            histogram += np.bincount(band[k : k + _COUNT], minlength=levels)
     below, seen = np.cumsum(histogram), np.flatnonzero(histogram)
 
     def order_statistic(rank: int) -> float:

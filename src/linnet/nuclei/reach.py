@@ -50,12 +50,14 @@ def reach(network: nn.Module, *, period: int, in_channels: int = 3) -> Reach:
 
     Raises:
         InputError: an operator sees the whole image or has no rule here, so tiles could not be exact; it is named with
-            the module that runs it.
+            the module that runs it. Or the output's grid is finer than the image.
     """
     side = 64 * period
     program = record(network, torch.zeros(1, in_channels, side, side))
     out = program.outputs[0][1]
     cells = program.shape(out)[-1]
+    if side % cells:
+        raise InputError(f"The network makes {cells} cells of {side} pixels; a whole number of pixels each was needed.")
     stride = side // cells
     first = (cells // 2 // (period // stride)) * (period // stride)
     radius = 0

@@ -64,18 +64,19 @@ def choose_thresholds(detector: Detector, images: Sequence[Annotated], radius_px
         radius_px: Largest distance of a matched pair.
     """
     truth = {str(k): image.points for k, image in enumerate(images)}
-    outputs = [detector.whole(image.pixels) for image in images]
+    varied = {str(k): image.pixels for k, image in enumerate(images) if not image.range.constant}
+    outputs = {name: detector.whole(pixels) for name, pixels in varied.items()}
     best, best_f1 = Thresholds(), -1.0
     for window in WINDOWS:
         loose = Thresholds(SCORES[0], window)
-        peaks = [peaks_in(output, tile, detector.stride, loose) for _, tile, output in outputs]
+        peaks = {name: peaks_in(output, tile, detector.stride, loose) for name, (_, tile, output) in outputs.items()}
         for apart in APART_PX:
-            settled = [
-                settle(points, logit, plane, Thresholds(SCORES[0], window, apart))
-                for (points, logit), (plane, _, _) in zip(peaks, outputs, strict=True)
-            ]
+            settled = {
+                name: settle(points, logit, outputs[name][0], Thresholds(SCORES[0], window, apart))
+                for name, (points, logit) in peaks.items()
+            }
             for score in SCORES:
-                found = {str(k): points[height > score] for k, (points, height) in enumerate(settled)}
+                found = {name: points[height > score] for name, (points, height) in settled.items()}
                 f1 = evaluate(truth, found, radius_px).f1
                 if f1 > best_f1:
                     best, best_f1 = Thresholds(score, window, apart), f1

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from linnet.nuclei.detector_file import new_network
+from linnet import models
+from linnet.nuclei.detector_file import PRESETS
 
 
 class Spotter(nn.Module):
@@ -27,35 +28,30 @@ class Spotter(nn.Module):
             self.look.bias.copy_(torch.tensor([-4.0, 0.0, 0.0]))
 
     def forward(self, x):
-        return self.look(x)
+        return self.look(x.relu())  # what lies outside the picture is below 0
 
 
-class Brightness(nn.Module):
-    """The map is the mean brightness of each cell; there are no offsets."""
-
-    def __init__(self, stride=1):
-        super().__init__()
-        self.stride = self.period = stride
-        self.look = nn.Conv2d(3, 1, stride, stride)
-        with torch.no_grad():
-            self.look.weight.fill_(8 / (3 * stride**2))
-            self.look.bias.fill_(-4.0)
-
-    def forward(self, x):
-        return self.look(x)
-
-
-def lively(preset, *, rng_seed=0):
+def lively(preset, *, rng_seed=0, **options):
     """A preset with random weights and statistics whose map has many peaks of different heights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(rng_seed)
-        network = new_network(preset)
+        network = models.create(PRESETS[preset], **options)
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 nn.init.uniform_(module.weight, 0.8, 1.2)
                 nn.init.normal_(module.bias, 0.0, 0.2)
                 nn.init.normal_(module.running_mean, 0.0, 0.2)
                 nn.init.uniform_(module.running_var, 0.8, 1.25)
-        nn.init.normal_(network.head.weight, 0.0, 1.0 / network.head.in_channels**0.5)
+        nn.init.normal_(network.head.weight, 0.0, 0.1)
         nn.init.zeros_(network.head.bias)
-    return network.eval()
+        _spread(network.eval(), torch.rand(1, 3, 64, 64))
+    return network
+
+
+@torch.no_grad()
+def _spread(network, images):
+    """Shifts and scales the map's logits to mean 0 and standard deviation 1.5."""
+    logit = network(images)[:, 0]
+    rows = slice(0, (network.stride**2) if network.head.out_channels > 1 else 1)  # those that become channel 0
+    network.head.weight[rows] *= 1.5 / logit.std()
+    network.head.bias[rows] = -logit.mean() * 1.5 / logit.std()

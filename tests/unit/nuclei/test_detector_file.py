@@ -1,0 +1,110 @@
+import struct
+
+import numpy as np
+import pytest
+import torch
+
+from linnet.engine.tensor_file import Kind, read_tensors, write_tensors
+from linnet.errors import CheckpointError, InputError
+from linnet.nuclei import load
+from linnet.nuclei.detect import Detector, Thresholds
+from linnet.nuclei.detector_file import new_network
+
+from .networks import lively
+
+KIND = Kind("nucleus detector", 1)
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return Detector(lively("small"), "small", Thresholds(0.42, 3, 5.0), 20.0, {"data": "none", "f1": 0.5})
+
+
+@pytest.fixture
+def path(detector, tmp_path):
+    return detector.save(tmp_path / "mine.safetensors")
+
+
+def rewrite(path, **changes):
+    """The same file with other facts, and a digest that fits."""
+    tensors, facts = read_tensors(path, KIND)
+    write_tensors(path, tensors, {**facts, **changes}, KIND)
+
+
+def test_a_saved_detector_is_the_same_to_the_bit(detector, path):
+    again = load(path)
+    assert (again.preset, again.thresholds, again.reference_diameter_px, again.card) == (
+        "small",
+        Thresholds(0.42, 3, 5.0),
+        20.0,
+        {"data": "none", "f1": 0.5},
+    )
+    image = np.random.default_rng(0).integers(0, 256, (60, 70), dtype=np.uint8)
+    one, two = detector(image, scale=1), again(image, scale=1)
+    assert len(one) > 5
+    assert one.points.tobytes() == two.points.tobytes()
+    assert one.score.tobytes() == two.score.tobytes()
+    assert load(str(path)).save(path.with_name("b")).read_bytes() == path.read_bytes()
+
+
+def test_the_paper_preset_is_kept_too(tmp_path):
+    path = Detector(new_network("paper"), "paper").save(tmp_path / "p")
+    assert type(load(path).network).__name__ == "ResidualUNet"
+
+
+BAD = {
+    "missing": (lambda p: p.unlink(), r"doesn't exist; a file with a nucleus detector was needed"),
+    "a folder": (lambda p: (p.unlink(), p.mkdir()), r"is a folder; a file with a nucleus detector was needed"),
+    "empty": (lambda p: p.write_bytes(b""), r"no readable nucleus detector \(the file is empty\)"),
+    "cut": (lambda p: p.write_bytes(p.read_bytes()[:-1]), r"it is cut, damaged or of another format"),
+    "a flipped byte": (
+        lambda p: p.write_bytes(p.read_bytes()[:-5] + bytes([p.read_bytes()[-5] ^ 1]) + p.read_bytes()[-4:]),
+        r"its SHA-256 doesn't match its content: the file was changed or damaged",
+    ),
+    "a pickle": (lambda p: torch.save({}, p), r"it looks like a pickle, which could run code and is never loaded"),
+    "another kind": (
+        lambda p: write_tensors(p, {}, {}, Kind("checkpoint")),
+        r"holds a checkpoint; a nucleus detector was needed",
+    ),
+    "a newer version": (
+        lambda p: write_tensors(p, {}, {}, Kind("nucleus detector", 2)),
+        r"nucleus detector of version 2; this linnet reads up to 1\. Update linnet",
+    ),
+    "the other preset": (
+        lambda p: rewrite(p, preset="paper"),
+        r"its weights don't fit this version's preset 'paper' \(\d+ tensors are missing, surplus or of another shape, "
+        r"the first is `\w+.*\)\. Train it again or use the version that wrote it",
+    ),
+    "an unknown preset": (
+        lambda p: rewrite(p, preset="huge"),
+        r"preset 'huge' \(`preset` is 'huge'; choose one of: sm",
+    ),
+    "thresholds out of range": (lambda p: rewrite(p, thresholds={"score": 2.0}), r"The threshold is 2\.0"),
+    "unknown thresholds": (lambda p: rewrite(p, thresholds={"height": 2.0}), r"unexpected keyword argument 'height'"),
+    "no preset": (lambda p: write_tensors(p, {}, {}, KIND), r"don't fit this version's preset None"),
+    "a wider network": (
+        lambda p: write_tensors(p, {**(t := read_tensors(p, KIND))[0], "head.bias": torch.zeros(5)}, t[1], KIND),
+        r"\(1 tensors are missing, surplus or of another shape, the first is `head\.bias`\)",
+    ),
+    "a header too long": (lambda p: p.write_bytes(struct.pack("<Q", 1 << 40)), r"no readable nucleus detector"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_refused_with_its_path(path, name):
+    spoil, message = BAD[name]
+    spoil(path)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_an_unknown_preset_is_answered_with_the_known_ones():
+    with pytest.raises(InputError, match=r"`preset` is 'large'; choose one of: small, paper\."):
+        new_network("large")
+
+
+def test_a_card_that_is_no_json_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"The facts of the nucleus detector can't be written as JSON \(.*Tensor"):
+        Detector(new_network("small"), card={"f1": torch.zeros(1)}).save(tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
