@@ -92,8 +92,8 @@ def _tissue_section(shown: Shown) -> "Section":
     from linnet.report import Section
 
     lead = (
-        "Human colon: nuclei blue by hematoxylin, a protein brown by DAB, a stain that the detector wasn't trained on. "
-        f"Its nuclei are smaller than usual, so their diameter was given: {_TISSUE_DIAMETER_PX:g} pixels. The picture "
+        "Human colon: nuclei blue by hematoxylin, a protein brown by DAB, a stain that the detector was not "
+        f"trained on: it finds a part of them. Their diameter was given, {_TISSUE_DIAMETER_PX:g} pixels. The picture "
         "comes with scikit-image."
     )
     return Section("A real tissue image", [_counts(shown), _picture(shown)], lead=lead)
