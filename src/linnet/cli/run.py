@@ -2,12 +2,15 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from linnet.cli.closing import closing
 from linnet.errors import RecipeError
+
+if TYPE_CHECKING:
+    from linnet.results import Record
 
 
 def run(
@@ -31,9 +34,18 @@ def run(
     folder = run_recipe(recipe, out=out, overrides=dict(_setting(words) for words in set_ or ()))
     for record in folder.records():
         if "epoch" not in record.context and record.value is not None:
-            print(f"{record.name}: {record.value:.4g}{f' {record.unit}' if record.unit else ''}")
+            print(_result(record))
     closing(folder.path / "report.html", f"open it in a browser; the trained network is {folder.weights}")
     return 0
+
+
+def _result(record: "Record") -> str:
+    """A record in one line: "accuracy in class: 0.8636 (test, class 8)"."""
+    value = record.value or 0.0
+    shown = f"{value:.0f}" if float(value).is_integer() else f"{value:.4g}"
+    of = [record.split, *(f"{key} {record.context[key]}" for key in ("class", "group") if key in record.context)]
+    told = ", ".join(part for part in of if part)
+    return f"{record.name}: {shown}{f' {record.unit}' if record.unit else ''}{f' ({told})' if told else ''}"
 
 
 def _setting(words: str) -> tuple[str, Any]:

@@ -9,13 +9,15 @@ from linnet.results import Record, RunFolder
 
 @pytest.fixture
 def asked(monkeypatch, tmp_path):
-    """What the recipe was asked for; the run itself leaves two records."""
+    """What the recipe was asked for; the run itself leaves four records."""
     calls = []
 
     def run(path, *, out, overrides):
         calls.append((path, out, overrides))
         folder = RunFolder.create(tmp_path, "digits")
         folder.record(Record("accuracy", 0.98765, split="test"))
+        folder.record(Record("accuracy in class", 0.5, split="test", context={"class": "shirt"}))
+        folder.record(Record("parameters", 19562))
         folder.record(Record("loss", 0.5, context={"epoch": 1}))
         return folder
 
@@ -39,7 +41,9 @@ def test_settings_are_read_as_toml_and_as_text_otherwise(asked, tmp_path, capsys
     assert (str(path), out) == ("r.toml", tmp_path / "there")
     assert overrides == {"train.epochs": 2, "train.average": 0.5, "optimizer.name": "sgd", "data.flip": True}
     shown = capsys.readouterr().out
-    assert "accuracy: 0.9877" in shown  # results, not the course of training
+    assert shown.startswith(
+        "accuracy: 0.9877 (test)\naccuracy in class: 0.5 (test, class shirt)\nparameters: 19562\n"
+    )  # results, not the course of training
     assert "loss" not in shown
     assert f"Result: {tmp_path / 'digits' / 'report.html'}" in shown
 
