@@ -31,7 +31,7 @@ _LIMITS = """## Limits
 - The groups of tissue rest on few pictures (see the table): their F1 says little about other tissue, other stains or
   other scanners. All pink H&E sections of the data are in its training part, so none was tested.
 - Nearly all nuclei that it has seen measure 7 to 60 pixels across, half of them less than 20. Give `--diameter`
-  (`diameter_px`) for others; it doesn't notice by itself.
+  (`diameter_px`) for others. An image whose nuclei look far from that is flagged, with the scale that fits.
 - It has seen no 3-D stacks, no electron microscopy, and nothing that isn't a nucleus.
 - Not for diagnosis. On a new kind of image, annotate some pictures, run `linnet nuclei evaluate`, and if needed
   `linnet nuclei train`.
@@ -70,9 +70,9 @@ def _facts(detector: Detector, content: bytes) -> str:
 
 
 def _scores(card: dict[str, Any], split: str) -> str:
-    title = "Test images, never looked at before" if split == "test" else "Validation images (they chose the threshold)"
+    title = "Test images" if split == "test" else "Validation images (they chose the threshold)"
     table = card.get("metrics", {}).get(split, {})
-    lines = [f"## {title}", "", f"One-to-one matching within {card.get('radius_px')} px; pooled over the images.", ""]
+    lines = [f"## {title}", "", f"One-to-one matching within {card.get('radius_px'):g} px; pooled over the images.", ""]
     lines += ["| images | n | pictures | nuclei | F1 | precision | recall |", "|---|---|---|---|---|---|---|"]
     for group in (*GROUPS, "all"):
         if group in table:

@@ -48,7 +48,7 @@ def with_records(text: str, records: Path) -> str:
 
 def with_output(text: str) -> str:
     """The README's text with what its Python code prints, run now, in the `text` block below the code."""
-    return _BLOCK.sub(lambda block: block[0].replace(block["output"], printed(block["code"])), text)
+    return _BLOCK.sub(lambda block: f"```python\n{block['code']}```\n\n```text\n{printed(block['code'])}```", text)
 
 
 def printed(code: str) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.readme import BEGIN, END, refresh, with_records
+from benchmarks.readme import BEGIN, END, refresh, with_output, with_records
 from benchmarks.table import accuracy_table, cost_table
 from linnet.errors import InputError
 from linnet.results import Record, write_records
@@ -50,3 +50,10 @@ def test_a_readme_without_markers_is_refused(tmp_path):
     records = write_records(tmp_path / "r.jsonl", RECORDS)
     with pytest.raises(InputError, match="records: begin"):
         with_records("no markers", records)
+
+
+def test_the_output_stands_below_the_code_that_printed_it():
+    text = "a\n```python\nprint(6 * 7)\n```\n\n```text\n```\nb\n"
+    wanted = "a\n```python\nprint(6 * 7)\n```\n\n```text\n42\n```\nb\n"
+    assert with_output(text) == wanted
+    assert with_output(wanted) == wanted
