@@ -51,8 +51,8 @@ def read_jpeg_container(path: Path, *, classes: tuple[str, ...], name: str | Non
     Image i is the JPEG stream jpeg[offset[i] : offset[i + 1]].
 
     Args:
-        path: npz file with `jpeg` (uint8, all streams joined), `offset` (int64, N + 1) and `label` (uint8, N). Arrays of
-            Python objects are refused.
+        path: npz file with `jpeg` (uint8, all streams joined), `offset` (int64, N + 1) and `label` (uint8, N).
+            Arrays of Python objects are refused.
         classes: Name of each label.
         name: What the set is called; None: the file's stem.
 
