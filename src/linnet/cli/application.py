@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from linnet import __version__
+from linnet.cli.channels import channels
 from linnet.cli.demo import demo
 from linnet.cli.doctor import doctor
 from linnet.cli.nuclei import nuclei
@@ -27,6 +28,7 @@ app = App(
 app.command(demo, help_epilogue="Example: linnet demo")
 app.command(doctor, help_epilogue="Example: linnet doctor")
 app.command(run, help_epilogue="Example: linnet run recipes/nuclei.toml --set train.epochs=2")
+app.command(channels, help_epilogue="Example: linnet channels resnet --input 1x3x32x32 --html channels.html")
 app.command(report, help_epilogue="Example: linnet report runs/nuclei")
 app.command(nuclei)
 

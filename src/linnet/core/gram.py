@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from linnet.core.per_sample import column_cuts, gradient_columns, tiles
+from linnet.core.per_sample import column_cuts, gradient_columns, tiles, weight_gradients
 from linnet.core.positions import Positions
 
 DEFAULT_BYTES = (
@@ -204,6 +204,10 @@ def _by_gradients(uses: Sequence[Positions], others: Sequence[Positions] | None,
     first = uses[0]
     last = (others or uses)[0]
     heights = [side.samples * side.passes for side in (first, last)]
+    columns = first.groups * first.outputs_size * first.inputs_size
+    if sum(heights) * columns * first.g.element_size() <= max_bytes:  # whole, without a copy into blocks
+        left = sample_major(weight_gradients(uses))
+        return left @ (left if others is None else sample_major(weight_gradients(others))).T
     total = first.g.new_zeros(heights)
     for cut in column_cuts(first, rows=max(heights), budget=max_bytes // 2):
         left = gradient_columns(uses, cut)

@@ -13,6 +13,7 @@ from linnet.engine.early_stop import Best, EarlyStop
 from linnet.engine.events import Epoch, Listener, Run
 from linnet.engine.fit import FitResult, fit
 from linnet.engine.loader import Loader, as_loader, shard
+from linnet.engine.model_file import load, save
 from linnet.engine.randomness import derive_seed
 from linnet.engine.schedule import Schedule
 from linnet.engine.task import Task
@@ -34,8 +35,10 @@ __all__ = [
     "as_loader",
     "derive_seed",
     "fit",
+    "load",
     "load_checkpoint",
     "load_latest",
+    "save",
     "save_checkpoint",
     "shard",
 ]

@@ -96,6 +96,24 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Te
     return tensors | {alias: tensors[name] for alias, name in content["aliases"].items()}, content["facts"]
 
 
+def kind_of(path: str | os.PathLike[str]) -> str | None:
+    """What a file that `write_tensors` wrote is for, from its header alone; None for another safetensors file.
+
+    Raises:
+        CheckpointError: the file is missing, a folder, empty, cut, or no safetensors file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "doesn't exist"
+        raise CheckpointError(f"{path}: {what}; a safetensors file was needed.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("linnet", "null"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: no readable safetensors file ({_reason(path, error)}).") from error
+    return header.get("kind") if isinstance(header, dict) else None
+
+
 def digest_of(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a whole file, in hexadecimal."""
     with Path(path).open("rb") as file:
@@ -144,10 +162,11 @@ def _reason(path: Path, error: Exception) -> str:
 
 
 def _without_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors on the CPU, each in its own memory, and which names are the same tensor as another."""
+    """Tensors on the CPU, no two in one storage, and which names are the same tensor as another."""
     unique: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}
     seen: dict[tuple[Any, ...], str] = {}
+    storages: set[int] = set()
     for name, tensor in tensors.items():
         tensor = tensor.detach()
         place = (tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride())
@@ -155,7 +174,13 @@ def _without_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], 
             aliases[name] = seen[place]
             continue
         seen[place] = name
-        unique[name] = torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor)
+        storage = tensor.untyped_storage()
+        alone = storage.data_ptr() not in storages and storage.nbytes() == tensor.nbytes
+        if tensor.device.type == "cpu" and tensor.is_contiguous() and alone:
+            unique[name] = tensor
+        else:
+            unique[name] = torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor)
+        storages.add(storage.data_ptr())
     return unique, aliases
 
 

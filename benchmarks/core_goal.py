@@ -1,0 +1,49 @@
+"""A measured figure of `core` as a record that knows its goal."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks.sidebyside import Side, compare
+from linnet.results import Record
+
+
+def time_ratio(name: str, what: str, ours: Side, theirs: Side, *, goal: float, pairs: int) -> Record:
+    """Our time as a multiple of the peer's: the median of the pairs' ratios with its bootstrap interval.
+
+    Args:
+        name: Of the record, after "core.".
+        what: The row's words.
+        ours: Our side.
+        theirs: The peer.
+        goal: At most this.
+        pairs: An odd number, so that the median of ratios is the inverse of the median of inverse ratios.
+    """
+    result = compare(ours, theirs, pairs=pairs)
+    lo, hi = result.interval
+    return Record.measured(
+        f"core.{name}",
+        1 / result.speed_ratio,
+        unit="x",
+        n=pairs,
+        interval=(1 / hi, 1 / lo),
+        level=result.level,
+        rng_seed=result.rng_seed,
+        context=_context(what, theirs.name, f"<= {goal:g}x", goal) | {"threads": torch.get_num_threads()},
+    )
+
+
+def bounded(name: str, what: str, value: float, *, bound: float, goal: str, beside: str, unit: str = "") -> Record:
+    """A figure that isn't a time: an error, a size, a count that must agree."""
+    return Record.measured(f"core.{name}", value, unit=unit, context=_context(what, beside, goal, bound))
+
+
+def missing(name: str, what: str, *, goal: float, beside: str, reason: str) -> Record:
+    """A row that couldn't be measured here."""
+    return Record.measured(
+        f"core.{name}", None, context=_context(what, beside, f"<= {goal:g}x", goal) | {"reason": reason}
+    )
+
+
+def _context(what: str, beside: str, goal: str, bound: float) -> dict[str, str | int | float | bool]:
+    return {"what": what, "beside": beside, "goal": goal, "bound": bound}

@@ -1,0 +1,103 @@
+"""`linnet channels`: which channels of a network live and die together, and what an edit would cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from linnet.cli.closing import closing
+from linnet.cli.model_argument import example_of, model_of, with_weights
+from linnet.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from linnet.core import ChannelGraph
+
+
+def channels(
+    model: str,
+    /,
+    *,
+    input_: Annotated[str, Parameter(name="--input", alias="-i")],
+    weights: Path | None = None,
+    frozen: Annotated[list[str] | None, Parameter(negative="")] = None,
+    grouped: str = "within",
+    json: Path | None = None,
+    html: Path | None = None,
+    try_: Annotated[list[str] | None, Parameter(name="--try", negative="")] = None,
+    rng_seed: int = 0,
+) -> int:
+    """Show which channels of a network belong together, which can't be touched, and why.
+
+    Args:
+        model: A name of linnet.models, file.py:factory, package.module:factory, or a file saved by linnet.
+        input_: Size of the network's input, such as 1x3x224x224; 1x16:int64 for tokens.
+        weights: A safetensors file with the network's values; without it they are as the factory draws them.
+        frozen: Path of a module whose channels shall stay; may be given again.
+        grouped: How grouped convolutions are edited: within (every group alike) or whole (groups come and go).
+        json: Writes the graph as plain data into this file.
+        html: Writes one page with a bar per class and the memory profile into this file.
+        try_: CLASS=FRACTION keeps that share of a class, drawn at random, proves the result and compares the costs; may
+            be given again.
+        rng_seed: Seed of that draw.
+    """
+    from linnet.core import ChannelGraph
+
+    network, example = model_of(model), example_of(input_)
+    if weights is not None:
+        network = with_weights(network, weights)
+    graph = ChannelGraph(network, example, frozen=frozen or (), grouped=grouped)
+    print(graph)
+    print(f"one sample: {graph.cost()}")
+    for wish in try_ or ():
+        _try(network, graph, example, wish, rng_seed)
+    written = _write(graph, model, json, html)
+    command = f"linnet channels {model} --input {input_}"
+    if written:
+        closing(", ".join(map(str, written)), f"{command} --try CLASS=0.5 narrows a class and proves it")
+    else:
+        closing("the table above", f"{command} --html channels.html draws it")
+    return 0
+
+
+def _try(network: nn.Module, graph: ChannelGraph, example: Tensor, wish: str, rng_seed: int) -> None:
+    """Narrows one class at random, proves it, prints the cost before and after."""
+    import numpy as np
+
+    from linnet.core import cost, resize
+
+    name, equals, share = wish.rpartition("=")
+    try:
+        fraction = float(share)
+    except ValueError:
+        fraction = 0.0
+    if not equals or not 0.0 < fraction <= 1.0:
+        raise InputError(f"--try came with `{wish}`; CLASS=FRACTION was needed, a fraction above 0 and up to 1.")
+    size = graph.classes[name].size if name in graph.classes else 1
+    kept = np.zeros(size, dtype=np.int64)
+    kept[np.random.default_rng(rng_seed).permutation(size)[: max(1, round(size * fraction))]] = 1
+    small = resize(network, graph, {name: kept})
+    print(
+        f"\n{name}: {kept.sum()} of {size} channels kept; narrowed equals masked within {small.linnet_edit.error:.2g}"
+    )
+    print(f"  before: {graph.cost()}")
+    print(f"  after:  {cost(small, example)}")
+
+
+def _write(graph: ChannelGraph, model: str, json: Path | None, html: Path | None) -> list[Path]:
+    """The files that were asked for."""
+    from linnet.results import atomic_write
+
+    written = []
+    if json is not None:
+        import json as text
+
+        written.append(atomic_write(json, text.dumps(graph.to_dict())))
+    if html is not None:
+        from linnet.report.channels import channels_page
+
+        written.append(atomic_write(html, channels_page(graph, model)))
+    return written

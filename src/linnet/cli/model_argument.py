@@ -1,0 +1,158 @@
+"""MODEL on the command line: a name of linnet.models, file.py:factory, package.module:factory, or a saved file."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from linnet.errors import CheckpointError, InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_FORMS = "a name of linnet.models, file.py:factory, package.module:factory, or a file saved by linnet"
+
+
+def model_of(words: str) -> nn.Module:
+    """The network that MODEL names.
+
+    A factory is any callable that makes a module without arguments: a function or a class.
+
+    Args:
+        words: As typed.
+
+    Raises:
+        InputError: there is no such network, module, file or callable, or it makes something else.
+        CheckpointError: a saved file can't be used.
+    """
+    from torch import nn
+
+    place, colon, name = words.rpartition(":")
+    if colon and name.isidentifier():
+        model = _called(_factory(_module(place, words), name, words), words)
+    elif words.endswith(".safetensors"):
+        model = _saved(Path(words))
+    else:
+        model = _named(words)
+    if not isinstance(model, nn.Module):
+        raise InputError(f"`{words}` gave a {type(model).__name__}; a torch.nn.Module was needed.")
+    return model
+
+
+def with_weights(model: nn.Module, path: Path) -> nn.Module:
+    """The network with the values of a file: one that `linnet.save` wrote, or any safetensors file of its state dict.
+
+    Raises:
+        CheckpointError: the file isn't whole, or is of another network.
+    """
+    import safetensors.torch
+
+    from linnet.engine import load
+    from linnet.engine.tensor_file import kind_of
+
+    if kind_of(path) is not None:
+        return load(model, path)
+    try:
+        model.load_state_dict(safetensors.torch.load_file(path))
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: {error} Give the weights of this network.") from error
+    return model
+
+
+def example_of(words: str) -> Tensor:
+    """Zeros of a size such as 1x3x224x224, or 1x16:int64.
+
+    Raises:
+        InputError: the size or the type isn't one.
+    """
+    import torch
+
+    size, _, kind = words.partition(":")
+    dtype = getattr(torch, kind or "float32", None)
+    parts = size.lower().split("x")
+    if not isinstance(dtype, torch.dtype) or not all(p.isdecimal() and int(p) > 0 for p in parts):
+        raise InputError(
+            f"--input came as `{words}`; a size was needed, such as 1x3x224x224, or 1x16:int64 for tokens."
+        )
+    return torch.zeros([int(p) for p in parts], dtype=dtype)
+
+
+def _named(name: str) -> Any:
+    from linnet import models
+
+    if name not in models.names():
+        near = get_close_matches(name, models.names(), n=3, cutoff=0.4)
+        known = f"Nearest: {', '.join(near)}." if near else f"Names: {', '.join(models.names())}."
+        raise InputError(f"`{name}` is no network; {_FORMS} was needed. {known}")
+    return models.create(name)
+
+
+def _module(place: str, words: str) -> ModuleType:
+    """A Python file or an importable module."""
+    if place.endswith(".py"):
+        path = Path(place)
+        if not path.is_file():
+            raise InputError(f"`{words}`: the file {path} doesn't exist; {_FORMS} was needed.")
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules.setdefault(path.stem, module)  # dataclasses and copies look their module up
+        spec.loader.exec_module(module)
+        return module
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        raise InputError(f"`{words}`: {error}. {_FORMS[0].upper()}{_FORMS[1:]} was needed.") from error
+
+
+def _factory(module: ModuleType, name: str, words: str) -> Any:
+    found = getattr(module, name, None)
+    if not callable(found):
+        what = "isn't there" if found is None else f"is a {type(found).__name__}"
+        makers = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        near = get_close_matches(name, makers, n=3, cutoff=0.3) or makers[:6]
+        raise InputError(
+            f"`{words}`: `{name}` {what}; a function or class was needed. There: {', '.join(near) or 'none'}."
+        )
+    return found
+
+
+def _called(factory: Any, words: str) -> Any:
+    try:
+        return factory()
+    except TypeError as error:
+        raise InputError(
+            f"`{words}` can't be called without arguments ({error}). Write a function without arguments that gives the "
+            "network, and name that."
+        ) from error
+
+
+def _saved(path: Path) -> Any:
+    """The network inside a file that says how it is built."""
+    from linnet.engine.tensor_file import kind_of
+
+    kind = kind_of(path)
+    if kind == "nucleus detector":
+        from linnet import nuclei
+
+        return nuclei.load(path).network
+    if kind == "classifier":
+        from linnet import models
+        from linnet.engine.tensor_file import read_tensors
+        from linnet.recipe.classify import CLASSIFIER
+
+        tensors, facts = read_tensors(path, CLASSIFIER)
+        model = models.create(facts["model"]["name"], **facts["model"]["options"])
+        model.load_state_dict(tensors)
+        return model
+    held = "a file of another maker" if kind is None else f"a {kind}"
+    raise CheckpointError(
+        f"{path}: {held}, which doesn't say how its network is built. "
+        f"Name what builds it: linnet channels file.py:factory --weights {path}"
+    )
