@@ -8,6 +8,7 @@ Public names, by what they do for you. Each is loaded when it is first used, so 
     facts         results, report        what was measured, and one page that shows it
     understand    core, Capture          one pair of tensors per layer, which all methods read
     wide, narrow  ChannelGraph, resize   which channels live and die together; copies and removals with a proof
+    keep          save, load, cost       one file that tells its edits; parameters, MACs, bytes and peak memory
     trouble       errors, LinnetError    every exception that is raised on purpose
 """
 
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from linnet import core, data, engine, errors, models, nuclei, recipe, report, results
-    from linnet.core import Capture, ChannelGraph, resize
+    from linnet.core import Capture, ChannelGraph, cost, resize
+    from linnet.engine import load, save
     from linnet.errors import LinnetError
 
 __version__ = "0.1.0"
@@ -27,22 +29,28 @@ __all__ = [
     "LinnetError",
     "__version__",
     "core",
+    "cost",
     "data",
     "engine",
     "errors",
+    "load",
     "models",
     "nuclei",
     "recipe",
     "report",
     "resize",
     "results",
+    "save",
 ]
 
 _HOMES = {
     "Capture": "linnet.core",
     "ChannelGraph": "linnet.core",
     "LinnetError": "linnet.errors",
+    "cost": "linnet.core",
+    "load": "linnet.engine",
     "resize": "linnet.core",
+    "save": "linnet.engine",
 }  # names that live inside a folder; every other name is a folder of its own
 
 

@@ -13,15 +13,18 @@ PUBLIC = [
     "LinnetError",
     "__version__",
     "core",
+    "cost",
     "data",
     "engine",
     "errors",
+    "load",
     "models",
     "nuclei",
     "recipe",
     "report",
     "resize",
     "results",
+    "save",
 ]
 
 
