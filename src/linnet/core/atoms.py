@@ -95,10 +95,11 @@ class Atoms:
         self._reason: Ints = np.full(1024, FREE)
         self.count = 0
         self.reasons: list[str] = []
+        self._flat = False
 
     def new(self, count: int) -> Ints:
         """Fresh atoms, each its own class."""
-        first, self.count = self.count, self.count + count
+        first, self.count = self.count, self.count + count  # a new atom is its own class: still flat
         if self.count > ATOM_MASK:
             raise GraphError(
                 f"more than {ATOM_MASK} channels; freeze the widest layers: ChannelGraph(..., frozen=[...])."
@@ -113,13 +114,19 @@ class Atoms:
         """The class (its smallest atom) of each label or atom."""
         atoms = labels & ATOM_MASK
         root = self._parent[atoms]
-        while True:
+        while not self._flat:
             above = self._parent[root]
-            if np.array_equal(above, root):
+            if (above == root).all():
+                self._parent[atoms] = root
                 break
             root = above
-        self._parent[atoms] = root
         return root
+
+    def flatten(self) -> None:
+        """Point every atom at its class, so that `find` is one look-up until the next tie."""
+        self._flat = False
+        self.find(np.arange(self.count))
+        self._flat = True
 
     def tie(self, a: Ints, b: Ints) -> None:
         """Make the classes of `a` and `b` one, position by position (broadcast)."""
@@ -129,6 +136,7 @@ class Atoms:
             differ = ra != rb
             if not differ.any():
                 return
+            self._flat = False
             low, high = np.minimum(ra, rb)[differ], np.maximum(ra, rb)[differ]
             np.minimum.at(self._parent, high, low)
             np.minimum.at(self._reason, low, self._reason[high])
@@ -138,12 +146,18 @@ class Atoms:
         roots = np.unique(self.find(labels))
         free = roots[self._reason[roots] == FREE]
         if free.size:
-            self._reason[free] = len(self.reasons)
-            self.reasons.append(reason)
+            if reason not in self.reasons:
+                self.reasons.append(reason)
+            self._reason[free] = self.reasons.index(reason)
 
     def frozen(self, labels: Ints) -> npt.NDArray[np.bool_]:
         """Whether each label's class is frozen."""
         return self._reason[self.find(labels)] != FREE
+
+    def frozen_state(self, roots: Ints) -> Ints:
+        """A number for each class' reason, 0 when it is free."""
+        numbers = self._reason[roots]
+        return np.where(numbers == FREE, 0, numbers + 1)
 
     def reason(self, root: int) -> str | None:
         """Why a class is frozen; None when it is free."""

@@ -68,17 +68,19 @@ def signatures(walk: Pass) -> list[tuple[Ints, list[tuple[str, int]]]]:
         unique, where_first, counts = np.unique(roots, return_index=True, return_counts=True)
         first[unique] = np.minimum(first[unique], offset + where_first)
         offset += len(roots)
-        before = state[unique]
-        for old, count in {(int(a), int(b)) for a, b in zip(before, counts, strict=True)}:
-            new = table.setdefault((old, number, count), len(axes))
-            if new == len(axes):
+        pairs, inverse = np.unique(state[unique] << 32 | counts, return_inverse=True)
+        ids = np.empty(len(pairs), dtype=np.int64)
+        for place, pair in enumerate(pairs.tolist()):
+            old, count = pair >> 32, pair & 0xFFFFFFFF
+            ids[place] = table.setdefault((old, number, count), len(axes))
+            if ids[place] == len(axes):
                 axes.append([*axes[old], key])
-            state[unique[(before == old) & (counts == count)]] = new
+        state[unique] = ids[inverse]
     used = np.flatnonzero(state)
-    groups: dict[tuple[int, str], list[int]] = {}
-    for root in used[np.argsort(first[used], kind="stable")]:
-        groups.setdefault((int(state[root]), walk.atoms.reason(int(root)) or ""), []).append(int(root))
-    return [(np.array(roots, dtype=np.int64), axes[number]) for (number, _), roots in groups.items()]
+    used = used[np.argsort(first[used], kind="stable")]
+    kinds = walk.atoms.frozen_state(used) << 32 | state[used]
+    _, places, inverse = np.unique(kinds, return_index=True, return_inverse=True)
+    return [(used[inverse == kind], axes[int(state[used[places[kind]]])]) for kind in np.argsort(places)]
 
 
 def classes(walk: Pass) -> dict[str, ChannelClass]:

@@ -15,6 +15,7 @@ from linnet.core.attributes import attributes
 from linnet.core.channels import ChannelGraph, Multiplicity
 from linnet.core.example import example_from_dict
 from linnet.core.follow import follow, needs_recording, record_again, shapes_after
+from linnet.core.growth import reason_of
 from linnet.core.mismatch import Mismatch
 from linnet.core.propagate import Pass, positions
 from linnet.errors import GraphError
@@ -126,7 +127,7 @@ def plan(
         example = example_from_dict(graph.example, _empty)
         program = record_again(walk, copies, model, example) if again and changed else None
         second = follow(walk, copies, program)
-    except Mismatch as error:
+    except GraphError as error:
         raise GraphError(_explained(graph, error, changed)) from error
     _check_groups(walk, second, approximate=approximate)
     ratios = _Ratios(walk, copies, split=split, rng_seed=rng_seed, even=even)
@@ -166,7 +167,9 @@ def _axis_edit(walk: Pass, second: Pass, axis: int, old: Any, new: Any, ratio: A
     role = next(role for role in ("produce", "stat", "consume") if role in old.roles)
     share = np.ones(len(after))
     share[~bare] = ratio(walk.atoms.find(after[~bare]), copy_number(after[~bare]))
-    removed = np.setdiff1d(np.arange(len(before)), index)
+    gone = np.ones(len(before), dtype=np.bool_)
+    gone[index] = False
+    removed = np.flatnonzero(gone)
     return AxisEdit(axis, role, index, None if (share == 1).all() else share, removed)
 
 
@@ -257,10 +260,11 @@ def _names(graph: ChannelGraph, labels: Ints) -> str:
     return ", ".join(f"`{name}`" for name in held) or "these classes"
 
 
-def _explained(graph: ChannelGraph, error: Mismatch, changed: Mapping[str, Ints]) -> str:
+def _explained(graph: ChannelGraph, error: GraphError, changed: Mapping[str, Ints]) -> str:
     sums = ", ".join(f"`{name}` {len(m)} -> {int(m.sum())}" for name, m in changed.items())
+    held = _names(graph, error.labels) if isinstance(error, Mismatch) else "these classes"
     return (
-        f"{error}. The code there can't follow this edit ({sums}). Give the channels of {_names(graph, error.labels)} "
-        "multiplicities with which its parts keep their channels (equal sums in the parts of a "
-        "split), or leave them at 1."
+        f"{reason_of(error)}: the code there can't follow this edit ({sums}). Give the channels of "
+        f"{held} multiplicities "
+        "with which its parts keep their channels (equal sums in the parts of a split), or leave them at 1."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,13 @@ def shapes_after(walk: Pass, copies: Ints) -> dict[int, tuple[int, ...]]:
         labels = entry.labels[entry.labels >= 0]
         size = int(copies[walk.atoms.find(labels)].sum()) + int((entry.labels < 0).sum())
         _set(changed, program, value, axis, size)
+    sizes: dict[int, int] = {}  # operators that pass labels share one array
     for value, flow in walk.flows.items():
         for factor in flow.factors:
             if len(factor.axes) == 1:
-                size = int(copies[walk.atoms.find(factor.labels)].sum())
+                size = sizes.get(id(factor.labels))
+                if size is None:
+                    size = sizes[id(factor.labels)] = int(copies[walk.atoms.find(factor.labels)].sum())
                 _set(changed, program, value, factor.axes[0], size)
     return changed
 
@@ -47,7 +51,10 @@ def _set(changed: dict[int, tuple[int, ...]], program: Program, value: int, axis
         changed[value] = (*shape[:axis], size, *shape[axis + 1 :])
 
 
-def record_again(walk: Pass, copies: Ints, model: nn.Module, example: Any) -> Program:
+Tracer = Callable[..., Program]
+
+
+def record_again(walk: Pass, copies: Ints, model: nn.Module, example: Any, tracer: Tracer = record) -> Program:
     """Record a weightless copy of the model with the edit's sizes.
 
     Args:
@@ -55,6 +62,7 @@ def record_again(walk: Pass, copies: Ints, model: nn.Module, example: Any) -> Pr
         copies: Multiplicity by class root.
         model: The unwrapped module.
         example: What the first program was recorded on.
+        tracer: `trace.record` or one with the same arguments.
 
     Returns:
         The edited program, node by node like the first.
@@ -66,7 +74,7 @@ def record_again(walk: Pass, copies: Ints, model: nn.Module, example: Any) -> Pr
     names = walk.program.names
     shapes = {names[value]: shape for value, shape in changed.items() if value in names}
     follow = attributes(model, walk.program, changed, whole=walk.whole)
-    program = record(model, example, shapes=shapes, attributes=follow)
+    program = tracer(model, example, shapes=shapes, attributes=follow)
     for old, new in zip(walk.program.nodes, program.nodes, strict=False):
         if (old.op, old.inputs, old.module) != (new.op, new.inputs, new.module):
             raise GraphError(f"{where(new)}: at these sizes the model takes another path than before ({where(old)}).")

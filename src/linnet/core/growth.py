@@ -17,16 +17,19 @@ from torch import nn
 
 from linnet.core.atoms import Ints
 from linnet.core.classes import signatures
-from linnet.core.follow import follow, needs_recording, ones, record_again
+from linnet.core.follow import Tracer, follow, needs_recording, ones, record_again
 from linnet.core.mismatch import Mismatch, where
 from linnet.core.program import Program
 from linnet.core.propagate import Frozen, Pass
+from linnet.core.trace import TORCH, record
 from linnet.errors import GraphError
 
 Outcome = tuple[Ints, Exception]
 
 
-def label(program: Program, model: nn.Module, example: Any, *, frozen: Frozen, whole: bool) -> Pass:
+def label(
+    program: Program, model: nn.Module, example: Any, *, frozen: Frozen, whole: bool, again: Tracer = record
+) -> Pass:
     """Labels of a network in which every class that isn't frozen can really be doubled.
 
     Args:
@@ -35,6 +38,7 @@ def label(program: Program, model: nn.Module, example: Any, *, frozen: Frozen, w
         example: The example.
         frozen: What the caller froze.
         whole: Whether grouped convolutions are edited by whole groups.
+        again: The tracer for the doubled network.
 
     Returns:
         The pass over the given network.
@@ -46,7 +50,7 @@ def label(program: Program, model: nn.Module, example: Any, *, frozen: Frozen, w
     while True:
         walk = Pass(program, frozen=frozen, grows=grows, whole=whole).run()
         spread_freezes(walk)
-        trial = _Trial(walk, model, example)
+        trial = _Trial(walk, model, example, again)
         failed = trial.culprits()
         if failed:
             frozen = _freeze(walk, frozen, failed)
@@ -81,8 +85,8 @@ def spread_freezes(walk: Pass) -> None:
 class _Trial:
     """One doubling test; keeps the recording with everything doubled."""
 
-    def __init__(self, walk: Pass, model: nn.Module, example: Any):
-        self.walk, self.model, self.example = walk, model, example
+    def __init__(self, walk: Pass, model: nn.Module, example: Any, again: Tracer):
+        self.walk, self.model, self.example, self.again = walk, model, example, again
         self.program: Program | None = None
         self.decided = all(walk.atoms.frozen(labels).all() for _, _, labels, _ in walk.undecided)
         self.record = needs_recording(walk)
@@ -129,7 +133,9 @@ class _Trial:
         copies = ones(self.walk)
         copies[roots] = 2
         try:
-            program = record_again(self.walk, copies, self.model, self.example) if self.record else None
+            program = None
+            if self.record:
+                program = record_again(self.walk, copies, self.model, self.example, self.again)
             if self.program is None:
                 self.program = program
             if self.decided:
@@ -142,7 +148,7 @@ class _Trial:
 def _freeze(walk: Pass, frozen: Frozen, failed: list[Outcome]) -> Frozen:
     axes = {key: list(entries) for key, entries in frozen.axes.items()}
     for roots, error in failed:
-        reason = f"it can't be doubled: {_reason(error)}"
+        reason = f"it can't be doubled: {reason_of(error)}"
         for key, entry in walk.axes.items():
             held = np.isin(walk.atoms.find(np.maximum(entry.labels, 0)), roots) & (entry.labels >= 0)
             if held.any():
@@ -150,7 +156,8 @@ def _freeze(walk: Pass, frozen: Frozen, failed: list[Outcome]) -> Frozen:
     return Frozen(frozen.modules, axes)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What went wrong at other sizes, with the line of the user's code."""
     if isinstance(error, Mismatch):
         return str(error)
     cause = error.__cause__ or error
@@ -161,8 +168,6 @@ def _reason(error: Exception) -> str:
 
 def failing_line(error: BaseException) -> str:
     """ "file.py:12: the line" of the innermost frame outside torch and this package; "" when there is none."""
-    from linnet.core.trace import TORCH
-
     own = str(Path(__file__).parent)
     inside: Callable[[str], bool] = lambda file: file.startswith((TORCH, own))  # noqa: E731
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not inside(f.filename)]

@@ -87,7 +87,7 @@ def _encode(item: Any) -> Any:
         return [_encode(i) for i in item]
     if isinstance(item, torch.dtype):
         return {"dtype": str(item)}
-    if item is None or isinstance(item, (bool, int, float, str)):
+    if item is None or isinstance(item, (bool, int, float, str, dict)):
         return item
     return {"text": str(item)}  # layouts, devices, memory formats, generators: no rule reads them
 
@@ -98,7 +98,7 @@ def _decode(item: Any) -> Any:
     if isinstance(item, dict):
         if "ref" in item:
             return Ref(item["ref"])
-        return DTYPES[item["dtype"]] if "dtype" in item else item["text"]
+        return DTYPES[item["dtype"]] if "dtype" in item else item
     return item
 
 

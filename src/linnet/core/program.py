@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -112,12 +113,12 @@ class Program:
     samples: int
     tracer: str
 
-    @property
+    @cached_property
     def tensors(self) -> dict[str, int]:
         """Parameters and buffers: dotted name -> value number."""
         return {**self.parameters, **self.buffers}
 
-    @property
+    @cached_property
     def names(self) -> dict[int, str]:
         """Value number -> dotted name, for parameters and buffers."""
         return {value: name for name, value in self.tensors.items()}

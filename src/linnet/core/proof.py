@@ -72,8 +72,6 @@ def _copy(model: nn.Module, edit: Edit | None) -> nn.Module:
 
     def tensor(name: str, old: Tensor) -> Tensor:
         now = masked(old, axes.get(name, ()))
-        if now.is_floating_point() and now.dtype not in BOUNDS:
-            return now.float()
         return now if name in parameters else now.clone()
 
     return skeleton.rebuild(model, tensor)

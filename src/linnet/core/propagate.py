@@ -120,6 +120,7 @@ class Pass:
         self.undecided: list[tuple[Node, int, Ints, tuple[int, ...]]] = []
         self.uniforms: list[Uniform] = []
         self.cuts: list[Ints] = []
+        self._agreed: dict[tuple[int, int], tuple[Ints, Ints]] = {}  # arrays that passed a check, kept alive
 
     def run(self) -> Pass:
         """Walk the program.
@@ -142,6 +143,7 @@ class Pass:
             self._step(node)
         for name, value in self.program.outputs:
             self.freeze(self.flow(value).all_labels(), f"it is the model's {name}")
+        self.atoms.flatten()
         return self
 
     def _input(self, name: str, value: int) -> Flow:
@@ -240,7 +242,10 @@ class Pass:
         for before, after in zip(old.factors, flow.factors, strict=True):
             if tuple(shape[axis] for axis in after.axes) != after.labels.shape:
                 raise Mismatch(node, f"sizes {shape} don't fit its {after.labels.shape} channels", before.labels)
-            positions(node, before.labels.ravel(), after.labels.ravel(), self)
+            pair = id(before.labels), id(after.labels)
+            if pair not in self._agreed:
+                positions(node, before.labels.ravel(), after.labels.ravel(), self)
+                self._agreed[pair] = before.labels, after.labels
 
     def same(self, node: Node, a: Ints, b: Ints) -> None:
         """Tie two label arrays (first pass), or check that they agree in class and copy (edited network)."""

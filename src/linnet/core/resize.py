@@ -14,7 +14,7 @@ from linnet.core import skeleton
 from linnet.core.channels import ChannelGraph, Multiplicity
 from linnet.core.edit import Edit, plan
 from linnet.core.optimizer_state import NextState, next_state
-from linnet.core.proof import prove
+from linnet.core.proof import BOUNDS, prove
 from linnet.core.values import edited
 from linnet.errors import OptimizerStateError, ProofError
 
@@ -170,6 +170,9 @@ def _buffers(model: nn.Module, past: Resized, edit: Edit) -> dict[str, dict[int,
 def _proved(old: nn.Module, new: nn.Module, edit: Edit, graph: ChannelGraph, probe: Any) -> float:
     if edit.approximate:
         return float("nan")
+    if any(p.is_floating_point() and p.dtype not in BOUNDS for p in old.parameters()):
+        old = skeleton.rebuild(old, lambda _, tensor: tensor.detach().float() if tensor.is_floating_point() else tensor)
+        new = apply(old, edit)  # half precision rounds its shares: the edit is proved in float32
     try:
         return prove(old, new, edit, graph.example, probe)
     except ProofError as error:

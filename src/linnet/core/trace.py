@@ -49,6 +49,7 @@ WHOLE: dict[Callable[..., Any], tuple[str, tuple[str, ...], tuple[str, ...]]] = 
         ("input", "running_mean", "running_var", "weight", "bias", "use_input_stats", "momentum", "eps"),
         _INSTANCE,
     ),
+    functional.pad: ("aten::_pad_circular", ("input", "pad", "mode", "value"), ("input", "pad")),  # circular ones only
     functional.scaled_dot_product_attention: ("aten::scaled_dot_product_attention", _ATTENTION, _ATTENTION),
 }
 
@@ -233,7 +234,7 @@ class Recorder(TorchDispatchMode):
         recorded = self.arguments(args), self.arguments(kwargs)
         written = _written(func, args, kwargs) if func._schema.is_mutable else ()
         mutates = tuple(self.number(tensor) for tensor in written)
-        result = func(*args, **kwargs)
+        result = _norm_on_meta(func, args) or func(*args, **kwargs)
         for tensor in written:
             self.number(tensor, renew=True)
         self.add(func.name(), *recorded, result, mutates)
@@ -303,6 +304,8 @@ class _Whole(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         whole = WHOLE.get(func)
+        if func is functional.pad and "circular" not in (*args[2:3], kwargs.get("mode")):
+            whole = None
         if whole is None or self.recorder.paused:
             before, self.recorder.caller = self.recorder.caller, getattr(func, "__name__", "")
             try:
@@ -319,6 +322,14 @@ class _Whole(TorchFunctionMode):
             self.recorder.paused -= 1
         self.recorder.add(op, recorded, {}, result)
         return result
+
+
+def _norm_on_meta(func: Any, args: tuple[Any, ...]) -> tuple[Tensor, ...] | None:
+    """Eval-mode batch norm of a meta tensor; torch's own meta form of it takes as long as all other "
+    "operators together."""
+    if func is not torch.ops.aten.native_batch_norm.default or args[5] or args[0].device.type != "meta":
+        return None
+    return torch.empty_like(args[0]), args[0].new_empty(0), args[0].new_empty(0)
 
 
 def _layer(module: nn.Module) -> str:

@@ -121,9 +121,9 @@ def same(call: Call) -> Flow:
     return call.flow(0)
 
 
-@rule("zeros_like", "ones_like", "full_like")
+@rule("zeros_like", "ones_like", "full_like", "empty_like")
 def constant_like(call: Call) -> Flow:
-    """A constant of the same sizes: one value in every channel."""
+    """A constant of the same sizes, one value in every channel; or room for a dropout mask."""
     return replace(call.flow(0), view=None)
 
 

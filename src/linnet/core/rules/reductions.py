@@ -130,7 +130,11 @@ def along(call: Call) -> tuple[Flow, ...]:
 @rule(*SPATIAL)
 def spatial(call: Call) -> tuple[Flow, ...]:
     """Pooling, resizing and padding: the last axes are mixed, the channel axis passes."""
-    count, rank, flow = SPATIAL[call.node.name], len(call.shape(0)), call.flow(0)
+    return _mixed(call, SPATIAL[call.node.name])
+
+
+def _mixed(call: Call, count: int) -> tuple[Flow, ...]:
+    rank, flow = len(call.shape(0)), call.flow(0)
     if flow.view is not None:
         return (NOTHING,)
     axes = range(rank - count, rank)
@@ -146,6 +150,12 @@ def spatial(call: Call) -> tuple[Flow, ...]:
         else:
             call.freeze(factor.labels.ravel(), f"positions along its labelled axis are mixed ({call.node.name})")
     return (kept,) * len(call.node.outputs)
+
+
+@rule("_pad_circular")
+def pad_circular(call: Call) -> tuple[Flow, ...]:
+    """Positions of the last axes repeated around the border."""
+    return _mixed(call, len(call.arg(1)) // 2)
 
 
 @rule("glu")
