@@ -8,10 +8,12 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image
 
 from linnet.errors import ImageError
-from linnet.nuclei import images
+from linnet.nuclei import Detector, Thresholds, images
+from linnet.nuclei.detector_file import new_network
 from linnet.nuclei.images import LazyPixels, open_picture, read_image
 
 RNG = np.random.default_rng(5)
@@ -384,3 +386,16 @@ def test_decoder_warnings_and_log_lines_stay_inside(tmp_path, caplog, recwarn):
         read_image(tmp_path / "c.tif")
     assert not recwarn.list
     assert not caplog.records
+
+
+def test_a_detector_finds_the_same_in_a_picture_read_in_pieces(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    detector = Detector(new_network("small"), thresholds=Thresholds(score=1e-4))
+    pixels = np.random.default_rng(0).integers(0, 256, (130, 170, 3), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", tile=(64, 64), compression="zlib")
+    monkeypatch.setattr(images, "LAZY_FROM_BYTES", 0)
+    lazy = open_picture(tmp_path / "a.tif").pixels
+    assert isinstance(lazy, LazyPixels)
+    whole, pieces = detector(pixels), detector(lazy, tile=64)
+    assert len(whole) > 10
+    assert np.array_equal(whole.points, pieces.points)
