@@ -63,12 +63,12 @@ def peak_mb() -> float:
 def main(path: str) -> None:
     """Searches the image and prints what it took, as JSON."""
     import linnet.nuclei
-    from linnet.nuclei.images import read_image
+    from linnet.nuclei.images import open_picture
 
     detector = linnet.nuclei.load("default")
     before = peak_mb()
     begin = time.perf_counter()
-    found = detector(read_image(path).pixels)
+    found = detector(open_picture(path).pixels)
     wall_s = time.perf_counter() - begin
     print(json.dumps({"peak_mb": peak_mb(), "before_mb": before, "wall_s": wall_s, "nuclei": len(found.points)}))
 

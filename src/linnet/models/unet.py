@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from itertools import pairwise
 from typing import Final
 
@@ -83,11 +84,11 @@ class ResidualUNet(nn.Module):
         for level, block in enumerate(self.encoder):
             x = block(self.pool(x) if level else x)
             skips.append(x)
-        fused = None
+        sides = []
         for up, block, side, skip in zip(self.up, self.decoder, self.side, skips[-2::-1], strict=True):
             x = block(torch.cat([up(x), skip], dim=1))
-            here = side(x)
-            fused = here if fused is None else here + F.interpolate(fused, scale_factor=2.0)
+            sides.append(side(x))
+        fused = reduce(lambda coarse, fine: fine + F.interpolate(coarse, scale_factor=2.0), sides)
         return self.head(F.relu(fused))
 
 

@@ -6,6 +6,7 @@ from linnet.nuclei.detections import Count, Detections
 from linnet.nuclei.detector_file import load
 from linnet.nuclei.evaluate import Evaluation, evaluate
 from linnet.nuclei.match import Matching, match
+from linnet.nuclei.points import read_points
 from linnet.nuclei.train import train
 
 # The functions `detect`, `evaluate`, `match` and `train` take the places of the files that they stand in.
@@ -21,5 +22,6 @@ __all__ = [
     "evaluate",
     "load",
     "match",
+    "read_points",
     "train",
 ]

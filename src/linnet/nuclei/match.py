@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _edges(truth: np.ndarray, found: np.ndarray, radius: float) -> tuple[np.ndar
     if len(truth) == 0 or len(found) == 0:
         return np.zeros((0, 2), dtype=np.int64), np.zeros(0)
     # The tree rounds differently from the distance below; a hair more is asked for, then cut exactly.
-    near = cKDTree(found).query_ball_point(truth, radius * (1 + 1e-9) + 1e-12)
+    near = KDTree(found).query_ball_point(truth, radius * (1 + 1e-9) + 1e-12)
     i = np.repeat(np.arange(len(truth)), [len(k) for k in near])
     j = np.concatenate([np.asarray(k, dtype=np.int64) for k in near])
     d = np.hypot(truth[i, 0] - found[j, 0], truth[i, 1] - found[j, 1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int64
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 
@@ -31,7 +31,7 @@ def find_peaks(
     first = np.ones(len(cells), dtype=bool)
     if len(cells) > 1:
         # Two peaks inside one window are equally high; the later one goes. nonzero() lists cells in (y, x) order.
-        pairs = cKDTree(cells).query_pairs(window, p=np.inf, output_type="ndarray")
+        pairs = KDTree(cells).query_pairs(window, p=np.inf, output_type="ndarray")
         first[pairs.max(axis=1)] = False
     return cells[first], heights[first]
 
@@ -57,7 +57,7 @@ def keep_apart(
     if distance_px > 0 and len(points) > 1:
         rank = np.empty(len(points), dtype=np.int64)
         rank[order] = np.arange(len(points))
-        pairs = cKDTree(points).query_pairs(distance_px, output_type="ndarray")
+        pairs = KDTree(points).query_pairs(distance_px, output_type="ndarray")
         gap = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
         pairs = np.sort(rank[pairs[gap < distance_px]], axis=1)
         for high, low in pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from linnet.errors import InputError
 
@@ -47,7 +47,7 @@ def map_radius(points: Float[np.ndarray, "n 2"], *, low: float = 3.0, high: floa
     """
     if len(points) < 2:
         return high
-    return float(np.clip(0.5 * np.median(cKDTree(points).query(points, k=2)[0][:, 1]), low, high))
+    return float(np.clip(0.5 * np.median(KDTree(points).query(points, k=2)[0][:, 1]), low, high))
 
 
 def cell_centres(cells: tuple[int, int], stride: int) -> Float[np.ndarray, "h w 2"]:
@@ -86,12 +86,12 @@ def build_target(
     if len(points) == 0:
         return np.zeros(cells), np.zeros((2, *cells))
     points = np.asarray(points, dtype=np.float64)
-    tree, flat = cKDTree(points), centres.reshape(-1, 2)
+    tree, flat = KDTree(points), centres.reshape(-1, 2)
     if target == "proximity":  # beyond d the map is 0, so the search may stop there
         distance, index = tree.query(flat, distance_upper_bound=np.nextafter(d, np.inf))
     else:
-        nearest, indices = tree.query(flat, k=[1, 2])  # the second is infinite when there is one centre only
-        first, second = nearest.T
+        nearest, indices = (np.asarray(found) for found in tree.query(flat, k=2))
+        first, second = nearest.T  # the second is infinite when there is one centre only
         distance, index = first * (1 + first / np.where(second > 0, second, 1.0)), indices[:, 0]
     height = proximity(distance, d, alpha)
     safe = np.where(index < len(points), index, 0)

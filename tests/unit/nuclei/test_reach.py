@@ -4,6 +4,7 @@ from torch import nn
 
 from linnet.errors import InputError
 from linnet.models import ResidualUNet, SmallUNet
+from linnet.nuclei.detector_file import PRESETS, REACHES, new_network
 from linnet.nuclei.reach import Reach, halo, reach
 
 
@@ -138,3 +139,9 @@ def test_the_halo_is_reach_period_and_two_windows_rounded_up():
     assert halo(Reach(2, 16, 101), 3) == 144
     assert halo(Reach(1, 8, 51), 2) == 64
     assert halo(Reach(1, 1, 0), 2) == 5
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_what_is_written_down_for_a_preset_is_what_is_computed(preset):
+    network = new_network(preset)
+    assert REACHES[preset] == reach(network, period=int(network.period))
