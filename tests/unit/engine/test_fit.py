@@ -298,6 +298,25 @@ def test_a_float16_step_that_overflows_is_skipped_and_seen():
     assert not torch.equal(seen[4][1], seen[3][1])
 
 
+def test_a_skipped_step_is_not_averaged():
+    batch = (torch.ones(4, 1), torch.full((4, 1), 0.1))  # gradient -0.2; times 65536 it fits float16
+    model = nn.Sequential(line())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    result = fit(
+        model,
+        Line(),
+        [batch, batch],
+        optimizer=optimizer,
+        epochs=1,
+        compute=Compute("cpu", "float16"),
+        average=Average(0.5, warmup=False),
+        listeners=[Overflow({1})],
+        progress="off",
+    )
+    assert model[0].weight.item() == pytest.approx(0.02, abs=1e-4)
+    assert result.averaged["0.weight"].item() == pytest.approx(0.01, abs=1e-4)  # 0.015 if the second were averaged
+
+
 class Overflow(Listener):
     """Makes the scaled gradients of some steps infinite, as a too large scale does."""
 

@@ -323,6 +323,32 @@ def test_a_listeners_state_is_kept(tmp_path):
     assert torch.equal(second.total, whole.total)
 
 
+class Fixed(list):
+    """A Loader that seeds nothing, so that dropout's random numbers are `fit`'s own doing."""
+
+    def epoch(self, index, start=0, rank=0, world=1):
+        yield from self[start:]
+
+
+def test_dropout_is_resumed_exactly_with_a_loader_that_seeds_nothing(tmp_path):
+    batches = Fixed(shuffled())
+    whole = train(loader=batches)
+    torch.rand(5)
+    train(tmp_path, loader=batches, listeners=[StopAt(8)])
+    assert_equal_runs(train(tmp_path, loader=batches), whole)
+
+
+def test_an_order_that_is_drawn_at_once_is_resumed_exactly(tmp_path):
+    class Eager(list):
+        def __iter__(self):
+            return iter([self[index] for index in torch.randperm(len(self))])
+
+    batches = Eager(shuffled())
+    whole = train(loader=batches)
+    train(tmp_path, loader=batches, listeners=[StopAt(8)])
+    assert_equal_runs(train(tmp_path, loader=batches), whole)
+
+
 def test_a_numpy_shuffled_iterable_is_resumed_exactly(tmp_path):
     class Shuffled(list):
         def __iter__(self):
