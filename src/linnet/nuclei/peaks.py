@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int64
 from scipy.spatial import KDTree
 from torch import Tensor
@@ -25,15 +24,22 @@ def find_peaks(
     Returns:
         (cells, logits), sorted by (y, x).
     """
-    highest = F.max_pool2d(logit[None, None], 2 * window + 1, stride=1, padding=window)[0, 0]
-    cells = ((logit == highest) & (logit > threshold)).nonzero().numpy()
-    heights = logit[cells[:, 0], cells[:, 1]].numpy()
+    heights = logit.numpy()
+    cells = np.argwhere(heights > threshold)  # few: only they are compared with their neighbours
+    width = heights.shape[1] + 2 * window
+    framed = np.pad(heights, window, constant_values=-np.inf).ravel()
+    place = (cells[:, 0] + window) * width + cells[:, 1] + window
+    height, peak = framed[place], np.ones(len(cells), dtype=bool)
+    reach = np.arange(-window, window + 1)
+    for step in (reach[:, None] * width + reach).ravel():
+        peak &= height >= framed[place + step]
+    cells, height = cells[peak], height[peak]
     first = np.ones(len(cells), dtype=bool)
     if len(cells) > 1:
-        # Two peaks inside one window are equally high; the later one goes. nonzero() lists cells in (y, x) order.
+        # Two peaks inside one window are equally high; the later one goes. argwhere() lists cells in (y, x) order.
         pairs = KDTree(cells).query_pairs(window, p=np.inf, output_type="ndarray")
         first[pairs.max(axis=1)] = False
-    return cells[first], heights[first]
+    return cells[first], height[first]
 
 
 def to_points(
