@@ -94,6 +94,10 @@ class CropLoader:
     def __post_init__(self) -> None:
         if not self.images:
             raise InputError("There are no annotated images; at least one was needed to draw crops from.")
+        if self.batches < 1 or self.batch_size < 1:
+            raise InputError(
+                f"`batches` is {self.batches} and `batch_size` {self.batch_size}; at least 1 of each was needed."
+            )
         if self.side % self.stride:
             raise InputError(f"`side` is {self.side}; a multiple of the output stride {self.stride} was needed.")
         if self.side <= 2 * self.margin:

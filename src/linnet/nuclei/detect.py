@@ -106,7 +106,7 @@ class Detector:
             ImageError: the image has another shape or type, no pixels, or NaN or infinity.
             InputError: an option is out of range.
         """
-        image = _checked(image)
+        image = as_image(image)
         unguided = diameter_px is None and scale is None
         scale = self._scale(diameter_px, scale)
         if pixel_size_um is not None and not (np.isfinite(pixel_size_um) and pixel_size_um > 0):
@@ -142,7 +142,7 @@ class Detector:
 
     def whole(self, image: Any) -> tuple[Plane, Tile, Tensor]:
         """An image at scale 1 in one piece: its plane, the one tile, and the network's output there."""
-        image = _checked(image)
+        image = as_image(image)
         plane = Plane(image, brightness_range(image), 1.0, self._reach.period)
         tile = next(plane.tiles(None, 0))
         return plane, tile, self.output(plane, tile)
@@ -239,14 +239,22 @@ def settle(
     return points[kept], 1 / (1 + np.exp(-logit[kept].astype(np.float64)))
 
 
-def _checked(image: Any) -> Any:
-    """The image without alpha channel; shapes and types that aren't an image are refused, never guessed."""
+def as_image(image: Any, called: str = "The image") -> Any:
+    """The image without alpha channel; shapes and types that aren't an image are refused, never guessed.
+
+    Args:
+        image: Anything with shape, dtype and slicing, which is left unread, or what `numpy.asarray` takes.
+        called: How an error begins.
+
+    Raises:
+        ImageError: it isn't (h, w), (h, w, 3) or (h, w, 4), or has no pixels.
+    """
     if not _is_array(image):
         image = np.asarray(image)
     shape = tuple(image.shape)
     if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (3, 4)) or 0 in shape:
         raise ImageError(
-            f"The image has shape {shape}; (height, width), (height, width, 3) or (height, width, 4), with at least "
+            f"{called} has shape {shape}; (height, width), (height, width, 3) or (height, width, 4), with at least "
             "one pixel, was needed. Choose one page or channel first; colours stand on the last axis."
         )
     if isinstance(image, np.ndarray) and len(shape) == 3 and shape[2] == 4:

@@ -15,7 +15,7 @@ from torch import nn
 from linnet.engine import Average, Compute, Schedule, fit
 from linnet.errors import InputError, PointsError
 from linnet.nuclei.crops import Annotated, CropLoader
-from linnet.nuclei.detect import Detector
+from linnet.nuclei.detect import Detector, as_image
 from linnet.nuclei.detector_file import load, new_network
 from linnet.nuclei.task import NucleusTask, choose_thresholds, score_images
 
@@ -65,6 +65,7 @@ def train(
 
     Raises:
         PointsError: points and images don't belong together, or points lie outside their image.
+        ImageError: what should be an image isn't one.
         InputError: an option is out of range.
 
     Source:
@@ -72,6 +73,8 @@ def train(
     """
     if not 0 <= validation <= 0.5:
         raise InputError(f"`validation` is {validation}; a share between 0 and 0.5 was needed, such as 0.2.")
+    if lr is not None and not (np.isfinite(lr) and lr > 0):
+        raise InputError(f"`lr` is {lr}; a positive learning rate was needed, such as 3e-3.")
     annotated = annotate(images, points, ignore=ignore)
     training, held_out = _hold_out(annotated, validation, rng_seed)
     network, preset = _network(start, preset, rng_seed)
@@ -120,7 +123,9 @@ def annotate(images: Images, points: Images, *, ignore: Images | None = None) ->
 
     Raises:
         PointsError: a name or number of images has no points or the other way round, points aren't finite (n, 2), or
-            lie outside their image.
+            lie outside their image, or a mask has no image.
+        ImageError: what should be an image isn't one.
+        InputError: a mask has another size than its image.
     """
     pixels, truth, masks = _by_name(images), _by_name(points), _by_name(ignore or {})
     if pixels.keys() != truth.keys():
@@ -131,16 +136,14 @@ def annotate(images: Images, points: Images, *, ignore: Images | None = None) ->
         )
     if not pixels:
         raise PointsError("No annotated images came; at least one image with its points was needed.")
-    return [Annotated(_pixels(v), _inside(truth[k], v.shape, k), ignore=masks.get(k)) for k, v in pixels.items()]
+    if not masks.keys() <= pixels.keys():
+        raise PointsError(f"`ignore` has masks for {sorted(map(repr, masks.keys() - pixels.keys()))[:5]}, no images.")
+    arrays = {k: as_image(np.asarray(image), f"Image {k!r}") for k, image in pixels.items()}
+    return [Annotated(v, _inside(truth[k], v.shape, k), ignore=masks.get(k)) for k, v in arrays.items()]
 
 
 def _by_name(values: Images) -> dict[Hashable, Any]:
     return dict(values) if isinstance(values, Mapping) else dict(enumerate(values))
-
-
-def _pixels(image: Any) -> np.ndarray:
-    array = np.asarray(image)
-    return array[..., :3] if array.ndim == 3 else array
 
 
 def _inside(points: Any, shape: tuple[int, ...], name: Hashable) -> np.ndarray:

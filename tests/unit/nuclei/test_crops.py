@@ -192,6 +192,8 @@ def test_photometric_changes_leave_the_targets(images):
     ("options", "message"),
     [
         ({"images": []}, r"There are no annotated images; at least one was needed"),
+        ({"batches": 0}, r"`batches` is 0 and `batch_size` 16; at least 1 of each was needed"),
+        ({"batch_size": 0}, r"`batches` is 200 and `batch_size` 0; at least 1"),
         ({"side": 50, "stride": 4}, r"`side` is 50; a multiple of the output stride 4 was needed"),
         ({"side": 32}, r"`side` is 32 and `margin` 16: no pixel would carry weight\. A side above 32 was needed"),
     ],
