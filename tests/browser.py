@@ -41,7 +41,7 @@ def console_messages(page: Path, folder: Path, *, screenshot: Path | None = None
         [browser, *options, f"--screenshot={picture}", page.resolve().as_uri()],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert picture.exists(), done.stderr

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linnet.errors import InputError, PointsError
-from linnet.nuclei import read_points
 from linnet.nuclei.detections import Count, Detections
+from linnet.nuclei.points import read_points
 from linnet.nuclei.write import (
     Failure,
     from_csv,
