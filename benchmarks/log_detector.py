@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 from scipy.ndimage import gaussian_laplace, maximum_filter
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from skimage.color import rgb2hed
 
 from linnet.nuclei.normalise import brightness_range
@@ -152,7 +152,7 @@ def _gains(points: np.ndarray, heights: np.ndarray, truth: np.ndarray, radius_px
     gains = np.zeros(len(points))
     if len(points) == 0 or len(truth) == 0:
         return gains
-    near = cKDTree(truth).query_ball_point(points, radius_px)
+    near = KDTree(truth).query_ball_point(points, radius_px)
     owner: dict[int, int] = {}
     for point in np.argsort(-heights, kind="stable"):
         gains[point] = _augment(int(point), near, owner, set())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, label
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from linnet.data.synthetic import Optics, fluorescence_field
 from linnet.errors import InputError
@@ -40,7 +40,7 @@ def test_separate_nuclei_are_the_bright_parts_and_their_centroids_the_truth():
 def test_touching_sets_nuclei_against_each_other():
     def nearest(touching: float) -> np.ndarray:
         _, points = fluorescence_field((400, 400), 60, rng_seed=2, diameter_px=(16, 16), touching=touching)
-        return cKDTree(points).query(points, k=2)[0][:, 1]
+        return KDTree(points).query(points, k=2)[0][:, 1]
 
     assert (nearest(0.0) > 18).all()  # free nuclei keep a gap of a quarter of 16 px, but for the outline's irregularity
     assert (nearest(0.5) < 17.5).sum() >= 30
