@@ -23,6 +23,8 @@ def weight_gradients(uses: Sequence[Positions]) -> Tensor:
         (passes, N, groups, O, I).
     """
     first = uses[0]
+    if all(use.grouped_kernel_fits for use in uses):
+        return torch.stack([sum_over_uses(uses, number) for number in range(first.passes)])
     shape = (first.passes, first.samples, first.groups, first.outputs_size, first.inputs_size)
     if len(uses) == 1 and first.bytes_per_sample * first.samples <= TILE_BYTES:
         return _products(first.inputs(), first.outputs())
@@ -31,6 +33,17 @@ def weight_gradients(uses: Sequence[Positions]) -> Tensor:
         for tile in tiles(use.samples, use.bytes_per_sample, TILE_BYTES):
             result[:, tile] += _products(use.inputs(tile), use.outputs(tile))
     return result
+
+
+def sum_over_uses(uses: Sequence[Positions], number: int) -> Tensor:
+    """Per-sample gradients of a convolution for one backward pass by torch's own kernel, (N, groups, O, I).
+
+    The samples are laid side by side as the groups of one convolution, whose weight gradient is then all of theirs.
+    """
+    total = uses[0].grouped_kernel(number)
+    for use in uses[1:]:
+        total = total + use.grouped_kernel(number)
+    return total
 
 
 def column_cuts(first: Positions, *, rows: int, budget: int) -> Iterator[tuple[slice, slice]]:
