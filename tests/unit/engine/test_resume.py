@@ -198,6 +198,15 @@ class Interrupted(Classify):
         return super().loss(model, batch)
 
 
+@pytest.fixture
+def sigint_interrupts():
+    """Ctrl-C raises KeyboardInterrupt, also where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("sigint_interrupts")
 @pytest.mark.parametrize(("by_signal", "step"), [(True, 8), (False, 7)])
 def test_ctrl_c_saves_the_last_whole_update_and_tells_how_to_go_on(tmp_path, by_signal, step):
     with pytest.raises(KeyboardInterrupt, match=f"Stopped after {step} of 20 updates.*Start the same again"):
