@@ -71,7 +71,9 @@ def test_links_lead_somewhere(page):
     assert missing == []
 
 
-@pytest.mark.parametrize("page", ["concepts/capture.md", "howto/listener.md"])
+@pytest.mark.parametrize(
+    "page", ["concepts/capture.md", "concepts/channels.md", "howto/channel_rule.md", "howto/listener.md"]
+)
 def test_code_of_the_docs_runs(page, tmp_path):
     for code in blocks((ROOT / "docs" / page).read_text(), "python"):
         subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)

@@ -52,6 +52,8 @@ WHOLE: dict[Callable[..., Any], tuple[str, tuple[str, ...], tuple[str, ...]]] = 
     functional.pad: ("aten::_pad_circular", ("input", "pad", "mode", "value"), ("input", "pad")),  # circular ones only
     functional.scaled_dot_product_attention: ("aten::scaled_dot_product_attention", _ATTENTION, _ATTENTION),
 }
+# These make a view or a copy, as the layout of the sizes at hand allows; an edit must not see a difference.
+RESHAPES = frozenset({torch.reshape, Tensor.reshape, torch.flatten, Tensor.flatten})
 
 
 def record(
@@ -303,6 +305,8 @@ class _Whole(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func in RESHAPES and not self.recorder.paused:
+            return self._reshape(func, args, kwargs)
         whole = WHOLE.get(func)
         if func is functional.pad and "circular" not in (*args[2:3], kwargs.get("mode")):
             whole = None
@@ -321,6 +325,20 @@ class _Whole(TorchFunctionMode):
         finally:
             self.recorder.paused -= 1
         self.recorder.add(op, recorded, {}, result)
+        return result
+
+    def _reshape(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """One node, whether the layout of these sizes needs a copy or a view."""
+        source = self.recorder.arguments(args[0] if args else kwargs["input"])
+        self.recorder.paused += 1
+        try:
+            result = func(*args, **kwargs)
+        finally:
+            self.recorder.paused -= 1
+        sizes = kwargs.get("shape", args[1] if len(args) == 2 and not isinstance(args[1], int) else args[1:])
+        before, self.recorder.caller = self.recorder.caller, func.__name__
+        self.recorder.add("aten::reshape", (source, list(sizes) if func.__name__ == "reshape" else []), {}, result)
+        self.recorder.caller = before
         return result
 
 
