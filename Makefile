@@ -70,7 +70,7 @@ $(BIN)/python:
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing linnet into $(VENV): once, some minutes"
 	$(INSTALL) --upgrade pip
-	$(INSTALL) --build-constraint constraints.txt --editable .
+	$(INSTALL) --build-constraint constraints.txt --editable '.[digits]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

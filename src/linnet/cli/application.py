@@ -18,7 +18,7 @@ USAGE_ERROR, FAILURES, INTERRUPTED = 2, 1, 130
 
 app = App(
     name="linnet",
-    help="Vision networks trained fast, understood, made sure, made small, and put to work counting nuclei.",
+    help="Find and count nuclei in microscopy images; train, read and reshape vision networks.",
     help_format="plaintext",
     help_epilogue="Start here: linnet demo",
     version=f"linnet {__version__} (Python {platform.python_version()})",

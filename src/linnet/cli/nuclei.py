@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -10,13 +10,16 @@ from linnet.cli.closing import closing
 from linnet.cli.scores import batch_lines, score_lines, score_records
 from linnet.errors import InputError
 
+if TYPE_CHECKING:
+    from linnet.nuclei import BatchResult
+
 nuclei = App(name="nuclei", help="Find, count and score nuclei in microscopy images.", help_format="plaintext")
 
 
 @nuclei.command(help_epilogue="Example: linnet nuclei detect plate/*.tif -o found")
 def detect(
     *images: Path,
-    out: Annotated[Path, Parameter(alias="-o")],
+    out: Annotated[Path, Parameter(alias="-o")] = Path("found"),
     format: str = "csv,geojson",
     tile: int | None = None,
     page: int | None = None,
@@ -32,9 +35,9 @@ def detect(
     An image that can't be used is listed at the end and in failed.csv; the others are done, and the exit code is 1.
 
     Args:
-        images: PNG, JPEG, TIFF or OME-TIFF files, or folders of them.
+        images: One or more: PNG, JPEG, TIFF or OME-TIFF files, or folders of them.
         out: Folder for the results; made when missing.
-        format: Files of points to write for each image, separated by commas: csv, geojson (opens in QuPath), json.
+        format: Files of points for each image, separated by commas: csv, geojson (opens in QuPath), geojson.gz, json.
         tile: Side of a tile in pixels for large images; by default chosen by size. The result is the same for all.
         page: Page of a file with several, from 0.
         channel: Channel of a file with several, from 0.
@@ -50,11 +53,12 @@ def detect(
         raise InputError(
             "No image was given. Name one or more files or folders: linnet nuclei detect plate/*.tif -o found"
         )
+    endings = tuple(word.strip() for word in format.split(",") if word.strip())
     result = detect_batch(
         images,
         out,
         weights=weights,
-        formats=tuple(word.strip() for word in format.split(",") if word.strip()),
+        formats=endings,
         tile="auto" if tile is None else tile,
         page=page,
         channel=channel,
@@ -64,8 +68,15 @@ def detect(
         overlay=overlay,
     )
     print("\n".join(batch_lines(result)))
-    closing(result.report, "open it in a browser; drag a .geojson onto its image in QuPath")
+    closing(result.report, _after_detect(result, endings))
     return int(bool(result.failed))
+
+
+def _after_detect(result: "BatchResult", endings: tuple[str, ...]) -> str:
+    if not result.done:
+        return f"read {result.out / 'failed.csv'}, mend or export the images, and run it again"
+    drag = "; drag a .geojson onto its image in QuPath" if "geojson" in endings else ""
+    return f"open it in a browser{drag}"
 
 
 @nuclei.command(help_epilogue="Example: linnet nuclei evaluate truth/ found/ --radius 5")

@@ -133,7 +133,7 @@ def _plain(facts: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
 def _open(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "doesn't exist"
-        raise CheckpointError(f"{path}: {what}; a file with a {kind.name} was needed.")
+        raise CheckpointError(f"{path}: {what}; a file with a {kind.name} was needed. Check the path.")
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("linnet", "null"))

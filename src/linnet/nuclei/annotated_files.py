@@ -45,6 +45,8 @@ def read_annotated(
 
 
 def _image_files(path: Path) -> dict[str, Path]:
+    if not path.exists():
+        raise ImageError(f"{path}: there is no such folder or image. Name the folder that holds the images.")
     if not path.is_dir():
         return {stem_of(path): path}
     found: dict[str, Path] = {}

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -233,9 +234,15 @@ def _failure(image: Path, error: str) -> Failure:
     return Failure(str(image), error.removeprefix(f"{image}: "))
 
 
+def _named(done: Sequence[Done]) -> Iterator[tuple[str, Done]]:
+    """Each image by its file's name, or by its path as given where several files have that name."""
+    times = Counter(one.image.name for one in done)
+    return ((one.image.name if times[one.image.name] == 1 else str(one.image), one) for one in done)
+
+
 def _finish(batch: _Batch, facts: dict[str, Any], *, reproducible: bool) -> None:
     """Writes what is about the whole batch."""
-    write_counts(batch.out / "counts.csv", [(one.image.name, one.detections) for one in batch.done])
+    write_counts(batch.out / "counts.csv", [(name, one.detections) for name, one in _named(batch.done)])
     write_failed(batch.out / "failed.csv", batch.failed)
     now = "" if reproducible else datetime.now(UTC).isoformat(timespec="seconds")
     run = facts | {"images": len(batch.done), "failed": len(batch.failed)} | ({"time": now} if now else {})

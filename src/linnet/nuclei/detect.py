@@ -285,5 +285,5 @@ def _reasons(image: Any, brightness: Range) -> tuple[str, ...]:
     if brightness.constant:
         reasons.append("the image is constant: every pixel has the same value")
     if min(image.shape[:2]) < _SMALL:
-        reasons.append(f"the image is only {image.shape[0]} x {image.shape[1]} pixels")
+        reasons.append(f"the image is only {image.shape[1]} x {image.shape[0]} pixels")
     return tuple(reasons)

@@ -33,12 +33,16 @@ def find_images(paths: Sequence[str | Path]) -> tuple[list[Path], list[Failure]]
         try:
             found += _expanded(Path(path))
         except ImageError as error:
-            failures.append(Failure(str(path), str(error)))
+            failures.append(Failure(str(path), str(error).removeprefix(f"{path}: ")))
     unique: dict[str, Path] = {}
     for path in found:
         unique.setdefault(_key(path), path)
     if not unique:
-        what = failures[0].error if failures else "No image was named. Name files or a folder, like plate/*.tif."
+        what = (
+            f"{failures[0].image}: {failures[0].error}"
+            if failures
+            else "No image was named. Name files or a folder, like plate/*.tif."
+        )
         raise ImageError(what)
     return list(unique.values()), failures
 

@@ -80,5 +80,5 @@ def test_digits_are_scikit_learns():
 
 def test_digits_without_scikit_learn_say_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sklearn.datasets", None)
-    with pytest.raises(MissingExtra, match="pip install scikit-learn"):
+    with pytest.raises(MissingExtra, match=r"pip install \"linnet\[digits\]\""):
         digits()

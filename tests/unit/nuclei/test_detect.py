@@ -244,7 +244,7 @@ def test_flags(small):
     assert constant.flag == "look"
     assert constant.flag_reasons == ("the image is constant: every pixel has the same value",)
     tiny = small(np.random.default_rng(0).random((1, 40)), scale=1)
-    assert tiny.flag_reasons == ("the image is only 1 x 40 pixels",)
+    assert tiny.flag_reasons == ("the image is only 40 x 1 pixels",)
     assert small(np.zeros((1, 1))).count.n == 0
 
 
