@@ -85,7 +85,7 @@ def _rate(records: Sequence[Record], peer: str, threads: int, method: str) -> Re
 
 
 def _with_interval(record: Record, digits: int) -> str:
-    if record.interval is None:
+    if record.interval is None or record.context.get("mosaics") == 1:  # one picture says nothing about others
         return _number(record, digits)
     lo, hi = record.interval
     return f"{_number(record, digits)} ({lo:.{digits}f}-{hi:.{digits}f})"

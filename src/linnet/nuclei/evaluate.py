@@ -121,7 +121,8 @@ class Evaluation:
             rng_seed: Seed of the draws.
 
         Returns:
-            (lo, hi), percentiles of the draws in which the metric is defined; NaN when there are none.
+            (lo, hi), percentiles of the draws in which the metric is defined; NaN when there are none or fewer than two
+            clusters, which say nothing about how clusters differ.
 
         Raises:
             PointsError: an image has no cluster.
@@ -136,6 +137,8 @@ class Evaluation:
         for score in self.per_image:
             members.setdefault(clusters[score.image], []).append(score)
         groups, rng = list(members.values()), np.random.default_rng(rng_seed)
+        if len(groups) < 2:
+            return (float("nan"), float("nan"))
         values = []
         for _ in range(draws):
             picked = [groups[k] for k in rng.integers(0, len(groups), len(groups))]

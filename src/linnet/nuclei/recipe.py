@@ -131,7 +131,8 @@ class _Measured:
         scores, mosaics = self._part(split, group)
         context = {"group": group, "images": len(mosaics), "pictures": len(set(mosaics.values()))}
         facts = {**facts, "split": split, "n": scores.tp + scores.fn, "context": context}
-        interval = scores.interval(mosaics)
+        lo, hi = scores.interval(mosaics)
+        interval = (lo, hi) if lo <= hi else None  # NaN for a single picture
         return [
             Record.measured("f1", scores.f1, interval=interval, level=0.95, **facts),
             Record.measured("precision", scores.precision, **facts),

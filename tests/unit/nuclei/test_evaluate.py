@@ -128,3 +128,8 @@ def test_bad_points_are_refused(bad, message):
 def test_found_images_without_truth_are_named():
     with pytest.raises(PointsError, match=r"1 found image\(s\) have no truth: 'c'\. .*the truth has 'a', 'b'\."):
         evaluate({"a": EMPTY, "b": EMPTY}, {"a": EMPTY, "c": EMPTY})
+
+
+def test_one_cluster_has_no_interval():
+    e = evaluate({"a": np.array([[1.0, 1.0]]), "b": np.array([[5.0, 5.0]])}, {"a": np.array([[1.0, 1.0]])})
+    assert all(math.isnan(end) for end in e.interval({"a": "picture", "b": "picture"}))
