@@ -30,7 +30,7 @@ _LIMITS = """## Limits
 - `score` ranks detections. It is no probability, and counts come without an interval: this release is not calibrated.
 - The groups of tissue rest on few pictures (see the table): their F1 says little about other tissue, other stains or
   other scanners. All pink H&E sections of the data are in its training part, so none was tested.
-- Nearly all nuclei that it has seen measure 7 to 60 pixels across, half of them less than 20. Give `--diameter`
+- 95 % of the nuclei that it has seen measure 7 to 60 pixels across, half of them less than 20. Give `--diameter`
   (`diameter_px`) for others. An image whose nuclei look far from that is flagged, with the scale that fits.
 - It has seen no 3-D stacks, no electron microscopy, and nothing that isn't a nucleus.
 - Not for diagnosis. On a new kind of image, annotate some pictures, run `linnet nuclei evaluate`, and if needed

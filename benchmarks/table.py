@@ -54,7 +54,7 @@ def cost_table(records: Sequence[Record]) -> str:
     ):
         record = _find(records, name, "linnet")
         if record is not None:
-            rows.append(f"| {label.format(**record.context)} | {_number(record, digits)} {record.unit} |")
+            rows.append(f"| {label.format(**record.context)} | {_with_interval(record, digits)} {record.unit} |")
     return "\n".join(rows)
 
 
@@ -88,8 +88,9 @@ def _with_interval(record: Record, digits: int) -> str:
     if record.interval is None or record.context.get("mosaics") == 1:  # one picture says nothing about others
         return _number(record, digits)
     lo, hi = record.interval
-    return f"{_number(record, digits)} ({lo:.{digits}f}-{hi:.{digits}f})"
+    dash = "-" if lo >= 0 else " to "
+    return f"{_number(record, digits)} ({lo:.{digits}f}{dash}{hi:.{digits}f})"
 
 
 def _number(record: Record | None, digits: int) -> str:
-    return "-" if record is None or record.value is None else f"{record.value:,.{digits}f}"
+    return "-" if record is None or record.value is None else f"{record.value:z,.{digits}f}"

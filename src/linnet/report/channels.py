@@ -44,7 +44,7 @@ def channels_page(graph: ChannelGraph, name: str) -> str:
         ("activations at the peak", f"{cost.peak_activation_bytes:,} bytes"),
     ]
     bars = [_legend(), _bars(graph), _reasons(graph)]
-    memory = [_profile(profile), note(f"The peak is at {cost.peak_at}.")]
+    memory = [_profile(profile), note(_peak(cost.peak_at))]
     sections = [
         Section("Channel classes", bars, "Channels of a class live and die together; the order is that of execution."),
         Section("Activation memory", memory, "Bytes alive while each operator runs, for one sample."),
@@ -110,7 +110,7 @@ def _reasons(graph: ChannelGraph) -> Markup:
     total = max(graph.cost().macs, 1)
     shares = graph.cost().by_class
     rows = [
-        [known.name, str(known.size), f"{shares[known.name].macs / total:.1%}", state_of(known), _why(known)]
+        [known.name, known.size, f"{shares[known.name].macs / total:.1%}", state_of(known), _why(known)]
         for known in graph.classes.values()
     ]
     return table(
@@ -120,6 +120,14 @@ def _reasons(graph: ChannelGraph) -> Markup:
 
 def _why(known: ChannelClass) -> str:
     return known.frozen or known.uniform or ""
+
+
+def _peak(place: str) -> Markup:
+    """Where the peak is; what stands between backticks becomes code."""
+    parts = place.split("`", maxsplit=2)
+    if len(parts) != 3:
+        return Markup("<p>The peak is at {}.</p>").format(place)
+    return Markup("<p>The peak is at {}<code>{}</code>{}.</p>").format(*parts)
 
 
 def _profile(profile: Profile) -> Markup:

@@ -35,6 +35,11 @@ def test_cost_rows_show_the_ratio_with_its_rates():
     ]
 
 
+def test_a_cost_within_the_noise_shows_its_interval_and_no_minus_zero():
+    record = Record("startup.import_linnet", -0.004, unit="s", n=7, interval=(-0.94, 0.14), level=0.95)
+    assert cost_table([record]).splitlines()[-1].endswith("| 0.00 (-0.94 to 0.14) s |")
+
+
 def test_the_readme_is_brought_up_to_date_once(tmp_path):
     readme, records = tmp_path / "README.md", write_records(tmp_path / "r.jsonl", RECORDS)
     readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")

@@ -81,7 +81,7 @@ def test_the_files_hold_the_graph_and_one_page(nets, tmp_path, capsys):
     html = page.read_text()
     assert html.count("<title>") >= len(graph.classes)
     assert "0: 8 channels, 100.0% of the MACs" in html
-    assert "The peak is at `1` aten::native_batch_norm" in html
+    assert "The peak is at <code>1</code> aten::native_batch_norm" in html
     assert "://" not in re.sub(r"http://www.w3.org/\S+", "", html)
 
 

@@ -53,3 +53,12 @@ def test_a_load_from_outside_and_a_script_show_up_on_the_console(tmp_path):
     messages = console_messages(written(tmp_path, body), tmp_path)
     assert sum("Content Security Policy" in message for message in messages) == 2
     assert not any("ran" in message.split("Content Security")[0] for message in messages)
+
+
+def test_a_wide_picture_outside_a_figure_stays_inside_the_page(tmp_path):
+    uri, shot = data_uri(np.zeros((64, 2000), np.uint8)), tmp_path / "wide.png"
+    wide = svg_dots(
+        np.zeros((1, 2)), np.ones(1), shape=(64, 2000), picture_uri=uri, picture_shape=(64, 2000), key="a", alt="wide"
+    )
+    assert console_messages(written(tmp_path, [wide]), tmp_path, screenshot=shot) == []
+    assert pixels(shot)[:, -5:].min() > 200
