@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from linnet.errors import ImageError, InputError, LinnetError
 from linnet.nuclei.detect import Detector
 from linnet.nuclei.detections import Detections
-from linnet.nuclei.detector_file import load
+from linnet.nuclei.detector_file import file_digest, load
 from linnet.nuclei.find import find_images, stems
 from linnet.nuclei.images import Picture, open_picture
 from linnet.nuclei.overlay import write_overlay
@@ -261,13 +261,15 @@ def _facts(
         **here,
         "commit": commit(),
         "versions": versions(),
-        "weights": {"name": name, "sha256": weights_digest(detector)},
+        "weights": {"name": name, "sha256": _digest(weights, detector)},
         "options": dataclasses.asdict(options),
     }
 
 
-def weights_digest(detector: object) -> str:
-    """SHA-256 over names and values of a detector's weights; "" for a detector that isn't linnet's own."""
+def _digest(weights: str | Path | FindsNuclei, detector: FindsNuclei) -> str:
+    """SHA-256 of the file of weights; of names and values for a detector given in Python, "" if it isn't linnet's."""
+    if isinstance(weights, str | Path):
+        return file_digest(weights)
     if not isinstance(detector, Detector):
         return ""
     digest = hashlib.sha256()

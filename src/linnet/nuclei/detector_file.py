@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from linnet import models
-from linnet.engine.tensor_file import Kind, read_tensors, write_tensors
+from linnet.engine.tensor_file import Kind, digest_of, read_tensors, write_tensors
 from linnet.errors import CheckpointError, InputError
 from linnet.nuclei.detect import Detector, Thresholds
 from linnet.nuclei.reach import Reach
@@ -49,10 +50,14 @@ def load(name: str | Path = DEFAULT) -> Detector:
         >>> linnet.nuclei.load("default").preset
         'small'
     """
-    if str(name) == DEFAULT:
-        with as_file(files("linnet.nuclei") / "weights" / "default.safetensors") as path:
-            return _read(path)
-    return _read(Path(name))
+    with _file(name) as path:
+        return _read(path)
+
+
+def file_digest(name: str | Path) -> str:
+    """SHA-256 of the file that `load(name)` reads, as `linnet doctor` and the model card show it."""
+    with _file(name) as path:
+        return digest_of(path)
 
 
 def save(detector: Detector, path: str | Path) -> Path:
@@ -69,6 +74,12 @@ def save(detector: Detector, path: str | Path) -> Path:
         "card": detector.card,
     }
     return write_tensors(path, detector.network.state_dict(), facts, _KIND)
+
+
+def _file(name: str | Path) -> AbstractContextManager[Path]:
+    if str(name) == DEFAULT:
+        return as_file(files("linnet.nuclei") / "weights" / "default.safetensors")
+    return nullcontext(Path(name))
 
 
 def _read(path: Path) -> Detector:

@@ -1,3 +1,4 @@
+import hashlib
 import struct
 
 import numpy as np
@@ -8,7 +9,7 @@ from linnet.engine.tensor_file import Kind, read_tensors, write_tensors
 from linnet.errors import CheckpointError, InputError
 from linnet.nuclei import load
 from linnet.nuclei.detect import Detector, Thresholds
-from linnet.nuclei.detector_file import new_network
+from linnet.nuclei.detector_file import file_digest, new_network
 
 from .networks import lively
 
@@ -108,3 +109,9 @@ def test_a_card_that_is_no_json_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"The facts of the nucleus detector can't be written as JSON \(.*Tensor"):
         Detector(new_network("small"), card={"f1": torch.zeros(1)}).save(tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_digest_is_that_of_the_file(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    load("default").save(path)
+    assert file_digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
