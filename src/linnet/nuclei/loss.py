@@ -22,7 +22,7 @@ class ProximityLoss:
 
     Attributes:
         form: "cross_entropy" or "squared". The squared error's gradient carries a factor O (1 - O) that is tiny where
-            the map is wrongly flat; in one trial each it took twice the steps to the same validation F1.
+            the map is wrongly flat.
         beta: Weight of a pixel by its own height.
         scale: lambda, weight of every pixel by the patch's mean height.
         floor: Smallest weight of a pixel.
