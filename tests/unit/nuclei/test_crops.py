@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -65,9 +67,12 @@ def test_the_global_random_state_is_left_alone(images):
 
 
 def test_an_epoch_left_early_ends(images):
+    before = set(threading.enumerate())
     epoch = CropLoader(images, 2, batches=50, batch_size=1, side=48).epoch(0)
     next(epoch)
+    assert set(threading.enumerate()) > before  # the next batch is being made
     epoch.close()
+    assert set(threading.enumerate()) <= before
 
 
 def middles_of_spots(image, near, reach=4):
