@@ -4,40 +4,29 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from linnet.errors import LinnetError
 from linnet.results import Record, atomic_write, write_records
 
-SUBJECTS = ("nuclei", "core", "readme")
+SUBJECTS = ("nuclei", "core")  # each a file here with `measure(*, quick)` and `as_markdown(records)`
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one subject; gives the exit code."""
     asked = _parser().parse_args(arguments)
     try:
-        if asked.subject == "core":
-            return _measure_core(asked.quick, asked.json)
-        return _readme() if asked.subject == "readme" else _measure(asked.quick, asked.json, asked.data)
+        return _readme() if asked.subject == "readme" else _measure(asked.subject, asked.json, quick=asked.quick)
     except LinnetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def _measure(quick: bool, json: Path | None, data: Path | None) -> int:  # noqa: FBT001
-    from benchmarks import nuclei
-    from benchmarks.table import as_markdown
-
-    records = nuclei.measure(quick=quick, data=data)
-    print(as_markdown(records))
-    return _keep(records, json)
-
-
-def _measure_core(quick: bool, json: Path | None) -> int:  # noqa: FBT001
-    from benchmarks import core
-
-    records = core.measure(quick=quick)
-    print(core.as_markdown(records))
+def _measure(name: str, json: Path | None, *, quick: bool) -> int:
+    subject = import_module(f"benchmarks.{name}")
+    records = subject.measure(quick=quick)
+    print(subject.as_markdown(records))
     return _keep(records, json)
 
 
@@ -65,12 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "subject",
-        choices=SUBJECTS,
-        help="nuclei, core: measure; readme: write what was measured into README.md and docs",
+        choices=(*SUBJECTS, "readme"),
+        help=f"{', '.join(SUBJECTS)}: measure; readme: write what was measured into README.md and docs",
     )
     parser.add_argument("--quick", action="store_true", help="a few images and repetitions: does it run?")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the records in this file, one a line")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the nucleus set (default: nuclei_dsb2018)")
     return parser
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from benchmarks.core_goal import bounded, missing, time_ratio
+from benchmarks.goal import bounded, missing, time_ratio
 from benchmarks.sidebyside import Side
 from linnet.core import Capture
 from linnet.core.per_sample import weight_gradients
@@ -65,7 +65,7 @@ def _capture_alone(quick: bool, pairs: int) -> Record:  # noqa: FBT001
 
     what = f"capture alone, small ResNet, N = {len(x)}"
     sides = Side("linnet", ours, _loss), Side("forward and backward", plain, _loss)
-    return time_ratio("capture_alone", what, *sides, goal=1.05, pairs=pairs)
+    return time_ratio("core.capture_alone", what, *sides, goal=1.05, pairs=pairs)
 
 
 def _captured_gradients(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, list[Tensor]]:
@@ -94,7 +94,7 @@ def _beside_backpack(quick: bool, pairs: int) -> Record:  # noqa: FBT001
         from backpack import backpack, extend
         from backpack.extensions import BatchGrad
     except ImportError as error:
-        return missing("per_sample_backpack", what, goal=1.2, beside="backpack BatchGrad", reason=str(error))
+        return missing("core.per_sample_backpack", what, goal=1.2, beside="backpack BatchGrad", reason=str(error))
     model, x, y = _plain_stack(quick)
     theirs, criterion = extend(_plain_stack(quick)[0]), extend(nn.CrossEntropyLoss(reduction="sum"))
 
@@ -106,7 +106,7 @@ def _beside_backpack(quick: bool, pairs: int) -> Record:  # noqa: FBT001
         return float(loss.detach()), [p.grad_batch for p in theirs.parameters()]
 
     sides = Side("linnet", lambda: _captured_gradients(model, x, y), _loss), Side("backpack BatchGrad", peer, _loss)
-    return time_ratio("per_sample_backpack", f"{what}, N = {len(x)}", *sides, goal=1.2, pairs=pairs)
+    return time_ratio("core.per_sample_backpack", f"{what}, N = {len(x)}", *sides, goal=1.2, pairs=pairs)
 
 
 def _func(model: nn.Module) -> Callable[[Tensor, Tensor], tuple[float, dict[str, Tensor]]]:
@@ -135,7 +135,7 @@ def _beside_vmap(quick: bool, pairs: int) -> Record:  # noqa: FBT001
         Side("vmap(grad)", lambda: peer(x, y), _loss),
     )
     what = f"capture + per-sample gradients, small ResNet in eval mode, N = {len(x)}"
-    return time_ratio("per_sample_vmap", what, *sides, goal=0.5, pairs=pairs)
+    return time_ratio("core.per_sample_vmap", what, *sides, goal=0.5, pairs=pairs)
 
 
 # (layer, height and width, goal): a stack with small maps, and the cases where gradients are the cheaper way
@@ -165,7 +165,7 @@ def _grams(quick: bool, pairs: int) -> list[Record]:  # noqa: FBT001
         ours = Side("linnet", lambda captured=captured: captured.gram(params=["weight"]), _trace)
         theirs = Side("gradients first", direct, _trace)
         what = f"Gram matrix, convolution {name}, N = {samples}"
-        found.append(time_ratio(f"gram.{name}", what, ours, theirs, goal=goal, pairs=pairs))
+        found.append(time_ratio(f"core.gram.{name}", what, ours, theirs, goal=goal, pairs=pairs))
     return found
 
 
@@ -194,12 +194,12 @@ def _exactness() -> list[Record]:
     facts = {"bound": 1e-10, "goal": "<= 1e-10", "beside": "torch.func"}
     return [
         bounded(
-            "per_sample_error",
+            "core.per_sample_error",
             "per-sample gradients, float64, relative error",
             float(torch.tensor(errors).max()),
             **facts,
         ),
-        bounded("gram_error", "Gram matrix, float64, relative error", _relative(gram, matrix @ matrix.T), **facts),
+        bounded("core.gram_error", "Gram matrix, float64, relative error", _relative(gram, matrix @ matrix.T), **facts),
     ]
 
 
@@ -217,5 +217,11 @@ def _bytes() -> Record:
     }
     difference = abs(cap.bytes - sum(kept.values()))
     return bounded(
-        "capture_bytes", "`cap.bytes`, difference", difference, bound=0, goal="0", beside="kept storages", unit="byte"
+        "core.capture_bytes",
+        "`cap.bytes`, difference",
+        difference,
+        bound=0,
+        goal="0",
+        beside="kept storages",
+        unit="byte",
     )

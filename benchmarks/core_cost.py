@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.core_goal import bounded, time_ratio
+from benchmarks.goal import bounded, time_ratio
 from benchmarks.sidebyside import Side
 from linnet.core import Cost, cost
 from linnet.models import create
@@ -29,10 +29,10 @@ def records(*, quick: bool) -> list[Record]:
             Side("linnet", lambda model=model, x=x: cost(model, x), _macs),
             Side("FlopCounterMode", theirs, lambda flops: int(str(flops)) // 2),
         )
-        found.append(time_ratio(f"cost.{name}", f"cost of {name}", *sides, goal=0.5, pairs=pairs))
+        found.append(time_ratio(f"core.cost.{name}", f"cost of {name}", *sides, goal=0.5, pairs=pairs))
         difference = abs(cost(model, x).macs - theirs() / 2)
         facts = {"bound": 0, "goal": "0", "beside": "FlopCounterMode / 2", "unit": "MAC"}
-        found.append(bounded(f"cost_difference.{name}", f"MACs of {name}, difference", difference, **facts))
+        found.append(bounded(f"core.cost_difference.{name}", f"MACs of {name}, difference", difference, **facts))
     return found
 
 

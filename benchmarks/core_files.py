@@ -8,7 +8,7 @@ from pathlib import Path
 import safetensors.torch
 from torch import nn
 
-from benchmarks.core_goal import bounded, time_ratio
+from benchmarks.goal import bounded, time_ratio
 from benchmarks.sidebyside import Side
 from linnet.engine import load, save
 from linnet.results import Record
@@ -42,17 +42,17 @@ def _records(folder: Path, *, quick: bool) -> list[Record]:
 
     return [
         time_ratio(
-            "save", f"save {size / 2**20:.0f} MiB, digest included",
+            "core.save", f"save {size / 2**20:.0f} MiB, digest included",
             Side("linnet.save", lambda: save(model, ours), written), Side("safetensors", peer, written),
             goal=1.3, pairs=pairs,
         ),
         time_ratio(
-            "load", f"load {size / 2**20:.0f} MiB, digest included",
+            "core.load", f"load {size / 2**20:.0f} MiB, digest included",
             Side("linnet.load", lambda: load(fresh, ours), written), Side("safetensors", read, written),
             goal=1.5, pairs=pairs,
         ),
         bounded(
-            "file_size", "file beyond its tensors", ours.stat().st_size / size, bound=1.02, goal="<= 1.02x",
+            "core.file_size", "file beyond its tensors", ours.stat().st_size / size, bound=1.02, goal="<= 1.02x",
             beside="tensor bytes", unit="x",
         ),
     ]  # fmt: skip

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import linnet.nuclei
 from benchmarks.accuracy import GROUPS, linnet_accuracy, log_accuracy
 from benchmarks.log_detector import LogSettings
 from benchmarks.memory import memory_records
 from benchmarks.speed import blob_log_points, speed_records
 from benchmarks.startup import startup_records
+from benchmarks.table import as_markdown
 from linnet.data import NucleusImage, data_root, read_nucleus_set
 from linnet.results import Record
+
+__all__ = ["as_markdown", "measure"]
 
 _EVERY = 4  # for speed: every 4th test image, about 5 megapixels in 28 images of all groups
 _FIRST = 3  # with --quick: so many images of each group
 
 
-def measure(*, quick: bool, data: Path | None = None) -> list[Record]:
+def measure(*, quick: bool) -> list[Record]:
     """All records of the subject.
 
     Args:
         quick: A few images, few repetitions and a small large image: shows that everything runs, proves nothing.
-        data: Folder of the nucleus set; None is `nuclei_dsb2018` of the data folder.
 
     Raises:
         DataError: the nucleus set isn't there.
     """
-    folder = data or data_root() / "nuclei_dsb2018"
+    folder = data_root() / "nuclei_dsb2018"
     val, test = (_some(read_nucleus_set(folder, split), quick=quick) for split in ("val", "test"))
     detector = linnet.nuclei.load("default")
     rival = log_accuracy(val, test)

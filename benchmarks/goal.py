@@ -1,6 +1,8 @@
-"""A measured figure of `core` as a record that knows its goal."""
+"""A measured figure as a record that knows its goal, and the table of such records."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 
@@ -12,7 +14,7 @@ def time_ratio(name: str, what: str, ours: Side, theirs: Side, *, goal: float, p
     """Our time as a multiple of the peer's: the median of the pairs' ratios with its bootstrap interval.
 
     Args:
-        name: Of the record, after "core.".
+        name: Of the record, the subject first: "core.save".
         what: The row's words.
         ours: Our side.
         theirs: The peer.
@@ -22,7 +24,7 @@ def time_ratio(name: str, what: str, ours: Side, theirs: Side, *, goal: float, p
     result = compare(ours, theirs, pairs=pairs)
     lo, hi = result.interval
     return Record.measured(
-        f"core.{name}",
+        name,
         1 / result.speed_ratio,
         unit="x",
         n=pairs,
@@ -35,15 +37,32 @@ def time_ratio(name: str, what: str, ours: Side, theirs: Side, *, goal: float, p
 
 def bounded(name: str, what: str, value: float, *, bound: float, goal: str, beside: str, unit: str = "") -> Record:
     """A figure that isn't a time: an error, a size, a count that must agree."""
-    return Record.measured(f"core.{name}", value, unit=unit, context=_context(what, beside, goal, bound))
+    return Record.measured(name, value, unit=unit, context=_context(what, beside, goal, bound))
 
 
 def missing(name: str, what: str, *, goal: float, beside: str, reason: str) -> Record:
     """A row that couldn't be measured here."""
-    return Record.measured(
-        f"core.{name}", None, context=_context(what, beside, f"<= {goal:g}x", goal) | {"reason": reason}
-    )
+    return Record.measured(name, None, context=_context(what, beside, f"<= {goal:g}x", goal) | {"reason": reason})
 
 
 def _context(what: str, beside: str, goal: str, bound: float) -> dict[str, str | int | float | bool]:
     return {"what": what, "beside": beside, "goal": goal, "bound": bound}
+
+
+def as_markdown(records: Sequence[Record]) -> str:
+    """One row per record: what, goal, measured with its interval, whether the goal is met."""
+    rows = ["| what | beside | goal | measured | met |", "|---|---|---|---|---|"]
+    rows += [_row(record) for record in records if "goal" in record.context]
+    return "\n".join(rows)
+
+
+def _row(record: Record) -> str:
+    context = record.context
+    if record.value is None:
+        return f"| {context['what']} | {context['beside']} | {context['goal']} | not measured: {context['reason']} | |"
+    interval = "" if record.interval is None else f" [{record.interval[0]:.3g}, {record.interval[1]:.3g}]"
+    met = "yes" if record.value <= float(context["bound"]) else "no"
+    unit = f" {record.unit}" if record.unit else ""
+    return (
+        f"| {context['what']} | {context['beside']} | {context['goal']} | {record.value:.3g}{interval}{unit} | {met} |"
+    )
