@@ -11,7 +11,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.utils.hooks import RemovableHandle
 
 from linnet.core.layer_capture import LayerCapture, Reading, Recorded, Watched
-from linnet.core.layers import refusal, rule_of
+from linnet.core.layers import CONSTANT_STATISTICS, RULES, refusal, rule_of
 from linnet.errors import CaptureError, InputError
 
 _NO_BACKWARD = "there is no gradient: was `backward` called inside the `with Capture(...)` block?"
@@ -30,6 +30,8 @@ class Capture:
         layers: Module paths to capture; None for every layer that can be read.
         keep: "last": the gradient of the last backward pass. "all": every pass of one forward (`retain_graph=True`).
         loss_scale: What the loss was multiplied with (`GradScaler.get_scale()`); g is divided by it.
+        batch_statistics: What BatchNorm in train mode is. "refuse": not covered, since its statistics couple the
+            samples. "constant": read as if they were constants; g still is what came through them.
 
     Raises:
         InputError: an option's value.
@@ -52,13 +54,17 @@ class Capture:
         layers: Iterable[str] | None = None,
         keep: Literal["last", "all"] = "last",
         loss_scale: float = 1.0,
+        batch_statistics: Literal["refuse", "constant"] = "refuse",
     ) -> None:
         if keep not in ("last", "all"):
             raise InputError(f"`keep` is {keep!r}; it must be 'last' or 'all'.")
+        if batch_statistics not in ("refuse", "constant"):
+            raise InputError(f"`batch_statistics` is {batch_statistics!r}; it must be 'refuse' or 'constant'.")
         if not 0.0 < loss_scale < float("inf"):
             raise InputError(f"`loss_scale` is {loss_scale}; a finite number above 0 is needed, such as 65536.0.")
         self._model = _eager(model)
         self._every_pass = keep == "all"
+        self._rules = CONSTANT_STATISTICS if batch_statistics == "constant" else RULES
         self._loss_scale = float(loss_scale)
         self._modules = dict(self._model.named_modules())
         self._wanted = set(self._modules) if layers is None else self._named(layers)
@@ -105,7 +111,7 @@ class Capture:
         if not recorded:
             raise CaptureError(f"`{name}`: {_NO_BACKWARD}")
         module = self._modules[name]
-        rule = rule_of(module)
+        rule = rule_of(module, self._rules)
         assert rule is not None
         reading = Reading(self._every_pass, self._loss_scale, self._tied(name))
         return LayerCapture(name, module, rule, recorded, reading)
@@ -156,9 +162,8 @@ class Capture:
 
     def _start(self) -> None:
         """Everything as before the first forward."""
-        self._refusals = {
-            n: refusal(m) for n, m in self._modules.items() if any(True for _ in m.parameters(recurse=False))
-        }
+        owners = {n: m for n, m in self._modules.items() if any(True for _ in m.parameters(recurse=False))}
+        self._refusals = {n: refusal(m, self._rules) for n, m in owners.items()}
         for name in self._refusals:
             if name not in self._wanted:
                 self._refusals[name] = "it is left out by `layers`"
@@ -190,7 +195,7 @@ class Capture:
 
     def _hook(self, name: str) -> Any:
         """The forward hook of one layer: keeps its input, and a hook on its output tensor keeps the gradient."""
-        rule = rule_of(self._modules[name])
+        rule = rule_of(self._modules[name], self._rules)
         assert rule is not None
 
         def on_forward(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:

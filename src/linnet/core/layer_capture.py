@@ -125,6 +125,11 @@ class LayerCapture:
         return self._recorded[0].a.tensor.shape[0]
 
     @property
+    def batch(self) -> int | None:
+        """Samples of the model's own input; None where the model wasn't called, or got no tensor first."""
+        return self._recorded[0].batch
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """Names of the layer's own parameters."""
         return tuple(name for name, _ in self.module.named_parameters(recurse=False))
@@ -199,9 +204,17 @@ class LayerCapture:
         Source:
             Martens & Grosse 2015 (linear); Grosse & Martens 2016 (convolutions); "reduce": Eschenhagen et al. 2023.
         """
-        if sharing not in ("expand", "reduce"):
-            raise CaptureError(f"`{self.name}`: `sharing` is {sharing!r}; it must be 'expand' or 'reduce'.")
+        _check_sharing(self.name, sharing)
         return self._rule.factors(self.module, self._readable(), homogeneous=homogeneous, sharing=sharing)
+
+    def columns(self, *, sharing: Sharing = "expand") -> int:
+        """M, the number of input vectors in the sums of `factors`: samples times positions, all calls.
+
+        Raises:
+            CaptureError: the layer isn't a linear layer or convolution.
+        """
+        _check_sharing(self.name, sharing)
+        return self._rule.columns(self.module, self._readable(), sharing=sharing)
 
     def _only_call(self) -> Call:
         if len(self._recorded) > 1:
@@ -293,3 +306,8 @@ class LayerCapture:
                 "passes is needed, taken on the samples of the columns."
             )
         return other._uses()
+
+
+def _check_sharing(name: str, sharing: str) -> None:
+    if sharing not in ("expand", "reduce"):
+        raise CaptureError(f"`{name}`: `sharing` is {sharing!r}; it must be 'expand' or 'reduce'.")

@@ -47,8 +47,15 @@ class LayerRule(ABC):
         self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool, sharing: Sharing
     ) -> tuple[Tensor, Tensor]:
         """Sums of input and output-gradient products, the two Kronecker axes of the layer."""
-        kind = type(module).__name__
-        raise CaptureError(
-            f"{kind} has no Kronecker factors: its gradient isn't an outer product of inputs and output gradients. "
-            "Linear layers and convolutions have them; use `.gram()` or `.per_sample()` here."
-        )
+        raise _no_factors(module)
+
+    def columns(self, module: nn.Module, uses: Sequence[Use], *, sharing: Sharing) -> int:
+        """How many input vectors there are."""
+        raise _no_factors(module)
+
+
+def _no_factors(module: nn.Module) -> CaptureError:
+    return CaptureError(
+        f"{type(module).__name__} has no Kronecker factors: its gradient isn't an outer product of inputs and output "
+        "gradients. Linear layers and convolutions have them; use `.gram()` or `.per_sample()` here."
+    )

@@ -9,27 +9,28 @@ from linnet.core.matrix_layers import MatrixRule
 from linnet.core.norm_layers import NormRule
 
 RULES: tuple[LayerRule, ...] = (MatrixRule(), NormRule(), EmbeddingRule())
+CONSTANT_STATISTICS: tuple[LayerRule, ...] = (MatrixRule(), NormRule(constant_statistics=True), EmbeddingRule())
 _METHODS = ("forward", "_conv_forward", "_output_padding")
 COVERED = (
     "Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, BatchNorm in eval, Layer-, Group-, Instance-, RMSNorm, Embedding"
 )
 
 
-def rule_of(module: nn.Module) -> LayerRule | None:
+def rule_of(module: nn.Module, rules: tuple[LayerRule, ...] = RULES) -> LayerRule | None:
     """The rule for a layer, None where no family knows it."""
-    return next((rule for rule in RULES if isinstance(module, rule.types)), None)
+    return next((rule for rule in rules if isinstance(module, rule.types)), None)
 
 
-def refusal(module: nn.Module) -> str | None:
+def refusal(module: nn.Module, rules: tuple[LayerRule, ...] = RULES) -> str | None:
     """Why a module's own parameters have no captured gradients, in words; None where they have.
 
     Only the module and its mode are looked at, not an input.
     """
     kind = type(module).__name__
-    rule = rule_of(module)
+    rule = rule_of(module, rules)
     if any(isinstance(p, UninitializedParameter) for p in module.parameters(recurse=False)):
         return f"{kind} is lazy and has no size yet: run the model once before the capture"
-    if isinstance(module, nn.SyncBatchNorm):
+    if isinstance(module, nn.SyncBatchNorm):  # its statistics aren't those of this process's samples
         return "SyncBatchNorm takes statistics over all ranks and couples the samples: no gradient of one sample exists"
     if rule is None:
         return f"{kind} isn't covered (covered: {COVERED})"

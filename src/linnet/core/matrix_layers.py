@@ -49,6 +49,11 @@ class MatrixRule(LayerRule):
         pairs = [_factors(positions_of(module, use), homogeneous=homogeneous, sharing=sharing) for use in uses]
         return sum_of([pair[0] for pair in pairs]), sum_of([pair[1] for pair in pairs])
 
+    def columns(self, module: nn.Module, uses: Sequence[Use], *, sharing: Sharing) -> int:
+        """Samples times positions ("reduce": samples alone), summed over the uses."""
+        positions = [positions_of(module, use) for use in uses]
+        return sum(p.samples * (p.count if sharing == "expand" else 1) for p in positions)
+
 
 def sum_of(parts: Sequence[Tensor]) -> Tensor:
     """The sum of one or more tensors of one shape."""
@@ -72,16 +77,20 @@ def _factors(positions: Positions, *, homogeneous: bool, sharing: Sharing) -> tu
     left: Tensor | None = None
     right: Tensor | None = None
     for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
-        a, g = positions.inputs(tile), positions.outputs(tile)
-        if sharing == "reduce":
-            a, g = a.mean(-1, keepdim=True), g.sum(-1, keepdim=True)
-        if homogeneous:
-            a = torch.cat([a, torch.ones_like(a[:, :, :1])], dim=2)
-        columns = a.permute(1, 2, 0, 3).flatten(2)
-        rows = g.permute(2, 3, 0, 1, 4).flatten(2)
+        columns, rows = _columns(positions, tile, homogeneous=homogeneous, sharing=sharing)
         part = columns @ columns.transpose(1, 2), rows @ rows.transpose(1, 2)
         left = part[0] if left is None else left.add_(part[0])
         right = part[1] if right is None else right.add_(part[1])
     assert left is not None
     assert right is not None
     return (left[0], right[0]) if positions.groups == 1 else (left, right)
+
+
+def _columns(positions: Positions, tile: slice, *, homogeneous: bool, sharing: Sharing) -> tuple[Tensor, Tensor]:
+    """Input vectors (groups, I, n * S) and output gradients (groups, O, passes * n * S) of a slice of n samples."""
+    a, g = positions.inputs(tile), positions.outputs(tile)
+    if sharing == "reduce":
+        a, g = a.mean(-1, keepdim=True), g.sum(-1, keepdim=True)
+    if homogeneous:
+        a = torch.cat([a, torch.ones_like(a[:, :, :1])], dim=2)
+    return a.permute(1, 2, 0, 3).flatten(2), g.permute(2, 3, 0, 1, 4).flatten(2)

@@ -1,6 +1,7 @@
 """Normalisation layers: the gradient of the scale is g times the normalised input, that of the shift is g."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch.nn.functional as F
@@ -16,14 +17,21 @@ INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 _INSTANCE_RANKS = dict(zip(INSTANCE_NORMS, (3, 4, 5), strict=True))
 
 
+@dataclass(frozen=True)
 class NormRule(LayerRule):
-    """BatchNorm in eval mode, InstanceNorm, GroupNorm, LayerNorm and RMSNorm."""
+    """BatchNorm in eval mode, InstanceNorm, GroupNorm, LayerNorm and RMSNorm.
+
+    Attributes:
+        constant_statistics: Read BatchNorm in train mode as well, its batch statistics taken for constants.
+    """
+
+    constant_statistics: bool = False
 
     types = (*BATCH_NORMS, *INSTANCE_NORMS, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
     def refusal(self, module: nn.Module) -> str | None:
         """Batch statistics couple the samples."""
-        if not isinstance(module, BATCH_NORMS):
+        if not isinstance(module, BATCH_NORMS) or self.constant_statistics:
             return None
         if module.running_mean is None:
             return (
@@ -44,7 +52,7 @@ class NormRule(LayerRule):
 
     def statistics(self, module: nn.Module) -> tuple[Tensor, ...]:
         """Running statistics, where they are used, and their counter: torch's kernels write them without a version."""
-        if isinstance(module, BATCH_NORMS) or (isinstance(module, INSTANCE_NORMS) and _runs(module)):
+        if isinstance(module, BATCH_NORMS + INSTANCE_NORMS) and _runs(module):
             return tuple(module.buffers(recurse=False))
         return ()
 
@@ -89,11 +97,13 @@ def _normalised(module: nn.Module, a: Tensor) -> Tensor:
         return F.group_norm(a, module.num_groups, eps=module.eps)
     if isinstance(module, INSTANCE_NORMS) and not _runs(module):
         return F.instance_norm(a, eps=module.eps)
+    if isinstance(module, BATCH_NORMS) and not _runs(module):
+        return F.batch_norm(a, None, None, training=True, eps=module.eps)
     shape = (1, -1, *(1,) * (a.ndim - 2))
     mean, variance = (cast(Tensor, v).to(a.dtype).view(shape) for v in (module.running_mean, module.running_var))
     return (a - mean) * (variance + cast(float, module.eps)).rsqrt()
 
 
 def _runs(module: nn.Module) -> bool:
-    """Whether an InstanceNorm layer uses its running statistics now."""
+    """Whether a BatchNorm or InstanceNorm layer uses its running statistics now."""
     return bool(module.track_running_stats) and not module.training and module.running_mean is not None
