@@ -8,6 +8,7 @@ Public names, by what they do for you. Each is loaded when it is first used, so 
     facts         results, report        what was measured, and one page that shows it
     understand    core, Capture          one pair of tensors per layer, which all methods read
     wide, narrow  ChannelGraph, resize   which channels live and die together; copies and removals with a proof
+    small         prune                  pruned straight to a budget of MACs, parameters or bytes
     keep          save, load, cost       one file that tells its edits; parameters, MACs, bytes and peak memory
     trouble       errors, LinnetError    every exception that is raised on purpose
 """
@@ -16,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from linnet import core, data, engine, errors, models, nuclei, recipe, report, results
+    from linnet import core, data, engine, errors, models, nuclei, prune, recipe, report, results
     from linnet.core import Capture, ChannelGraph, cost, resize
     from linnet.engine import load, save
     from linnet.errors import LinnetError
@@ -36,6 +37,7 @@ __all__ = [
     "load",
     "models",
     "nuclei",
+    "prune",
     "recipe",
     "report",
     "resize",

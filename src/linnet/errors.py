@@ -6,6 +6,7 @@
     │   ├── PointsError                    a file or array of points or labels
     │   ├── DataError                      a data set on disk
     │   ├── RecipeError                    a recipe file
+    │   ├── BudgetError                    a budget that is none, or that can't be reached
     │   └── GraphError                     a channel graph, a multiplicity or a probe
     │       └── UnsupportedOperator (NotImplementedError)   an operator without a channel rule
     ├── ProofError (ArithmeticError)       an edited network isn't the function that was promised
@@ -42,6 +43,10 @@ class DataError(InputError):
 
 class RecipeError(InputError):
     """A recipe file can't be used."""
+
+
+class BudgetError(InputError):
+    """A budget is none, or can't be reached."""
 
 
 class GraphError(InputError):

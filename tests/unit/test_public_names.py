@@ -20,6 +20,7 @@ PUBLIC = [
     "load",
     "models",
     "nuclei",
+    "prune",
     "recipe",
     "report",
     "resize",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from linnet.core import ChannelGraph
+    from linnet.prune import Budget
 
 
 def channels(
@@ -28,6 +31,8 @@ def channels(
     json: Path | None = None,
     html: Path | None = None,
     try_: Annotated[list[str] | None, Parameter(name="--try", negative="")] = None,
+    budget: Annotated[list[str] | None, Parameter(negative="")] = None,
+    align: int = 8,
     rng_seed: int = 0,
 ) -> int:
     """Show which channels of a network belong together, which can't be touched, and why.
@@ -42,10 +47,14 @@ def channels(
         html: Writes one page with a bar per class and the memory profile into this file.
         try_: CLASS=FRACTION keeps that share of a class, drawn at random, proves the result and compares the costs; may
             be given again.
-        rng_seed: Seed of that draw.
+        budget: LIMIT=VALUE (macs=0.3, params=50000) shows which channels a one-shot pruning by the size of the weights
+            would keep; a fraction up to 1 of the network's cost, or an absolute amount; may be given again.
+        align: Channels that the budget keeps come in multiples of this.
+        rng_seed: Seed of the draw of --try.
     """
     from linnet.core import ChannelGraph
 
+    wanted = _budget(budget) if budget else None
     network, example = model_of(model), example_of(input_)
     if weights is not None:
         network = with_weights(network, weights)
@@ -54,6 +63,10 @@ def channels(
     print(f"one sample: {graph.cost()}")
     for wish in try_ or ():
         _try(network, graph, example, wish, rng_seed)
+    if wanted is not None:
+        from linnet.prune import plan
+
+        print(f"\n{plan(network, example, wanted, align=align)}")
     written = _write(graph, model, json, html)
     command = f"linnet channels {model} --input {input_}"
     if written:
@@ -85,6 +98,26 @@ def _try(network: nn.Module, graph: ChannelGraph, example: Tensor, wish: str, rn
     )
     print(f"  before: {graph.cost()}")
     print(f"  after:  {cost(small, example)}")
+
+
+def _budget(limits: list[str]) -> Budget:
+    """The limits as one budget."""
+    from linnet.prune import Budget
+
+    given: dict[str, float] = {}
+    known = [field.name for field in fields(Budget)]
+    for limit in limits:
+        name, equals, value = limit.rpartition("=")
+        try:
+            amount = float(value)
+        except ValueError:
+            amount = math.nan
+        if not equals or name not in known or math.isnan(amount):
+            raise InputError(
+                f"--budget came with `{limit}`; one of {', '.join(f'{n}=VALUE' for n in known)} was needed."
+            )
+        given[name] = amount
+    return Budget(**given)
 
 
 def _write(graph: ChannelGraph, model: str, json: Path | None, html: Path | None) -> list[Path]:

@@ -40,8 +40,8 @@ def activation_profile(program: Program) -> Profile:
     Source:
         ours.
     """
-    sizes = _storage_bytes(program)
-    born, dies = _lifetimes(program)
+    sizes = storage_bytes(program)
+    born, dies = lifetimes(program)
     steps = len(program.nodes)
     change = [0] * (steps + 1)
     for storage, start in born.items():
@@ -58,7 +58,7 @@ def activation_profile(program: Program) -> Profile:
     return Profile(tuple(alive), peak, alive.index(peak))
 
 
-def _storage_bytes(program: Program) -> dict[int, int]:
+def storage_bytes(program: Program) -> dict[int, int]:
     """Storage number -> bytes, as its first value needs them."""
     sizes: dict[int, int] = {}
     for value in program.values:
@@ -66,7 +66,7 @@ def _storage_bytes(program: Program) -> dict[int, int]:
     return sizes
 
 
-def _lifetimes(program: Program) -> tuple[dict[int, int], dict[int, int]]:
+def lifetimes(program: Program) -> tuple[dict[int, int], dict[int, int]]:
     """Storage -> node that makes it (examples: 0), and storage -> node that uses it last."""
     values = program.values
     held = {values[number].storage for number in program.tensors.values()}

@@ -60,6 +60,23 @@ def test_a_trial_is_proved_and_priced(nets, capsys):
     assert "after:  130 parameters, 1,856 MACs" in out
 
 
+def test_a_budget_shows_what_would_stay(nets, capsys):
+    command = ["channels", f"{nets}:small", "--input", "1x3x8x8", "--budget", "macs=0.6", "--align", "2"]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"budget: macs <= 0.6 of the given network's\n.*\n +0 +4 of 8", printed)
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [("mac=0.3", "--budget came with `mac=0.3`; one of macs=VALUE"), ("macs=lots", "came with `macs=lots`"),
+     ("macs=0", "`macs` is 0.0"), ("macs=0.001", "`macs` can't go below")],
+)  # fmt: skip
+def test_a_budget_that_is_none_is_one_clear_line(limit, words, nets, capsys):
+    assert main(["channels", f"{nets}:small", "--input", "1x3x8x8", "--budget", limit, "--align", "2"]) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_the_files_hold_the_graph_and_one_page(nets, tmp_path, capsys):
     page, data = tmp_path / "page.html", tmp_path / "graph.json"
     arguments = [

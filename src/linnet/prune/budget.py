@@ -1,0 +1,88 @@
+"""Budget: what the small network may cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from linnet.core.atoms import Ints
+from linnet.core.width_cost import TOTALS
+from linnet.errors import BudgetError
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits on the cost of one sample; the pruned network keeps all of them.
+
+    A value in (0, 1] is the fraction of the given network's cost that may be kept, a value above 1 an absolute amount.
+
+    Attributes:
+        macs: Multiply-accumulates.
+        params: Parameter elements.
+        bytes: Bytes of parameters and buffers.
+        peak_activation_bytes: Most bytes of activations alive at once.
+
+    Raises:
+        BudgetError: no limit is given, or one isn't a positive number.
+
+    Example:
+        >>> Budget(macs=0.238, params=0.059).limits({"macs": 1000, "params": 500})
+        {'macs': 238, 'params': 29}
+    """
+
+    macs: float | None = None
+    params: float | None = None
+    bytes: float | None = None
+    peak_activation_bytes: float | None = None
+
+    def __post_init__(self) -> None:
+        given = self.given()
+        if not given:
+            names = ", ".join(f"`{field.name}`" for field in fields(self))
+            raise BudgetError(f"a budget without a limit came; at least one of {names} is needed: Budget(macs=0.5).")
+        for name, value in given.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+                raise BudgetError(
+                    f"`{name}` is {value!r}; a fraction in (0, 1] of the given network's cost, or an absolute amount "
+                    "above 1, is needed."
+                )
+
+    def given(self) -> dict[str, float]:
+        """The limits that are set."""
+        return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None}
+
+    def limits(self, dense: Mapping[str, int]) -> dict[str, int]:
+        """The limits as absolute whole numbers.
+
+        Args:
+            dense: Cost of the given network by name of the limit.
+        """
+        return {
+            name: math.floor(value * dense[name]) if value <= 1 else math.floor(value)
+            for name, value in self.given().items()
+        }
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} <= {_amount(value)}" for name, value in self.given().items())
+
+
+def _amount(value: float) -> str:
+    return f"{value:.4g} of the given network's" if value <= 1 else f"{value:,.0f}"
+
+
+def within(totals: Ints, limits: Mapping[str, int]) -> npt.NDArray[np.bool_]:
+    """Which trials keep every limit.
+
+    Args:
+        totals: int64 (trials, 4), as `WidthCost.totals` gives them.
+        limits: Name of the cost -> most of it.
+
+    Returns:
+        bool (trials,).
+    """
+    columns = [TOTALS.index(name) for name in limits]
+    return np.all(totals[:, columns] <= np.array([limits[name] for name in limits]), axis=1)

@@ -1,0 +1,186 @@
+"""Plan: which channels stay, as plain data; made in one shot, applied to a copy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from linnet.core import ChannelGraph, Cost, resize
+from linnet.core.width_cost import TOTALS, WidthCost
+from linnet.errors import BudgetError
+from linnet.prune.budget import Budget
+from linnet.prune.choice import Choices, choices
+from linnet.prune.select import Selection, Selector
+from linnet.prune.utility import Floats, FromWeights, from_weights
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a pruned network keeps; print it to see the dry run.
+
+    Attributes:
+        budget: What was asked for.
+        kept: Class name -> channels that stay, in the given network's numbering, for the classes that may be pruned.
+        dense: Class name -> channels of the given network, for all classes.
+        frozen: Class name -> why it stays whole.
+        before: Cost of the given network by name.
+        after: Cost of the pruned one: equal to `linnet.cost` of it.
+    """
+
+    budget: Budget
+    kept: Mapping[str, tuple[int, ...]]
+    dense: Mapping[str, int]
+    frozen: Mapping[str, str]
+    before: Mapping[str, int]
+    after: Mapping[str, int]
+
+    def multiplicity(self) -> dict[str, list[int]]:
+        """The edit that `linnet.resize` makes: 1 for what stays, 0 for what goes."""
+        found = {}
+        for name, kept in self.kept.items():
+            if len(kept) < self.dense[name]:
+                found[name] = np.bincount(np.array(kept), minlength=self.dense[name]).tolist()
+        return found
+
+    def to_json(self) -> str:
+        """The plan as JSON text."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """The plan that `to_json` wrote.
+
+        Raises:
+            BudgetError: the text isn't a plan.
+        """
+        try:
+            stored = json.loads(text)
+            kept = {name: tuple(int(channel) for channel in row) for name, row in stored["kept"].items()}
+            rest = {key: dict(stored[key]) for key in ("dense", "frozen", "before", "after")}
+            return cls(Budget(**stored["budget"]), kept, **rest)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BudgetError(f"this is no plan ({error}); give the text that `Plan.to_json` wrote.") from error
+
+    def __str__(self) -> str:
+        width = max(len(name) for name in self.dense)
+        lines = [f"budget: {self.budget}"]
+        for name, dense in self.dense.items():
+            kept = len(self.kept[name]) if name in self.kept else dense
+            why = f"  whole: {self.frozen[name]}" if name in self.frozen else ""
+            lines.append(f"  {name:<{width}}  {kept:>6} of {dense:<6}{why}".rstrip())
+        for name in TOTALS:
+            before, after = self.before[name], self.after[name]
+            lines.append(f"  {name}: {before:,} -> {after:,} ({after / before:.4g} kept)" if before else f"  {name}: 0")
+        return "\n".join(lines)
+
+
+def plan(
+    model: nn.Module,
+    example: Any,
+    budget: Budget,
+    *,
+    criterion: FromWeights = "l1",
+    align: int = 8,
+    min_fraction: float = 0.05,
+    keep: Sequence[str] = (),
+    limits: Mapping[str, float] | None = None,
+    rng_seed: int = 0,
+) -> Plan:
+    """What a network would keep under a budget, by its weights alone: no training, nothing is changed.
+
+    Args:
+        model: Any module.
+        example: A tensor, a tuple of arguments or a dict of keyword arguments.
+        budget: What the result may cost.
+        criterion: "l1", "bn_scale" or "random".
+        align: Kept channels come in multiples of this; 8 suits the kernels of common runtimes.
+        min_fraction: At least this share of every class stays.
+        keep: Patterns of module paths that stay whole: `head`, `layer1.*`.
+        limits: Pattern -> largest share of its classes' channels that may stay.
+        rng_seed: For criterion "random".
+
+    Returns:
+        The plan.
+
+    Raises:
+        BudgetError: the budget can't be reached, or there is nothing to prune.
+        GraphError: the network can't be traced.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Conv2d(32, 4, 3))
+        >>> small = extract(net, plan(net, torch.zeros(1, 3, 8, 8), Budget(macs=0.5)), torch.zeros(1, 3, 8, 8))
+        >>> small[0]
+        Conv2d(3, 16, kernel_size=(3, 3), stride=(1, 1))
+    """
+    graph = ChannelGraph(model, example)
+    inner = graph.check(model)
+    found = choices(graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits)
+    law = WidthCost(graph)
+    selector = Selector(law, found.free, budget.limits(totals_of(law)))
+    names = tuple(name for choice in found.free for name in choice.classes)
+    utilities = from_weights(inner, graph, names, criterion, rng_seed=rng_seed)
+    ranked = [np.mean([np.sort(utilities[name])[::-1] for name in choice.classes], axis=0) for choice in found.free]
+    return planned(graph, budget, found, selector.select(ranked), utilities)
+
+
+def totals_of(law: WidthCost) -> dict[str, int]:
+    """The given network's cost by name."""
+    return dict(zip(TOTALS, law.totals(law.dense)[0].tolist(), strict=True))
+
+
+def planned(
+    graph: ChannelGraph, budget: Budget, found: Choices, selection: Selection, utilities: Mapping[str, Floats]
+) -> Plan:
+    """The plan of a selection: every class keeps its most useful channels, the first of equal ones.
+
+    Args:
+        graph: The given network's graph.
+        budget: What was asked for.
+        found: What may be pruned.
+        selection: How wide each choice stays.
+        utilities: Class name -> (size,).
+    """
+    kept = {
+        name: tuple(sorted(np.argsort(-utilities[name], kind="stable")[:width].tolist()))
+        for choice, width in zip(found.free, selection.widths, strict=True)
+        for name in choice.classes
+    }
+    dense = {name: known.size for name, known in graph.classes.items()}
+    unsized = Plan(budget, kept, dense, found.frozen, _by_name(graph.cost()), {})
+    return Plan(budget, kept, dense, found.frozen, unsized.before, _by_name(graph.cost(unsized.multiplicity())))
+
+
+def _by_name(cost: Cost) -> dict[str, int]:
+    return {name: getattr(cost, name) for name in TOTALS}
+
+
+def extract(model: nn.Module, plan: Plan, example: Any) -> Any:
+    """A compact copy of a network: the channels that a plan keeps, proved to be the masked network.
+
+    Args:
+        model: A network of the plan's structure; only read.
+        plan: What stays.
+        example: As for `plan`.
+
+    Returns:
+        A plain module of the same class; `linnet.cost` of it is `plan.after`.
+
+    Raises:
+        BudgetError: the plan is of another network.
+        ProofError: the copy isn't the masked network.
+    """
+    graph = ChannelGraph(model, example)
+    own = {name: known.size for name, known in graph.classes.items()}
+    if own != dict(plan.dense):
+        name = next(name for name in [*own, *plan.dense] if own.get(name) != plan.dense.get(name))
+        raise BudgetError(
+            f"`{name}` has {own.get(name, 'no')} channels in this {type(model).__name__} and "
+            f"{plan.dense.get(name, 'none')} in the plan: it is the plan of another network. Make one for this: "
+            "linnet.prune.plan(model, example, budget)."
+        )
+    return resize(model, graph, plan.multiplicity())

@@ -1,0 +1,33 @@
+import math
+
+import numpy as np
+import pytest
+
+from linnet.errors import BudgetError
+from linnet.prune import Budget
+from linnet.prune.budget import within
+
+
+def test_fractions_and_amounts_become_whole_limits():
+    limits = Budget(macs=0.5, params=120, bytes=1.0).limits({"macs": 1001, "params": 999, "bytes": 7})
+    assert limits == {"macs": 500, "params": 120, "bytes": 7}
+
+
+def test_the_words_tell_fractions_from_amounts():
+    assert str(Budget(macs=0.238, params=50_000)) == "macs <= 0.238 of the given network's, params <= 50,000"
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, True, "0.5"])
+def test_a_limit_that_is_no_positive_number_is_refused(value):
+    with pytest.raises(BudgetError, match=r"`macs` is .*a fraction in \(0, 1\] .* or an absolute amount"):
+        Budget(macs=value)
+
+
+def test_a_budget_without_a_limit_is_refused():
+    with pytest.raises(BudgetError, match="at least one of `macs`, `params`, `bytes`, `peak_activation_bytes`"):
+        Budget()
+
+
+def test_within_needs_every_limit():
+    totals = np.array([[10, 5, 0, 0], [10, 6, 0, 0], [11, 5, 0, 0]])
+    assert within(totals, {"macs": 10, "params": 5}).tolist() == [True, False, False]
