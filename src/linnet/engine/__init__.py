@@ -12,6 +12,7 @@ from linnet.engine.distributed import Ranks
 from linnet.engine.early_stop import Best, EarlyStop
 from linnet.engine.events import Epoch, Listener, Run
 from linnet.engine.fit import FitResult, fit
+from linnet.engine.group_schedule import GroupSchedule
 from linnet.engine.loader import Loader, as_loader, shard
 from linnet.engine.model_file import load, save
 from linnet.engine.randomness import derive_seed
@@ -26,6 +27,7 @@ __all__ = [
     "EarlyStop",
     "Epoch",
     "FitResult",
+    "GroupSchedule",
     "Listener",
     "Loader",
     "Ranks",

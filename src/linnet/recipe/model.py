@@ -10,7 +10,7 @@ from linnet import models
 from linnet.errors import InputError
 from linnet.recipe.setting import setting
 
-_CLASSIFIERS = ("tiny", "mlp", "resnet")
+_CLASSIFIERS = ("tiny", "convnet", "mlp", "resnet")
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,15 @@ class ClassifierSection:
         depth: Weighted layers (resnet).
         width: Channels of the first stage (tiny, resnet).
         hidden: Width of each hidden layer (mlp).
+        widths: Channels after each convolution (convnet).
     """
 
     name: str = setting("the network", choices=_CLASSIFIERS)
     depth: int | None = setting("weighted layers of a resnet, 6n + 2", default=None)
     width: int | None = setting("channels of the first stage", default=None, at_least=1, at_most=4096)
     hidden: tuple[int, ...] | None = setting("width of each hidden layer", default=None, at_least=1, at_most=65536)
+
+    widths: tuple[int, ...] | None = setting("channels of each layer", default=None, at_least=1, at_most=4096)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Options that this network doesn't have, or refuses."""

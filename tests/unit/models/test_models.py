@@ -4,7 +4,7 @@ from torch import nn
 
 from linnet import models
 from linnet.errors import InputError
-from linnet.models import MLP, BasicBlock, ResNet, Tiny
+from linnet.models import MLP, BasicBlock, ConvNet, ResNet, Tiny
 
 
 def parameters(model):
@@ -16,7 +16,7 @@ def test_a_name_alone_makes_a_network(name):
     assert parameters(models.create(name)) > 0
 
 
-@pytest.mark.parametrize("name", ["mlp", "resnet", "tiny"])
+@pytest.mark.parametrize("name", ["convnet", "mlp", "resnet", "tiny"])
 def test_networks_learn_with_all_their_parameters(name):
     torch.manual_seed(0)
     model = models.create(name, input_shape=(3, 8, 8))
@@ -33,7 +33,7 @@ def test_networks_learn_with_all_their_parameters(name):
     assert losses[-1] < 0.7 * losses[0]
 
 
-@pytest.mark.parametrize("name", ["mlp", "resnet", "tiny"])
+@pytest.mark.parametrize("name", ["convnet", "mlp", "resnet", "tiny"])
 @pytest.mark.parametrize("input_shape", [(1, 8, 8), (3, 9, 7)])
 def test_any_input_shape_and_number_of_classes(name, input_shape):
     model = models.create(name, input_shape=input_shape, classes=4).eval()
@@ -46,6 +46,7 @@ def test_parameter_counts_by_hand():
     assert parameters(MLP(input_shape=(1, 2, 2), classes=3, hidden=(5,))) == 4 * 5 + 5 + 5 * 3 + 3
     assert parameters(MLP(input_shape=(1, 2, 2), classes=3, hidden=())) == 4 * 3 + 3
     assert parameters(Tiny(input_shape=(1, 8, 8), classes=10, width=4)) == 36 + 8 + 288 + 16 + 90
+    assert parameters(ConvNet(input_shape=(1, 28, 28))) == 72 + 16 + 2304 + 64 + 36864 + 256 + 1290
     # He et al. 2016, table 6: 0.27 M for 20 layers, 0.46 M for 32 (shortcuts without weights there).
     shortcuts = (16 * 32 + 64) + (32 * 64 + 128)
     assert parameters(ResNet(depth=20)) - shortcuts == 269_722
@@ -87,7 +88,7 @@ def test_registry_names_and_options():
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("resent", {}, r"no network called 'resent'\. Did you mean 'resnet'\? There are: mlp"),
+        ("resent", {}, r"no network called 'resent'\. Did you mean 'resnet'\? There are: convnet, mlp"),
         ("tiny", {"depth": 3}, "'tiny' has no option `depth`; it has: input_shape, classes, width"),
         ("resnet", {"depth": 18}, "`depth` is 18; 6n"),
         ("resnet", {"width": 0}, "`width` is 0"),
@@ -98,3 +99,12 @@ def test_registry_names_and_options():
 def test_refuses_with_what_there_is(name, options, said):
     with pytest.raises(InputError, match=said):
         models.create(name, **options)
+
+
+def test_the_convnet_halves_first_and_stops_at_one_pixel():
+    shapes = [tuple(p.shape) for p in ConvNet(input_shape=(1, 8, 8), widths=(2, 3, 4, 5)).parameters() if p.ndim == 4]
+    assert shapes == [(2, 1, 3, 3), (3, 2, 3, 3), (4, 3, 3, 3), (5, 4, 3, 3)]
+    pools = sum(isinstance(m, nn.MaxPool2d) for m in ConvNet(input_shape=(1, 8, 8), widths=(2, 3, 4, 5)).modules())
+    assert pools == 2  # 8 -> 4 -> 2 -> 1
+    with pytest.raises(InputError, match=r"`widths` is \(\)"):
+        ConvNet(widths=())

@@ -49,7 +49,7 @@ def test_a_good_recipe_becomes_sections_with_defaults(tmp_path):
     assert plan["model"].options() == {"hidden": (8, 4)}
     assert (plan.optimizer.lr, type(plan.optimizer.lr), plan.train.epochs) == (1.0, float, 2)
     assert (plan.train.batch_size, plan.train.schedule, plan.report.title) == (64, "cosine", None)
-    assert plan.settings()["model"] == {"name": "mlp", "depth": None, "width": None, "hidden": [8, 4]}
+    assert plan.settings()["model"] == {"name": "mlp", "depth": None, "width": None, "hidden": [8, 4], "widths": None}
     assert plan.beside("images") == tmp_path / "images"
     assert plan.beside("/images").as_posix() == "/images"
 
