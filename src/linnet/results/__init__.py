@@ -2,7 +2,7 @@
 
 from linnet.results.environment import command, commit, environment, machine, versions
 from linnet.results.files import atomic_path, atomic_write
-from linnet.results.interval import mean_interval, share_interval
+from linnet.results.interval import mean_interval, share_interval, t_interval
 from linnet.results.record import Record, append_record, read_records, write_records
 from linnet.results.run_folder import RunFolder
 
@@ -19,6 +19,7 @@ __all__ = [
     "mean_interval",
     "read_records",
     "share_interval",
+    "t_interval",
     "versions",
     "write_records",
 ]

@@ -2,9 +2,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from linnet.errors import InputError
-from linnet.results import mean_interval, share_interval
+from linnet.results import mean_interval, share_interval, t_interval
 
 
 def test_share_interval_solves_wilsons_equation():
@@ -47,3 +48,18 @@ def test_refuses_too_few_values_and_levels_that_are_none():
         mean_interval([1.0])
     with pytest.raises(InputError, match="`level` is 1"):
         share_interval(1, 2, level=1)
+
+
+def test_t_interval_of_two_values_by_hand():
+    # Mean 2, s = sqrt(2), s / sqrt(n) = 1; t of one degree is tan(pi (0.975 - 0.5)) = 12.7062.
+    low, high = t_interval([1.0, 3.0])
+    assert (low, high) == pytest.approx((2 - 12.706204736, 2 + 12.706204736))
+
+
+def test_t_interval_covers_and_tends_to_the_normal_one():
+    scipy_says = stats.t.interval(0.9, 4, loc=3.0, scale=stats.sem([1, 2, 3, 4, 5]))
+    assert t_interval([1, 2, 3, 4, 5], level=0.9) == pytest.approx(scipy_says)
+    many = [float(value % 7) for value in range(4000)]
+    assert t_interval(many) == pytest.approx(mean_interval(many), rel=1e-3)
+    with pytest.raises(InputError, match="at least 2"):
+        t_interval([1.0])
