@@ -89,7 +89,7 @@ def classes(walk: Pass) -> dict[str, ChannelClass]:
     entering = {int(a) for key, made in walk.made.items() if key[0] == -1 for a in walk.atoms.find(made)}
     for roots, keys in signatures(walk):
         slots = _slots(walk, roots, keys)
-        made = next((slot for slot in slots if slot.role == "produce"), None)
+        made = next((slot for slot in slots if slot.role in ("produce", "stat")), None)
         if int(roots[0]) in entering:
             name = "input"
         elif made is None:

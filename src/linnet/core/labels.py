@@ -34,6 +34,7 @@ Outcome = Flow | tuple[Flow, ...] | None
 Rule = Callable[["Call"], Outcome]
 
 RULES: dict[str, Rule] = {}
+COMPUTED = "meets a tensor that is computed, not a parameter"
 
 
 def rule(*ops: Any) -> Callable[[Rule], Rule]:
@@ -67,6 +68,7 @@ class Call:
 
     def __init__(self, walk: Pass, node: Node):
         self.walk, self.node = walk, node
+        self.used: set[int] = set()  # tensors whose values this operator takes as those of channels
 
     def arg(self, position: int, keyword: str = "", default: Any = None) -> Any:
         """An argument as recorded; tensors are `Ref`s."""
@@ -195,13 +197,25 @@ class Call:
         value = self.value(position)
         if value is not None and labels is not None:
             self.touch(value, axis, labels, role)
+        elif value is not None:
+            self.fix(value, axis, "meets a tensor of fixed size")
+
+    def fix(self, value: int, axis: int, why: str) -> None:
+        """A parameter's axis is used at its present size, whatever else it is used for."""
+        self.used.add(value)
+        view = self.walk.flow(value).view
+        source = None if view is None else view.axes[axis % len(view.axes)]
+        if view is not None and source is not None:
+            self.walk.fix(view.tensor, source.axis, f"{why} by {where(self.node)}")
 
     def touch(self, value: int, axis: int, labels: Ints, role: str) -> None:
         """`produce` or `consume` for a value number."""
+        self.used.add(value)
         view = self.walk.flow(value).view
         source = None if view is None else view.axes[axis % len(view.axes)]
         if view is None or source is None or (role == "consume" and not view.exact):
-            self.freeze(labels, "meets a tensor that is computed, not a parameter")
+            self.freeze(labels, COMPUTED)
+            self.freeze(self.walk.flow(value), COMPUTED)
             return
         entry = self._entry(view.tensor, source.axis)
         self._role(entry, view.tensor, role)
@@ -221,7 +235,10 @@ class Call:
         if (known >= 0).any():
             self.tie(known[known >= 0], labels[known >= 0])
         for some, reason in self.walk.frozen.axes.get((name, source.axis), ()):
-            self.walk.freeze(entry.labels[entry.labels >= 0] if some is None else entry.labels[some], reason)
+            held = entry.labels if some is None else entry.labels[some]
+            self.walk.freeze(held[held >= 0], reason)  # the axis may be filled part by part
+        if (name, source.axis) in self.walk.fixed:
+            self.walk.freeze(entry.labels[entry.labels >= 0], self.walk.fixed[name, source.axis])
         if len(entry.roles) > 1:
             self.freeze(entry.labels[entry.labels >= 0], f"`{name}` is both made and summed over on one axis")
 
@@ -239,10 +256,16 @@ class Call:
             Labels, or None when the argument is no parameter: then the axis can't be edited and is unlabelled.
         """
         value = self.value(position)
-        return None if value is None else self.fresh_of(value, axis)
+        if value is None:
+            return None
+        made = self.fresh_of(value, axis)
+        if made is None:
+            self.freeze(self.walk.flow(value), COMPUTED)
+        return made
 
     def fresh_of(self, value: int, axis: int) -> Ints | None:
         """`fresh` for a value number."""
+        self.used.add(value)
         view = self.walk.flow(value).view
         source = None if view is None else view.axes[axis % len(view.axes)]
         if view is None or source is None:

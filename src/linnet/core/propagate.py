@@ -120,6 +120,7 @@ class Pass:
         self.undecided: list[tuple[Node, int, Ints, tuple[int, ...]]] = []
         self.uniforms: list[Uniform] = []
         self.cuts: list[Ints] = []
+        self.fixed: dict[tuple[str, int], str] = {}  # axes of parameters that must keep their size, and why
         self._agreed: dict[tuple[int, int], tuple[Ints, Ints]] = {}  # arrays that passed a check, kept alive
 
     def run(self) -> Pass:
@@ -184,6 +185,7 @@ class Pass:
                 self.freeze(flow.all_labels(), f"`{node.module}` is frozen by the caller")
         outcome = self._apply(call, flows)
         outputs = outcome if isinstance(outcome, tuple) else (outcome,)
+        self._fix_lost(call, outputs)
         for value, flow in zip(node.outputs, outputs, strict=False):
             if flow is None or value < 0:
                 continue
@@ -192,6 +194,28 @@ class Pass:
             self.flows[value] = flow
             if self.first is not None and flow.factors:
                 self._check(node, value, flow)
+
+    def _fix_lost(self, call: Call, outputs: Sequence[Flow | None]) -> None:
+        """Parameters whose values go on as those of no channel (a sum of weights, a row of them) keep their sizes."""
+        if self.first is not None:
+            return
+        for value in call.node.inputs:
+            view = self.flow(value).view
+            if view is None or value in call.used:
+                continue
+            kept = [flow.view.axes for flow in outputs if flow is not None and flow.view is not None]
+            seen = {source.axis for axes in kept for source in axes if source is not None}
+            for source in view.axes:
+                if source is not None and source.axis not in seen:
+                    self.fix(view.tensor, source.axis, f"`{view.tensor}` is read as a whole by {where(call.node)}")
+
+    def fix(self, name: str, axis: int, reason: str) -> None:
+        """An axis of a parameter must keep its size: channels on it are frozen, now and when they come."""
+        if self.first is None and (name, axis) not in self.fixed:
+            self.fixed[name, axis] = reason
+            entry = self.axes.get((name, axis))
+            if entry is not None:
+                self.freeze(entry.labels[entry.labels >= 0], reason)
 
     def _apply(self, call: Call, flows: Sequence[Flow]) -> Outcome:
         node, function = call.node, RULES.get(call.node.name)

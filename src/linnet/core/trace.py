@@ -38,6 +38,7 @@ CONSTANT_ELEMENTS = 65536
 # their arguments. A Python function of `functional` reaches the recorder before the builtin that it wraps.
 _RMS = ("input", "normalized_shape", "weight", "eps")
 _INSTANCE = ("input", "weight", "bias", "running_mean", "running_var", "use_input_stats", "momentum", "eps")
+_LINEAR = ("input", "weight", "bias")
 _ATTENTION = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
 WHOLE: dict[Callable[..., Any], tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     # function: (operator, the function's order of arguments, the node's order of arguments)
@@ -50,6 +51,7 @@ WHOLE: dict[Callable[..., Any], tuple[str, tuple[str, ...], tuple[str, ...]]] = 
         _INSTANCE,
     ),
     functional.pad: ("aten::_pad_circular", ("input", "pad", "mode", "value"), ("input", "pad")),  # circular ones only
+    functional.linear: ("aten::linear", _LINEAR, _LINEAR),  # its parts depend on the layout of the input
     functional.scaled_dot_product_attention: ("aten::scaled_dot_product_attention", _ATTENTION, _ATTENTION),
 }
 # These make a view or a copy, as the layout of the sizes at hand allows; an edit must not see a difference.

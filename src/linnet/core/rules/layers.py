@@ -182,9 +182,10 @@ def _outer(call: Call, rest: Flow, made: Ints | None, axis: int, weight: int) ->
 
 def contracted(call: Call, a: Flow, b: Flow, inner_a: int, inner_b: int) -> Flow:
     """Two activations multiplied: labels on the summed axis are frozen, the outer ones pass."""
-    for flow, inner in ((a, inner_a), (b, inner_b)):
-        for factor in flow.touching([inner]):
-            call.freeze(factor.labels.ravel(), "is contracted in attention")
+    summed = [*a.touching([inner_a]), *b.touching([inner_b])]
+    why = "is contracted in attention" if len(summed) > 1 else "is summed over with a tensor that isn't a parameter"
+    for factor in summed:
+        call.freeze(factor.labels.ravel(), why)
     rank = inner_a + 1
     rows = a.without([inner_a])
     columns = b.without([inner_b])
@@ -278,7 +279,18 @@ def group_norm(call: Call) -> tuple[Flow, ...]:
     return (Flow((*beside.factors, Factor((1,), labels))),)
 
 
-@rule("embedding", "embedding_renorm")
+@rule("embedding_renorm")
+def embedding_renorm(call: Call) -> Flow:
+    """`max_norm` shortens whole rows of the table, so its columns are taken together."""
+    call.freeze(_made(call.fresh(0, 1)), "its rows are shortened to `max_norm`")
+    return call.flow(0)
+
+
+def _made(labels: Ints | None) -> Ints:
+    return np.zeros(0, dtype=np.int64) if labels is None else labels
+
+
+@rule("embedding")
 def embedding(call: Call) -> Flow | None:
     """The weight's columns are channels; its rows are fixed by the vocabulary."""
     made = call.fresh(0, 1)

@@ -127,6 +127,12 @@ def constant_like(call: Call) -> Flow:
     return replace(call.flow(0), view=None)
 
 
+@rule("new_zeros", "new_ones", "new_full", "new_empty")
+def constant_of_given_sizes(call: Call) -> Flow:
+    """A constant of sizes that the caller's code gives: it carries no channels."""
+    return NOTHING
+
+
 @rule(*UNARY)
 def unary(call: Call) -> Flow | tuple[Flow, ...]:
     """One tensor, element by element."""

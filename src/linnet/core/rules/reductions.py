@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from linnet.core.flow import NOTHING, Factor, Flow
 from linnet.core.labels import Call, rule
 
-# name: number of the argument that holds the reduced axes
+# name: number of the argument that holds the axes
 REDUCED = {
     **dict.fromkeys(
         [
@@ -49,9 +49,10 @@ ALONG = {
         ],
         1,
     ),
-    **dict.fromkeys(["sort", "argsort"], 1),
-    **dict.fromkeys(["topk", "kthvalue", "_fft_r2c", "_fft_c2c", "_fft_c2r", "unfold", "renorm"], 1),
+    **dict.fromkeys(["sort", "argsort", "_fft_r2c", "_fft_c2c", "_fft_c2r", "unfold"], 1),
+    **dict.fromkeys(["topk", "kthvalue", "renorm"], 2),
 }
+LAST = ("sort", "argsort", "topk", "kthvalue")  # the last axis, when none is given
 SPATIAL = {
     **dict.fromkeys(
         ["max_pool2d_with_indices", "avg_pool2d", "_adaptive_avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"],
@@ -79,6 +80,8 @@ def _asked(call: Call, position: int) -> list[int]:
     given = call.arg(position, "dim")
     if call.node.name in ("max", "min", "median", "sum", "mean", "prod", "any", "all") and isinstance(given, bool):
         given = None
+    if given is None and call.node.name in LAST:
+        given = -1
     axes = range(rank) if given is None or given == [] else [given] if isinstance(given, int) else given
     return sorted({axis % rank for axis in axes})
 
