@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.utils.hooks import RemovableHandle
 
@@ -32,6 +33,11 @@ class Capture:
         loss_scale: What the loss was multiplied with (`GradScaler.get_scale()`); g is divided by it.
         batch_statistics: What BatchNorm in train mode is. "refuse": not covered, since its statistics couple the
             samples. "constant": read as if they were constants; g still is what came through them.
+
+    Attributes:
+        edges: Of the autograd graph, where the outputs of the recorded calls come in. `torch.autograd.grad(outputs,
+            cap.edges, cotangents, retain_graph=True, allow_unused=True)` is a backward pass through the activations
+            alone, for one forward's cost: it gives every layer its g, and no parameter a gradient.
 
     Raises:
         InputError: an option's value.
@@ -173,6 +179,7 @@ class Capture:
     def _forget(self) -> None:
         """What the last forward and backward left."""
         _remove(self._tensor_handles)
+        self.edges: list[GradientEdge] = []  # of the hooked outputs; a tensor itself may be changed in place later
         self._recorded: dict[str, list[Recorded]] = {name: [] for name in self._refusals}
         self._blocked: dict[str, str] = {}  # layer -> why one of its calls can't be read: the others alone are wrong
         self._idle: dict[str, str] = {}  # layer -> why one of its calls needs no gradient: it adds none
@@ -212,8 +219,10 @@ class Capture:
             recorded = Recorded(Watched.of(a.detach()), statistics, self._batch)
             self._recorded[name].append(recorded)
             shape = output.shape
+            edge = get_gradient_edge(source)
             handle = source.register_hook(lambda gradient: self._on_gradient(recorded, gradient.reshape(shape)))
             self._tensor_handles.append(handle)
+            self.edges.append(edge)
 
         return on_forward
 
@@ -273,6 +282,7 @@ class Capture:
             _remove(self._module_handles)
         finally:
             _remove(self._tensor_handles)
+            self.edges = []
             self._active = False
 
 

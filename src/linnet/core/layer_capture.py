@@ -79,6 +79,7 @@ class LayerCapture:
     Attributes:
         name: Module path.
         module: The layer.
+        rule: How the layer's family reads (a, g).
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class LayerCapture:
     ) -> None:
         self.name = name
         self.module = module
-        self._rule = rule
+        self.rule = rule
         self._recorded = list(recorded)
         self._reading = reading
 
@@ -149,7 +150,7 @@ class LayerCapture:
             CaptureError: no such parameter; axis 0 isn't the samples; a tensor was overwritten.
         """
         self._check_parameter(param)
-        gradients = self._rule.per_sample(self.module, self._uses(), param)
+        gradients = self.rule.per_sample(self.module, self.uses(), param)
         return gradients if self._reading.every_pass else gradients[0]
 
     def gram(
@@ -180,9 +181,9 @@ class LayerCapture:
         for param in chosen:
             self._check_parameter(param)
         theirs = None if other is None else self._uses_of_other(other)
-        ours = self._uses()
+        ours = self.uses()
         return sum_of(
-            [self._rule.gram(self.module, ours, theirs, param=param, max_bytes=max_bytes) for param in chosen]
+            [self.rule.gram(self.module, ours, theirs, param=param, max_bytes=max_bytes) for param in chosen]
         )
 
     def factors(self, *, homogeneous: bool = False, sharing: Sharing = "expand") -> tuple[Tensor, Tensor]:
@@ -205,7 +206,7 @@ class LayerCapture:
             Martens & Grosse 2015 (linear); Grosse & Martens 2016 (convolutions); "reduce": Eschenhagen et al. 2023.
         """
         _check_sharing(self.name, sharing)
-        return self._rule.factors(self.module, self._readable(), homogeneous=homogeneous, sharing=sharing)
+        return self.rule.factors(self.module, self._readable(), homogeneous=homogeneous, sharing=sharing)
 
     def columns(self, *, sharing: Sharing = "expand") -> int:
         """M, the number of input vectors in the sums of `factors`: samples times positions, all calls.
@@ -214,7 +215,7 @@ class LayerCapture:
             CaptureError: the layer isn't a linear layer or convolution.
         """
         _check_sharing(self.name, sharing)
-        return self._rule.columns(self.module, self._readable(), sharing=sharing)
+        return self.rule.columns(self.module, self._readable(), sharing=sharing)
 
     def _only_call(self) -> Call:
         if len(self._recorded) > 1:
@@ -245,8 +246,14 @@ class LayerCapture:
                     "needed: read the capture before that operation runs, or make the operation out of place."
                 )
 
-    def _uses(self) -> list[Use]:
-        """The calls, after a check that axis 0 of each holds the same samples."""
+    def uses(self) -> list[Use]:
+        """The calls in the dtype of the reader, g as (passes, N, ...), once axis 0 of each holds the same samples.
+
+        A parameter that another layer holds too has more uses than these.
+
+        Raises:
+            CaptureError: axis 0 isn't the samples; a tensor was overwritten.
+        """
         for recorded in self._recorded:
             self._check_samples(recorded)
         return self._readable()
@@ -305,7 +312,7 @@ class LayerCapture:
                 f"`{self.name}` is given `other` = {other!r}. A capture of the same layer with the same number of "
                 "passes is needed, taken on the samples of the columns."
             )
-        return other._uses()
+        return other.uses()
 
 
 def _check_sharing(name: str, sharing: str) -> None:

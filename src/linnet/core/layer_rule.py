@@ -43,6 +43,19 @@ class LayerRule(ABC):
     ) -> Tensor:
         """Inner products of one parameter's per-sample gradients, (N * passes, M * passes), sample-major."""
 
+    def pull(self, module: nn.Module, uses: Sequence[Use], param: str) -> Tensor:
+        """The gradients of one parameter summed over samples, passes and uses, (*param.shape)."""
+        summed = [Use(use.a, use.g.sum(0, keepdim=True)) for use in uses]
+        return self.per_sample(module, summed, param).sum((0, 1))
+
+    def push(self, module: nn.Module, uses: Sequence[Use], param: str, delta: Tensor) -> Tensor:
+        """Inner products of the per-sample gradients with one direction (*param.shape), (passes, N)."""
+        return self.per_sample(module, uses, param).flatten(2) @ delta.flatten()
+
+    def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
+        """Inputs a and output gradients g whose products over positions are the gradients of weight and bias."""
+        raise CaptureError(f"{type(module).__name__} has no vectors: its gradient isn't an outer product.")
+
     def factors(
         self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool, sharing: Sharing
     ) -> tuple[Tensor, Tensor]:

@@ -7,9 +7,15 @@ from linnet.core.embedding_layer import EmbeddingRule
 from linnet.core.layer_rule import LayerRule
 from linnet.core.matrix_layers import MatrixRule
 from linnet.core.norm_layers import NormRule
+from linnet.core.scaled_layer import ScaledRule
 
-RULES: tuple[LayerRule, ...] = (MatrixRule(), NormRule(), EmbeddingRule())
-CONSTANT_STATISTICS: tuple[LayerRule, ...] = (MatrixRule(), NormRule(constant_statistics=True), EmbeddingRule())
+RULES: tuple[LayerRule, ...] = (ScaledRule(), MatrixRule(), NormRule(), EmbeddingRule())
+CONSTANT_STATISTICS: tuple[LayerRule, ...] = (
+    ScaledRule(),
+    MatrixRule(),
+    NormRule(constant_statistics=True),
+    EmbeddingRule(),
+)
 _METHODS = ("forward", "_conv_forward", "_output_padding")
 COVERED = (
     "Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, BatchNorm in eval, Layer-, Group-, Instance-, RMSNorm, Embedding"

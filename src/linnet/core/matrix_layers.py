@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from linnet.core.gram import rows_gram, weight_gram
 from linnet.core.layer_rule import LayerRule, Sharing
 from linnet.core.per_sample import TILE_BYTES, tiles, weight_gradients
-from linnet.core.positions import CONVOLUTIONS, LINEAR, TRANSPOSED, Positions, Use, fold, positions_of
+from linnet.core.positions import CONVOLUTIONS, LINEAR, TRANSPOSED, Positions, Use, fold, positions_of, unfold
 
 
 class MatrixRule(LayerRule):
@@ -42,6 +42,28 @@ class MatrixRule(LayerRule):
         right = None if others is None else [positions_of(module, use) for use in others]
         return weight_gram(left, right, max_bytes=max_bytes)
 
+    def pull(self, module: nn.Module, uses: Sequence[Use], param: str) -> Tensor:
+        """W: sum_ns g_ns a_ns^T, one product for each tile of samples; b: sum_ns g_ns."""
+        summed = [Use(use.a, use.g.sum(0, keepdim=True)) for use in uses]
+        if param == "bias":
+            return self.per_sample(module, summed, param).sum((0, 1))
+        return fold(module, sum_of([_summed(positions_of(module, use)) for use in summed]))
+
+    def push(self, module: nn.Module, uses: Sequence[Use], param: str, delta: Tensor) -> Tensor:
+        """W: sum_s g_ns . (D a_ns); b: sum_s g_ns . d."""
+        if param == "bias":
+            return self.per_sample(module, uses, param) @ delta
+        return sum_of([_along(positions_of(module, use), delta) for use in uses])
+
+    def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
+        """(N, groups, I, S) and (passes, N, groups, O, S), the uses one after another along S; patches for a conv."""
+        positions = [positions_of(module, use) for use in uses]
+        inputs = torch.cat([p.inputs() for p in positions], dim=-1)
+        outputs = torch.cat([p.outputs() for p in positions], dim=-1)
+        if homogeneous:
+            inputs = torch.cat([inputs, torch.ones_like(inputs[:, :, :1])], dim=2)
+        return inputs, outputs
+
     def factors(
         self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool, sharing: Sharing
     ) -> tuple[Tensor, Tensor]:
@@ -53,6 +75,27 @@ class MatrixRule(LayerRule):
         """Samples times positions ("reduce": samples alone), summed over the uses."""
         positions = [positions_of(module, use) for use in uses]
         return sum(p.samples * (p.count if sharing == "expand" else 1) for p in positions)
+
+
+def _summed(positions: Positions) -> Tensor:
+    """sum_ns outputs_ns inputs_ns^T of one backward pass, (groups, O, I)."""
+    shape = (positions.groups, positions.outputs_size, positions.inputs_size)
+    total = positions.g.new_zeros(shape)
+    for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
+        outputs = positions.outputs(tile)[0].permute(1, 2, 0, 3).flatten(2)
+        inputs = positions.inputs(tile).permute(1, 0, 3, 2).flatten(1, 2)
+        total += outputs @ inputs
+    return total
+
+
+def _along(positions: Positions, delta: Tensor) -> Tensor:
+    """sum_s outputs_ns . (D inputs_ns), (passes, N)."""
+    matrix = unfold(positions.module, delta)
+    result = []
+    for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
+        moved = matrix @ positions.inputs(tile)
+        result.append((positions.outputs(tile) * moved).flatten(2).sum(2))
+    return torch.cat(result, dim=1)
 
 
 def sum_of(parts: Sequence[Tensor]) -> Tensor:

@@ -161,6 +161,13 @@ def fold(module: nn.Module, gradient: Tensor) -> Tensor:
     return gradient.reshape(*gradient.shape[:-3], *weight.shape)
 
 
+def unfold(module: nn.Module, value: Tensor) -> Tensor:
+    """A tensor in the shape of the layer's weight as (groups, O, I): the inverse of `fold`."""
+    groups = 1 if isinstance(module, LINEAR) else cast(int, module.groups)
+    matrices = value.reshape(groups, value.shape[0] // groups, -1)
+    return matrices.transpose(1, 2) if isinstance(module, TRANSPOSED) else matrices
+
+
 def _padded(x: Tensor, module: nn.Module) -> Tensor:
     """`x` padded as the layer pads its input (a transposed layer: as it crops its output)."""
     pads = _padding(module)

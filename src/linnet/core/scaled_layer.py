@@ -1,0 +1,92 @@
+"""A linear layer whose forward scales its parameters: u = s_w W h + s_b b (NTK parameterisation, for one)."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from linnet.core.layer_rule import Sharing
+from linnet.core.matrix_layers import MatrixRule
+from linnet.core.positions import Use
+
+
+class ScaledLinear(nn.Linear):
+    """u = s_w W h + s_b b: gradients, Jacobians and curvature are those of the leaf parameters W and b.
+
+    Args:
+        inputs: Size of h.
+        outputs: Size of u.
+        weight_scale: s_w.
+        bias_scale: s_b; None for a layer without a bias.
+
+    Attributes:
+        weight_scale: s_w.
+        bias_scale: s_b, 0 where there is no bias.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, weight_scale: float, bias_scale: float | None = None) -> None:
+        super().__init__(inputs, outputs, bias=bias_scale is not None)
+        self.weight_scale = float(weight_scale)
+        self.bias_scale = float(bias_scale or 0.0)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """u (N, ..., outputs) of h (N, ..., inputs)."""
+        bias = None if self.bias is None else self.bias * self.bias_scale
+        return F.linear(input, self.weight * self.weight_scale, bias)
+
+    def extra_repr(self) -> str:
+        """The scales beside the sizes."""
+        return f"{super().extra_repr()}, weight_scale={self.weight_scale:.4g}, bias_scale={self.bias_scale:.4g}"
+
+
+class ScaledRule(MatrixRule):
+    """`ScaledLinear`: a linear layer that sees s_w h, and s_b where a plain one sees the 1 of its bias."""
+
+    types = (ScaledLinear,)
+
+    def per_sample(self, module: nn.Module, uses: Sequence[Use], param: str) -> Tensor:
+        """W: sum_s g_ns (s_w h_ns)^T; b: s_b sum_s g_ns."""
+        return super().per_sample(module, _scaled(module, uses, param), param)
+
+    def gram(
+        self, module: nn.Module, uses: Sequence[Use], others: Sequence[Use] | None, *, param: str, max_bytes: int
+    ) -> Tensor:
+        """As of a linear layer with the scaled inputs."""
+        theirs = None if others is None else _scaled(module, others, param)
+        return super().gram(module, _scaled(module, uses, param), theirs, param=param, max_bytes=max_bytes)
+
+    def pull(self, module: nn.Module, uses: Sequence[Use], param: str) -> Tensor:
+        """As of a linear layer with the scaled inputs."""
+        scale = cast(float, getattr(module, f"{param}_scale"))
+        summed = [Use(use.a, use.g.sum(0, keepdim=True)) for use in uses]
+        return super().pull(module, summed, param) * scale
+
+    def push(self, module: nn.Module, uses: Sequence[Use], param: str, delta: Tensor) -> Tensor:
+        """As of a linear layer with the scaled inputs."""
+        return super().push(module, uses, param, delta * cast(float, getattr(module, f"{param}_scale")))
+
+    def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
+        """Inputs s_w h, with s_b below them where `homogeneous`."""
+        inputs, outputs = super().vectors(module, _scaled(module, uses, "weight"), homogeneous=homogeneous)
+        if homogeneous:
+            inputs[:, :, -1] = cast(float, module.bias_scale)
+        return inputs, outputs
+
+    def factors(
+        self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool, sharing: Sharing
+    ) -> tuple[Tensor, Tensor]:
+        """A of [s_w h; s_b] and G."""
+        a, g = super().factors(module, _scaled(module, uses, "weight"), homogeneous=homogeneous, sharing=sharing)
+        if homogeneous:
+            bias_scale = cast(float, module.bias_scale)
+            a[-1] *= bias_scale
+            a[:, -1] *= bias_scale
+        return a, g
+
+
+def _scaled(module: nn.Module, uses: Sequence[Use], param: str) -> list[Use]:
+    """The scale put on a for the weight, on g for the bias."""
+    if param == "bias":
+        return [Use(use.a, use.g * cast(float, module.bias_scale)) for use in uses]
+    return [Use(use.a * cast(float, module.weight_scale), use.g) for use in uses]

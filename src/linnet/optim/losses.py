@@ -1,0 +1,155 @@
+"""The two losses: value, residual, and a root of their curvature in the outputs."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from linnet.errors import InputError
+
+_FLOOR = 1e-12  # of a probability, so that (p - onehot) / sqrt(p) stays finite
+
+
+class Loss(ABC):
+    """A loss (1/N) sum_n l(f_n, y_n) whose Hessian in f_n is Q_n = R_n R_n^T, and whose gradient is r_n = R_n u_n.
+
+    Attributes:
+        name: As the user spells it.
+    """
+
+    name: str
+
+    @abstractmethod
+    def check(self, f: Tensor, y: Tensor) -> None:
+        """Raises InputError where targets `y` don't fit outputs f (N, C)."""
+
+    @abstractmethod
+    def value(self, f: Tensor, y: Tensor) -> Tensor:
+        """The loss, a scalar."""
+
+    @abstractmethod
+    def residual(self, f: Tensor, y: Tensor) -> Tensor:
+        """r (N, C): N times the gradient of the loss with respect to f."""
+
+    @abstractmethod
+    def root(self, f: Tensor) -> Tensor:
+        """R as cotangents, (passes, N, C): entry (k, n, c) is R_n[c, k]."""
+
+    @abstractmethod
+    def coordinates(self, f: Tensor, r: Tensor) -> Tensor:
+        """u (N, passes) with R_n u_n = r_n, for r as `residual` gives it."""
+
+    @abstractmethod
+    def null(self, f: Tensor) -> Tensor | None:
+        """Unit vectors z_n (N, passes) with R_n z_n = 0; None where R_n has full rank."""
+
+    @abstractmethod
+    def draw(self, f: Tensor, generator: torch.Generator) -> Tensor:
+        """Cotangents w (1, N, C) of a target drawn from the network's own distribution: E w w^T = Q."""
+
+
+class SquaredError(Loss):
+    """(1/2N) sum_n |f_n - y_n|^2, so that Q = I. `nn.MSELoss()` is 2/C times this."""
+
+    name = "mse"
+
+    def check(self, f: Tensor, y: Tensor) -> None:
+        """`y` has the shape of f; (N,) will do where there is one output."""
+        if y.numel() != f.numel() or len(y) != len(f):
+            raise InputError(
+                f"`y` has shape {tuple(y.shape)}, but the model's outputs are {tuple(f.shape)}. loss='mse' needs one "
+                "target for each output; class indices go with loss='cross_entropy'."
+            )
+        if not y.is_floating_point():
+            raise InputError(
+                f"`y` is {y.dtype}; loss='mse' needs floating targets. Use y.to({f.dtype}), one-hot for classes, or "
+                "loss='cross_entropy' with class indices."
+            )
+
+    def value(self, f: Tensor, y: Tensor) -> Tensor:
+        """(1/2N) sum |f - y|^2."""
+        return self.residual(f, y).square().sum() / (2 * len(f))
+
+    def residual(self, f: Tensor, y: Tensor) -> Tensor:
+        """F - y."""
+        return f - y.reshape(f.shape).to(f.dtype)
+
+    def root(self, f: Tensor) -> Tensor:
+        """The identity."""
+        outputs = f.shape[1]
+        return torch.eye(outputs, dtype=f.dtype, device=f.device)[:, None].expand(outputs, *f.shape)
+
+    def coordinates(self, f: Tensor, r: Tensor) -> Tensor:
+        """R itself."""
+        return r
+
+    def null(self, f: Tensor) -> Tensor | None:
+        """None: the identity has full rank."""
+        return None
+
+    def draw(self, f: Tensor, generator: torch.Generator) -> Tensor:
+        """Y ~ N(f, I), so w = f - y is standard normal."""
+        return torch.randn(1, *f.shape, generator=generator, dtype=torch.float64).to(f)
+
+
+class CrossEntropy(Loss):
+    """(1/N) sum_n -log p_n[y_n] with p = softmax(f); Q_n = diag(p_n) - p_n p_n^T, R_n = diag(sqrt p) - p sqrt(p)^T."""
+
+    name = "cross_entropy"
+
+    def check(self, f: Tensor, y: Tensor) -> None:
+        """`y` holds N class indices."""
+        if y.is_floating_point() or y.dtype == torch.bool or y.is_complex():
+            raise InputError(
+                f"`y` is {y.dtype}; loss='cross_entropy' needs class indices of an integer type, such as torch.int64."
+            )
+        if y.shape != f.shape[:1]:
+            raise InputError(
+                f"`y` has shape {tuple(y.shape)}; loss='cross_entropy' needs one class index for each sample, shape "
+                f"({len(f)},). Outputs at several positions: reshape them to (N, C) in the model."
+            )
+        classes = f.shape[1]
+        if classes < 2:
+            raise InputError("The model has 1 output; loss='cross_entropy' needs one logit for each of 2 classes or more.")
+        if len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
+            raise InputError(
+                f"`y` holds class {int(y.min())} to {int(y.max())}; the model has {classes} outputs, so 0 to "
+                f"{classes - 1} are needed."
+            )
+
+    def value(self, f: Tensor, y: Tensor) -> Tensor:
+        """Mean negative log-likelihood."""
+        return torch.nn.functional.cross_entropy(f, y.long())
+
+    def residual(self, f: Tensor, y: Tensor) -> Tensor:
+        """P - onehot."""
+        return f.softmax(1) - torch.nn.functional.one_hot(y.long(), f.shape[1]).to(f.dtype)
+
+    def root(self, f: Tensor) -> Tensor:
+        """Sqrt(p_k) (e_k - p)."""
+        root = self._sqrt(f)
+        identity = torch.eye(f.shape[1], dtype=f.dtype, device=f.device)
+        return root.T.unsqueeze(-1) * (identity[:, None] - root.square())
+
+    def coordinates(self, f: Tensor, r: Tensor) -> Tensor:
+        """R / sqrt(p): the part of -onehot / sqrt(p) that R doesn't send to 0."""
+        return r / self._sqrt(f)
+
+    def null(self, f: Tensor) -> Tensor | None:
+        """Sqrt(p)."""
+        return self._sqrt(f)
+
+    def draw(self, f: Tensor, generator: torch.Generator) -> Tensor:
+        """W = p - onehot(y), y ~ p."""
+        p = f.softmax(1)
+        y = torch.multinomial(p.double().cpu(), 1, generator=generator).to(f.device)
+        return (p - torch.zeros_like(p).scatter_(1, y, 1.0)).unsqueeze(0)
+
+    @staticmethod
+    def _sqrt(f: Tensor) -> Tensor:
+        return f.log_softmax(1).exp().clamp_min(_FLOOR).sqrt()
+
+
+LOSSES: Mapping[str, Loss] = MappingProxyType({loss.name: loss for loss in (SquaredError(), CrossEntropy())})

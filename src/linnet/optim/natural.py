@@ -1,0 +1,435 @@
+"""NaturalGradient: natural gradient descent with exact or approximate Fisher information, one call for each step."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from linnet.core.layer_jacobian import LayerJacobian
+from linnet.core.linearise import Linearisation
+from linnet.errors import CaptureError, InputError, NonFiniteLoss, OptimizerStateError, TrainingError
+from linnet.optim.approximation import Approximation, Batch, Direction, Fisher, Settings
+from linnet.optim.losses import LOSSES
+from linnet.optim.measure import Isotropy, isotropy, jacobian_vector
+from linnet.optim.registry import APPROXIMATIONS
+from linnet.optim.request import check_inputs, check_model, check_no_gradients, check_request, group_dampings
+from linnet.optim.step_report import StepReport
+
+_LONGEST_SKIP = 10  # steps in a row without a finite number, then an error
+
+
+class NaturalGradient(torch.optim.Optimizer):
+    """theta <- theta - eta (G + rho)^-1 grad, with G the Fisher matrix, whole or approximate.
+
+    Units: "mse" is (1/2N) sum_n |f_n - y_n|^2 (a C/2-fold of `nn.MSELoss()`), "cross_entropy" the mean over samples;
+    G = (1/N) J^T Q J, so the damping rho is on the scale of J J^T / N, and 0 means its limit, the step of minimum norm.
+    With `lr=None` eta = c / alpha, K = J (G + rho)^-1 J^T / N = alpha I: the outputs then go to the targets as
+    (1 - c)^t, to first order.
+
+    Args:
+        model: Any module with outputs (N, C).
+        loss: "mse" or "cross_entropy".
+        approx: "exact", "block", "tridiagonal" (in the dual, for batches of n = N C rows up to `solve_rows`), "kfac"
+            or "unit".
+        fisher: "model", "sampled" (one target drawn from the network for each sample) or "empirical" (the true target;
+            biased, for comparison).
+        damping: rho >= 0.
+        lr: eta; None: c / alpha.
+        c: 0 < c < 2; 1 lands in one step on a full batch, 0.1 to 0.5 with `momentum` suits minibatches. With `lr=None`
+            this is the groups' "lr", which schedulers change.
+        groups: Parameter groups with their own lr, damping, weight_decay; None: all trainable parameters in one.
+        momentum: Heavy ball; for "exact" and "block" in function space: solve for r - J(mu Delta_prev), then add
+            mu Delta_prev.
+        weight_decay: Decoupled.
+        kl_clip: Largest eta^2 Delta^T G Delta of a step.
+        isotropy_every: Steps between measurements of the isotropy error where the step doesn't need them; 0: never.
+        solve_rows: Largest n of a dense solve.
+        uncovered: A parameter whose curvature can't be taken is an error ("raise") or follows the plain gradient
+            ("gradient").
+        factor_every: Steps between refreshes of stored factors (kfac).
+        inverse_every: Steps between refreshes of their inverses (kfac).
+        ema: Decay of the running mean of factors (kfac).
+        adapt_damping: Levenberg-Marquardt rule (kfac).
+        compute_dtype: Of factors (kfac); None: the model's.
+        sharing: Positions in factors (kfac): "expand" or "reduce".
+        rng_seed: Of `fisher="sampled"`; the generator is part of the state.
+
+    Raises:
+        InputError: an argument can't be used, or not with this model; it is named, with what to do.
+
+    Source:
+        Karakida & Osawa 2020 for the idea that these approximations act alike in function space; equations derived.
+
+    Example:
+        >>> import torch
+        >>> from linnet.optim import NaturalGradient
+        >>> model = torch.nn.Linear(3, 1).double()
+        >>> x, y = torch.eye(3).double(), torch.ones(3, 1).double()
+        >>> opt = NaturalGradient(model, loss="mse", approx="exact")
+        >>> _ = opt.step(x, y)
+        >>> opt.alpha, bool(opt.step(x, y) < 1e-20)
+        (1.0, True)
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Literal["mse", "cross_entropy"] = "mse",
+        approx: Literal["exact", "block", "tridiagonal", "kfac", "unit"] = "exact",
+        fisher: Fisher = "model",
+        damping: float = 0.0,
+        lr: float | None = None,
+        c: float = 1.0,
+        *,
+        groups: Iterable[dict[str, Any]] | None = None,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        kl_clip: float | None = None,
+        isotropy_every: int = 10,
+        solve_rows: int = 20_000,
+        uncovered: Literal["raise", "gradient"] = "raise",
+        factor_every: int = 10,
+        inverse_every: int = 100,
+        ema: float = 0.95,
+        adapt_damping: bool = False,
+        compute_dtype: torch.dtype | None = None,
+        sharing: Literal["expand", "reduce"] = "expand",
+        rng_seed: int = 0,
+    ) -> None:
+        check_request(locals())
+        self.model = model
+        self._kl_clip, self._isotropy_every = kl_clip, isotropy_every
+        self._relative = lr is None
+        defaults = {"lr": c if lr is None else float(lr), "damping": float(damping), "weight_decay": weight_decay}
+        chosen = list(groups) if groups is not None else [p for p in model.parameters() if p.requires_grad]
+        super().__init__(chosen, defaults)
+        group_dampings(self.param_groups)
+        self._settings = Settings(
+            loss=LOSSES[loss],
+            fisher=fisher,
+            damping=float(self.param_groups[0]["damping"]),
+            momentum=momentum,
+            factor_every=factor_every,
+            inverse_every=inverse_every,
+            ema=ema,
+            adapt_damping=adapt_damping,
+            compute_dtype=compute_dtype,
+            solve_rows=solve_rows,
+            uncovered=uncovered,
+            sharing=sharing,
+            generator=torch.Generator().manual_seed(rng_seed),
+        )
+        self._approximation: Approximation = APPROXIMATIONS[approx](model, self._settings)
+        self._approximation.attach()
+        self._steps, self._skipped, self._skipped_in_a_row = 0, 0, 0
+        self._isotropy = Isotropy(float("nan"), float("nan"), float("nan"))
+        self._alpha: float | None = None
+        self._report: StepReport | None = None
+        self._checked = False
+
+    @property
+    def alpha(self) -> float | None:
+        """Alpha of the last step: from theory at damping 0, else measured; None before the first step."""
+        return self._alpha
+
+    def report(self) -> StepReport:
+        """The last step: alpha, isotropy error, and how every trainable parameter was treated.
+
+        Raises:
+            TrainingError: there was no step yet.
+        """
+        if self._report is None:
+            raise TrainingError("There is no report before the first step. Call opt.step(x, y) first.")
+        return self._report
+
+    def step(self, x: Any = None, y: Tensor | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One update.
+
+        Args:
+            x: Input batch, or a tuple of inputs; or, without `y`, a closure as torch's optimizers take it.
+            y: Targets: of the outputs' shape for "mse", class indices (N,) for "cross_entropy". Without x and y the
+                gradients of a `loss.backward()` are used (kfac only).
+
+        Returns:
+            The loss before the update as a float, in linnet's units; in everyday use what a closure gave.
+
+        Raises:
+            InputError: the batch can't be used, or the system can't be solved; nothing was changed.
+            TrainingError: there is nothing to step with, or gradients of another loss are left.
+            NonFiniteLoss: NaN or infinity in ten steps in a row.
+        """
+        if y is None:
+            return self._everyday(x)
+        start = time.perf_counter()
+        check_inputs(x, y)
+        check_no_gradients(self.param_groups)
+        check_model(self.model, self._approximation)
+        names = self._names()
+        state = self._random_state()
+        self._approximation.listening = False
+        kept = self._settings.generator.get_state()
+        try:
+            loss, direction, moved = self._find(x, y, names, state)
+        except ArithmeticError as error:
+            if isinstance(error, NonFiniteLoss):
+                raise
+            return self._skip(error)
+        except BaseException:
+            self._settings.generator.set_state(kept)
+            raise
+        finally:
+            self._approximation.listening = True
+        self._finish(direction, loss, moved, start)
+        return loss
+
+    def _find(
+        self, x: Any, y: Tensor, names: dict[str, Tensor], state: Tensor | None
+    ) -> tuple[float, Direction, Isotropy | None]:
+        """Loss, direction and, where it is due, its isotropy; nothing is changed."""
+        settings = self._settings
+        with Linearisation(self.model, names) as linear:
+            outputs = linear.forward(x)
+            f = outputs.detach()
+            settings.loss.check(f, y)
+            loss = float(settings.loss.value(f, y))
+            if not math.isfinite(loss):
+                raise ArithmeticError(f"the loss is {loss}")
+            batch = self._batch(linear, outputs, y, names)
+            direction = self._approximation.direction(batch, previous=self._previous(names))
+        direction = self._accounted(direction, batch, linear)
+        for name, value in direction.delta.items():
+            if not bool(torch.isfinite(value).all()):
+                raise ArithmeticError(f"the direction of `{name}` holds NaN or infinity")
+        direction = self._clipped(direction, batch)
+        if not self._due(direction):
+            return loss, direction, None
+        moved = jacobian_vector(self.model, x, direction.delta, random_state=state)
+        return loss, direction, isotropy(settings.loss, f, batch.r, moved)
+
+    def _batch(self, linear: Linearisation, outputs: Tensor, y: Tensor, names: dict[str, Tensor]) -> Batch:
+        """The batch as the approximation sees it."""
+        settings, f = self._settings, outputs.detach()
+        r = settings.loss.residual(f, y)
+        if settings.fisher == "model":
+            cotangents, u = settings.loss.root(f), settings.loss.coordinates(f, r).reshape(-1)
+        elif settings.fisher == "empirical":
+            cotangents, u = r.unsqueeze(0), torch.ones_like(f[:, 0])
+        else:
+            cotangents, u = settings.loss.draw(f, settings.generator), None
+
+        def pull(c: Tensor) -> dict[str, Tensor]:
+            found = torch.autograd.grad(outputs, list(names.values()), c, retain_graph=True, allow_unused=True)
+            pairs = zip(names.items(), found, strict=True)
+            return {name: torch.zeros_like(p) if g is None else g for (name, p), g in pairs}
+
+        def rows() -> tuple[LayerJacobian, ...]:
+            layers = linear.rows(cotangents)
+            self._check_rows(layers, cotangents, pull)
+            return layers
+
+        return Batch(settings, group_dampings(self.param_groups, names), f, r, cotangents, u, rows, pull)
+
+    def _check_rows(self, layers: tuple[LayerJacobian, ...], cotangents: Tensor, pull: Callable[..., Any]) -> None:
+        """At the first step: the stored rows give autograd's gradient, so that nothing is missed in silence."""
+        if self._checked:
+            return
+        expected = pull(cotangents.sum(0))
+        rows = cotangents.shape[0] * cotangents.shape[1]
+        v = torch.ones(rows, dtype=cotangents.dtype, device=cotangents.device)
+        largest = max((float(g.abs().max()) for g in expected.values()), default=0.0)
+        allowed = 1e3 * torch.finfo(cotangents.dtype).eps * largest
+        for layer in layers:
+            for name, found in layer.pull(v).items():
+                if float((found - expected[name]).abs().max()) > allowed:
+                    raise CaptureError(
+                        f"`{name}`: the gradient from layer `{layer.name}`'s inputs and output gradients isn't "
+                        "autograd's: the parameter is used outside its module's forward as well, or the module's "
+                        "samples aren't independent. Move that use into the module that owns it."
+                    )
+        self._checked = True
+
+    def _accounted(self, direction: Direction, batch: Batch, linear: Linearisation) -> Direction:
+        """Every trainable parameter stands once in `covered` or `uncovered`."""
+        delta, uncovered = dict(direction.delta), dict(direction.uncovered)
+        for name, parameter in self.model.named_parameters():
+            if not parameter.requires_grad or name in direction.covered or name in uncovered:
+                continue
+            if name not in linear.names:
+                uncovered[name] = "it is in no parameter group, so it stays as it is"
+                continue
+            uncovered[name] = linear.unread.get(name, "this approximation doesn't treat it")
+            if "isn't used" in uncovered[name]:
+                continue
+            if self._settings.uncovered == "raise":
+                raise InputError(
+                    f"`{name}` can't be covered: {uncovered[name]}. Freeze it, or let it follow the plain gradient: "
+                    "uncovered='gradient'."
+                )
+            delta[name] = batch.gradient[name]
+        return replace(direction, delta=delta, uncovered=uncovered)
+
+    def _clipped(self, direction: Direction, batch: Batch) -> Direction:
+        """KL clip: Delta scaled by min(1, sqrt(kl_clip / (eta^2 Delta . grad)))."""
+        if self._kl_clip is None:
+            return direction
+        slope = sum(float((batch.gradient[name] * d).sum()) for name, d in direction.delta.items())
+        eta = self.param_groups[0]["lr"] / (direction.alpha or 1.0 if self._relative else 1.0)
+        scale = min(1.0, math.sqrt(self._kl_clip / max(eta * eta * slope, 1e-300)))
+        return replace(direction, delta={name: d * scale for name, d in direction.delta.items()})
+
+    def _due(self, direction: Direction) -> bool:
+        """Whether J Delta is needed now."""
+        if self._relative and direction.alpha is None:
+            return True
+        return self._isotropy_every > 0 and self._steps % self._isotropy_every == 0
+
+    def _finish(self, direction: Direction, loss: float, measured: Isotropy | None, start: float) -> None:
+        """Applies the update and writes the report."""
+        alpha = direction.alpha if direction.alpha is not None else (measured or self._isotropy).alpha
+        if self._relative and not alpha > 0:
+            self._skip(ArithmeticError(f"alpha is {alpha}"))
+            return
+        self._isotropy = measured or self._isotropy
+        self._apply(direction.delta, alpha)
+        self._alpha, self._steps, self._skipped_in_a_row = alpha, self._steps + 1, 0
+        eta = float(self.param_groups[0]["lr"]) / (alpha if self._relative else 1.0)
+        self._report = StepReport(
+            step=self._steps,
+            loss=loss,
+            alpha=alpha,
+            isotropy_error=self._isotropy.error,
+            lr=eta,
+            step_kl=eta * eta * measured.kl_per_eta2 if measured else float("nan"),
+            covered=direction.covered,
+            uncovered=direction.uncovered,
+            route=direction.route,
+            seconds=time.perf_counter() - start,
+            skipped=self._skipped,
+            notes=direction.notes,
+        )
+
+    @torch.no_grad()
+    def _apply(self, delta: Mapping[str, Tensor], alpha: float) -> None:
+        """theta <- (1 - eta wd) theta - eta Delta, with heavy ball where it is asked for."""
+        names = {id(p): name for name, p in self.model.named_parameters()}
+        momentum, in_functions = self._settings.momentum, self._approximation.function_momentum
+        for group in self.param_groups:
+            lr = float(group["lr"])
+            for p in group["params"]:
+                found = delta.get(names[id(p)])
+                if found is None:
+                    continue
+                step = found / alpha if self._relative else found
+                if momentum and in_functions:
+                    self.state[p]["previous"] = found.clone()
+                elif momentum:
+                    step = self.state[p].get("momentum_buffer", 0.0) * momentum + step
+                    self.state[p]["momentum_buffer"] = step
+                if group["weight_decay"]:
+                    p.mul_(1 - group["weight_decay"] * lr / (alpha if self._relative else 1.0))
+                p.sub_(step.to(p.dtype), alpha=lr)
+
+    def _skip(self, error: ArithmeticError) -> float:
+        """Counts a step that met NaN or infinity."""
+        self._skipped, self._skipped_in_a_row = self._skipped + 1, self._skipped_in_a_row + 1
+        if self._report is not None:
+            self._report = replace(self._report, skipped=self._skipped)
+        if self._skipped_in_a_row >= _LONGEST_SKIP:
+            raise NonFiniteLoss(
+                f"{_LONGEST_SKIP} steps in a row met NaN or infinity and were skipped; the last: {error}. Lower c or "
+                "lr, raise the damping, and look at the batch."
+            )
+        return float("nan")
+
+    def _everyday(self, closure: Any) -> Any:
+        """`loss.backward(); opt.step()`."""
+        name = self._approximation.name
+        if closure is not None and not callable(closure):
+            raise InputError("`y` is missing: call opt.step(x, y).")
+        if not self._approximation.everyday:
+            raise TrainingError(
+                f"opt.step() has no batch: approx='{name}' needs one. Call opt.step(x, y), or use approx='kfac' for "
+                "loss.backward(); opt.step()."
+            )
+        start, loss = time.perf_counter(), None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        names = self._names()
+        gradients = {name: p.grad for name, p in names.items() if p.grad is not None}
+        if not gradients:
+            raise TrainingError("opt.step() found no gradient. Call loss.backward() before it, or opt.step(x, y).")
+        try:
+            direction = self._approximation.from_gradients(gradients, group_dampings(self.param_groups, names))
+        except ArithmeticError as error:
+            self._skip(error)
+            return loss
+        self._finish(direction, float("nan") if loss is None else float(loss), None, start)
+        return loss
+
+    def _names(self) -> dict[str, Tensor]:
+        """Name -> trainable parameter, of those in the groups."""
+        own = {id(p) for group in self.param_groups for p in group["params"]}
+        return {name: p for name, p in self.model.named_parameters() if p.requires_grad and id(p) in own}
+
+    def _previous(self, names: dict[str, Tensor]) -> dict[str, Tensor] | None:
+        """The last direction, for momentum in function space."""
+        if not (self._settings.momentum and self._approximation.function_momentum):
+            return None
+        found = {name: self.state[p]["previous"] for name, p in names.items() if "previous" in self.state[p]}
+        return found or None
+
+    def _random_state(self) -> Tensor | None:
+        """Of the CPU's generator, where the forward may draw from it."""
+        drawing = any(isinstance(m, nn.modules.dropout._DropoutNd) and m.training for m in self.model.modules())
+        return torch.get_rng_state() if drawing else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """As torch's optimizers give it, with a part "natural"; `torch.load(..., weights_only=True)` reads it."""
+        shapes = {name: list(p.shape) for name, p in self._names().items()}
+        own = {
+            "asked": [self._approximation.name, self._settings.loss.name, self._settings.fisher],
+            "shapes": shapes,
+            "steps": self._steps,
+            "skipped": [self._skipped, self._skipped_in_a_row],
+            "alpha": self._alpha,
+            "isotropy": asdict(self._isotropy),
+            "generator": self._settings.generator.get_state(),
+            "approximation": self._approximation.state(),
+        }
+        return {**super().state_dict(), "natural": own}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes what `state_dict` gave.
+
+        Raises:
+            OptimizerStateError: it is of another optimizer or of another network; nothing was changed.
+        """
+        own = state_dict.get("natural")
+        asked = [self._approximation.name, self._settings.loss.name, self._settings.fisher]
+        shapes = {name: list(p.shape) for name, p in self._names().items()}
+        if own is None or list(own["asked"]) != asked:
+            came = "another optimizer" if own is None else f"NaturalGradient{tuple(own['asked'])}"
+            raise OptimizerStateError(
+                f"The state is of {came}; this is NaturalGradient{tuple(asked)} (approx, loss, fisher). Make the "
+                "optimizer as it was when the state was saved."
+            )
+        if own["shapes"] != shapes:
+            name = next(n for n in {**own["shapes"], **shapes} if own["shapes"].get(n) != shapes.get(n))
+            raise OptimizerStateError(
+                f"The state is of another architecture: `{name}` had shape {own['shapes'].get(name)}, here it has "
+                f"{shapes.get(name)}. Load it into the network that it was saved with."
+            )
+        self._approximation.load_state(own["approximation"])
+        super().load_state_dict({key: value for key, value in state_dict.items() if key != "natural"})
+        self._steps, (self._skipped, self._skipped_in_a_row) = own["steps"], own["skipped"]
+        self._alpha, self._isotropy = own["alpha"], Isotropy(**own["isotropy"])
+        self._settings.generator.set_state(own["generator"].cpu())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything, so that `copy.deepcopy` copies network and optimizer together."""
+        return dict(self.__dict__)

@@ -1,0 +1,134 @@
+"""What a user may ask of `NaturalGradient`: every refusal that needs no computation."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from torch import Tensor, nn
+
+from linnet.core.norm_layers import BATCH_NORMS
+from linnet.errors import InputError, TrainingError
+from linnet.optim.approximation import Approximation
+from linnet.optim.losses import LOSSES
+from linnet.optim.registry import APPROXIMATIONS
+
+FISHERS = ("model", "sampled", "empirical")
+
+
+def check_request(asked: Mapping[str, Any]) -> None:
+    """Refuses arguments that can't be used, by name.
+
+    Raises:
+        InputError: the first of them.
+    """
+    for key, known in (
+        ("approx", APPROXIMATIONS),
+        ("loss", LOSSES),
+        ("fisher", FISHERS),
+        ("uncovered", ("raise", "gradient")),
+        ("sharing", ("expand", "reduce")),
+    ):
+        _check_choice(key, asked[key], known)
+    _check_number("damping", asked["damping"], "0 or more", lambda v: v >= 0)
+    _check_number("c", asked["c"], "above 0 and below 2", lambda v: 0 < v < 2)
+    _check_number("momentum", asked["momentum"], "0 or more and below 1", lambda v: 0 <= v < 1)
+    _check_number("weight_decay", asked["weight_decay"], "0 or more", lambda v: v >= 0)
+    _check_number("ema", asked["ema"], "0 or more and below 1", lambda v: 0 <= v < 1)
+    for key, least in (("factor_every", 1), ("inverse_every", 1), ("solve_rows", 1), ("isotropy_every", 0)):
+        _check_number(key, asked[key], f"{least} or more", lambda v, least=least: v >= least)
+    for key in ("lr", "kl_clip"):
+        if asked[key] is not None:
+            _check_number(key, asked[key], "above 0, or None", lambda v: v > 0)
+    if not any(p.requires_grad for p in asked["model"].parameters()):
+        raise InputError("`model` has no trainable parameters. Give a network with requires_grad=True on some.")
+    if asked["momentum"] and asked["fisher"] != "model" and APPROXIMATIONS[asked["approx"]].function_momentum:
+        raise InputError(
+            f"`momentum` in function space (approx={asked['approx']!r}) needs fisher='model'; fisher is "
+            f"{asked['fisher']!r}. Set momentum=0, or approx='kfac' for heavy ball."
+        )
+
+
+def group_dampings(groups: Sequence[dict[str, Any]], names: Mapping[str, Tensor] | None = None) -> dict[str, float]:
+    """Parameter name -> damping of its group, after a check of the groups.
+
+    Raises:
+        InputError: a damping is negative or not finite, or some are 0 and others above.
+    """
+    for number, group in enumerate(groups):
+        _check_number(f"damping of group {number}", group["damping"], "0 or more", lambda v: v >= 0)
+    values = [float(group["damping"]) for group in groups]
+    if 0.0 in values and any(values):
+        raise InputError(
+            f"The groups' `damping` are {values}: either all are 0 (the step of minimum norm) or all are above. "
+            "Give those at 0 a small damping."
+        )
+    of = {id(p): float(group["damping"]) for group in groups for p in group["params"]}
+    return {} if names is None else {name: of[id(p)] for name, p in names.items()}
+
+
+def check_inputs(x: Any, y: Any) -> None:
+    """Refuses a batch whose parts don't belong together.
+
+    Raises:
+        InputError: x or y isn't a tensor, or they differ in length, or there are no samples.
+    """
+    inputs = x if isinstance(x, tuple) else (x,)
+    for what, value in (*(("x", v) for v in inputs), ("y", y)):
+        if not isinstance(value, Tensor) or value.ndim < 1:
+            raise InputError(f"`{what}` is a {type(value).__name__}; a tensor with samples on axis 0 is needed.")
+        if len(value) != len(y):
+            raise InputError(f"`x` has {len(value)} samples and `y` {len(y)}; one target for each sample is needed.")
+    if not len(y):
+        raise InputError("The batch has no samples; at least one is needed.")
+
+
+def check_no_gradients(groups: Iterable[dict[str, Any]]) -> None:
+    """Refuses gradients of another loss: `step(x, y)` would leave them, and the next `backward` add to them.
+
+    Raises:
+        TrainingError: there are some.
+    """
+    left = sum(p.grad is not None and bool((p.grad != 0).any()) for group in groups for p in group["params"])
+    if left:
+        raise TrainingError(
+            f"{left} parameters hold gradients of another loss, which step(x, y) doesn't use. Call opt.zero_grad() "
+            "first; or, with approx='kfac', use them by opt.step() without a batch."
+        )
+
+
+def check_model(model: nn.Module, approximation: Approximation) -> None:
+    """Refuses layers that couple samples or draw masks, where the approximation needs samples one by one.
+
+    Raises:
+        InputError: such a layer, by path.
+    """
+    if approximation.couples:
+        return
+    for path, module in model.named_modules():
+        if isinstance(module, BATCH_NORMS) and (module.training or module.running_mean is None):
+            raise InputError(
+                f"`{path}` ({type(module).__name__}) is in train mode, where batch statistics couple the samples: "
+                f"approx='{approximation.name}' needs each output to depend on its sample alone. Call model.eval(), "
+                "or use approx='kfac'."
+            )
+        if isinstance(module, nn.modules.dropout._DropoutNd) and module.training and module.p > 0:
+            raise InputError(
+                f"`{path}` ({type(module).__name__}) is active dropout, p = {module.p}: curvature and update need the "
+                "same function. Call model.eval(), or use approx='kfac'."
+            )
+
+
+def _check_choice(key: str, value: Any, known: Iterable[str]) -> None:
+    if value in tuple(known):
+        return
+    near = get_close_matches(str(value), tuple(known), n=1, cutoff=0.3)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    raise InputError(f"`{key}` is {value!r}; it must be one of {', '.join(map(repr, known))}.{meant}")
+
+
+def _check_number(key: str, value: Any, needed: str, fits: Any) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not fits(value):
+        raise InputError(f"`{key}` is {value!r}; a finite number {needed} is needed.")
+

@@ -1,0 +1,56 @@
+"""What the last step of a natural gradient did: numbers, and how every parameter was treated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """The last step. `print(report)` shows it as a table.
+
+    Attributes:
+        step: Number of steps made.
+        loss: Before the update, in linnet's units.
+        alpha: Of K = alpha I: from theory at damping 0, else measured.
+        isotropy_error: |K r - alpha r| / |alpha r|, when it was last measured; NaN before.
+        lr: eta of the first group.
+        step_kl: KL between the outputs' distributions before and after, to second order, in nats per sample; NaN where
+            it wasn't measured.
+        covered: Parameter name -> how its curvature was taken.
+        uncovered: Parameter name -> why it has none.
+        route: How the system was solved.
+        seconds: Of the whole step.
+        skipped: Steps that met NaN or infinity so far, and changed nothing.
+        notes: What else to know.
+    """
+
+    step: int
+    loss: float
+    alpha: float
+    isotropy_error: float
+    lr: float
+    step_kl: float
+    covered: Mapping[str, str]
+    uncovered: Mapping[str, str]
+    route: str
+    seconds: float
+    skipped: int = 0
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        facts = [
+            ("step", str(self.step)),
+            ("loss before it", f"{self.loss:.6g}"),
+            ("alpha", f"{self.alpha:.6g}"),
+            ("isotropy error", f"{self.isotropy_error:.2e}"),
+            ("lr (eta)", f"{self.lr:.4g}"),
+            ("KL of the step (nat)", f"{self.step_kl:.3g}"),
+            ("route", self.route),
+            ("seconds", f"{self.seconds:.3g}"),
+            ("skipped steps", str(self.skipped)),
+        ]
+        rows = [*facts, *(("note", note) for note in self.notes)]
+        rows += [(name, how) for name, how in self.covered.items()]
+        rows += [(name, f"NOT COVERED: {why}") for name, why in self.uncovered.items()]
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
