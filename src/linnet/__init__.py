@@ -6,6 +6,7 @@ Public names, by what they do for you. Each is loaded when it is first used, so 
     train         recipe, engine         one TOML file becomes one run folder; the one training loop behind it
     material      data, models           data sets, loaders, augmentation, synthetic images; plain networks by name
     facts         results, report        what was measured, and one page that shows it
+    fast          optim                  natural gradient that knows its own step size; Padam
     understand    core, Capture          one pair of tensors per layer, which all methods read
     wide, narrow  ChannelGraph, resize   which channels live and die together; copies and removals with a proof
     small         prune                  pruned straight to a budget of MACs, parameters or bytes
@@ -17,7 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from linnet import core, data, engine, errors, models, nuclei, prune, recipe, report, results
+    from linnet import core, data, engine, errors, models, nuclei, optim, prune, recipe, report, results
     from linnet.core import Capture, ChannelGraph, cost, resize
     from linnet.engine import load, save
     from linnet.errors import LinnetError
@@ -37,6 +38,7 @@ __all__ = [
     "load",
     "models",
     "nuclei",
+    "optim",
     "prune",
     "recipe",
     "report",

@@ -20,6 +20,7 @@ PUBLIC = [
     "load",
     "models",
     "nuclei",
+    "optim",
     "prune",
     "recipe",
     "report",

@@ -182,9 +182,7 @@ class LayerCapture:
             self._check_parameter(param)
         theirs = None if other is None else self._uses_of_other(other)
         ours = self.uses()
-        return sum_of(
-            [self.rule.gram(self.module, ours, theirs, param=param, max_bytes=max_bytes) for param in chosen]
-        )
+        return sum_of([self.rule.gram(self.module, ours, theirs, param=param, max_bytes=max_bytes) for param in chosen])
 
     def factors(self, *, homogeneous: bool = False, sharing: Sharing = "expand") -> tuple[Tensor, Tensor]:
         """Kronecker sums A = sum a a^T and G = sum g g^T over samples, positions and passes; no 1/N, no 1/S.

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,7 @@ class Linearisation:
     Args:
         model: Any module with a tensor (N, ...) as output, each row of which depends on its sample alone.
         parameters: Names of the parameters to look at; None for all trainable ones.
+        batch_statistics: As `Capture` has it.
 
     Attributes:
         model: The network.
@@ -53,7 +54,13 @@ class Linearisation:
         [('0', (10, 10))]
     """
 
-    def __init__(self, model: nn.Module, parameters: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        parameters: Iterable[str] | None = None,
+        *,
+        batch_statistics: Literal["refuse", "constant"] = "refuse",
+    ) -> None:
         self.model = model
         trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
         chosen = set(trainable if parameters is None else parameters)
@@ -61,7 +68,7 @@ class Linearisation:
         self.order: list[str] = []
         self._modules = dict(model.named_modules())
         self._places = _places(self._modules)
-        self._capture = Capture(model, keep="all")
+        self._capture = Capture(model, keep="all", batch_statistics=batch_statistics)
         self._own: dict[str, list[OwnCall]] = {}
         self._own_edges: list[Any] = []
         self._handles: list[RemovableHandle] = []
@@ -120,9 +127,7 @@ class Linearisation:
         shape = self._outputs.shape
         edges = [*self._own_edges, *self._capture.edges]
         for cotangent in cotangents:
-            torch.autograd.grad(
-                self._outputs, edges, cotangent.reshape(shape), retain_graph=True, allow_unused=True
-            )
+            torch.autograd.grad(self._outputs, edges, cotangent.reshape(shape), retain_graph=True, allow_unused=True)
         self._close()
         return self._layers(shape[0], len(cotangents))
 
@@ -167,8 +172,7 @@ class Linearisation:
 
     def _term(self, name: str) -> Term:
         readers = self._places_read(name)
-        layers = [self._capture[place.module] if place.module in self._capture else None for place in readers]
-        known = [layer for layer in layers if layer is not None]
+        known = [self._capture[place.module] for place in readers if place.module in self._capture]
         params = {place.param for place in readers}
         if len(known) == len(readers) and len(params) == 1 and _alike(known):
             uses = [use for layer in known for use in layer.uses()]
@@ -258,6 +262,4 @@ def _within(path: str, place: Place) -> str:
 def _alike(layers: Sequence[LayerCapture]) -> bool:
     """Whether the uses of several layers can be read as those of the first."""
     first = layers[0]
-    return len(layers) == 1 or (
-        all(type(layer.module) is type(first.module) is nn.Linear for layer in layers)
-    )
+    return len(layers) == 1 or (all(type(layer.module) is type(first.module) is nn.Linear for layer in layers))

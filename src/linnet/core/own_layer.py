@@ -74,7 +74,7 @@ def _rows_of_call(module: nn.Module, leaves: Sequence[str], call: OwnCall) -> di
     def rows_of_sample(g_n: Tensor, *leaf_arguments: Any) -> dict[str, Tensor]:
         whole = [v if axis is None else v.unsqueeze(0) for v, axis in zip(leaf_arguments, axes, strict=True)]
         args, kwargs = tree_unflatten(whole, spec)
-        _, pull = torch.func.vjp(lambda p: torch.func.functional_call(module, p, args, kwargs), chosen)
+        pull: Any = torch.func.vjp(lambda p: torch.func.functional_call(module, p, args, kwargs), chosen)[1]
         return torch.func.vmap(lambda one: pull(one.unsqueeze(0))[0])(g_n)
 
     chunk = max(1, TILE_BYTES // max(size, 1))

@@ -7,15 +7,17 @@ update. An approximation turns one `Batch` into one `Direction`, and keeps what 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from linnet.core.layer_jacobian import LayerJacobian
+from linnet.errors import OptimizerStateError
 from linnet.optim.losses import Loss
 
 Fisher = Literal["model", "sampled", "empirical"]
@@ -174,12 +176,22 @@ class Approximation(ABC):
         """G^-1 grad from the gradients that the user's `backward` left, in the user's units (everyday use)."""
         raise AssertionError(f"{self.name} isn't for everyday use")
 
-    def attach(self) -> None:
+    def attach(self) -> Sequence[RemovableHandle]:
         """Puts hooks on the model for everyday use; called once, at construction of the optimizer."""
+        return ()
 
     def state(self) -> dict[str, Any]:
         """Tensors, numbers, strings, None, and dicts, lists and tuples of them."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Takes what `state` gave; raises `OptimizerStateError` where it doesn't fit."""
+        """Takes what `state` gave.
+
+        Raises:
+            OptimizerStateError: it doesn't fit; nothing was changed.
+        """
+        if state:
+            raise OptimizerStateError(
+                f"The state holds {', '.join(state)} for approx='{self.name}', which keeps nothing between steps. "
+                "Load it into the optimizer that it was saved from."
+            )

@@ -50,7 +50,7 @@ class Tridiagonal(Approximation):
 
     F = (1/N) S^T (Sigma (x) I) S with S = blockdiag(W^T J_l) and Sigma the ones on three diagonals. For rho > 0
     Delta_l = (1/N) J_l^T W v_l with [(Sigma (x) I) blockdiag(Theta_l) + rho] v = 1 (x) u, by block elimination. At
-    rho = 0 v_l = c_l Theta_l^-1 u with Sigma c = 1 and alpha = sum_l c_l: L = 3s: s, c = 010 010 ...; L = 3s + 1: s + 1,
+    rho = 0 v_l = c_l Theta_l^-1 u with Sigma c = 1, alpha = sum_l c_l: L = 3s: s, c = 010 010 ...; L = 3s + 1: s + 1,
     c = 1 001 001 ...: only every third layer moves. For L = 3s + 2 Sigma is singular.
 
     Args:

@@ -92,7 +92,7 @@ def solve(matrix: Tensor, right: Tensor, batch: Batch, *, of: str) -> Solved:
 
 
 def _lifted(matrix: Tensor, batch: Batch) -> Tensor:
-    """Theta with its known null directions z_n raised to its mean eigenvalue: then Cholesky gives the pseudo-inverse."""
+    """Theta with its null directions z_n raised to its mean eigenvalue: Cholesky then gives the pseudo-inverse."""
     null = batch.settings.loss.null(batch.f) if batch.settings.fisher == "model" else None
     lifted = matrix.clone()
     if null is None:

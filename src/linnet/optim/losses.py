@@ -112,7 +112,9 @@ class CrossEntropy(Loss):
             )
         classes = f.shape[1]
         if classes < 2:
-            raise InputError("The model has 1 output; loss='cross_entropy' needs one logit for each of 2 classes or more.")
+            raise InputError(
+                "The model has 1 output; loss='cross_entropy' needs one logit for each of 2 classes or more."
+            )
         if len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
             raise InputError(
                 f"`y` holds class {int(y.min())} to {int(y.max())}; the model has {classes} outputs, so 0 to "

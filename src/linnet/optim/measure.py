@@ -1,12 +1,15 @@
 """What a direction does to the outputs: alpha and the isotropy error, by one Jacobian-vector product."""
 
+import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from linnet.optim.losses import Loss
 
@@ -71,10 +74,21 @@ def jacobian_vector(
             stack.enter_context(torch.random.fork_rng())
             torch.set_rng_state(random_state)
         try:
-            _, moved = torch.func.jvp(outputs, (chosen,), (tangents,))
+            moved = _by_dual_numbers(outputs, chosen, tangents)
         except (NotImplementedError, RuntimeError):
             moved = _by_two_backward_passes(outputs, chosen, tangents)
     return moved.detach().flatten(1) if moved.ndim > 1 else moved.detach().unsqueeze(1)
+
+
+def _by_dual_numbers(outputs: Any, chosen: dict[str, Tensor], tangents: dict[str, Tensor]) -> Tensor:
+    """The tangent of the outputs, by one forward."""
+    with warnings.catch_warnings():  # torch 2.11 to 2.13 script these rules when they are first needed, and warn of it
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import_module("torch._decomp.decompositions_for_jvp")
+    with torch.no_grad(), forward_ad.dual_level():
+        f = outputs({name: forward_ad.make_dual(value, tangents[name]) for name, value in chosen.items()})
+        primal, tangent = forward_ad.unpack_dual(f)
+        return torch.zeros_like(primal) if tangent is None else tangent
 
 
 def _by_two_backward_passes(outputs: Any, chosen: dict[str, Tensor], tangents: dict[str, Tensor]) -> Tensor:

@@ -191,7 +191,8 @@ class NaturalGradient(torch.optim.Optimizer):
     ) -> tuple[float, Direction, Isotropy | None]:
         """Loss, direction and, where it is due, its isotropy; nothing is changed."""
         settings = self._settings
-        with Linearisation(self.model, names) as linear:
+        statistics = "constant" if self._approximation.couples else "refuse"
+        with Linearisation(self.model, names, batch_statistics=statistics) as linear:
             outputs = linear.forward(x)
             f = outputs.detach()
             settings.loss.check(f, y)
@@ -355,7 +356,8 @@ class NaturalGradient(torch.optim.Optimizer):
                 f"opt.step() has no batch: approx='{name}' needs one. Call opt.step(x, y), or use approx='kfac' for "
                 "loss.backward(); opt.step()."
             )
-        start, loss = time.perf_counter(), None
+        start = time.perf_counter()
+        loss: Any = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()

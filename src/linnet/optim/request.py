@@ -131,4 +131,3 @@ def _check_number(key: str, value: Any, needed: str, fits: Any) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or not fits(value):
         raise InputError(f"`{key}` is {value!r}; a finite number {needed} is needed.")
-
