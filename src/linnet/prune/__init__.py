@@ -1,10 +1,11 @@
-"""Small: a network pruned straight to a budget.
+"""Small: a network pruned straight to a budget, in one shot or while it trains.
 
-`Budget` says what the result may cost, `plan` which channels stay (print it: the dry run), `extract` makes the small
-network and proves it.
+`Budget` says what the result may cost. `Pruner` is one added line in a training loop and ends with a plain smaller
+network. `plan` says which channels would stay by the weights alone (print it: the dry run), `extract` makes that network.
 """
 
 from linnet.prune.budget import Budget
+from linnet.prune.during import Pruner, PruneStep
 from linnet.prune.plan import Plan, extract, plan
 
-__all__ = ["Budget", "Plan", "extract", "plan"]
+__all__ = ["Budget", "Plan", "PruneStep", "Pruner", "extract", "plan"]
