@@ -292,7 +292,7 @@ def test_another_networks_optimizer_is_refused():
 
 
 def test_finishing_before_any_measurement_is_refused():
-    with pytest.raises(TrainingError, match="nothing was measured yet.*criterion='l1'"):
+    with pytest.raises(TrainingError, match=r"nothing was measured yet.*criterion='l1'"):
         _pruner(_net()).finish()
 
 
