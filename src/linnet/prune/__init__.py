@@ -1,7 +1,8 @@
 """Small: a network pruned straight to a budget, in one shot or while it trains.
 
 `Budget` says what the result may cost. `Pruner` is one added line in a training loop and ends with a plain smaller
-network. `plan` says which channels would stay by the weights alone (print it: the dry run), `extract` makes that network.
+network. `plan` says which channels would stay by the weights alone (print it: the dry run), `extract` makes that
+network.
 """
 
 from linnet.prune.budget import Budget
