@@ -95,6 +95,7 @@ class Atoms:
         self._reason: Ints = np.full(1024, FREE)
         self.count = 0
         self.reasons: list[str] = []
+        self.version = 0  # grows with every tie and freeze
         self._flat = False
 
     def new(self, count: int) -> Ints:
@@ -137,6 +138,7 @@ class Atoms:
             if not differ.any():
                 return
             self._flat = False
+            self.version += 1
             low, high = np.minimum(ra, rb)[differ], np.maximum(ra, rb)[differ]
             np.minimum.at(self._parent, high, low)
             np.minimum.at(self._reason, low, self._reason[high])
@@ -146,6 +148,7 @@ class Atoms:
         roots = np.unique(self.find(labels))
         free = roots[self._reason[roots] == FREE]
         if free.size:
+            self.version += 1
             if reason not in self.reasons:
                 self.reasons.append(reason)
             self._reason[free] = self.reasons.index(reason)

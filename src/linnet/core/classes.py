@@ -58,29 +58,51 @@ def signatures(walk: Pass) -> list[tuple[Ints, list[tuple[str, int]]]]:
     Returns:
         [(roots in order of their first position, keys into `walk.axes`)], in order of execution.
     """
+    if walk.grouping is None or walk.grouping[0] != walk.atoms.version:
+        walk.grouping = walk.atoms.version, _signatures(walk)
+    return walk.grouping[1]
+
+
+def _signatures(walk: Pass) -> list[tuple[Ints, list[tuple[str, int]]]]:
     state = np.zeros(walk.atoms.count, dtype=np.int64)
     table: dict[tuple[int, int, int], int] = {}
-    axes: list[list[tuple[str, int]]] = [[]]
+    sets: list[tuple[int, ...]] = [()]
     first = np.full(walk.atoms.count, np.iinfo(np.int64).max)
+    alike: dict[int, list[int]] = {}  # axes that share one array of labels
+    keys = list(walk.axes)
+    for place, entry in enumerate(walk.axes.values()):
+        alike.setdefault(id(entry.labels), []).append(place)
     offset = 0
-    for number, (key, entry) in enumerate(walk.axes.items()):
-        roots = walk.atoms.find(entry.labels[entry.labels >= 0])
-        unique, where_first, counts = np.unique(roots, return_index=True, return_counts=True)
+    for number, places in enumerate(alike.values()):
+        labels = walk.axes[keys[places[0]]].labels
+        roots = walk.atoms.find(labels[labels >= 0])
+        unique, where_first, counts = _distinct(roots)
         first[unique] = np.minimum(first[unique], offset + where_first)
         offset += len(roots)
         pairs, inverse = np.unique(state[unique] << 32 | counts, return_inverse=True)
         ids = np.empty(len(pairs), dtype=np.int64)
         for place, pair in enumerate(pairs.tolist()):
             old, count = pair >> 32, pair & 0xFFFFFFFF
-            ids[place] = table.setdefault((old, number, count), len(axes))
-            if ids[place] == len(axes):
-                axes.append([*axes[old], key])
+            ids[place] = table.setdefault((old, number, count), len(sets))
+            if ids[place] == len(sets):
+                sets.append((*sets[old], *places))
         state[unique] = ids[inverse]
     used = np.flatnonzero(state)
     used = used[np.argsort(first[used], kind="stable")]
     kinds = walk.atoms.frozen_state(used) << 32 | state[used]
     _, places, inverse = np.unique(kinds, return_index=True, return_inverse=True)
-    return [(used[inverse == kind], axes[int(state[used[places[kind]]])]) for kind in np.argsort(places)]
+    order = np.argsort(places)
+    return [
+        (used[inverse == kind], [keys[place] for place in sorted(sets[int(state[used[places[kind]]])])])
+        for kind in order
+    ]
+
+
+def _distinct(roots: Ints) -> tuple[Ints, Ints, Ints]:
+    """Different roots, where each comes first, and how often it comes."""
+    if len(roots) < 2 or (np.diff(roots) > 0).all():  # most axes: one channel after the other
+        return roots, np.arange(len(roots)), np.ones(len(roots), dtype=np.int64)
+    return np.unique(roots, return_index=True, return_counts=True)
 
 
 def classes(walk: Pass) -> dict[str, ChannelClass]:
@@ -109,16 +131,24 @@ def classes(walk: Pass) -> dict[str, ChannelClass]:
 def _slots(walk: Pass, roots: Ints, keys: list[tuple[str, int]]) -> tuple[Slot, ...]:
     rank = np.full(walk.atoms.count, -1)
     rank[roots] = np.arange(len(roots))
-    slots = []
+    slots: list[Slot] = []
+    known: dict[int, Ints] = {}  # axes that share one array of labels have one index
     for name, axis in keys:
         entry = walk.axes[name, axis]
-        held = np.flatnonzero(entry.labels >= 0)
-        ranks = rank[walk.atoms.find(entry.labels[held])]
-        held, ranks = held[ranks >= 0], ranks[ranks >= 0]
-        index = held[np.argsort(ranks, kind="stable")].reshape(len(roots), -1)
+        index = known.get(id(entry.labels))
+        if index is None:
+            index = known[id(entry.labels)] = _index(walk, entry.labels, rank, len(roots))
         role = next(role for role in ("produce", "stat", "consume") if role in entry.roles)
-        slots.append(Slot(name, axis, role, index.astype(np.int64)))
+        slots.append(Slot(name, axis, role, index))
     return tuple(slots)
+
+
+def _index(walk: Pass, labels: Ints, rank: Ints, size: int) -> Ints:
+    """Positions of each channel of a class on an axis, (size, m)."""
+    held = np.flatnonzero(labels >= 0)
+    ranks = rank[walk.atoms.find(labels[held])]
+    held, ranks = held[ranks >= 0], ranks[ranks >= 0]
+    return held[np.argsort(ranks, kind="stable")].reshape(size, -1).astype(np.int64)
 
 
 def _uniform(walk: Pass, roots: Ints) -> str | None:

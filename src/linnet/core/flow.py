@@ -97,7 +97,10 @@ NOTHING = Flow()
 
 @dataclass
 class AxisLabels:
-    """Labels of one axis of a parameter or buffer; -1 where no channel sits."""
+    """Labels of one axis of a parameter or buffer; -1 where no channel sits.
+
+    Axes with the same channels share one array: it is replaced, never written into.
+    """
 
     labels: Ints
     roles: set[str] = field(default_factory=set)

@@ -231,9 +231,14 @@ class Call:
         known = entry.labels[at]
         if known.shape != labels.shape:
             raise Mismatch(self.node, f"`{name}` has {known.size} places for {labels.size} channels", labels)
-        entry.labels[at] = np.where(known < 0, labels, known)
-        if (known >= 0).any():
-            self.tie(known[known >= 0], labels[known >= 0])
+        held = known >= 0
+        if source.positions is None:
+            entry.labels = np.where(held, known, labels) if held.any() else labels  # shared, so never written into
+        else:
+            entry.labels = entry.labels.copy()
+            entry.labels[at] = np.where(held, known, labels)
+        if held.any():
+            self.tie(known[held], labels[held])
         for some, reason in self.walk.frozen.axes.get((name, source.axis), ()):
             held = entry.labels if some is None else entry.labels[some]
             self.walk.freeze(held[held >= 0], reason)  # the axis may be filled part by part

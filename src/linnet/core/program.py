@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -55,6 +55,8 @@ class Node:
         source: "file.py:12: the line", innermost line outside torch.
         caller: The function of torch that was called, `flatten` for a view that it made.
         layer: The torch.nn class that the module is (or inherits), "" for none.
+        name: The operator without namespace, overload and in-place underscore: `add` for `aten::add_.Tensor`.
+        inputs: Value numbers of all tensor arguments, in order.
     """
 
     index: int
@@ -67,16 +69,12 @@ class Node:
     source: str
     caller: str = ""
     layer: str = ""
+    name: str = field(init=False, compare=False, repr=False)
+    inputs: tuple[int, ...] = field(init=False, compare=False, repr=False)
 
-    @property
-    def name(self) -> str:
-        """The operator without namespace, overload and in-place underscore: `add` for `aten::add_.Tensor`."""
-        return base_name(self.op)
-
-    @property
-    def inputs(self) -> tuple[int, ...]:
-        """Value numbers of all tensor arguments, in order."""
-        return tuple(ref.value for ref in refs((self.args, tuple(self.kwargs.values()))))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", base_name(self.op))
+        object.__setattr__(self, "inputs", tuple(ref.value for ref in refs((self.args, tuple(self.kwargs.values())))))
 
     def argument(self, position: int, keyword: str = "", default: Any = None) -> Any:
         """The argument at `position`, or named `keyword`, or `default`."""
@@ -154,7 +152,10 @@ def refs(tree: Any) -> Iterator[Ref]:
         yield tree
     elif isinstance(tree, (tuple, list)):
         for item in tree:
-            yield from refs(item)
+            if type(item) is Ref:
+                yield item
+            elif not isinstance(item, (int, float)) and item is not None:
+                yield from refs(item)
     elif isinstance(tree, Mapping):
         for item in tree.values():
             yield from refs(item)

@@ -121,6 +121,7 @@ class Pass:
         self.uniforms: list[Uniform] = []
         self.cuts: list[Ints] = []
         self.fixed: dict[tuple[str, int], str] = {}  # axes of parameters that must keep their size, and why
+        self.grouping: tuple[int, list[tuple[Ints, list[tuple[str, int]]]]] | None = None  # of `classes.signatures`
         self._agreed: dict[tuple[int, int], tuple[Ints, Ints]] = {}  # arrays that passed a check, kept alive
 
     def run(self) -> Pass:

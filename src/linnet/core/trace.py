@@ -24,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from linnet.core import skeleton
+from linnet.core.empty_results import empty_result
 from linnet.core.example import Example
 from linnet.core.program import Node, Program, Ref, Value
 from linnet.errors import GraphError
@@ -179,6 +180,7 @@ class Recorder(TorchDispatchMode):
         self._alive: list[Any] = []
         self._storages: dict[int, int] = {}
         self._lines: dict[tuple[str, int], str] = {}
+        self._operators: dict[Any, tuple[str, bool, bool]] = {}
         self._name_tensors(model)
         self._follow_modules(model)
 
@@ -226,22 +228,33 @@ class Recorder(TorchDispatchMode):
             self.constants[number] = tensor.detach().cpu().numpy().copy()
         return number
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to leave this class out, torch would import its compiler at the first operator (seconds)."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if self.paused:
             return func(*args, **kwargs)
-        if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+        known = self._operators.get(func)
+        if known is None:
+            known = self._operators[func] = _operator(func)
+        name, composite, mutable = known
+        if composite:
             with self:
                 result = func.decompose(*args, **kwargs)
             if result is not NotImplemented:
                 return result
         recorded = self.arguments(args), self.arguments(kwargs)
-        written = _written(func, args, kwargs) if func._schema.is_mutable else ()
+        written = _written(func, args, kwargs) if mutable else ()
         mutates = tuple(self.number(tensor) for tensor in written)
-        result = _norm_on_meta(func, args) or func(*args, **kwargs)
+        result = empty_result(func, args, kwargs)
+        if result is None:
+            result = func(*args, **kwargs)
         for tensor in written:
             self.number(tensor, renew=True)
-        self.add(func.name(), *recorded, result, mutates)
+        self.add(name, *recorded, result, mutates)
         return result
 
     def arguments(self, tree: Any) -> Any:
@@ -344,12 +357,10 @@ class _Whole(TorchFunctionMode):
         return result
 
 
-def _norm_on_meta(func: Any, args: tuple[Any, ...]) -> tuple[Tensor, ...] | None:
-    """Eval-mode batch norm of a meta tensor; torch's own meta form of it takes as long as all other "
-    "operators together."""
-    if func is not torch.ops.aten.native_batch_norm.default or args[5] or args[0].device.type != "meta":
-        return None
-    return torch.empty_like(args[0]), args[0].new_empty(0), args[0].new_empty(0)
+def _operator(func: Any) -> tuple[str, bool, bool]:
+    """An operator's name, whether it is made of others, and whether it writes into an argument."""
+    composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+    return func.name(), composite, func._schema.is_mutable
 
 
 def _layer(module: nn.Module) -> str:

@@ -12,3 +12,17 @@ def test_core_loads_nothing_beyond_torch_and_numpy():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
     assert run.returncode == 0, run.stderr
+
+
+def test_recording_loads_no_compiler():
+    code = (
+        "import sys, torch\n"
+        "from torch import nn\n"
+        "from linnet.core import ChannelGraph, cost\n"
+        "layers = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(72, 4)\n"
+        "net = nn.Sequential(*layers)\n"
+        "ChannelGraph(net, torch.zeros(1, 3, 8, 8)), cost(net, torch.zeros(1, 3, 8, 8))\n"
+        "print([name for name in ('torch._dynamo', 'sympy') if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
