@@ -2,9 +2,13 @@
 
 NaturalGradient   exact or approximate Fisher information; eta = c / alpha; a report of every parameter
 StepReport        what the last step did
+Padam             partially adaptive momentum: one number p between SGD with momentum and Amsgrad
+EffectiveRates    how far the steps of its elements spread
 """
 
+from linnet.optim.effective_rates import EffectiveRates
 from linnet.optim.natural import NaturalGradient
+from linnet.optim.padam import Padam
 from linnet.optim.step_report import StepReport
 
-__all__ = ["NaturalGradient", "StepReport"]
+__all__ = ["EffectiveRates", "NaturalGradient", "Padam", "StepReport"]

@@ -1,0 +1,48 @@
+"""One Padam step of one tensor as a function that changes nothing: for autograd, and for torch.compile to fuse."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from linnet.optim.padam_numbers import Numbers, Slot
+from linnet.optim.partial_power import may_vanish, power
+
+
+def advanced(slot: Slot, numbers: Numbers, *, exponent: Tensor | None = None) -> Slot:
+    """The parameter and the state after one step; the lines are those of `padam_step`.
+
+    Args:
+        slot: The tensor, gradient and state.
+        numbers: Of this step.
+        exponent: 2p as a 0-d tensor, for a p that isn't to be a constant of a compiled graph; None takes numbers.p.
+
+    Returns:
+        A slot of new tensors, x and g in the state's dtype.
+    """
+    x, g = slot.x.to(slot.m.dtype), slot.g.to(slot.m.dtype)
+    if numbers.maximize:
+        g = -g
+    if numbers.coupled_decay is not None:
+        g = g + numbers.coupled_decay * x
+    if numbers.shrink is not None:
+        x = x * numbers.shrink
+    m = slot.m + (g - slot.m) * (1 - numbers.beta1)
+    v = slot.v * numbers.beta2 + g * g * (1 - numbers.beta2)
+    u = v if slot.u is slot.v else torch.maximum(slot.u, v)
+    return Slot(x - numbers.k * _quotient(m, u, numbers, exponent), g, m, v, u, slot.rounding_key)
+
+
+def _quotient(m: Tensor, u: Tensor, numbers: Numbers, exponent: Tensor | None) -> Tensor:
+    """m / D."""
+    if numbers.p == 0:
+        return m
+    d = u.sqrt()
+    if numbers.root_scale is not None:
+        d = d * numbers.root_scale
+    d = power(d + numbers.eps, 2 * numbers.p if exponent is None else exponent)
+    if may_vanish(numbers.eps, d.dtype):
+        d = torch.where(d == 0, math.inf, d)
+    return m / d

@@ -1,0 +1,82 @@
+"""One Padam step in plain torch, tensor after tensor: what every faster way is compared with.
+
+g <- -g                      if maximize
+g <- g + wd x                coupled weight decay
+x <- x (1 - lr wd)           decoupled weight decay
+m <- b1 m + (1 - b1) g
+v <- b2 v + (1 - b2) g g
+u <- max(u, v)               amsgrad; else u is v
+D = (scale sqrt(u) + eps)^(2p)
+x <- x - k m / D             an element with D = 0 doesn't move
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from linnet.optim.padam_numbers import Numbers, Slot
+from linnet.optim.partial_power import may_vanish, never_zero_, power_
+from linnet.optim.reduced_precision import step_wide
+
+
+def loop(slots: Sequence[Slot], numbers: Numbers) -> None:
+    """Steps one tensor after another."""
+    for index, slot in enumerate(slots):
+        if slot.x.dtype is slot.m.dtype and slot.g.dtype is slot.m.dtype:
+            step_(slot, numbers.at(index))
+        else:
+            step_wide(slot, numbers.at(index), step_)
+
+
+def step_(slot: Slot, numbers: Numbers, scratch: Tensor | None = None) -> None:
+    """Steps one tensor, or one block of it, in place.
+
+    Args:
+        slot: The tensor, gradient and state, all of the dtype that is computed in.
+        numbers: Of this step.
+        scratch: Of the same shape and dtype, to be overwritten; None makes one.
+    """
+    x, g, m, v, u, _ = slot
+    if numbers.maximize:
+        g = torch.neg(g, out=scratch)
+    if numbers.coupled_decay is not None:
+        g = torch.add(g, x, alpha=numbers.coupled_decay, out=scratch)
+    if numbers.shrink is not None:
+        x.mul_(numbers.shrink)
+    m.lerp_(g, 1 - numbers.beta1)
+    v.mul_(numbers.beta2).addcmul_(g, g, value=1 - numbers.beta2)
+    if u is not v:
+        torch.maximum(u, v, out=u)
+    _move_(x, m, u, numbers, scratch)
+
+
+def _move_(x: Tensor, m: Tensor, u: Tensor, numbers: Numbers, scratch: Tensor | None) -> None:
+    """x <- x - k m / D."""
+    k = numbers.k
+    if numbers.p == 0:
+        _ = x.sub_(m * k) if isinstance(k, Tensor) else x.add_(m, alpha=-k)
+        return
+    d = denominator(u, numbers, scratch)
+    if isinstance(k, Tensor):
+        x.sub_(torch.div(m, d, out=d).mul_(k))
+    else:
+        x.addcdiv_(m, d, value=-k)
+
+
+def denominator(u: Tensor, numbers: Numbers, scratch: Tensor | None = None) -> Tensor:
+    """D = (scale sqrt(u) + eps)^(2p), infinite where it would be 0.
+
+    Args:
+        u: The second moment, or the largest so far.
+        numbers: Of this step; p above 0.
+        scratch: Where to write; None makes a new tensor.
+    """
+    d = torch.sqrt(u, out=scratch)
+    if numbers.root_scale is not None:
+        d.mul_(numbers.root_scale)
+    d.add_(numbers.eps)
+    power_(d, 2 * numbers.p)
+    return never_zero_(d) if may_vanish(numbers.eps, d.dtype) else d
