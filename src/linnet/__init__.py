@@ -4,7 +4,6 @@ Public names, by what they do for you. Each is loaded when it is first used, so 
 
     at work       nuclei                 find, count and score nuclei in microscopy images; train detectors
     train         recipe, engine         one TOML file becomes one run folder; the one training loop behind it
-    fast          optim                  Padam, between SGD with momentum and Amsgrad
     material      data, models           data sets, loaders, augmentation, synthetic images; plain networks by name
     facts         results, report        what was measured, and one page that shows it
     fast          optim                  natural gradient that knows its own step size; Padam
