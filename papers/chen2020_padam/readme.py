@@ -1,0 +1,127 @@
+"""README.md of the paper's folder, written from the records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from linnet.results import atomic_write
+from papers.chen2020_padam import pictures, tables
+from papers.chen2020_padam.findings import results
+from papers.chen2020_padam.plan import extensions_done
+from papers.chen2020_padam.scales import Problem, Scale
+from papers.chen2020_padam.tables import Table
+from papers.study import Finished
+
+_HEAD = """# Padam: closing the generalization gap of adaptive gradient methods
+
+J. Chen, D. Zhou, Y. Tang, Z. Yang, Y. Cao, Q. Gu, IJCAI 2020. What is compared with the paper are the claims of its
+abstract; no figure of its tables was at hand, and their trainings of 200 epochs are out of reach here. The optimizer is
+`linnet.optim.Padam`.
+
+```console
+$ python papers/chen2020_padam/run.py --scale smoke             # digits, under a minute; claims nothing
+$ python papers/chen2020_padam/run.py --scale cpu --data DATA   # half an hour on two idle cores; resumable
+$ python papers/chen2020_padam/run.py --scale gpu --data DATA   # ResNet-18 on CIFAR-10 (JPEG)
+```
+
+`DATA` holds `fashion_mnist` and `cifar10_jpeg`. This page is written from the records by the same command.
+"""
+
+_LIMITS = """## What this does not show
+
+- One small network, a subset of one set of images, short training with a cosine schedule: nothing follows for large
+  networks or long training. CIFAR-10 is a lossy JPEG copy here; its accuracies can't be compared with published ones.
+- The grids have two values of weight decay, so a best weight decay always lies on an edge; only learning rates and eps
+  are looked at for edges.
+- One run for each point of the map, and one seed for tuning: a best value is known to about one step of its grid.
+- "Adam, tuned eps" stands in the table because eps is another dial of adaptivity.
+- Hundreds of updates are fewer than the 1,000 over which the default bias correction warms up, so best learning rates
+  of small p are higher here than in long training.
+- Intervals are Student's t over seeds, for each row by itself: with so many rows one in twenty is off by chance.
+"""
+
+
+def write(finished: Finished, scale: Scale, path: Path) -> Path:
+    """Writes the page."""
+    return atomic_write(path, text(finished, scale))
+
+
+def text(finished: Finished, scale: Scale) -> str:
+    """The page as Markdown."""
+    parts = [_HEAD, _what(finished, scale), _section("Claims", [tables.claims_table(finished, scale)])]
+    parts.append(
+        _section("Optimizers", [tables.optimizers_table(finished, scale), tables.tuning_table(finished, scale)])
+    )
+    parts.append(_section("Decaying p, and the bias corrections", [tables.variants_table(finished, scale)]))
+    parts.append(_section("p and the learning rate", [tables.ridge_table(finished, scale)]))
+    parts.append(tables.ridge_words(finished, scale) + "\n")
+    if scale.second is not None:
+        rule = tables.rule_table(finished, scale)
+        parts += [as_markdown(rule)] if rule.rows else []
+        parts.append(tables.rule_words(finished, scale) + "\n")
+    parts += [_pictures(finished, scale), _not_run(finished, scale), _LIMITS, _provenance(finished)]
+    return "\n".join(part for part in parts if part)
+
+
+def as_markdown(table: Table) -> str:
+    """A table with its caption above it."""
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.rows]
+    return "\n".join([f"{table.caption}.", "", *(f"| {' | '.join(row)} |" for row in rows), ""])
+
+
+def _section(title: str, parts: list[Table]) -> str:
+    body = [as_markdown(table) if table.rows else "Not run.\n" for table in parts]
+    return "\n".join([f"## {title}\n", *body])
+
+
+def _what(finished: Finished, scale: Scale) -> str:
+    """What was trained, in a paragraph."""
+    seconds = sum(float(record.context.get("wall_s", 0)) for record in finished.values())
+    grown = extensions_done(finished, scale)
+    return (
+        f"Scale `{scale.name}`: {_problem(scale.problem)}, {scale.epochs} epochs in batches of {scale.batch_size}, "
+        f"cosine schedule. {len(finished)} runs, {seconds / 60:.0f} minutes of processes with one thread in all. Every "
+        f"optimizer has the same number of tuning trials; the grids grew {grown} times by two trials each, for all, "
+        f"because a best value lay on an edge. Then {scale.seeds} fresh seeds.\n"
+    )
+
+
+def _problem(problem: Problem) -> str:
+    images = f"{problem.images:,} training images (a fifth of them for validation)" if problem.images else "all images"
+    return f"`{problem.data}`, {images}, `{problem.network.__name__.strip('_')}` {dict(problem.options) or ''}".rstrip()
+
+
+def _pictures(finished: Finished, scale: Scale) -> str:
+    shown = [
+        f"![{words}](pictures/{name}.png)\n*{words}.*\n" for name, words in pictures.captions(finished, scale).items()
+    ]
+    return "\n".join(["## Pictures\n", *shown]) if shown else ""
+
+
+def _not_run(finished: Finished, scale: Scale) -> str:
+    """What is missing of this scale, and the scale that wasn't run."""
+    from papers.chen2020_padam.plan import next_trials
+
+    left = [trial for trial in next_trials(finished, scale) if trial.key not in finished]
+    rows = []
+    if left:
+        stages = sorted({trial.stage for trial in left})
+        rows.append(
+            f"| scale `{scale.name}` | cut: {len(left)} runs of {', '.join(stages)} and what follows from them |"
+        )
+    missing = [row for row in scale.rows if row not in results(finished, scale)]
+    if missing:
+        rows.append(f"| optimizers | not tuned yet: {', '.join(missing)} |")
+    if scale.name != "gpu":
+        rows.append("| scale `gpu` (ResNet-18 on CIFAR-10-JPEG, 15 epochs) | not run |")
+    rows.append("| the paper's tables (200 epochs) | out of reach |")
+    return "\n".join(["## What was not run\n", "| what | state |", "|---|---|", *rows, ""])
+
+
+def _provenance(finished: Finished) -> str:
+    records = list(finished.values())
+    commits = sorted({record.commit for record in records if record.commit})
+    first = records[0]
+    versions = ", ".join(f"{name} {first.versions[name]}" for name in ("python", "torch") if name in first.versions)
+    dates = sorted({record.time[:10] for record in records if record.time})
+    return f"Measured on {first.machine}; {versions}; commit {', '.join(commits)}; {' to '.join(dates)}.\n"
