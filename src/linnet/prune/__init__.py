@@ -2,11 +2,12 @@
 
 `Budget` says what the result may cost. `Pruner` is one added line in a training loop and ends with a plain smaller
 network. `plan` says which channels would stay by the weights alone (print it: the dry run), `extract` makes that
-network.
+network, and `scatter` puts networks that were trained apart back into the big one.
 """
 
 from linnet.prune.budget import Budget
 from linnet.prune.during import Pruner, PruneStep
 from linnet.prune.plan import Plan, extract, plan
+from linnet.prune.scatter import scatter
 
-__all__ = ["Budget", "Plan", "PruneStep", "Pruner", "extract", "plan"]
+__all__ = ["Budget", "Plan", "PruneStep", "Pruner", "extract", "plan", "scatter"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from linnet.core import ChannelGraph, Cost, resize
+from linnet.core.example import example_from_dict
 from linnet.core.width_cost import TOTALS, WidthCost
 from linnet.errors import BudgetError
 from linnet.prune.budget import Budget
@@ -30,6 +32,7 @@ class Plan:
         frozen: Class name -> why it stays whole.
         before: Cost of the given network by name.
         after: Cost of the pruned one: equal to `linnet.cost` of it.
+        example: Sizes and types of the example that the network was traced on, as plain data.
     """
 
     budget: Budget
@@ -38,6 +41,7 @@ class Plan:
     frozen: Mapping[str, str]
     before: Mapping[str, int]
     after: Mapping[str, int]
+    example: Mapping[str, Any]
 
     def multiplicity(self) -> dict[str, list[int]]:
         """The edit that `linnet.resize` makes: 1 for what stays, 0 for what goes."""
@@ -61,7 +65,7 @@ class Plan:
         try:
             stored = json.loads(text)
             kept = {name: tuple(int(channel) for channel in row) for name, row in stored["kept"].items()}
-            rest = {key: dict(stored[key]) for key in ("dense", "frozen", "before", "after")}
+            rest = {key: dict(stored[key]) for key in ("dense", "frozen", "before", "after", "example")}
             return cls(Budget(**stored["budget"]), kept, **rest)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BudgetError(f"this is no plan ({error}); give the text that `Plan.to_json` wrote.") from error
@@ -113,7 +117,7 @@ def plan(
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Conv2d(32, 4, 3))
-        >>> small = extract(net, plan(net, torch.zeros(1, 3, 8, 8), Budget(macs=0.5)), torch.zeros(1, 3, 8, 8))
+        >>> small = extract(net, plan(net, torch.zeros(1, 3, 8, 8), Budget(macs=0.5)))
         >>> small[0]
         Conv2d(3, 16, kernel_size=(3, 3), stride=(1, 1))
     """
@@ -151,21 +155,20 @@ def planned(
         for name in choice.classes
     }
     dense = {name: known.size for name, known in graph.classes.items()}
-    unsized = Plan(budget, kept, dense, found.frozen, _by_name(graph.cost()), {})
-    return Plan(budget, kept, dense, found.frozen, unsized.before, _by_name(graph.cost(unsized.multiplicity())))
+    unsized = Plan(budget, kept, dense, found.frozen, _by_name(graph.cost()), {}, graph.example)
+    return replace(unsized, after=_by_name(graph.cost(unsized.multiplicity())))
 
 
 def _by_name(cost: Cost) -> dict[str, int]:
     return {name: getattr(cost, name) for name in TOTALS}
 
 
-def extract(model: nn.Module, plan: Plan, example: Any) -> Any:
+def extract(model: nn.Module, plan: Plan) -> Any:
     """A compact copy of a network: the channels that a plan keeps, proved to be the masked network.
 
     Args:
         model: A network of the plan's structure; only read.
         plan: What stays.
-        example: As for `plan`.
 
     Returns:
         A plain module of the same class; `linnet.cost` of it is `plan.after`.
@@ -174,7 +177,16 @@ def extract(model: nn.Module, plan: Plan, example: Any) -> Any:
         BudgetError: the plan is of another network.
         ProofError: the copy isn't the masked network.
     """
-    graph = ChannelGraph(model, example)
+    return resize(model, graph_of(model, plan), plan.multiplicity())
+
+
+def graph_of(model: nn.Module, plan: Plan) -> ChannelGraph:
+    """The channel graph that a plan speaks of, built from a network of its structure.
+
+    Raises:
+        BudgetError: the plan is of another network.
+    """
+    graph = ChannelGraph(model, example_from_dict(plan.example, lambda shape, dtype: torch.zeros(shape, dtype=dtype)))
     own = {name: known.size for name, known in graph.classes.items()}
     if own != dict(plan.dense):
         name = next(name for name in [*own, *plan.dense] if own.get(name) != plan.dense.get(name))
@@ -183,4 +195,4 @@ def extract(model: nn.Module, plan: Plan, example: Any) -> Any:
             f"{plan.dense.get(name, 'none')} in the plan: it is the plan of another network. Make one for this: "
             "linnet.prune.plan(model, example, budget)."
         )
-    return resize(model, graph, plan.multiplicity())
+    return graph

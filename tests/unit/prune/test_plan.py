@@ -25,7 +25,7 @@ _NO_ROOM = {
 def test_the_extracted_network_costs_what_the_plan_says(name):
     model, example = ZOO[name].model(), ZOO[name].example()
     made = plan(model, example, Budget(params=0.7), align=1, criterion="random", rng_seed=1)
-    found = cost(extract(model, made, example), example)
+    found = cost(extract(model, made), example)
     assert {key: getattr(found, key) for key in made.after} == made.after
     assert found.params <= 0.7 * made.before["params"]
 
@@ -42,7 +42,7 @@ def test_the_largest_weights_stay():
         net[0].weight.copy_(torch.arange(8.0).flip(0)[:, None, None, None].expand(8, 3, 1, 1) + 1)
     made = plan(net, EXAMPLE, Budget(macs=0.5), align=4)
     assert made.kept == {"0": (0, 1, 2, 3)}
-    small = extract(net, made, EXAMPLE)
+    small = extract(net, made)
     assert torch.equal(small[0].weight, net[0].weight[:4])
     assert type(small) is nn.Sequential
     assert list(small.state_dict()) == list(net.state_dict())
@@ -127,7 +127,7 @@ def test_an_unknown_criterion_and_weights_that_are_not_finite_are_refused():
 def test_the_plan_of_another_network_is_refused():
     made = plan(create("resnet"), EXAMPLE, Budget(macs=0.5))
     with pytest.raises(BudgetError, match="`conv1` has 24 channels in this ResNet and 16 in the plan"):
-        extract(create("resnet", width=24), made, EXAMPLE)
+        extract(create("resnet", width=24), made)
 
 
 def test_widths_are_multiples_of_align_or_whole():
