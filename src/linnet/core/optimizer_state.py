@@ -63,11 +63,23 @@ class NextState:
     state: dict[Tensor, dict[str, Any]]
 
     def put_into(self, optimizer: torch.optim.Optimizer) -> None:
-        """Swap parameters and state; the optimizer object, its groups and their settings stay."""
-        for group, parameters in zip(optimizer.param_groups, self.groups, strict=True):
-            group["params"] = parameters
-        optimizer.state.clear()
-        optimizer.state.update(self.state)
+        """Swap parameters and state; the optimizer object, its groups and their settings stay.
+
+        After any exception, an interrupt included, both are as before.
+        """
+        before = [group["params"] for group in optimizer.param_groups], dict(optimizer.state)
+        try:
+            _put(optimizer, self.groups, self.state)
+        except BaseException:
+            _put(optimizer, *before)
+            raise
+
+
+def _put(optimizer: torch.optim.Optimizer, groups: list[list[Tensor]], state: Mapping[Any, Any]) -> None:
+    for group, parameters in zip(optimizer.param_groups, groups, strict=True):
+        group["params"] = parameters
+    optimizer.state.clear()
+    optimizer.state.update(state)
 
 
 def next_state(

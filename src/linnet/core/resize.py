@@ -24,7 +24,8 @@ class Resized:
     """What edits made of a network; rides on it as `linnet_edit`, is no part of its state dict.
 
     Attributes:
-        error: Largest relative difference that the last edit's proof found.
+        error: Largest relative difference that the last edit's proof found; of an approximate edit how far it is from
+            the masked network.
         base: Tensor name -> size before the first edit, for tensors that changed.
         attributes: Module path -> attributes changed by all edits.
         approximate: Whether some edit narrowed through a normalisation.
@@ -70,13 +71,13 @@ def resize(
         rng_seed: For random shares.
         also: Further models of the same structure (an average, a teacher), edited alike.
         probe: Inputs for the proof; None draws N(0, 1) of the example's size.
-        approximate: Allow narrowing through LayerNorm, GroupNorm or RMSNorm, whose statistics then change; such an
-            edit is not proved.
+        approximate: Allow narrowing through LayerNorm, GroupNorm or RMSNorm, whose statistics then change; the
+            difference from the masked network is then measured and kept, not refused.
         state_powers: Optimizer state key -> power of the share, for keys that the table doesn't know.
 
     Returns:
         A new module of the same class; with `also`, the tuple (new module, *the others). `.linnet_edit.error` is the
-        proof's largest relative difference.
+        largest relative difference that the proof measured.
 
     Raises:
         GraphError: the multiplicities don't fit.
@@ -168,13 +169,11 @@ def _buffers(model: nn.Module, past: Resized, edit: Edit) -> dict[str, dict[int,
 
 
 def _proved(old: nn.Module, new: nn.Module, edit: Edit, graph: ChannelGraph, probe: Any) -> float:
-    if edit.approximate:
-        return float("nan")
     if any(p.is_floating_point() and p.dtype not in BOUNDS for p in old.parameters()):
         old = skeleton.rebuild(old, lambda _, tensor: tensor.detach().float() if tensor.is_floating_point() else tensor)
         new = apply(old, edit)  # half precision rounds its shares: the edit is proved in float32
     try:
-        return prove(old, new, edit, graph.example, probe)
+        return prove(old, new, edit, graph.example, probe, bounded=not edit.approximate)
     except ProofError as error:
         if len(edit.multiplicity) > 1:
             guilty = _guilty(old, edit, graph, probe)

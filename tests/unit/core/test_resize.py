@@ -15,7 +15,7 @@ from linnet.core.resize import apply
 from linnet.core.values import edited
 from linnet.errors import GraphError, OptimizerStateError, ProofError
 from tests.zoo import ZOO
-from tests.zoo.check import difference, draw
+from tests.zoo.check import difference, draw, masked
 
 RESIZE = importlib.import_module("linnet.core.resize")
 
@@ -187,37 +187,6 @@ def test_shares_are_drawn_once_per_channel_from_the_stated_range():
     assert float(shares.min()) >= 0.25 / (0.25 + 2 * 1.25) - 1e-9
 
 
-def unchanged(model, optimizer, before):
-    state = optimizer.state_dict()["state"]
-    assert all(torch.equal(t, before[0][n]) for n, t in model.state_dict().items())
-    assert all(p is q for p, q in zip(model.parameters(), optimizer.param_groups[0]["params"], strict=True))
-    for number, held in before[1].items():
-        assert all(
-            torch.equal(held[k], v) if isinstance(v, torch.Tensor) else held[k] == v for k, v in state[number].items()
-        )
-
-
-@pytest.mark.parametrize("stage", ["plan", "apply", "next_state", "prove"])
-def test_a_failure_at_any_stage_leaves_model_average_and_optimizer_as_before(stage, monkeypatch):
-    model, average = net(), net()
-    optimizer = torch.optim.Adam(model.parameters())
-    model(example()).sum().backward()
-    optimizer.step()
-    before = copy.deepcopy(model.state_dict()), copy.deepcopy(optimizer.state_dict()["state"])
-    kept = copy.deepcopy(average.state_dict())
-
-    def fail(*_, **__):
-        raise RuntimeError("injected")
-
-    monkeypatch.setattr(RESIZE, stage, fail)
-    with pytest.raises(RuntimeError, match="injected"):
-        resize(model, GRAPH, {"a": [0, 1, 2, 1]}, optimizer=optimizer, also=[average])
-    unchanged(model, optimizer, before)
-    assert all(torch.equal(t, kept[n]) for n, t in average.state_dict().items())
-    monkeypatch.undo()
-    resize(model, GRAPH, {"a": [0, 1, 2, 1]}, optimizer=optimizer, also=[average])
-
-
 def interleaved(self, labels):
     """The planted fault: copies of each channel side by side, also in runs."""
     times = self.copies[self.atoms.find(labels)]
@@ -321,7 +290,10 @@ def test_narrowing_through_a_norm_only_when_allowed():
         resize(model, graph, {"0": [0, 1, 1, 1, 0, 1, 1, 1]})
     small = resize(model, graph, {"0": [0, 1, 1, 1, 0, 1, 1, 1]}, approximate=True)
     assert small.linnet_edit.approximate
-    assert small(example()).shape == (2, 2)
+    assert 1e-3 < small.linnet_edit.error < 10  # how far from the masked network, not a proof
+    with torch.no_grad():
+        apart = (small(example()) - masked(model, graph, {"0": [0, 1, 1, 1, 0, 1, 1, 1]})(example())).abs().max()
+    assert 1e-3 < float(apart) < 10
     with pytest.raises(GraphError, match="can't be shared out to its 2 groups"):
         resize(model, graph, {"0": [0, 1, 1, 1, 1, 1, 1, 1]}, approximate=True)
     with pytest.raises(GraphError, match="needs one equal multiplicity"):
