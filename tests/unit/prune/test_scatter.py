@@ -60,7 +60,7 @@ def _kept(net, made, name):
         with torch.no_grad():
             tensor.copy_(torch.arange(tensor.shape[axis]).double().view(shape).expand_as(tensor))
         found = extract(twin, made).state_dict()[name].movedim(axis, 0)
-            numbered[axis] = found.reshape(len(found), -1)[:, 0].long().tolist()
+        numbered[axis] = found.reshape(len(found), -1)[:, 0].long().tolist()
     return numbered
 
 
