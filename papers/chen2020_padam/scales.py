@@ -129,7 +129,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             second_p=(), workers=0, device="cpu",
         ),
         "cpu": Scale(
-            "cpu", _FASHION, _CIFAR, epochs=6, batch_size=64, seeds=5, rows=tuple(ROWS), extensions=2, grid=None,
+            "cpu", _FASHION, _CIFAR, epochs=4, batch_size=64, seeds=5, rows=tuple(ROWS), extensions=2, grid=None,
             map_p=MAP_P, map_lr=(0.001, 0.008, 0.064, 0.5, 4.0, 32.0), second_p=(1 / 8, 1 / 4, 1 / 2),
             workers=2, device="cpu",
         ),
