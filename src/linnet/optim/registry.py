@@ -6,11 +6,13 @@ from types import MappingProxyType
 from linnet.optim.approximation import Approximation
 from linnet.optim.blocks import Block, Tridiagonal
 from linnet.optim.exact import Exact
+from linnet.optim.kfac import Kfac
 
 APPROXIMATIONS: Mapping[str, type[Approximation]] = MappingProxyType(
     {
         "exact": Exact,
         "block": Block,
         "tridiagonal": Tridiagonal,
+        "kfac": Kfac,
     }
 )

@@ -1,0 +1,115 @@
+"""Which block takes which parameters: Kronecker pairs for matrix layers, exact blocks for what is small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from linnet.core.layer_jacobian import LayerJacobian, RuleTerm
+from linnet.core.matrix_layers import MatrixRule
+from linnet.core.positions import TRANSPOSED
+from linnet.optim.kronecker_block import KroneckerBlock, Sharing
+from linnet.optim.small_block import LIMIT, SmallBlock
+
+Block = KroneckerBlock | SmallBlock
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """How the parameters of a batch's layers are divided among blocks.
+
+    Attributes:
+        blocks: First parameter name -> (block, the layer that it reads).
+        covered: Parameter name -> how.
+        uncovered: Parameter name -> why not.
+    """
+
+    blocks: dict[str, tuple[Block, LayerJacobian]]
+    covered: dict[str, str]
+    uncovered: dict[str, str]
+
+
+def allot(
+    layers: Iterable[LayerJacobian],
+    damping: Mapping[str, float],
+    sizes: Mapping[str, int],
+    *,
+    sharing: Sharing,
+    known: Mapping[str, Block],
+) -> Allotment:
+    """Divides parameters among blocks; blocks that are known stay the same objects.
+
+    Args:
+        layers: Of one batch.
+        damping: Parameter name -> rho; parameters of one block have the same.
+        sizes: Parameter name -> number of entries.
+        sharing: How positions are treated.
+        known: The blocks so far.
+    """
+    result = Allotment({}, {}, {})
+    for layer in layers:
+        for block, how in _blocks_of(layer, damping, sizes, sharing):
+            if isinstance(block, str):
+                result.uncovered[block] = how
+                continue
+            result.blocks[block.names[0]] = (known.get(block.names[0], block), layer)
+            result.covered.update(dict.fromkeys(block.names, how))
+    return result
+
+
+def _blocks_of(
+    layer: LayerJacobian, damping: Mapping[str, float], sizes: Mapping[str, int], sharing: Sharing
+) -> Iterable[tuple[Block | str, str]]:
+    """(block, how) of each block; (parameter name, why not) of what has none."""
+    left = list(layer.terms)
+    weight = next((name for name in left if _is_matrix(layer, name)), None)
+    if weight is not None:
+        bias = next((name for name in left if _is_column(layer, weight, name, damping)), None)
+        term = layer.terms[weight]
+        assert isinstance(term, RuleTerm)
+        block = KroneckerBlock(term.module, weight, bias, sharing)
+        yield block, _how(layer, weight, sharing)
+        left = [name for name in left if name not in block.names]
+    for rho in dict.fromkeys(damping.get(name, 0.0) for name in left):
+        together = [name for name in left if damping.get(name, 0.0) == rho]
+        if sum(sizes[name] for name in together) <= LIMIT:
+            yield SmallBlock(tuple(together)), f"exact block (module `{layer.name}`)"
+            continue
+        for name in together:
+            if sizes[name] <= LIMIT:
+                yield SmallBlock((name,)), f"exact block (parameter of `{layer.name}`)"
+            else:
+                yield name, _too_large(layer, sizes[name])
+
+
+def _is_matrix(layer: LayerJacobian, name: str) -> bool:
+    term = layer.terms[name]
+    return isinstance(term, RuleTerm) and isinstance(term.rule, MatrixRule) and term.param == "weight"
+
+
+def _is_column(layer: LayerJacobian, weight: str, name: str, damping: Mapping[str, float]) -> bool:
+    """Whether a parameter is the bias that is the last column of the weight: the same uses, the same damping."""
+    first, term = layer.terms[weight], layer.terms[name]
+    assert isinstance(first, RuleTerm)
+    return (
+        isinstance(term, RuleTerm)
+        and term.param == "bias"
+        and term.module is first.module
+        and len(term.uses) == len(first.uses)
+        and damping.get(name) == damping.get(weight)
+        and not isinstance(layer.module, TRANSPOSED)
+    )
+
+
+def _how(layer: LayerJacobian, weight: str, sharing: Sharing) -> str:
+    term = layer.terms[weight]
+    assert isinstance(term, RuleTerm)
+    shared = f", shared by {len(term.uses)} uses" if len(term.uses) > 1 else ""
+    return f"Kronecker factors, {sharing}{shared} (layer `{layer.name}`)"
+
+
+def _too_large(layer: LayerJacobian, size: int) -> str:
+    return (
+        f"it has {size} entries and {type(layer.module).__name__} isn't a matrix layer that can be read as one; an exact "
+        f"block takes up to {LIMIT}"
+    )
