@@ -131,6 +131,10 @@ class Capture:
     def __len__(self) -> int:
         return len(self.names)
 
+    def seal(self) -> None:
+        """Takes the hooks off the model; gradients of the forward before are still recorded until the block ends."""
+        _remove(self._module_handles)
+
     @property
     def names(self) -> list[str]:
         """Module paths of the layers that are covered, in the model's order."""

@@ -65,13 +65,14 @@ class Linearisation:
         trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
         chosen = set(trainable if parameters is None else parameters)
         self.names = tuple(name for name in trainable if name in chosen)
-        self.order: list[str] = []
+        self.order: list[str] = [""]  # the network itself is called first
         self._modules = dict(model.named_modules())
         self._places = _places(self._modules)
         self._capture = Capture(model, keep="all", batch_statistics=batch_statistics)
         self._own: dict[str, list[OwnCall]] = {}
         self._own_edges: list[Any] = []
         self._handles: list[RemovableHandle] = []
+        self._gradient_handles: list[RemovableHandle] = []
         self._own_rows: dict[str, dict[str, Tensor]] = {}
         self._outputs: Tensor | None = None
 
@@ -87,6 +88,10 @@ class Linearisation:
                 self._handles.append(module.register_forward_hook(self._keeping(path), with_kwargs=True))
         return self
 
+    def release(self) -> None:
+        """Takes every hook off; what was recorded stays."""
+        self._close()
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
@@ -99,7 +104,17 @@ class Linearisation:
             CaptureError: the model's output isn't a tensor of one row for each sample.
         """
         with torch.enable_grad():
-            outputs = self.model(*x) if isinstance(x, tuple) else self.model(x)
+            return self.take(self.model(*x) if isinstance(x, tuple) else self.model(x))
+
+    def take(self, outputs: Any) -> Tensor:
+        """f of a forward that someone else ran inside the block.
+
+        Args:
+            outputs: What the model gave.
+
+        Raises:
+            CaptureError: the model's output isn't a tensor of one row for each sample.
+        """
         if not isinstance(outputs, Tensor) or outputs.ndim < 1:
             raise CaptureError(
                 f"The model gives a {type(outputs).__name__}; a tensor (N, ...) with one row for each sample is "
@@ -127,9 +142,27 @@ class Linearisation:
         shape = self._outputs.shape
         edges = [*self._own_edges, *self._capture.edges]
         for cotangent in cotangents:
-            torch.autograd.grad(self._outputs, edges, cotangent.reshape(shape), retain_graph=True, allow_unused=True)
+            given = cotangent.reshape(shape).to(self._outputs.dtype)  # autocast may have made the outputs narrower
+            torch.autograd.grad(self._outputs, edges, given, retain_graph=True, allow_unused=True)
         self._close()
         return self._layers(shape[0], len(cotangents))
+
+    def seal(self) -> None:
+        """No further forward is recorded; gradients of the one before still are, for `collected`."""
+        while self._handles:
+            self._handles.pop().remove()
+        self._capture.seal()
+
+    def collected(self) -> tuple[LayerJacobian, ...]:
+        """The rows that one ordinary backward pass after `seal` left: row n belongs to what it made of sample n.
+
+        Raises:
+            CaptureError: there was no such pass; axis 0 of a layer isn't the samples.
+        """
+        if self._outputs is None:
+            raise CaptureError("There is nothing to read: call `forward(x)` and `backward` first.")
+        self._close()
+        return self._layers(self._outputs.shape[0], 1)
 
     @cached_property
     def unread(self) -> dict[str, str]:
@@ -225,13 +258,14 @@ class Linearisation:
             call = OwnCall.of(args, kwargs)
             self._own.setdefault(path, []).append(call)
             self._own_edges.append(get_gradient_edge(output))
-            self._handles.append(output.register_hook(lambda g: call.g.append(g.detach())))
+            self._gradient_handles.append(output.register_hook(lambda g: call.g.append(g.detach())))
 
         return on_forward
 
     def _close(self) -> None:
-        while self._handles:
-            self._handles.pop().remove()
+        for handle in (*self._handles, *self._gradient_handles):
+            handle.remove()
+        self._handles, self._gradient_handles = [], []
         self._own_edges = []
         self._capture.__exit__(None, None, None)
 

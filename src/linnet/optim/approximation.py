@@ -41,6 +41,7 @@ class Settings:
         uncovered: What happens to a parameter without curvature: "raise" or "gradient".
         sharing: How K-FAC treats positions: "expand" or "reduce".
         generator: Of `fisher="sampled"`; the front saves it.
+        scaler: Whose scale is divided out of what the user's backward leaves; None: it isn't scaled.
     """
 
     loss: Loss
@@ -56,6 +57,7 @@ class Settings:
     uncovered: Literal["raise", "gradient"]
     sharing: Literal["expand", "reduce"]
     generator: torch.Generator
+    scaler: torch.amp.GradScaler | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ class Approximation(ABC):
         everyday: Whether `loss.backward(); opt.step()` works: then `attach` and `from_gradients` are overridden.
         function_momentum: Whether momentum is that of function space, made here; else the front does heavy ball.
         listening: False while the front itself runs the network; hooks of `attach` then look away.
+        dampings: Parameter name -> rho of its group, as of construction or the last step.
         couples: Whether layers that couple samples (batch statistics, dropout) are allowed.
     """
 
@@ -158,6 +161,7 @@ class Approximation(ABC):
         self.model = model
         self.settings = settings
         self.listening = True
+        self.dampings: dict[str, float] = {}
 
     @abstractmethod
     def direction(self, batch: Batch, *, previous: Mapping[str, Tensor] | None = None) -> Direction:
@@ -179,6 +183,9 @@ class Approximation(ABC):
     def attach(self) -> Sequence[RemovableHandle]:
         """Puts hooks on the model for everyday use; called once, at construction of the optimizer."""
         return ()
+
+    def forget(self) -> None:
+        """`zero_grad` was called: what belongs to gradients that are gone isn't used."""
 
     def state(self) -> dict[str, Any]:
         """Tensors, numbers, strings, None, and dicts, lists and tuples of them."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from linnet.core.layer_jacobian import LayerJacobian
-from linnet.errors import InputError
+from linnet.core.linearise import Linearisation
+from linnet.errors import InputError, OptimizerStateError, TrainingError
 from linnet.optim.approximation import Approximation, Batch, Direction, Settings
 from linnet.optim.curvature_blocks import Allotment, Block, allot
+from linnet.optim.everyday import Listener, Watch
 from linnet.optim.isotropic_share import alpha_of
-from linnet.optim.kronecker_block import Sums
+from linnet.optim.kronecker_block import KroneckerBlock, Sums
+from linnet.optim.shared_work import added, reduced, refresh, world
+from linnet.optim.small_block import SmallBlock
 
 
 class Kfac(Approximation):
@@ -40,26 +46,23 @@ class Kfac(Approximation):
         super().__init__(model, settings)
         self.blocks: dict[str, Block] = {}
         self.steps = 0
-        self._allotment = Allotment({}, {}, {})
+        self._covered: dict[str, str] = {}
+        self._uncovered: dict[str, str] = {}
+        self._alpha: float | None = None
+        self._watches: list[Watch] = []
+        self._pending: dict[str, Sums] = {}
+        self._found: dict[str, Block] = {}
+        self._listener = Listener(self)
 
     def direction(self, batch: Batch, *, previous: Mapping[str, Tensor] | None = None) -> Direction:
         """Factors and inverses where they are due, then two products for each layer."""
         if batch.undamped:
-            blocks, allotment = self._fresh(batch)
-            routes = f"undamped; {_routes(blocks)}"
-            delta = self._times(blocks, allotment, batch.gradient)
-            alpha = alpha_of(blocks, batch)
-        else:
-            if self._due(self.settings.factor_every):
-                self._take(self._read(batch.layers, batch.damping), self.settings.ema)
-            self._refresh_if_due(batch.damping)
-            allotment, alpha = self._allotment, None
-            delta = self._times(self.blocks, allotment, batch.gradient)
-            routes = _routes(self.blocks)
-        self.steps += 1
-        return Direction(delta, alpha, routes, allotment.covered, allotment.uncovered, self._notes(batch))
+            return self._undamped(batch)
+        if self._due(self.settings.factor_every):
+            self._take(self._read(batch.layers, batch.damping))
+        return self._damped(batch.gradient, batch.damping, None)
 
-    def _fresh(self, batch: Batch) -> tuple[dict[str, Block], Allotment]:
+    def _undamped(self, batch: Batch) -> Direction:
         """Blocks of this batch alone, in float64, and their pseudo-inverses."""
         allotment = self._allotted(batch.layers, batch.damping, {})
         blocks: dict[str, Block] = {}
@@ -67,10 +70,138 @@ class Kfac(Approximation):
             block.update(_finite(block.read(layer, dtype=torch.float64, keep_vectors=True)), ema=0.0)
             block.refresh(0.0)
             blocks[key] = block
-        return blocks, allotment
+        delta = _times(blocks, allotment.uncovered, batch.gradient)
+        self.steps += 1
+        route = f"undamped; {_routes(blocks)}"
+        alpha = alpha_of(blocks, batch)
+        return Direction(delta, alpha, route, allotment.covered, allotment.uncovered, self._notes(batch))
+
+    def _damped(
+        self, gradient: Mapping[str, Tensor], damping: Mapping[str, float], alpha: float | None
+    ) -> Direction:
+        self._refresh_if_due(damping)
+        delta = _times(self.blocks, self._uncovered, gradient)
+        self.steps += 1
+        notes = self._notes(None)
+        return Direction(delta, alpha, _routes(self.blocks), dict(self._covered), dict(self._uncovered), notes)
+
+    # everyday use
+
+    def attach(self) -> Sequence[RemovableHandle]:
+        """One hook on the network."""
+        return (self.model.register_forward_pre_hook(self._listener),)
+
+    def wants(self) -> bool:
+        """Whether the coming forward is one to read."""
+        return self.listening and self._due(self.settings.factor_every)
+
+    def open(self) -> Linearisation:
+        """What reads it."""
+        return Linearisation(self.model, batch_statistics="constant")
+
+    def heard(self, watch: Watch) -> bool:
+        """Reads a forward of the user's; True: its backward has to be waited for.
+
+        For "model" and "sampled" the rows come from passes of their own through the activations, so the user's loss,
+        its reduction and its scale don't matter. For "empirical" the user's backward is read.
+        """
+        settings = self.settings
+        if settings.loss.name == "cross_entropy" and (watch.f.shape[1] < 2):
+            raise InputError("The model has 1 output; loss='cross_entropy' needs one logit for each of 2 classes or more.")
+        self._watches.append(watch)
+        if settings.fisher == "empirical":
+            return True
+        f = watch.f
+        cotangents = settings.loss.root(f) if settings.fisher == "model" else settings.loss.draw(f, settings.generator)
+        self._add(self._read(watch.linear.rows(cotangents), self.dampings))
+        return False
+
+    def forget(self) -> None:
+        """Drops what was captured, if its backward has run: the gradients it belongs to are gone."""
+        if any(watch.g is not None for watch in self._watches):
+            self._clear()
+
+    def from_gradients(self, gradients: Mapping[str, Tensor], damping: Mapping[str, float]) -> Direction:
+        """G^-1 of the user's gradients; the factors take in what was captured since the last step."""
+        if not all(damping.values()):
+            raise InputError(
+                "`damping` is 0, which needs the batch: call opt.step(x, y). loss.backward(); opt.step() needs a "
+                "damping above 0, such as 1e-3."
+            )
+        try:
+            self._require_finite(gradients)
+            if self._due(self.settings.factor_every):
+                self._take_watched()
+            direction = self._damped(self._filled(gradients), damping, None)
+            self._measure(gradients, direction.delta)
+            direction = replace(direction, alpha=self._alpha)
+        finally:
+            self._clear()
+        return direction
+
+    def _take_watched(self) -> None:
+        if not self._watches:
+            raise TrainingError(
+                "opt.step() saw no forward pass since the last step, so there is nothing to take curvature from. Run "
+                "the model that the optimizer was made with (itself, or in DistributedDataParallel), with gradients "
+                "on; not a compiled or copied one."
+            )
+        if self.settings.fisher == "empirical":
+            self._read_backward()
+        self._take(reduced(self._pending))
+
+    def _read_backward(self) -> None:
+        """The rows of the user's own backward, of a loss that is the mean over all samples since the last step."""
+        total = sum(watch.samples for watch in self._watches)
+        scale = total / self._loss_scale()
+        for watch in self._watches:
+            if watch.g is None:
+                continue
+            sums = self._read(watch.linear.collected(), self.dampings)
+            for key, part in sums.items():
+                part.scale_gradients(scale, exact=isinstance(self._found[key], SmallBlock))
+            self._add(sums)
+
+    def _measure(self, gradients: Mapping[str, Tensor], delta: Mapping[str, Tensor]) -> None:
+        """alpha = r^T K r / r^T r = N grad . Delta / |u|^2, from the gradient that came to the outputs."""
+        heard = [watch for watch in self._watches if watch.g is not None]
+        if not heard:
+            return
+        total = sum(watch.samples for watch in heard)
+        loss, squares = self.settings.loss, 0.0
+        for watch in heard:
+            assert watch.g is not None
+            u = loss.coordinates(watch.f, watch.g * (total / self._loss_scale()))
+            squares += float(u.double().square().sum())
+        slope = sum(float((gradients[name] * delta[name]).sum()) for name in delta if name in gradients)
+        squares, count = added(torch.tensor([squares, total], dtype=torch.float64)).tolist()
+        if squares > 0:
+            self._alpha = count * slope / squares
+
+    def _loss_scale(self) -> float:
+        return 1.0 if self.settings.scaler is None else float(self.settings.scaler.get_scale())
+
+    def _filled(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A gradient for every parameter that has curvature: 0 where the loss didn't reach it."""
+        values = dict(self.model.named_parameters())
+        names = (name for block in self.blocks.values() for name in block.names)
+        return {name: torch.zeros_like(values[name]) for name in names if name not in gradients} | dict(gradients)
+
+    def _require_finite(self, gradients: Mapping[str, Tensor]) -> None:
+        norms = torch.stack(torch._foreach_norm(list(gradients.values())))
+        if not bool(torch.isfinite(norms).all()):
+            raise ArithmeticError("a gradient holds NaN or infinity")
+
+    def _clear(self) -> None:
+        for watch in self._watches:
+            watch.linear.release()
+        self._watches, self._pending = [], {}
+        self._listener.drop()
+
+    # factors
 
     def _allotted(
-        self, layers: tuple[LayerJacobian, ...], damping: Mapping[str, float], known: Mapping[str, Block]
+        self, layers: Sequence[LayerJacobian], damping: Mapping[str, float], known: Mapping[str, Block]
     ) -> Allotment:
         sizes = {name: parameter.numel() for name, parameter in self.model.named_parameters()}
         allotment = allot(layers, damping, sizes, sharing=self.settings.sharing, known=known)
@@ -78,50 +209,97 @@ class Kfac(Approximation):
             raise _not_covered(allotment.uncovered)
         return allotment
 
-    def _read(self, layers: tuple[LayerJacobian, ...], damping: Mapping[str, float]) -> dict[str, Sums]:
-        """What a batch adds to each block; only then are the blocks known that read it."""
-        self._allotment = self._allotted(layers, damping, self.blocks)
-        settings, sums = self.settings, {}
-        for key, (block, layer) in self._allotment.blocks.items():
-            sums[key] = block.read(layer, dtype=settings.compute_dtype, keep_vectors=settings.ema == 0.0)
+    def _read(self, layers: Sequence[LayerJacobian], damping: Mapping[str, float]) -> dict[str, Sums]:
+        """What a batch adds to each block."""
+        allotment = self._allotted(layers, damping, self.blocks | self._found)
+        self._covered |= allotment.covered
+        self._uncovered = allotment.uncovered
+        settings, sums, alone = self.settings, {}, world()[1] == 1
+        for key, (block, layer) in allotment.blocks.items():
+            sums[key] = block.read(layer, dtype=settings.compute_dtype, keep_vectors=alone and settings.ema == 0.0)
+            self._found[key] = block
         return sums
 
-    def _take(self, sums: Mapping[str, Sums], ema: float) -> None:
+    def _add(self, sums: Mapping[str, Sums]) -> None:
+        for key, part in sums.items():
+            if key in self._pending:
+                self._pending[key].add(part)
+            else:
+                self._pending[key] = part
+
+    def _take(self, sums: Mapping[str, Sums]) -> None:
         """Takes the sums into the running means, all or none."""
         for part in sums.values():
             _finite(part)
         for key, part in sums.items():
-            block, _ = self._allotment.blocks[key]
-            block.update(part, ema=ema)
-            self.blocks[key] = block
+            self._found[key].update(part, ema=self.settings.ema)
+            self.blocks[key] = self._found[key]
+        self._found = {}
 
     def _refresh_if_due(self, damping: Mapping[str, float]) -> None:
-        for key, block in self.blocks.items():
-            if self._due(self.settings.inverse_every) or block.a_inverse is None:
-                block.refresh(damping[key])
+        due = self._due(self.settings.inverse_every)
+        blocks = {key: b for key, b in self.blocks.items() if due or b.a_inverse is None}
+        if blocks:
+            refresh(blocks, damping)
 
     def _due(self, every: int) -> bool:
         return self.steps % every == 0
 
-    @staticmethod
-    def _times(blocks: Mapping[str, Block], allotment: Allotment, gradient: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """G^-1 of the gradient; the gradient itself where there is no curvature."""
-        delta = {name: gradient[name] for name in allotment.uncovered}
-        for block in blocks.values():
-            delta |= block.times(gradient)
-        return delta
-
-    def _notes(self, batch: Batch) -> tuple[str, ...]:
+    def _notes(self, batch: Batch | None) -> tuple[str, ...]:
         notes = []
-        if batch.undamped and self.settings.fisher == "sampled" and batch.f.shape[1] > 1:
+        if batch is not None and self.settings.fisher == "sampled" and batch.f.shape[1] > 1:
             notes.append("fisher='sampled' has rank N of N C: not isotropic for more than one output")
         if self.settings.loss.name == "cross_entropy":
             notes.append("kfac under cross entropy is isotropic only where all samples have the same probabilities")
         return tuple(notes)
 
     def state(self) -> dict[str, Any]:
-        """Steps and every block."""
-        return {"steps": self.steps, "blocks": {key: block.state() for key, block in self.blocks.items()}}
+        """Steps, and every block with its factors and inverses: a resumed run goes on in the middle of a period."""
+        paths = {id(module): path for path, module in self.model.named_modules()}
+        blocks = {}
+        for key, block in self.blocks.items():
+            module = paths[id(block.module)] if isinstance(block, KroneckerBlock) else None
+            blocks[key] = {"module": module, "names": list(block.names), **block.state()}
+        return {
+            "steps": self.steps,
+            "alpha": self._alpha,
+            "covered": dict(self._covered),
+            "uncovered": dict(self._uncovered),
+            "blocks": blocks,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes what `state` gave."""
+        modules = dict(self.model.named_modules())
+        blocks: dict[str, Block] = {}
+        for key, held in state["blocks"].items():
+            names = tuple(held["names"])
+            if held["module"] is None:
+                block: Block = SmallBlock(names)
+            elif held["module"] in modules:
+                bias = names[1] if len(names) > 1 else None
+                block = KroneckerBlock(modules[held["module"]], names[0], bias, self.settings.sharing)
+            else:
+                raise OptimizerStateError(
+                    f"The state holds factors of `{held['module']}`, which the network doesn't have. Load it into the "
+                    "network that it was saved with."
+                )
+            block.load(held)
+            blocks[key] = block
+        self.blocks, self.steps, self._alpha = blocks, int(state["steps"]), state["alpha"]
+        self._covered, self._uncovered = dict(state["covered"]), dict(state["uncovered"])
+        self._found = {}
+        self._clear()
+
+
+def _times(
+    blocks: Mapping[str, Block], uncovered: Mapping[str, str], gradient: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """G^-1 of the gradient; the gradient itself where there is no curvature."""
+    delta = {name: gradient[name] for name in uncovered if name in gradient}
+    for block in blocks.values():
+        delta |= block.times(gradient)
+    return delta
 
 
 def _finite(sums: Sums) -> Sums:

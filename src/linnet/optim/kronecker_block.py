@@ -36,6 +36,19 @@ class Sums:
     a_vectors: Tensor | None = None
     b_vectors: Tensor | None = None
 
+    def scale_gradients(self, factor: float, *, exact: bool) -> None:
+        """As if every output gradient had been `factor` times as large.
+
+        Args:
+            factor: The number.
+            exact: The sums are of an exact block, whose rows are gradients themselves.
+        """
+        products, vectors = (self.a, self.a_vectors) if exact else (self.b, self.b_vectors)
+        if products is not None:
+            products.mul_(factor * factor)
+        if vectors is not None:
+            vectors.mul_(factor)
+
     def add(self, other: Sums) -> None:
         """Takes in another micro-batch."""
         self.samples += other.samples
@@ -82,7 +95,11 @@ class KroneckerBlock:
         return (self.weight,) if self.bias is None else (self.weight, self.bias)
 
     def read(
-        self, layer: LayerJacobian, *, dtype: torch.dtype | None = None, keep_vectors: bool = False
+        self,
+        layer: LayerJacobian,
+        *,
+        dtype: torch.dtype | None = None,
+        keep_vectors: bool = False,
     ) -> Sums:
         """What one batch adds.
 

@@ -57,6 +57,8 @@ class NaturalGradient(torch.optim.Optimizer):
         compute_dtype: Of factors (kfac); None: the model's.
         sharing: Positions in factors (kfac): "expand" or "reduce".
         rng_seed: Of `fisher="sampled"`; the generator is part of the state.
+        scaler: The GradScaler of everyday use: its scale is divided out where the user's backward is read
+            (`fisher="empirical"`, `lr=None`).
 
     Raises:
         InputError: an argument can't be used, or not with this model; it is named, with what to do.
@@ -99,6 +101,7 @@ class NaturalGradient(torch.optim.Optimizer):
         compute_dtype: torch.dtype | None = None,
         sharing: Literal["expand", "reduce"] = "expand",
         rng_seed: int = 0,
+        scaler: torch.amp.GradScaler | None = None,
     ) -> None:
         check_request(locals())
         self.model = model
@@ -122,14 +125,21 @@ class NaturalGradient(torch.optim.Optimizer):
             uncovered=uncovered,
             sharing=sharing,
             generator=torch.Generator().manual_seed(rng_seed),
+            scaler=scaler,
         )
         self._approximation: Approximation = APPROXIMATIONS[approx](model, self._settings)
+        self._approximation.dampings = group_dampings(self.param_groups, self._names())
         self._approximation.attach()
         self._steps, self._skipped, self._skipped_in_a_row = 0, 0, 0
         self._isotropy = Isotropy(float("nan"), float("nan"), float("nan"))
         self._alpha: float | None = None
         self._report: StepReport | None = None
         self._checked = False
+
+    def zero_grad(self, set_to_none: bool = True) -> None:  # noqa: FBT001, FBT002  torch's signature
+        """As torch's optimizers; what was captured with the gradients goes as well."""
+        super().zero_grad(set_to_none)
+        self._approximation.forget()
 
     @property
     def alpha(self) -> float | None:
@@ -365,8 +375,9 @@ class NaturalGradient(torch.optim.Optimizer):
         gradients = {name: p.grad for name, p in names.items() if p.grad is not None}
         if not gradients:
             raise TrainingError("opt.step() found no gradient. Call loss.backward() before it, or opt.step(x, y).")
+        self._approximation.dampings = group_dampings(self.param_groups, names)
         try:
-            direction = self._approximation.from_gradients(gradients, group_dampings(self.param_groups, names))
+            direction = self._approximation.from_gradients(gradients, self._approximation.dampings)
         except ArithmeticError as error:
             self._skip(error)
             return loss
