@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from torch import nn
+from torch.nn.parameter import UninitializedParameter
+
 from linnet.core.layer_jacobian import LayerJacobian, RuleTerm
+from linnet.core.layers import CONSTANT_STATISTICS, refusal, rule_of
 from linnet.core.matrix_layers import MatrixRule
 from linnet.core.positions import TRANSPOSED
 from linnet.optim.kronecker_block import KroneckerBlock, Sharing
@@ -27,6 +31,21 @@ class Allotment:
     blocks: dict[str, tuple[Block, LayerJacobian]]
     covered: dict[str, str]
     uncovered: dict[str, str]
+
+
+def too_large(model: nn.Module) -> dict[str, str]:
+    """Trainable parameters that no block can take, as far as is seen before a forward: name -> why."""
+    result: dict[str, str] = {}
+    names = {id(p): name for name, p in model.named_parameters()}
+    for module in model.modules():
+        rule = rule_of(module, CONSTANT_STATISTICS)
+        matrix = isinstance(rule, MatrixRule) and refusal(module, CONSTANT_STATISTICS) is None
+        for param, value in module.named_parameters(recurse=False):
+            if not value.requires_grad or isinstance(value, UninitializedParameter) or value.numel() <= LIMIT:
+                continue
+            if not (matrix and param == "weight"):
+                result[names[id(value)]] = _too_large(module, value.numel())
+    return result
 
 
 def allot(
@@ -79,7 +98,7 @@ def _blocks_of(
             if sizes[name] <= LIMIT:
                 yield SmallBlock((name,)), f"exact block (parameter of `{layer.name}`)"
             else:
-                yield name, _too_large(layer, sizes[name])
+                yield name, _too_large(layer.module, sizes[name])
 
 
 def _is_matrix(layer: LayerJacobian, name: str) -> bool:
@@ -108,8 +127,8 @@ def _how(layer: LayerJacobian, weight: str, sharing: Sharing) -> str:
     return f"Kronecker factors, {sharing}{shared} (layer `{layer.name}`)"
 
 
-def _too_large(layer: LayerJacobian, size: int) -> str:
+def _too_large(module: nn.Module, size: int) -> str:
     return (
-        f"it has {size} entries and {type(layer.module).__name__} isn't a matrix layer that can be read as one; an exact "
-        f"block takes up to {LIMIT}"
+        f"it has {size} entries, and {type(module).__name__} isn't a linear layer or convolution that can be read; an "
+        f"exact block takes up to {LIMIT}"
     )

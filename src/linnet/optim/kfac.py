@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from linnet.core.layer_jacobian import LayerJacobian
 from linnet.core.linearise import Linearisation
 from linnet.errors import InputError, OptimizerStateError, TrainingError
 from linnet.optim.approximation import Approximation, Batch, Direction, Settings
-from linnet.optim.curvature_blocks import Allotment, Block, allot
+from linnet.optim.curvature_blocks import Allotment, Block, allot, too_large
 from linnet.optim.everyday import Listener, Watch
 from linnet.optim.isotropic_share import alpha_of
 from linnet.optim.kronecker_block import KroneckerBlock, Sums
@@ -53,6 +54,17 @@ class Kfac(Approximation):
         self._pending: dict[str, Sums] = {}
         self._found: dict[str, Block] = {}
         self._listener = Listener(self)
+        uncovered = too_large(model)
+        if uncovered and settings.uncovered == "raise":
+            raise _not_covered(uncovered)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Kfac:
+        twin = Kfac.__new__(Kfac)
+        memo[id(self)] = twin
+        twin.__dict__.update({k: copy.deepcopy(v, memo) for k, v in vars(self).items() if k != "_listener"})
+        twin._listener = Listener(twin)
+        twin.attach()
+        return twin
 
     def direction(self, batch: Batch, *, previous: Mapping[str, Tensor] | None = None) -> Direction:
         """Factors and inverses where they are due, then two products for each layer."""

@@ -215,7 +215,7 @@ class NaturalGradient(torch.optim.Optimizer):
         for name, value in direction.delta.items():
             if not bool(torch.isfinite(value).all()):
                 raise ArithmeticError(f"the direction of `{name}` holds NaN or infinity")
-        direction = self._clipped(direction, batch)
+        direction = self._clipped(direction, lambda: batch.gradient)
         if not self._due(direction):
             return loss, direction, None
         moved = jacobian_vector(self.model, x, direction.delta, random_state=state)
@@ -283,11 +283,12 @@ class NaturalGradient(torch.optim.Optimizer):
             delta[name] = batch.gradient[name]
         return replace(direction, delta=delta, uncovered=uncovered)
 
-    def _clipped(self, direction: Direction, batch: Batch) -> Direction:
+    def _clipped(self, direction: Direction, gradient: Callable[[], Mapping[str, Tensor]]) -> Direction:
         """KL clip: Delta scaled by min(1, sqrt(kl_clip / (eta^2 Delta . grad)))."""
         if self._kl_clip is None:
             return direction
-        slope = sum(float((batch.gradient[name] * d).sum()) for name, d in direction.delta.items())
+        found = gradient()
+        slope = sum(float((found[name] * d).sum()) for name, d in direction.delta.items() if name in found)
         eta = self.param_groups[0]["lr"] / (direction.alpha or 1.0 if self._relative else 1.0)
         scale = min(1.0, math.sqrt(self._kl_clip / max(eta * eta * slope, 1e-300)))
         return replace(direction, delta={name: d * scale for name, d in direction.delta.items()})
@@ -378,6 +379,7 @@ class NaturalGradient(torch.optim.Optimizer):
         self._approximation.dampings = group_dampings(self.param_groups, names)
         try:
             direction = self._approximation.from_gradients(gradients, self._approximation.dampings)
+            direction = self._clipped(direction, lambda: gradients)
         except ArithmeticError as error:
             self._skip(error)
             return loss
