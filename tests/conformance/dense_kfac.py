@@ -22,10 +22,8 @@ def patches(layer, h):
         return h.reshape(len(h), 1, -1, h.shape[-1])
     if isinstance(layer, nn.Conv1d):
         h = h.unsqueeze(2)
-        kernel, stride, padding, dilation = ((1, layer.kernel_size[0]), (1, layer.stride[0])) + (
-            (0, layer.padding[0]),
-            (1, layer.dilation[0]),
-        )
+        kernel, stride = (1, layer.kernel_size[0]), (1, layer.stride[0])
+        padding, dilation = (0, layer.padding[0]), (1, layer.dilation[0])
     else:
         kernel, stride, padding, dilation = layer.kernel_size, layer.stride, layer.padding, layer.dilation
     columns = F.unfold(h, kernel, dilation=dilation, padding=padding, stride=stride)
@@ -90,10 +88,14 @@ def kfac_direction(model, x, r, loss, rho, *, sharing="expand", lone=()):
     ways, samples = cotangents(f.detach(), loss), len(x)
     names = {id(p): name for name, p in model.named_parameters()}
     value = (f * r).sum() / samples
-    grads = dict(zip(names.values(), torch.autograd.grad(value, list(model.parameters()), retain_graph=True), strict=True))
+    grads = dict(
+        zip(names.values(), torch.autograd.grad(value, list(model.parameters()), retain_graph=True), strict=True)
+    )
     result = {}
     for path, module in model.named_modules():
-        own = {name: p for name, p in ((names[id(p)], p) for p in module.parameters(recurse=False)) if name not in result}
+        own = {
+            name: p for name, p in ((names[id(p)], p) for p in module.parameters(recurse=False)) if name not in result
+        }
         if not own:
             continue
         if isinstance(module, MATRIX) and path not in lone:
@@ -128,4 +130,7 @@ def kronecker_solve(module, names, grads, a, b, rho):
     moved = torch.stack(solved)
     if module.bias is None:
         return {names[id(weight)]: moved.reshape(weight.shape)}
-    return {names[id(weight)]: moved[:, :, :-1].reshape(weight.shape), names[id(module.bias)]: moved[:, :, -1].reshape(-1)}
+    return {
+        names[id(weight)]: moved[:, :, :-1].reshape(weight.shape),
+        names[id(module.bias)]: moved[:, :, -1].reshape(-1),
+    }

@@ -129,7 +129,13 @@ def test_the_dual_of_few_vectors_is_the_same_solve(kind):
 @pytest.mark.parametrize("bias", [True, False])
 def test_undamped_it_is_isotropic_with_the_alpha_of_the_theory(outputs, bias):
     torch.manual_seed(1)
-    layers = [nn.Linear(30, 50, bias=bias), nn.Tanh(), nn.Linear(50, 40, bias=bias), nn.Tanh(), nn.Linear(40, 35, bias=bias)]
+    layers = [
+        nn.Linear(30, 50, bias=bias),
+        nn.Tanh(),
+        nn.Linear(50, 40, bias=bias),
+        nn.Tanh(),
+        nn.Linear(40, 35, bias=bias),
+    ]
     model = nn.Sequential(*layers, nn.ReLU(), nn.Linear(35, outputs, bias=bias)).double()
     x, y = torch.randn(9, 30, dtype=torch.float64), torch.randn(9, outputs, dtype=torch.float64)
     opt = NaturalGradient(model, "mse", "kfac", isotropy_every=1)

@@ -184,7 +184,7 @@ class Approximation(ABC):
         """Puts hooks on the model for everyday use; called once, at construction of the optimizer."""
         return ()
 
-    def forget(self) -> None:
+    def forget(self) -> None:  # noqa: B027  most approximations keep nothing
         """`zero_grad` was called: what belongs to gradients that are gone isn't used."""
 
     def state(self) -> dict[str, Any]:

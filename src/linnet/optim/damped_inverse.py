@@ -23,18 +23,15 @@ class DampedInverse(ABC):
 
     Attributes:
         route: How it was found, for the report.
+        rank: Smallest rank of M over the groups where it was found out (at rho = 0).
     """
 
     route: str
+    rank: int | None
 
     @abstractmethod
     def times(self, right: Tensor) -> Tensor:
         """(M + rho)^-1 Y for Y (groups, d, k)."""
-
-    @property
-    @abstractmethod
-    def rank(self) -> int | None:
-        """Smallest rank of M over the groups where it was found out (at rho = 0)."""
 
     @abstractmethod
     def tensors(self) -> tuple[Tensor, ...]:

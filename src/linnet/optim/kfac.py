@@ -61,7 +61,9 @@ class Kfac(Approximation):
     def __deepcopy__(self, memo: dict[int, Any]) -> Kfac:
         twin = Kfac.__new__(Kfac)
         memo[id(self)] = twin
-        twin.__dict__.update({k: copy.deepcopy(v, memo) for k, v in vars(self).items() if k != "_listener"})
+        for key, value in vars(self).items():
+            if key != "_listener":
+                setattr(twin, key, copy.deepcopy(value, memo))
         twin._listener = Listener(twin)
         twin.attach()
         return twin
@@ -88,9 +90,7 @@ class Kfac(Approximation):
         alpha = alpha_of(blocks, batch)
         return Direction(delta, alpha, route, allotment.covered, allotment.uncovered, self._notes(batch))
 
-    def _damped(
-        self, gradient: Mapping[str, Tensor], damping: Mapping[str, float], alpha: float | None
-    ) -> Direction:
+    def _damped(self, gradient: Mapping[str, Tensor], damping: Mapping[str, float], alpha: float | None) -> Direction:
         self._refresh_if_due(damping)
         delta = _times(self.blocks, self._uncovered, gradient)
         self.steps += 1
@@ -119,7 +119,9 @@ class Kfac(Approximation):
         """
         settings = self.settings
         if settings.loss.name == "cross_entropy" and (watch.f.shape[1] < 2):
-            raise InputError("The model has 1 output; loss='cross_entropy' needs one logit for each of 2 classes or more.")
+            raise InputError(
+                "The model has 1 output; loss='cross_entropy' needs one logit for each of 2 classes or more."
+            )
         self._watches.append(watch)
         if settings.fisher == "empirical":
             return True
@@ -200,8 +202,7 @@ class Kfac(Approximation):
         return {name: torch.zeros_like(values[name]) for name in names if name not in gradients} | dict(gradients)
 
     def _require_finite(self, gradients: Mapping[str, Tensor]) -> None:
-        norms = torch.stack(torch._foreach_norm(list(gradients.values())))
-        if not bool(torch.isfinite(norms).all()):
+        if not bool(torch.isfinite(nn.utils.get_total_norm(gradients.values())).all()):
             raise ArithmeticError("a gradient holds NaN or infinity")
 
     def _clear(self) -> None:
@@ -285,12 +286,12 @@ class Kfac(Approximation):
         modules = dict(self.model.named_modules())
         blocks: dict[str, Block] = {}
         for key, held in state["blocks"].items():
-            names = tuple(held["names"])
+            names: tuple[str, ...] = tuple(held["names"])
             if held["module"] is None:
                 block: Block = SmallBlock(names)
             elif held["module"] in modules:
-                bias = names[1] if len(names) > 1 else None
-                block = KroneckerBlock(modules[held["module"]], names[0], bias, self.settings.sharing)
+                weight, bias = (*names, None)[:2]
+                block = KroneckerBlock(modules[held["module"]], str(weight), bias, self.settings.sharing)
             else:
                 raise OptimizerStateError(
                     f"The state holds factors of `{held['module']}`, which the network doesn't have. Load it into the "

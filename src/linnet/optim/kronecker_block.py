@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -60,8 +61,9 @@ class Sums:
 
 @dataclass
 class KroneckerBlock:
-    """G_l = (B + rho_B) (x) (A + rho_A), rho_A = pi sqrt(rho), rho_B = sqrt(rho) / pi, pi^2 = mean diag A / mean diag B.
+    """G_l = (B + rho_B) (x) (A + rho_A).
 
+    rho_A = pi sqrt(rho), rho_B = sqrt(rho) / pi, pi^2 = mean diagonal of A / mean diagonal of B.
     A = (1/N) sum_ns a_ns a_ns^T and B = (1/(N S)) sum_nks g_nks g_nks^T with a = [h; 1] where the layer has a bias; one
     pair for each group of a convolution. A weight that is used several times has the positions of all its uses.
 
@@ -161,7 +163,7 @@ class KroneckerBlock:
         if "b" in sides:
             self.b_inverse = self._inverse("b", rho_b)
 
-    def times(self, gradient: dict[str, Tensor]) -> dict[str, Tensor]:
+    def times(self, gradient: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """(B + rho_B)^-1 V (A + rho_A)^-1 for V = [dW, db], by parameter name."""
         assert self.a_inverse is not None
         assert self.b_inverse is not None

@@ -1,4 +1,4 @@
-"""Factors and inverses over the processes of a run: sums are added up, inverses are divided by cost and handed round."""
+"""Factors and inverses over the processes of a run: sums are added up, inverses divided by cost and handed round."""
 
 from __future__ import annotations
 

@@ -79,9 +79,7 @@ class SmallBlock:
         flat = torch.cat([part.reshape(-1) for part in parts])
         moved = self.a_inverse.times(flat[None, :, None]).to(flat.dtype).reshape(-1)
         pieces = moved.split([part.numel() for part in parts])
-        return {
-            name: piece.view(part.shape) for name, piece, part in zip(self.names, pieces, parts, strict=True)
-        }
+        return {name: piece.view(part.shape) for name, piece, part in zip(self.names, pieces, parts, strict=True)}
 
     @property
     def route(self) -> str:
