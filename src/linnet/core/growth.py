@@ -30,7 +30,8 @@ ALIKE = frozenset(
     [
         "native_batch_norm", "relu", "hardtanh", "leaky_relu", "elu", "gelu", "silu", "mish", "hardswish",
         "hardsigmoid", "sigmoid", "tanh", "softplus", "native_dropout", "clone", "max_pool2d_with_indices",
-        "avg_pool2d", "_adaptive_avg_pool2d", "mean", "upsample_nearest2d", "upsample_bilinear2d", "t", "addmm", "mm", "linear",
+        "avg_pool2d", "_adaptive_avg_pool2d", "mean", "upsample_nearest2d", "upsample_bilinear2d", "t", "addmm", "mm",
+        "linear",
     ]
 )  # fmt: skip
 

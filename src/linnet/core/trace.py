@@ -236,7 +236,8 @@ class Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if self.paused:
-            return func(*args, **kwargs)
+            result = empty_result(func, args, kwargs)
+            return func(*args, **kwargs) if result is None else result
         known = self._operators.get(func)
         if known is None:
             known = self._operators[func] = _operator(func)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from linnet.engine import tensor_bytes
 from linnet.errors import CheckpointError, InputError
-from linnet.results import atomic_write
+from linnet.results.files import atomic_path
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def write_tensors(
     plain = _plain(facts, kind)
     content = {"kind": kind.name, "version": kind.version, "facts": plain, "aliases": aliases}
     content = json.loads(json.dumps(content))  # as it will be read: tuples are lists, keys are text
-    header = {**content, "sha256": _digest(unique, content)}
     try:
-        atomic_write(path, safetensors.torch.save(unique, {"linnet": json.dumps(header)}))
+        with atomic_path(path) as temporary:
+            tensor_bytes.write(temporary, unique, content)
     except OSError as error:
         raise CheckpointError(
             f"{path}: the {kind.name} can't be written ({error.strerror or error}). What was there before is as it "
@@ -82,7 +82,7 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Te
             else, or of a newer version.
     """
     path = Path(path)
-    tensors, header = _open(path, kind)
+    tensors, header, digest = _open(path, kind)
     if header.get("kind") != kind.name:
         raise CheckpointError(f"{path}: holds a {header.get('kind')}; a {kind.name} was needed.")
     if not isinstance(header.get("version"), int) or header["version"] > kind.version:
@@ -90,10 +90,14 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Te
             f"{path}: {kind.name} of version {header.get('version')}; this linnet reads up to {kind.version}. "
             "Update linnet."
         )
-    content: dict[str, Any] = {key: header.get(key) for key in ("kind", "version", "facts", "aliases")}
-    if header.get("sha256") != _digest(tensors, content):
+    if header.get("sha256") != digest:
         raise CheckpointError(f"{path}: its SHA-256 doesn't match its content: the file was changed or damaged.")
-    return tensors | {alias: tensors[name] for alias, name in content["aliases"].items()}, content["facts"]
+    return tensors | {alias: tensors[name] for alias, name in header["aliases"].items()}, header["facts"]
+
+
+def _content(header: Mapping[str, Any]) -> dict[str, Any]:
+    """What the digest covers beside the tensors."""
+    return {key: header.get(key) for key in ("kind", "version", "facts", "aliases")}
 
 
 def kind_of(path: str | os.PathLike[str]) -> str | None:
@@ -130,22 +134,21 @@ def _plain(facts: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
         ) from error
 
 
-def _open(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _open(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "doesn't exist"
         raise CheckpointError(f"{path}: {what}; a file with a {kind.name} was needed. Check the path.")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="pt") as file:  # checks the layout
             header = json.loads((file.metadata() or {}).get("linnet", "null"))
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  not a dict
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        if isinstance(header, dict):
+            return tensor_bytes.read(path, _content)
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(
             f"{path}: no readable {kind.name} ({_reason(path, error)}). "
             "A safetensors file that linnet wrote was needed."
         ) from error
-    if not isinstance(header, dict):
-        raise CheckpointError(f"{path}: a safetensors file, but not one that linnet wrote; a {kind.name} was needed.")
-    return tensors, header
+    raise CheckpointError(f"{path}: a safetensors file, but not one that linnet wrote; a {kind.name} was needed.")
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -182,13 +185,3 @@ def _without_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], 
             unique[name] = torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor)
         storages.add(storage.data_ptr())
     return unique, aliases
-
-
-def _digest(tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> str:
-    """SHA-256 over content and every tensor's name, dtype, shape and bytes, in sorted order."""
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

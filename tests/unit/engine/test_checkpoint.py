@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from linnet.engine import load_checkpoint, load_latest, save_checkpoint, tensor_file
+from linnet.engine import load_checkpoint, load_latest, save_checkpoint, tensor_bytes
 from linnet.engine.checkpoint import list_checkpoints, remove_checkpoints
 from linnet.engine.nested import flatten, load_optimizer, unflatten
 from linnet.errors import CheckpointError
@@ -182,7 +182,7 @@ def test_float32_moments_of_bfloat16_weights_keep_their_bits():
 def test_the_digest_covers_names_types_shapes_and_facts():
     base = {"a": torch.zeros(2, 3)}
     digests = {
-        tensor_file._digest(tensors, facts)
+        tensor_bytes.digest_of_tensors(tensors, facts)
         for tensors, facts in [
             (base, {}),
             ({"b": torch.zeros(2, 3)}, {}),

@@ -14,10 +14,9 @@ from safetensors import safe_open
 from torch import nn
 
 from linnet.core import ChannelGraph, resize
-from linnet.engine import load, save
+from linnet.engine import load, save, tensor_bytes
 from linnet.engine.tensor_file import Kind, write_tensors
 from linnet.errors import CheckpointError
-from linnet.results import files
 
 HERE = Path(__file__).parent
 
@@ -287,12 +286,11 @@ def test_an_unwritable_place_and_a_full_disk_leave_the_old_file(path, tmp_path, 
     with pytest.raises(CheckpointError, match=r"the network can't be written \(No such file or directory\)"):
         save(trained(), tmp_path / "missing" / "net.safetensors")
 
-    def full(where, payload):
-        with where.open("xb") as file:
-            file.write(payload[: len(payload) // 2])
+    def full(file, view):
+        file.write(view[: len(view) // 2])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(files, "_write", full)
+    monkeypatch.setattr(tensor_bytes, "_write_all", full)
     with pytest.raises(CheckpointError, match=r"can't be written \(No space left on device\).*What was there before"):
         save(Net(), path)
     assert path.read_bytes() == before

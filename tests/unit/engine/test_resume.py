@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from linnet.engine import Average, EarlyStop, Listener, Schedule, load_latest, tensor_file
+from linnet.engine import Average, EarlyStop, Listener, Schedule, load_latest, tensor_bytes
 from linnet.engine.checkpoint import list_checkpoints
 from linnet.errors import CheckpointError
 
@@ -255,16 +255,15 @@ def test_an_interrupt_in_validation_validates_again(tmp_path):
 
 
 def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
-    write = tensor_file.atomic_write
+    write = tensor_bytes.write
 
-    def full(path, content):
+    def full(path, tensors, content):
         if "00000006" in path.name:
-            path.with_name("half").write_bytes(content[:100])
-            path.with_name("half").unlink()
+            path.write_bytes(bytes(100))
             raise OSError(28, "No space left on device")
-        return write(path, content)
+        write(path, tensors, content)
 
-    monkeypatch.setattr(tensor_file, "atomic_write", full)
+    monkeypatch.setattr(tensor_bytes, "write", full)
     with pytest.raises(CheckpointError, match="No space left on device"):
         train(tmp_path, checkpoint_every=3)
     monkeypatch.undo()
