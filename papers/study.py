@@ -160,8 +160,11 @@ def _with_key(record: Record, trial: Trial) -> Record:
 
 
 def _begin_worker() -> None:
-    """One thread a process; and a worker whose parent was killed ends too."""
+    """One thread a process, a session of its own (Ctrl-C reaches the parent only), and an end with the parent's."""
     import torch
+
+    if hasattr(os, "setsid"):
+        os.setsid()
 
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
