@@ -1,5 +1,6 @@
 """The task "classify": an image classifier, from a set of images to its accuracy on images it never saw."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from linnet.data import ArrayLoader, ImageSet, Standardise, cifar10_jpeg, digits, fashion_mnist, hold_out, image_folder
+from linnet.data import (
+    ArrayLoader,
+    ImageSet,
+    Standardise,
+    cifar10_jpeg,
+    data_root,
+    digits,
+    fashion_mnist,
+    hold_out,
+    image_folder,
+)
 from linnet.data import mnist as read_mnist
 from linnet.data.augment import Augment
 from linnet.engine import Compute, derive_seed
@@ -20,6 +31,8 @@ from linnet.recipe.model import ClassifierSection
 from linnet.recipe.plan import Plan
 from linnet.recipe.tasks import Built, RecipeTask
 from linnet.results import Record, mean_interval, share_interval
+
+_log = logging.getLogger(__name__)
 
 CLASSIFIER = Kind("classifier")
 """What the weights of a run are; for `linnet.engine.tensor_file.read_tensors`."""
@@ -118,7 +131,11 @@ def _read(plan: Plan, section: ImageSection) -> tuple[ImageSet, ImageSet | None]
     if section.name == "digits":
         return digits(), None
     if section.name != "image_folder":
-        read, root = _READERS[section.name], None if section.path is None else plan.beside(section.path)
+        root = _folder(plan, section)
+        if section.instead and not (root and root.is_dir()):
+            _log.warning("%s is not at %s; [data] `instead` is taken: %s.", section.name, root, section.instead)
+            return digits(), None
+        read = _READERS[section.name]
         return read("train", root=root), read("test", root=root)
     assert section.path is not None
     whole = image_folder(plan.beside(section.path), size=section.size)
@@ -132,6 +149,16 @@ def _read(plan: Plan, section: ImageSection) -> tuple[ImageSet, ImageSet | None]
             f"{test.image_shape}."
         )
     return whole, test
+
+
+def _folder(plan: Plan, section: ImageSection) -> Path | None:
+    """Where a set lies; None leaves it to its reader, or says that there is no folder of data at all."""
+    if section.path is not None:
+        return plan.beside(section.path)
+    try:
+        return data_root() / section.name if section.instead else None
+    except DataError:
+        return None
 
 
 def _build(plan: Plan) -> Built:

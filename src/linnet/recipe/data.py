@@ -19,6 +19,7 @@ class ImageSection:
     Attributes:
         name: The set.
         path: Its folder, relative to the recipe's; None: where `linnet.data.data_root` finds it.
+        instead: The set that is taken when the folder of this one isn't there; the log and the records name it.
         test_path: A second image folder, with the test images.
         size: Height and width that the pictures of an image folder are resized to.
         validation_fraction: Share of the training images that measures progress and isn't trained on.
@@ -33,6 +34,7 @@ class ImageSection:
 
     name: str = setting("the image set", choices=_NAMES)
     path: str | None = setting("folder of the set, relative to the recipe's", default=None)
+    instead: str | None = setting("set that is taken when this one isn't there", default=None, choices=("digits",))
     test_path: str | None = setting("image folder with the test images", default=None)
     size: tuple[int, int] | None = setting("height and width to resize to", default=None, at_least=1, at_most=4096)
     validation_fraction: float = setting("share of the training images to validate on", default=0.1, above=0, below=1)
@@ -51,6 +53,8 @@ class ImageSection:
             yield "path", "`path` is missing; an image folder needs it: the folder with one sub-folder for each class"
         if self.path is not None and self.name == "digits":
             yield "path", "`path` means nothing for digits, which come with scikit-learn; remove it"
+        if self.instead is not None and self.name not in WITH_TEST_PART:
+            yield "instead", f'`instead` is for sets of files with a test part, and the set is "{self.name}"; remove it'
         for key in ("test_path", "size"):
             if getattr(self, key) is not None and not is_folder:
                 yield key, f'`{key}` is for image folders only, and the set is "{self.name}"; remove it'

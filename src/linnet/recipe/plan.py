@@ -1,6 +1,5 @@
 """Plan: a recipe that was read and found good."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from linnet.recipe.optimizer import OptimizerSection
 from linnet.recipe.report import ReportSection
+from linnet.recipe.section import plain
 from linnet.recipe.tasks import RecipeTask
 from linnet.recipe.train import TrainSection
 
@@ -55,10 +55,5 @@ class Plan:
 
     def settings(self) -> dict[str, Any]:
         """Every value in force, as JSON holds it: {"task": name, "train": {"epochs": 3, ...}, ...}."""
-        plain = {name: _plain(section) for name, section in self.sections.items()}
-        return {"task": self.task.name, **plain}
-
-
-def _plain(section: Any) -> dict[str, Any]:
-    values = {field.name: getattr(section, field.name) for field in dataclasses.fields(section)}
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+        values = {name: plain(section) for name, section in self.sections.items()}
+        return {"task": self.task.name, **values}

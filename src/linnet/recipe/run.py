@@ -93,6 +93,7 @@ class _Work:
             folder=self.folder.checkpoints,
             checkpoint_every=train.checkpoint_every,
             grad_clip=train.grad_clip,
+            listeners=self.plan.optimizer.listeners(),
             early_stop=EarlyStop(metric, train.early_stop, mode) if train.early_stop else None,
             rng_seed=train.rng_seed,
             average=Average(train.average) if train.average else None,

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any, Protocol, get_type_hints
 
 from linnet.recipe.lines import Place
-from linnet.recipe.setting import Setting, accept, needed
+from linnet.recipe.setting import Setting, accept, needed, table_of
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,13 @@ class Section(Protocol):
 
 
 def settings_of(section: type) -> dict[str, tuple[Any, Setting, Any]]:
-    """Type, setting and default (`dataclasses.MISSING` if there is none) of each key of a section's dataclass."""
+    """Type, setting and default (`dataclasses.MISSING` if there is none) of each key of a section's dataclass.
+
+    A key that Python has as a word of its own, such as `from`, is a field with an underscore behind it.
+    """
     hints = get_type_hints(section)
     return {
-        field.name: (hints[field.name], field.metadata["setting"], field.default)
+        _key(field.name): (hints[field.name], field.metadata["setting"], field.default)
         for field in dataclasses.fields(section)
         if "setting" in field.metadata
     }
@@ -56,7 +59,11 @@ def read_section(name: str, section: type, table: Mapping[str, Any]) -> tuple[An
     problems = [Problem((name, key), f"[{name}] {unknown(key, known)}") for key in table if key not in known]
     values = {}
     for key, (annotation, about, default) in known.items():
-        if key in table:
+        inner = table_of(annotation)
+        if key in table and inner is not None and isinstance(table[key], dict):
+            values[key], found = read_section(f"{name}.{key}", inner, table[key])
+            problems += [Problem((name, key, *problem.path[1:]), problem.text) for problem in found]
+        elif key in table:
             values[key], complaint = accept(table[key], annotation, about)
             if complaint:
                 problems.append(Problem((name, key), f"[{name}] `{key}`: {complaint} ({about.doc})"))
@@ -65,10 +72,27 @@ def read_section(name: str, section: type, table: Mapping[str, Any]) -> tuple[An
             problems.append(Problem((name, key), f"[{name}] `{key}` {complaint} ({about.doc})"))
     if problems:
         return None, problems
-    made = section(**values)
+    fields = {_key(field.name): field.name for field in dataclasses.fields(section)}
+    made = section(**{fields[key]: value for key, value in values.items()})
     rules = made.problems() if callable(getattr(section, "problems", None)) else ()
     problems = [Problem((name, key), f"[{name}] {complaint}") for key, complaint in rules]
     return (None, problems) if problems else (made, [])
+
+
+def plain(section: Any) -> dict[str, Any]:
+    """Every value of a section, as JSON holds it, by its key in the recipe."""
+    values = {_key(field.name): getattr(section, field.name) for field in dataclasses.fields(section)}
+    return {key: _plain(value) for key, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return plain(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _key(field: str) -> str:
+    return field.removesuffix("_")
 
 
 def unknown(name: str, known: Collection[str], quoted: str = "`{}`") -> str:

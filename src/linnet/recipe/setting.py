@@ -76,28 +76,34 @@ def accept(value: Any, annotation: Any, known: Setting) -> tuple[Any, str]:
     Args:
         value: As TOML gave it.
         annotation: The field's type: bool, int, float, str, Literal[...], tuple[T, ...], tuple[T, T], or one | None.
+            A type | a dataclass takes a table too, which `section.read_section` reads.
         known: Choices and bounds; they hold for every item of a list.
 
     Returns:
         (the value, "") or (None, a sentence without the key's name).
     """
-    annotation, known = _plain(annotation, known)
+    wanted, table = needed(annotation, known), table_of(annotation)
+    annotation, known = _plain(_without(annotation, table) if table else annotation, known)
     if get_origin(annotation) is tuple:
         return _accept_list(value, annotation, known)
     converted = _converted(value, annotation)
     if converted is None:
-        return None, f"{shown(value)}{_kind(value)} was given; {needed(annotation, known)} is needed"
+        return None, f"{shown(value)}{_kind(value)} was given; {wanted} is needed"
     if isinstance(converted, float) and not math.isfinite(converted):
         return None, f"{shown(value)} was given; a finite number is needed"
     if not known.allows(converted):
         near = get_close_matches(value, known.choices, n=1) if isinstance(value, str) else []
         meant = f", perhaps {shown(near[0])}" if near else ""
-        return None, f"{shown(value)} was given; {needed(annotation, known)} is needed{meant}"
+        return None, f"{shown(value)} was given; {wanted} is needed{meant}"
     return converted, ""
 
 
 def needed(annotation: Any, known: Setting) -> str:
     """What a field takes, in words: "a whole number of at least 1"."""
+    table = table_of(annotation)
+    if table is not None:
+        keys = ", ".join(field.name.removesuffix("_") for field in dataclasses.fields(table))
+        return f"{needed(_without(annotation, table), known)} or a table {{{keys}}}"
     annotation, known = _plain(annotation, known)
     if known.choices:
         return "one of " + ", ".join(shown(choice) for choice in known.choices)
@@ -106,6 +112,11 @@ def needed(annotation: Any, known: Setting) -> str:
     items = get_args(annotation)
     each = f", each{known.range()}," if known.range() else ""
     return f"a list of {'' if items[-1] is Ellipsis else f'{len(items)} '}{_PLURALS[items[0]]}{each}"
+
+
+def table_of(annotation: Any) -> type | None:
+    """The dataclass among the types of a union, which a table of the recipe is read into; None when there is none."""
+    return next((option for option in get_args(annotation) if dataclasses.is_dataclass(option)), None)
 
 
 def shown(value: Any) -> str:
@@ -146,6 +157,11 @@ def _plain(annotation: Any, known: Setting) -> tuple[Any, Setting]:
         choices = get_args(annotation)
         return type(choices[0]), dataclasses.replace(known, choices=choices)
     return annotation, known
+
+
+def _without(annotation: Any, table: type) -> Any:
+    """A union without one of its types."""
+    return Union[tuple(option for option in get_args(annotation) if option is not table)]  # noqa: UP007  made at run time
 
 
 def _is_64_bit(value: int) -> bool:

@@ -2,6 +2,7 @@ import dataclasses
 import tomllib
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,7 +83,9 @@ schedule = "cosin"
 [[report]]
 """,
     )
-    known = "name, path, test_path, size, validation_fraction, test_fraction, split_seed, flip, shift_px, fill, "
+    known = (
+        "name, path, instead, test_path, size, validation_fraction, test_fraction, split_seed, flip, shift_px, fill, "
+    )
     assert said == (
         "recipe.toml can't be run. 14 things must be changed:\n"
         "  line 2: `epochs` stands outside the sections; move it to [train].\n"
@@ -96,9 +99,9 @@ schedule = "cosin"
         "  line 9: [data] `size`: [28] was given; a list of 2 whole numbers, each from 1 to 4096, is needed "
         "(height and width to resize to).\n"
         "  line 11: [optimizer] `lr` is missing; a number above 0 is needed (learning rate).\n"
-        '  line 12: [optimizer] `name`: "adagrad" was given; one of "sgd", "adam", "adamw" is needed (the optimizer).\n'
+        '  line 12: [optimizer] `name`: "adagrad" was given; one of "sgd", "adam", "adamw", "padam" is needed (the optimizer).\n'
         '  line 13: [optimizer] `betas`: the list has "x"; a list of 2 numbers, each of at least 0 and below 1, '
-        "is needed (decay of adam's two means).\n"
+        "is needed (decay of the two means).\n"
         "  line 16: [trian] is unknown; did you mean [train]? Known here: data, model, optimizer, train, report.\n"
         '  line 20: [train] `epochs`: "ten" (a text) was given; a whole number of at least 1 is needed '
         "(passes over the training images).\n"
@@ -219,3 +222,78 @@ def test_any_text_is_read_or_refused_by_recipe_error(tmp_path_factory, text, at)
     except RecipeError:
         return
     assert tomllib.loads(plan.text)["task"] == "classify"
+
+
+PADAM = GOOD.replace('"sgd"', '"padam"')
+
+
+def test_padam_has_its_constants_and_a_p_that_moves(tmp_path):
+    text = PADAM.replace(
+        "lr = 1", 'lr = 1\np = {from = 0.25, to = 0.0, shape = "step"}\nbias_correction = "none"\neps = 0'
+    )
+    plan = read(tmp_path, text + "")
+    [listener] = plan.optimizer.listeners()
+    assert (listener.key, listener.start, listener.end, listener.shape, listener.lr_gain) == (
+        "p",
+        0.25,
+        0.0,
+        "step",
+        1.0,
+    )
+    [group] = plan.optimizer.build([torch.nn.Parameter(torch.zeros(2))]).param_groups
+    assert (group["p"], group["bias_correction"], group["eps"], group["lr"]) == (0.25, "none", 0.0, 1.0)
+    moving = {"from": 0.25, "to": 0.0, "shape": "step", "gradient_scale": None}
+    assert plan.settings()["optimizer"]["p"] == moving
+    plan = read(tmp_path, PADAM.replace("lr = 1", "lr = 1\np = 0.125\ndecoupled = true\namsgrad = false"))
+    [group] = plan.optimizer.build([torch.nn.Parameter(torch.zeros(2))]).param_groups
+    assert (group["p"], group["decoupled_weight_decay"], group["amsgrad"]) == (0.125, True, False)
+    assert plan.optimizer.listeners() == []
+
+
+def test_a_gradient_scale_moves_the_learning_rate_with_p(tmp_path):
+    text = PADAM.replace("lr = 1", "lr = 1\np = {from = 0.25, to = 0, gradient_scale = 0.01}")
+    [listener] = read(tmp_path, text).optimizer.listeners()
+    assert listener.lr_gain == pytest.approx(1e4)  # from p = 1/4 to 0 the rate rises by 1e4 ^ (1/4) = 10
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("p = 0.7", "line 10: [optimizer] `p`: 0.7 was given; a number from 0 to 0.5 or a table {from, to, shape, "),
+        ('p = "1/8"', 'line 10: [optimizer] `p`: "1/8" (a text) was given; a number from 0 to 0.5 or a table'),
+        (
+            "p = {from = 0.25, too = 0}",
+            "line 10: [optimizer.p] `too` is unknown; did you mean `to`? Known here: from, to",
+        ),
+        ("p = {from = 0.25}", "line 10: [optimizer.p] `to` is missing; a number from 0 to 0.5 is needed"),
+        (
+            "p = {from = 2, to = 0}",
+            "line 10: [optimizer.p] `from`: 2 (a whole number) was given; a number from 0 to 0.5",
+        ),
+        (
+            'p = {from = 0, to = 0, shape = "cosine"}',
+            'line 10: [optimizer.p] `shape`: "cosine" was given; one of "linear", "step" is needed',
+        ),
+        (
+            'bias_correction = "offical"',
+            'line 10: [optimizer] `bias_correction`: "offical" was given; one of "official", "power", "none" is needed, '
+            'perhaps "official"',
+        ),
+        ("momentum = 0.9", "line 10: [optimizer] `momentum` is no constant of padam; remove it"),
+    ],
+)
+def test_mistakes_in_padams_constants_are_told_with_their_line(tmp_path, line, said):
+    assert f"  {said}" in refusal(tmp_path, PADAM.replace("lr = 1", f"lr = 1\n{line}"))
+
+
+def test_other_optimizers_have_no_p_and_adam_no_eps_of_zero(tmp_path):
+    assert "`p` is no constant of sgd" in refusal(tmp_path, GOOD.replace("lr = 1", "lr = 1\np = 0.25"))
+    adam = GOOD.replace('"sgd"', '"adam"').replace("lr = 1", "lr = 1\neps = 0")
+    assert "`eps` is 0, which makes NaN of a zero gradient in adam" in refusal(tmp_path, adam)
+
+
+def test_only_a_set_of_files_has_another_instead(tmp_path):
+    text = GOOD.replace('name = "digits"', 'name = "digits"\ninstead = "digits"')
+    assert '`instead` is for sets of files with a test part, and the set is "digits"; remove it' in refusal(
+        tmp_path, text
+    )
