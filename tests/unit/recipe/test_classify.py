@@ -89,3 +89,16 @@ def test_training_batches_are_standardised(recipe, task_named):
     assert pixels.shape == (32, 1, 6, 5)  # 34 images, the last two don't fill a batch
     assert abs(pixels.mean().item()) < 0.1
     assert pixels.std().item() == pytest.approx(1, abs=0.1)
+
+
+def test_digits_are_taken_instead_of_a_set_that_is_not_there_and_it_is_said(recipe, task_named, caplog):
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    text = recipe.read_text()
+    data = text[text.index("[data]") : text.index("[model]")]
+    recipe.write_text(text.replace(data, '[data]\nname = "fashion_mnist"\ninstead = "digits"\npath = "nowhere"\n'))
+    parts = read_parts(parse(recipe, task_named=task_named))
+    assert (parts.train.name, parts.train.image_shape) == ("digits", (1, 8, 8))
+    assert "nowhere; [data] `instead` is taken: digits" in caplog.text
+    (recipe.parent / "nowhere").mkdir()  # a folder without the files is a fault that must not be passed over
+    with pytest.raises(DataError, match="train-images-idx3-ubyte"):
+        read_parts(parse(recipe, task_named=task_named))
