@@ -116,7 +116,8 @@ def needed(annotation: Any, known: Setting) -> str:
 
 def table_of(annotation: Any) -> type | None:
     """The dataclass among the types of a union, which a table of the recipe is read into; None when there is none."""
-    return next((option for option in get_args(annotation) if dataclasses.is_dataclass(option)), None)
+    types_in_it = (option for option in get_args(annotation) if isinstance(option, type))
+    return next((option for option in types_in_it if dataclasses.is_dataclass(option)), None)
 
 
 def shown(value: Any) -> str:
