@@ -12,6 +12,7 @@ from linnet.core.layer_jacobian import LayerJacobian, RuleTerm
 from linnet.core.layers import CONSTANT_STATISTICS, refusal, rule_of
 from linnet.core.matrix_layers import MatrixRule
 from linnet.core.positions import TRANSPOSED
+from linnet.errors import InputError
 from linnet.optim.kronecker_block import KroneckerBlock, Sharing
 from linnet.optim.small_block import LIMIT, SmallBlock
 
@@ -46,6 +47,16 @@ def too_large(model: nn.Module) -> dict[str, str]:
             if not (matrix and param == "weight"):
                 result[names[id(value)]] = _too_large(module, value.numel())
     return result
+
+
+def not_covered(uncovered: Mapping[str, str]) -> InputError:
+    """The error that names what no block can take."""
+    name, reason = next(iter(uncovered.items()))
+    more = f" and {len(uncovered) - 1} more" if len(uncovered) > 1 else ""
+    return InputError(
+        f"`{name}`{more} can't be covered: {reason}. Freeze it, or let it follow the plain gradient: "
+        "uncovered='gradient'."
+    )
 
 
 def allot(

@@ -15,7 +15,7 @@ from linnet.core.layer_jacobian import LayerJacobian
 from linnet.core.linearise import Linearisation
 from linnet.errors import InputError, OptimizerStateError, TrainingError
 from linnet.optim.approximation import Approximation, Batch, Direction, Settings
-from linnet.optim.curvature_blocks import Allotment, Block, allot, too_large
+from linnet.optim.curvature_blocks import Allotment, Block, allot, not_covered, too_large
 from linnet.optim.everyday import Listener, Watch
 from linnet.optim.isotropic_share import alpha_of
 from linnet.optim.kronecker_block import KroneckerBlock, Sums
@@ -56,7 +56,7 @@ class Kfac(Approximation):
         self._listener = Listener(self)
         uncovered = too_large(model)
         if uncovered and settings.uncovered == "raise":
-            raise _not_covered(uncovered)
+            raise not_covered(uncovered)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Kfac:
         twin = Kfac.__new__(Kfac)
@@ -219,7 +219,7 @@ class Kfac(Approximation):
         sizes = {name: parameter.numel() for name, parameter in self.model.named_parameters()}
         allotment = allot(layers, damping, sizes, sharing=self.settings.sharing, known=known)
         if allotment.uncovered and self.settings.uncovered == "raise":
-            raise _not_covered(allotment.uncovered)
+            raise not_covered(allotment.uncovered)
         return allotment
 
     def _read(self, layers: Sequence[LayerJacobian], damping: Mapping[str, float]) -> dict[str, Sums]:
@@ -327,12 +327,3 @@ def _routes(blocks: Mapping[str, Block]) -> str:
     for block in blocks.values():
         counts[block.route] = counts.get(block.route, 0) + 1
     return "; ".join(f"{count} x {route}" for route, count in counts.items())
-
-
-def _not_covered(uncovered: Mapping[str, str]) -> InputError:
-    name, reason = next(iter(uncovered.items()))
-    more = f" and {len(uncovered) - 1} more" if len(uncovered) > 1 else ""
-    return InputError(
-        f"`{name}`{more} can't be covered: {reason}. Freeze it, or let it follow the plain gradient: "
-        "uncovered='gradient'."
-    )

@@ -167,13 +167,21 @@ class KroneckerBlock:
         """(B + rho_B)^-1 V (A + rho_A)^-1 for V = [dW, db], by parameter name."""
         assert self.a_inverse is not None
         assert self.b_inverse is not None
+        v = self.stacked(gradient)
+        return self.unstacked(self.a_inverse.times(self.b_inverse.times(v).mT).mT.to(v.dtype))
+
+    def stacked(self, gradient: Mapping[str, Tensor]) -> Tensor:
+        """V = [dW, db], (groups, O, I)."""
         v = unfold(self.module, gradient[self.weight])
-        if self.bias is not None:
-            v = torch.cat([v, gradient[self.bias].reshape(len(v), -1, 1)], dim=2)
-        moved = self.a_inverse.times(self.b_inverse.times(v).mT).mT.to(v.dtype)
         if self.bias is None:
-            return {self.weight: fold(self.module, moved)}
-        return {self.weight: fold(self.module, moved[:, :, :-1]), self.bias: moved[:, :, -1].reshape(-1)}
+            return v
+        return torch.cat([v, gradient[self.bias].reshape(len(v), -1, 1)], dim=2)
+
+    def unstacked(self, v: Tensor) -> dict[str, Tensor]:
+        """V (groups, O, I) by parameter name, in their shapes."""
+        if self.bias is None:
+            return {self.weight: fold(self.module, v)}
+        return {self.weight: fold(self.module, v[:, :, :-1]), self.bias: v[:, :, -1].reshape(-1)}
 
     @property
     def route(self) -> str:

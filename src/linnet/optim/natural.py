@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from linnet.core.layer_jacobian import LayerJacobian
 from linnet.core.linearise import Linearisation
+from linnet.core.skeleton import unwrap
 from linnet.errors import CaptureError, InputError, NonFiniteLoss, OptimizerStateError, TrainingError
 from linnet.optim.approximation import Approximation, Batch, Direction, Fisher, Settings
 from linnet.optim.losses import LOSSES
@@ -103,6 +104,7 @@ class NaturalGradient(torch.optim.Optimizer):
         rng_seed: int = 0,
         scaler: torch.amp.GradScaler | None = None,
     ) -> None:
+        model = unwrap(model)
         check_request(locals())
         self.model = model
         self._kl_clip, self._isotropy_every = kl_clip, isotropy_every

@@ -7,6 +7,7 @@ from linnet.optim.approximation import Approximation
 from linnet.optim.blocks import Block, Tridiagonal
 from linnet.optim.exact import Exact
 from linnet.optim.kfac import Kfac
+from linnet.optim.unitwise import Unitwise
 
 APPROXIMATIONS: Mapping[str, type[Approximation]] = MappingProxyType(
     {
@@ -14,5 +15,6 @@ APPROXIMATIONS: Mapping[str, type[Approximation]] = MappingProxyType(
         "block": Block,
         "tridiagonal": Tridiagonal,
         "kfac": Kfac,
+        "unit": Unitwise,
     }
 )
