@@ -57,8 +57,10 @@ class RunningAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Takes the network's present weights in."""
+        """Takes the network's present weights in; a tensor that changed its size begins anew."""
         live = state_of(model)
+        for name in [name for name, tensor in live.items() if tensor.shape != self.tensors[name].shape]:
+            self.tensors[name] = live[name].clone()
         floating = [name for name, tensor in live.items() if tensor.is_floating_point()]
         weight = 1 - self.average.at(self.updates)
         for name in floating:
@@ -72,7 +74,7 @@ class RunningAverage:
         """Takes the average of a checkpoint."""
         self.updates = updates
         for name, tensor in self.tensors.items():
-            tensor.copy_(tensors[name])
+            self.tensors[name] = tensors[name].to(tensor.device, tensor.dtype, copy=True)
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:

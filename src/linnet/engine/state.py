@@ -110,15 +110,16 @@ class State:
         """
         run, facts, tensors = self.run, checkpoint.facts, checkpoint.tensors
         self._require_same_run(checkpoint)
+        for name, listener in _by_name(self.listeners).items():  # first: one may make the network smaller
+            if name in facts["listeners"]:
+                listener.load_state_dict(unflatten(facts["listeners"][name], tensors))
+        self._require_same_shapes(checkpoint)
         run.model.load_state_dict(_under("model", tensors))
         load_optimizer(run.optimizer, unflatten(facts["optimizer"], tensors))
         self.scaler.load_state_dict(facts["scaler"])
         self.means.sums, self.means.count = dict(facts["means"]["sums"]), facts["means"]["count"]
         run.step, run.epoch, run.batch = checkpoint.step, facts["epoch"], facts["batch"]
         run.history[:] = [Epoch(**epoch) for epoch in facts["history"]]
-        for name, listener in _by_name(self.listeners).items():
-            if name in facts["listeners"]:
-                listener.load_state_dict(unflatten(facts["listeners"][name], tensors))
         if self.average:
             self.average.load(_under("average", tensors), facts["average_updates"])
         if self.watch and "watch" in facts:
@@ -136,12 +137,8 @@ class State:
     def _require_same_run(self, checkpoint: Checkpoint) -> None:
         theirs, facts = checkpoint.facts["identity"], checkpoint.facts
         differences = differences_between(theirs, self.identity)
-        differences += shape_differences(_under("model", checkpoint.tensors), self.run.model.state_dict())
         if differences:
-            raise CheckpointError(
-                f"{checkpoint.path} is of another run: {'; '.join(differences)}. "
-                "Give this run its own folder, or start anew in this one with resume=False."
-            )
+            self._refuse(checkpoint, differences + self._other_shapes(checkpoint))
         if facts["epoch"] > self.run.epochs:
             raise CheckpointError(
                 f"{checkpoint.path} has done {facts['epoch']} epochs, more than epochs={self.run.epochs}. "
@@ -149,6 +146,19 @@ class State:
             )
         if facts["epochs"] != self.run.epochs and self.identity["schedule"]["name"] != "constant":
             _log.warning("epochs was %d and is %d: the schedule is stretched.", facts["epochs"], self.run.epochs)
+
+    def _require_same_shapes(self, checkpoint: Checkpoint) -> None:
+        self._refuse(checkpoint, self._other_shapes(checkpoint))
+
+    def _other_shapes(self, checkpoint: Checkpoint) -> list[str]:
+        return shape_differences(_under("model", checkpoint.tensors), self.run.model.state_dict())
+
+    def _refuse(self, checkpoint: Checkpoint, differences: list[str]) -> None:
+        if differences:
+            raise CheckpointError(
+                f"{checkpoint.path} is of another run: {'; '.join(differences)}. "
+                "Give this run its own folder, or start anew in this one with resume=False."
+            )
 
     def _require_finite_weights(self) -> None:
         run = self.run

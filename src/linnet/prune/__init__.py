@@ -7,7 +7,8 @@ network, and `scatter` puts networks that were trained apart back into the big o
 
 from linnet.prune.budget import Budget
 from linnet.prune.during import Pruner, PruneStep
+from linnet.prune.listener import Pruning
 from linnet.prune.plan import Plan, extract, plan
 from linnet.prune.scatter import scatter
 
-__all__ = ["Budget", "Plan", "PruneStep", "Pruner", "extract", "plan", "scatter"]
+__all__ = ["Budget", "Plan", "PruneStep", "Pruner", "Pruning", "extract", "plan", "scatter"]
