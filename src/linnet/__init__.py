@@ -7,7 +7,8 @@ Public names, by what they do for you. Each is loaded when it is first used, so 
     material      data, models           data sets, loaders, augmentation, synthetic images; plain networks by name
     facts         results, report        what was measured, and one page that shows it
     fast          optim                  natural gradient that knows its own step size; Padam
-    understand    core, Capture          one pair of tensors per layer, which all methods read
+    shared        core, Capture          one pair of tensors per layer, which all methods read
+    understood    spectra                the neural tangent kernel, layer by layer
     wide, narrow  ChannelGraph, resize   which channels live and die together; copies and removals with a proof
     small         prune                  pruned straight to a budget of MACs, parameters or bytes
     keep          save, load, cost       one file that tells its edits; parameters, MACs, bytes and peak memory
@@ -18,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from linnet import core, data, engine, errors, models, nuclei, optim, prune, recipe, report, results
+    from linnet import core, data, engine, errors, models, nuclei, optim, prune, recipe, report, results, spectra
     from linnet.core import Capture, ChannelGraph, cost, resize
     from linnet.engine import load, save
     from linnet.errors import LinnetError
@@ -45,6 +46,7 @@ __all__ = [
     "resize",
     "results",
     "save",
+    "spectra",
 ]
 
 _HOMES = {

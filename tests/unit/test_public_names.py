@@ -27,6 +27,7 @@ PUBLIC = [
     "resize",
     "results",
     "save",
+    "spectra",
 ]
 
 

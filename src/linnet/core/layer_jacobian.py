@@ -19,6 +19,10 @@ class Term(ABC):
     """The rows of one parameter: for every sample n and backward pass k its gradient."""
 
     @abstractmethod
+    def held(self) -> list[Tensor]:
+        """The tensors that it keeps alive."""
+
+    @abstractmethod
     def rows(self) -> Tensor:
         """(passes, N, *param.shape)."""
 
@@ -50,6 +54,10 @@ class RuleTerm(Term):
     rule: LayerRule
     uses: Sequence[Use]
     param: str
+
+    def held(self) -> list[Tensor]:
+        """Inputs and output gradients."""
+        return [tensor for use in self.uses for tensor in (use.a, use.g)]
 
     def rows(self) -> Tensor:
         """By the rule."""
@@ -88,6 +96,10 @@ class RowsTerm(Term):
     @cached_property
     def _rows(self) -> Tensor:
         return self.make()
+
+    def held(self) -> list[Tensor]:
+        """The rows."""
+        return [self._rows]
 
     def rows(self) -> Tensor:
         """Made once."""
@@ -137,6 +149,15 @@ class LayerJacobian:
         """P_l, the number of trainable entries."""
         own = dict(self.module.named_parameters(prefix=self.name, remove_duplicate=False))
         return sum(own[name].numel() for name in self.terms)
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the (a, g) or rows behind it hold; a tensor that several terms share counts once."""
+        held: dict[int, int] = {}
+        for term in self.terms.values():
+            for tensor in term.held():
+                held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return sum(held.values())
 
     def gram(
         self,

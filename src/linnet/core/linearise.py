@@ -15,8 +15,11 @@ from linnet.core.capture import Capture
 from linnet.core.layer_capture import LayerCapture
 from linnet.core.layer_jacobian import LayerJacobian, RowsTerm, RuleTerm, Term
 from linnet.core.matrix_layers import sum_of
+from linnet.core.norm_layers import BATCH_NORMS
 from linnet.core.own_layer import OwnCall, own_rows
 from linnet.errors import CaptureError
+
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 @dataclass(frozen=True)
@@ -268,6 +271,18 @@ class Linearisation:
         self._handles, self._gradient_handles = [], []
         self._own_edges = []
         self._capture.__exit__(None, None, None)
+
+
+def coupling(model: nn.Module) -> dict[str, str]:
+    """Module path -> why its outputs don't depend on one sample alone, or not on it always in the same way."""
+    found: dict[str, str] = {}
+    for path, module in model.named_modules():
+        kind = type(module).__name__
+        if isinstance(module, BATCH_NORMS) and (module.training or module.running_mean is None):
+            found[path] = f"{kind} is in train mode, where batch statistics couple the samples"
+        elif isinstance(module, DROPOUTS) and module.training and module.p > 0:
+            found[path] = f"{kind} is active dropout, p = {module.p}, so that each forward is another function"
+    return found
 
 
 def _places(modules: dict[str, nn.Module]) -> dict[str, tuple[Place, ...]]:

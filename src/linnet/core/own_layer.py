@@ -52,7 +52,10 @@ def own_rows(name: str, module: nn.Module, leaves: Sequence[str], calls: Sequenc
     total: dict[str, Tensor] = {}
     for call in calls:
         try:
-            rows = _rows_of_call(module, leaves, call)
+            with (
+                torch.no_grad()
+            ):  # about the module's other parameters; the transforms inside differentiate all the same
+                rows = _rows_of_call(module, leaves, call)
         except (RuntimeError, ValueError, TypeError) as error:
             raise CaptureError(
                 f"`{name}` ({type(module).__name__}) can't be differentiated sample by sample: {str(error)[:200]}. "

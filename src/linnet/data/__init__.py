@@ -3,6 +3,7 @@
 from linnet.data.augment import Augment, Standardise, brightness_contrast, crop, flip, shift
 from linnet.data.digits import digits
 from linnet.data.files import data_root
+from linnet.data.forster import Forster, forster
 from linnet.data.idx import fashion_mnist, mnist, read_idx
 from linnet.data.image_folder import image_folder
 from linnet.data.image_set import ImageSet, hold_out
@@ -15,6 +16,7 @@ from linnet.data.synthetic import Optics, fluorescence_field
 __all__ = [
     "ArrayLoader",
     "Augment",
+    "Forster",
     "ImageSet",
     "NucleusImage",
     "Optics",
@@ -28,6 +30,7 @@ __all__ = [
     "fashion_mnist",
     "flip",
     "fluorescence_field",
+    "forster",
     "hold_out",
     "image_folder",
     "mnist",

@@ -11,11 +11,25 @@ from torch import nn
 from linnet.errors import InputError
 from linnet.models.convnet import ConvNet
 from linnet.models.mlp import MLP
+from linnet.models.ntk_mlp import NTKPerceptron, ntk_mlp
 from linnet.models.resnet import BasicBlock, ResNet
 from linnet.models.tiny import Tiny
 from linnet.models.unet import ResidualUNet, SmallUNet
 
-__all__ = ["MLP", "BasicBlock", "ConvNet", "ResNet", "ResidualUNet", "SmallUNet", "Tiny", "create", "names", "options"]
+__all__ = [
+    "MLP",
+    "BasicBlock",
+    "ConvNet",
+    "NTKPerceptron",
+    "ResNet",
+    "ResidualUNet",
+    "SmallUNet",
+    "Tiny",
+    "create",
+    "names",
+    "ntk_mlp",
+    "options",
+]
 
 # A new network is one line here. All its options have defaults, so that its name alone makes one.
 _FACTORIES: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(

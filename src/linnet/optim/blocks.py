@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from linnet.core.layer_jacobian import LayerJacobian
 from linnet.errors import InputError
 from linnet.optim.approximation import Approximation, Batch, Direction, Settings
-from linnet.optim.dual import BlockThomas, base_damping, check_rows, group_weights, solve, theta
+from linnet.optim.dual import BlockThomas, Regular, base_damping, check_rows, group_weights, solve, theta
 from linnet.optim.exact import pushed, treated
 from linnet.optim.weight_layers import weight_layers
 
@@ -136,13 +136,13 @@ def block_direction(layer: LayerJacobian, batch: Batch, right: Tensor | None) ->
     """
     matrix, label = theta(layer, batch), f"`{layer.name}`"
     if right is not None:
-        solved = solve(matrix, right, batch, of=label)
+        solved = solve(matrix, right, Regular.of(batch), of=label)
         return _pull(layer, solved.v, batch), solved.route
     weights, rho = group_weights(batch) or {}, base_damping(batch)
     weighted = {name: batch.gradient[name] * weights.get(name, 1.0) for name in layer.parameters}
-    solved = solve(matrix, layer.push(weighted), batch, of=label)
+    solved = solve(matrix, layer.push(weighted), Regular.of(batch), of=label)
     if not rho:
-        solved = solve(matrix, solved.v, batch, of=label)
+        solved = solve(matrix, solved.v, Regular.of(batch), of=label)
         return _pull(layer, solved.v, batch), solved.route
     inside = _pull(layer, solved.v, batch)
     return {name: (weighted[name] - part) / rho for name, part in inside.items()}, solved.route

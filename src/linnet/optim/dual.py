@@ -61,13 +61,35 @@ def base_damping(batch: Batch) -> float:
     return next(iter(batch.damping.values()))
 
 
-def solve(matrix: Tensor, right: Tensor, batch: Batch, *, of: str) -> Solved:
+@dataclass(frozen=True)
+class Regular:
+    """What makes Theta invertible.
+
+    Attributes:
+        rho: Damping.
+        accuracy: Share of the largest eigenvalue below which another is rounding.
+        null: Directions z_n (N, passes) that Theta is known to send to 0; None where there are none.
+    """
+
+    rho: float
+    accuracy: float
+    null: Tensor | None = None
+
+    @classmethod
+    def of(cls, batch: Batch) -> "Regular":
+        """Of a batch's Gram matrices, computed in the model's dtype."""
+        n, dtype = batch.samples * len(batch.cotangents), torch.promote_types(batch.f.dtype, torch.float32)
+        null = batch.settings.loss.null(batch.f) if batch.settings.fisher == "model" else None
+        return cls(base_damping(batch), max(_CUT, n**0.5 * torch.finfo(dtype).eps), null)
+
+
+def solve(matrix: Tensor, right: Tensor, regular: Regular, *, of: str) -> Solved:
     """(Theta + rho)^-1 u; at rho = 0 on the range of Theta.
 
     Args:
         matrix: Theta, (n, n), float64.
         right: u, (n,).
-        batch: Gives rho, and the directions that R sends to 0.
+        regular: Gives rho, and the directions that Theta sends to 0.
         of: The layer, for errors.
 
     Raises:
@@ -76,10 +98,9 @@ def solve(matrix: Tensor, right: Tensor, batch: Batch, *, of: str) -> Solved:
     """
     if not bool(torch.isfinite(matrix).all()):
         raise ArithmeticError(f"the Gram matrix of {of} holds NaN or infinity")
-    rho, right = base_damping(batch), right.double()
-    lifted = matrix.clone() if rho else _lifted(matrix, batch)
+    rho, accuracy, right = regular.rho, regular.accuracy, right.double()
+    lifted = matrix.clone() if rho else _lifted(matrix, regular.null)
     lifted.diagonal().add_(rho)
-    accuracy = _accuracy(batch, len(matrix))
     factor, failed = torch.linalg.cholesky_ex(lifted)
     if not int(failed) and (rho or _spread(factor) > accuracy):
         return Solved(torch.cholesky_solve(right.unsqueeze(1), factor).squeeze(1), "Cholesky, float64")
@@ -91,9 +112,8 @@ def solve(matrix: Tensor, right: Tensor, batch: Batch, *, of: str) -> Solved:
     return _by_eigenvectors(matrix, right, rho, accuracy, of)
 
 
-def _lifted(matrix: Tensor, batch: Batch) -> Tensor:
+def _lifted(matrix: Tensor, null: Tensor | None) -> Tensor:
     """Theta with its null directions z_n raised to its mean eigenvalue: Cholesky then gives the pseudo-inverse."""
-    null = batch.settings.loss.null(batch.f) if batch.settings.fisher == "model" else None
     lifted = matrix.clone()
     if null is None:
         return lifted
@@ -104,11 +124,6 @@ def _lifted(matrix: Tensor, batch: Batch) -> Tensor:
     each = torch.arange(n, device=matrix.device)
     blocks[each, :, each] += matrix.diagonal().mean() * z.unsqueeze(2) * z.unsqueeze(1)
     return lifted
-
-
-def _accuracy(batch: Batch, n: int) -> float:
-    """Below this share of the largest an eigenvalue of a Gram matrix in the model's dtype is rounding."""
-    return max(_CUT, n**0.5 * torch.finfo(torch.promote_types(batch.f.dtype, torch.float32)).eps)
 
 
 def _spread(factor: Tensor) -> float:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from linnet.optim.approximation import Approximation, Batch, Direction
-from linnet.optim.dual import Solved, base_damping, check_rows, group_weights, solve, theta
+from linnet.optim.dual import Regular, Solved, base_damping, check_rows, group_weights, solve, theta
 
 
 class Exact(Approximation):
@@ -35,7 +35,7 @@ class Exact(Approximation):
             solved, delta = self._outside(whole, batch)
         else:
             right = batch.u if previous is None else batch.u - pushed(batch, previous, self.settings.momentum)
-            solved = solve(whole, right, batch, of="The network")
+            solved = solve(whole, right, Regular.of(batch), of="The network")
             delta = pull(batch, solved.v)
         if previous is not None:
             delta = {name: value + self.settings.momentum * previous[name] for name, value in delta.items()}
@@ -47,9 +47,9 @@ class Exact(Approximation):
         weights = group_weights(batch) or {}
         weighted = {name: g * weights.get(name, 1.0) for name, g in batch.gradient.items()}
         right = torch.stack([layer.push(weighted).double() for layer in batch.layers]).sum(0)
-        solved = solve(whole, right, batch, of="The network")
+        solved = solve(whole, right, Regular.of(batch), of="The network")
         if batch.undamped:
-            solved = solve(whole, solved.v, batch, of="The network")
+            solved = solve(whole, solved.v, Regular.of(batch), of="The network")
             return solved, pull(batch, solved.v)
         inside, rho = pull(batch, solved.v), base_damping(batch)
         return solved, {name: (weighted[name] - part) / rho for name, part in inside.items()}

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from linnet.core.layer_jacobian import LayerJacobian
-from linnet.core.linearise import Linearisation
+from linnet.core.linearise import DROPOUTS, Linearisation
 from linnet.core.skeleton import unwrap
-from linnet.errors import CaptureError, InputError, NonFiniteLoss, OptimizerStateError, TrainingError
-from linnet.optim.approximation import Approximation, Batch, Direction, Fisher, Settings
+from linnet.errors import InputError, NonFiniteLoss, OptimizerStateError, TrainingError
+from linnet.optim.approximation import Approximation, Direction, Fisher, Settings
+from linnet.optim.batch_of import accounted, batch_of
 from linnet.optim.losses import LOSSES
 from linnet.optim.measure import Isotropy, isotropy, jacobian_vector
 from linnet.optim.registry import APPROXIMATIONS
@@ -211,9 +211,10 @@ class NaturalGradient(torch.optim.Optimizer):
             loss = float(settings.loss.value(f, y))
             if not math.isfinite(loss):
                 raise ArithmeticError(f"the loss is {loss}")
-            batch = self._batch(linear, outputs, y, names)
+            damping = group_dampings(self.param_groups, names)
+            batch = batch_of(linear, outputs, y, settings, damping, check=not self._checked)
             direction = self._approximation.direction(batch, previous=self._previous(names))
-        direction = self._accounted(direction, batch, linear)
+        direction, self._checked = accounted(direction, batch, linear), True
         for name, value in direction.delta.items():
             if not bool(torch.isfinite(value).all()):
                 raise ArithmeticError(f"the direction of `{name}` holds NaN or infinity")
@@ -222,68 +223,6 @@ class NaturalGradient(torch.optim.Optimizer):
             return loss, direction, None
         moved = jacobian_vector(self.model, x, direction.delta, random_state=state)
         return loss, direction, isotropy(settings.loss, f, batch.r, moved)
-
-    def _batch(self, linear: Linearisation, outputs: Tensor, y: Tensor, names: dict[str, Tensor]) -> Batch:
-        """The batch as the approximation sees it."""
-        settings, f = self._settings, outputs.detach()
-        r = settings.loss.residual(f, y)
-        if settings.fisher == "model":
-            cotangents, u = settings.loss.root(f), settings.loss.coordinates(f, r).reshape(-1)
-        elif settings.fisher == "empirical":
-            cotangents, u = r.unsqueeze(0), torch.ones_like(f[:, 0])
-        else:
-            cotangents, u = settings.loss.draw(f, settings.generator), None
-
-        def pull(c: Tensor) -> dict[str, Tensor]:
-            found = torch.autograd.grad(outputs, list(names.values()), c, retain_graph=True, allow_unused=True)
-            pairs = zip(names.items(), found, strict=True)
-            return {name: torch.zeros_like(p) if g is None else g for (name, p), g in pairs}
-
-        def rows() -> tuple[LayerJacobian, ...]:
-            layers = linear.rows(cotangents)
-            self._check_rows(layers, cotangents, pull)
-            return layers
-
-        return Batch(settings, group_dampings(self.param_groups, names), f, r, cotangents, u, rows, pull)
-
-    def _check_rows(self, layers: tuple[LayerJacobian, ...], cotangents: Tensor, pull: Callable[..., Any]) -> None:
-        """At the first step: the stored rows give autograd's gradient, so that nothing is missed in silence."""
-        if self._checked:
-            return
-        expected = pull(cotangents.sum(0))
-        rows = cotangents.shape[0] * cotangents.shape[1]
-        v = torch.ones(rows, dtype=cotangents.dtype, device=cotangents.device)
-        largest = max((float(g.abs().max()) for g in expected.values()), default=0.0)
-        allowed = 1e3 * torch.finfo(cotangents.dtype).eps * largest
-        for layer in layers:
-            for name, found in layer.pull(v).items():
-                if float((found - expected[name]).abs().max()) > allowed:
-                    raise CaptureError(
-                        f"`{name}`: the gradient from layer `{layer.name}`'s inputs and output gradients isn't "
-                        "autograd's: the parameter is used outside its module's forward as well, or the module's "
-                        "samples aren't independent. Move that use into the module that owns it."
-                    )
-        self._checked = True
-
-    def _accounted(self, direction: Direction, batch: Batch, linear: Linearisation) -> Direction:
-        """Every trainable parameter stands once in `covered` or `uncovered`."""
-        delta, uncovered = dict(direction.delta), dict(direction.uncovered)
-        for name, parameter in self.model.named_parameters():
-            if not parameter.requires_grad or name in direction.covered or name in uncovered:
-                continue
-            if name not in linear.names:
-                uncovered[name] = "it is in no parameter group, so it stays as it is"
-                continue
-            uncovered[name] = linear.unread.get(name, "this approximation doesn't treat it")
-            if "isn't used" in uncovered[name]:
-                continue
-            if self._settings.uncovered == "raise":
-                raise InputError(
-                    f"`{name}` can't be covered: {uncovered[name]}. Freeze it, or let it follow the plain gradient: "
-                    "uncovered='gradient'."
-                )
-            delta[name] = batch.gradient[name]
-        return replace(direction, delta=delta, uncovered=uncovered)
 
     def _clipped(self, direction: Direction, gradient: Callable[[], Mapping[str, Tensor]]) -> Direction:
         """KL clip: Delta scaled by min(1, sqrt(kl_clip / (eta^2 Delta . grad)))."""
@@ -402,7 +341,7 @@ class NaturalGradient(torch.optim.Optimizer):
 
     def _random_state(self) -> Tensor | None:
         """Of the CPU's generator, where the forward may draw from it."""
-        drawing = any(isinstance(m, nn.modules.dropout._DropoutNd) and m.training for m in self.model.modules())
+        drawing = any(isinstance(m, DROPOUTS) and m.training for m in self.model.modules())
         return torch.get_rng_state() if drawing else None
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from linnet.core.norm_layers import BATCH_NORMS
+from linnet.core.linearise import coupling
 from linnet.errors import InputError, TrainingError
 from linnet.optim.approximation import Approximation
 from linnet.optim.losses import LOSSES
@@ -105,18 +105,11 @@ def check_model(model: nn.Module, approximation: Approximation) -> None:
     """
     if approximation.couples:
         return
-    for path, module in model.named_modules():
-        if isinstance(module, BATCH_NORMS) and (module.training or module.running_mean is None):
-            raise InputError(
-                f"`{path}` ({type(module).__name__}) is in train mode, where batch statistics couple the samples: "
-                f"approx='{approximation.name}' needs each output to depend on its sample alone. Call model.eval(), "
-                "or use approx='kfac'."
-            )
-        if isinstance(module, nn.modules.dropout._DropoutNd) and module.training and module.p > 0:
-            raise InputError(
-                f"`{path}` ({type(module).__name__}) is active dropout, p = {module.p}: curvature and update need the "
-                "same function. Call model.eval(), or use approx='kfac'."
-            )
+    for path, why in coupling(model).items():
+        raise InputError(
+            f"`{path}`: {why}, and approx='{approximation.name}' needs each output to depend on its sample alone. Call "
+            "model.eval(), or use approx='kfac'."
+        )
 
 
 def _check_choice(key: str, value: Any, known: Iterable[str]) -> None:

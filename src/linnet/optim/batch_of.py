@@ -1,0 +1,93 @@
+"""One batch of a linearised network, as approximations see it; and the account of every parameter."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from linnet.core.layer_jacobian import LayerJacobian
+from linnet.core.linearise import Linearisation
+from linnet.errors import CaptureError, InputError
+from linnet.optim.approximation import Batch, Direction, Settings
+
+
+def batch_of(
+    linear: Linearisation, outputs: Tensor, y: Tensor, settings: Settings, damping: Mapping[str, float], *, check: bool
+) -> Batch:
+    """The batch: residual, cotangents of the Fisher kind, and how rows and gradients are pulled back.
+
+    Args:
+        linear: Open, after `forward`.
+        outputs: What that gave, (N, C) with its graph.
+        y: Targets.
+        settings: Loss and Fisher kind.
+        damping: Parameter name -> rho.
+        check: Whether the rows are compared with autograd's gradient when they are made.
+    """
+    f = outputs.detach()
+    r = settings.loss.residual(f, y)
+    if settings.fisher == "model":
+        cotangents, u = settings.loss.root(f), settings.loss.coordinates(f, r).reshape(-1)
+    elif settings.fisher == "empirical":
+        cotangents, u = r.unsqueeze(0), torch.ones_like(f[:, 0])
+    else:
+        cotangents, u = settings.loss.draw(f, settings.generator), None
+    own = dict(linear.model.named_parameters())
+    names = {name: own[name] for name in linear.names}
+
+    def pull(c: Tensor) -> dict[str, Tensor]:
+        found = torch.autograd.grad(outputs, list(names.values()), c, retain_graph=True, allow_unused=True)
+        pairs = zip(names.items(), found, strict=True)
+        return {name: torch.zeros_like(p) if g is None else g for (name, p), g in pairs}
+
+    def rows() -> tuple[LayerJacobian, ...]:
+        layers = linear.rows(cotangents)
+        if check:
+            _check_rows(layers, cotangents, pull)
+        return layers
+
+    return Batch(settings, damping, f, r, cotangents, u, rows, pull)
+
+
+def accounted(direction: Direction, batch: Batch, linear: Linearisation) -> Direction:
+    """Every trainable parameter stands once in `covered` or `uncovered`.
+
+    Raises:
+        InputError: one has no curvature, and `uncovered` is "raise".
+    """
+    delta, uncovered = dict(direction.delta), dict(direction.uncovered)
+    for name, parameter in linear.model.named_parameters():
+        if not parameter.requires_grad or name in direction.covered or name in uncovered:
+            continue
+        if name not in linear.names:
+            uncovered[name] = "it is in no parameter group, so it stays as it is"
+            continue
+        uncovered[name] = linear.unread.get(name, "this approximation doesn't treat it")
+        if "isn't used" in uncovered[name]:
+            continue
+        if batch.settings.uncovered == "raise":
+            raise InputError(
+                f"`{name}` can't be covered: {uncovered[name]}. Freeze it, or let it follow the plain gradient: "
+                "uncovered='gradient'."
+            )
+        delta[name] = batch.gradient[name]
+    return replace(direction, delta=delta, uncovered=uncovered)
+
+
+def _check_rows(
+    layers: tuple[LayerJacobian, ...], cotangents: Tensor, pull: Callable[[Tensor], dict[str, Tensor]]
+) -> None:
+    """The stored rows give autograd's gradient, so that nothing is missed in silence."""
+    expected = pull(cotangents.sum(0))
+    v = torch.ones(cotangents.shape[0] * cotangents.shape[1], dtype=cotangents.dtype, device=cotangents.device)
+    largest = max((float(g.abs().max()) for g in expected.values()), default=0.0)
+    allowed = 1e3 * torch.finfo(cotangents.dtype).eps * largest
+    for layer in layers:
+        for name, found in layer.pull(v).items():
+            if float((found - expected[name]).abs().max()) > allowed:
+                raise CaptureError(
+                    f"`{name}`: the gradient from layer `{layer.name}`'s inputs and output gradients isn't autograd's: "
+                    "the parameter is used outside its module's forward as well, or the module's samples aren't "
+                    "independent. Move that use into the module that owns it."
+                )
