@@ -46,10 +46,14 @@ def scale_trial(stage: str) -> Trial:
 
 def tuning(row: str, finished: Finished, scale: Scale, extension: int) -> list[Trial]:
     """The trials of an optimizer's grid, grown so often."""
+    return [_tune(row, point, finished) for point in _points(row, finished, scale, extension)]
+
+
+def _points(row: str, finished: Finished, scale: Scale, extension: int) -> list[Point]:
     points = [dict(zip(scale.axes(row), values, strict=True)) for values in product(*scale.axes(row).values())]
-    for number in range(extension):
-        points += _grown(row, finished, scale, points, number)
-    return [_tune(row, point, finished) for point in points]
+    for _ in range(extension):
+        points += _grown(row, points, _best(row, points, finished))
+    return points
 
 
 def extensions_done(finished: Finished, scale: Scale) -> int:
@@ -70,34 +74,39 @@ def chosen(row: str, finished: Finished, scale: Scale, extension: int) -> Record
 
     None when a trial is missing, or all diverged.
     """
-    trials = tuning(row, finished, scale, extension)
-    if any(trial.key not in finished for trial in trials):
-        return None
-    records = [finished[trial.key] for trial in trials if finished[trial.key].value is not None]
-    return max(records, key=lambda record: (record.value or 0.0, -float(record.context["lr"])), default=None)
+    return _best(row, _points(row, finished, scale, extension), finished)
 
 
 def on_edge(row: str, finished: Finished, scale: Scale, extension: int) -> list[str]:
     """The axes on whose edge the best trial lies. An axis of two values has nothing but edges and isn't looked at."""
-    best = chosen(row, finished, scale, extension)
+    points = _points(row, finished, scale, extension)
+    return _edges(row, points, _best(row, points, finished))
+
+
+def _best(row: str, points: list[Point], finished: Finished) -> Record | None:
+    records = [finished.get(_tune(row, point, finished).key) for point in points]
+    if any(record is None for record in records):
+        return None
+    ended_well = [record for record in records if record is not None and record.value is not None]
+    return max(ended_well, key=lambda record: (record.value or 0.0, -float(record.context["lr"])), default=None)
+
+
+def _edges(row: str, points: list[Point], best: Record | None) -> list[str]:
     if best is None:
         return []
-    axes = _axes_of([trial.settings for trial in tuning(row, finished, scale, extension)], list(ROWS[row].grid))
+    axes = _axes_of(points, list(ROWS[row].grid))
     return [name for name, values in axes.items() if len(values) > 2 and best.context[name] in (values[0], values[-1])]
 
 
-def _grown(row: str, finished: Finished, scale: Scale, points: list[Point], number: int) -> list[Point]:
+def _grown(row: str, points: list[Point], best: Record | None) -> list[Point]:
     """Two further points: beyond the edge that the best lies on, else beyond the nearer end of the learning rates."""
-    best = chosen(row, finished, scale, number)
     names = list(ROWS[row].grid)
-    axes = _axes_of(points, names)
-    edges = on_edge(row, finished, scale, number)
+    axes, edges = _axes_of(points, names), _edges(row, points, best)
     along = edges[0] if edges else names[0]
     other = next(name for name in names if name != along)
     values = axes[along]
     at = values.index(float(best.context[along])) if best else 0
-    up = at >= len(values) / 2
-    beyond = _beyond(values, up=up)
+    beyond = _beyond(values, up=at >= len(values) / 2)
     middle = float(best.context[other]) if best else axes[other][0]
     return [{along: beyond, other: value} for value in _two_near(axes[other], middle)]
 
@@ -117,11 +126,8 @@ def _two_near(values: tuple[float, ...], middle: float) -> tuple[float, ...]:
     return values[start : start + 2]
 
 
-def _axes_of(points: Sequence[object], names: list[str]) -> Axes:
-    found: Axes = {}
-    for name in names:
-        found[name] = tuple(sorted({float(point[name]) for point in points}))  # type: ignore[index]
-    return found
+def _axes_of(points: Sequence[Point], names: list[str]) -> Axes:
+    return {name: tuple(sorted({point[name] for point in points})) for name in names}
 
 
 def _tune(row: str, point: dict[str, float], finished: Finished) -> Trial:
