@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from linnet.core import autocorrelation
 from linnet.core.gram import rows_gram, weight_gram
 from linnet.core.layer_rule import LayerRule, Sharing
 from linnet.core.per_sample import TILE_BYTES, tiles, weight_gradients
@@ -117,6 +118,11 @@ def _is_convolution(module: nn.Module, kind: str) -> bool:
 
 def _factors(positions: Positions, *, homogeneous: bool, sharing: Sharing) -> tuple[Tensor, Tensor]:
     """Kronecker factors of one use: (I, I) and (O, O); with groups (groups, I, I) and (groups, O, O)."""
+    out = tuple(positions.g.shape[3:])
+    if sharing == "expand" and autocorrelation.fits(positions.module, out):
+        left = autocorrelation.input_factor(positions.module, positions.a, out, homogeneous=homogeneous)
+        g = positions.outputs()[:, :, 0].permute(2, 0, 1, 3).flatten(1)
+        return left, g @ g.T
     left: Tensor | None = None
     right: Tensor | None = None
     for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
