@@ -57,10 +57,8 @@ class RunningAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Takes the network's present weights in; a tensor that changed its size begins anew."""
+        """Takes the network's present weights in."""
         live = state_of(model)
-        for name in [name for name, tensor in live.items() if tensor.shape != self.tensors[name].shape]:
-            self.tensors[name] = live[name].clone()
         floating = [name for name, tensor in live.items() if tensor.is_floating_point()]
         weight = 1 - self.average.at(self.updates)
         for name in floating:
@@ -68,6 +66,12 @@ class RunningAverage:
         for name in live.keys() - set(floating):
             self.tensors[name].copy_(live[name])
         self.updates += 1
+
+    def follow(self, model: nn.Module) -> None:
+        """A tensor whose size has changed in the network begins anew."""
+        for name, tensor in state_of(model).items():
+            if tensor.shape != self.tensors[name].shape:
+                self.tensors[name] = tensor.clone()
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor], updates: int) -> None:

@@ -219,13 +219,15 @@ class _Loop:
             )
 
     def _note_step(self) -> None:
-        """What follows an update: means, listeners (one may make the network smaller), averages."""
+        """What follows an update: averages, means, listeners (one of which may make the network smaller)."""
         run, average = self.run, self.state.average
+        if average and not run.skipped:
+            average.update(run.model)
         self.state.means.add({"loss": run.loss, **run.metrics})
         for listener in self.listeners:
             listener.on_step(run)
-        if average and not run.skipped:
-            average.update(run.model)
+        if average:
+            average.follow(run.model)
 
     def _close_epoch(self) -> None:
         """What follows the last batch: validation, early stop, listeners, a checkpoint."""

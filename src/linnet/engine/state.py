@@ -122,6 +122,7 @@ class State:
         run.history[:] = [Epoch(**epoch) for epoch in facts["history"]]
         if self.average:
             self.average.load(_under("average", tensors), facts["average_updates"])
+            self.average.follow(run.model)
         if self.watch and "watch" in facts:
             self._restore_watch(self.watch, facts["watch"], _under("best", tensors))
 

@@ -92,7 +92,8 @@ def assert_equal_runs(ours, theirs):
 
 
 def python(*words, **options):
-    """Runs this interpreter with the package and the tests on its path, one thread."""
+    """Runs this interpreter with the package and the tests on its path, and as many threads."""
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
-    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    threads = str(torch.get_num_threads())  # other numbers of threads give other bits
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": threads, "PYTHONWARNINGS": "ignore"}
     return subprocess.Popen([sys.executable, *words], env=environment, text=True, **options)
