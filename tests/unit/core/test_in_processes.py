@@ -1,4 +1,4 @@
-"""A capture in two processes under torchrun (gloo): names without `module.`, each rank's own gradients."""
+"""Two processes under torchrun (gloo): captures hold each rank's own gradients, edits are the same on both ranks."""
 
 import os
 import subprocess
@@ -12,12 +12,12 @@ SOURCE = HERE.parents[2] / "src"
 
 
 @pytest.mark.slow
-def test_each_rank_captures_its_own_gradients():
+def test_captures_are_each_ranks_own_and_edits_are_identical():
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     done = subprocess.run(
-        [*command, str(HERE / "capture_on_a_rank.py")], env=environment, capture_output=True, text=True, timeout=240
+        [*command, str(HERE / "on_a_rank.py")], env=environment, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
-    assert "rank 0 agrees" in done.stdout
-    assert "rank 1 agrees" in done.stdout
+    assert "rank 0: captures and edits agree" in done.stdout
+    assert "rank 1: captures and edits agree" in done.stdout
