@@ -41,12 +41,13 @@ def _keep(records: list[Record], json: Path | None) -> int:
 
 
 def _readme() -> int:
-    from benchmarks import card, picture, readme
+    from benchmarks import card, graphs, picture, readme
 
     changed = readme.refresh()
     print(f"{readme.README.name} {'was brought up to date' if changed else 'already says what the records say'}.")
     print(f"{atomic_write(card.PAGE, card.shipped_card())} was written from the weights.")
     print(f"{picture.draw()} was drawn.")
+    print(f"{' and '.join(map(str, graphs.write()))} were written from the rules and the networks.")
     return 0
 
 

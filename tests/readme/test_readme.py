@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import card, readme
+from benchmarks import card, graphs, readme
 from linnet.cli.application import main
 
 ROOT = readme.ROOT
@@ -77,6 +77,19 @@ def test_links_lead_somewhere(page):
 def test_code_of_the_docs_runs(page, tmp_path):
     for code in blocks((ROOT / "docs" / page).read_text(), "python"):
         subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize(
+    "page", ["read_a_graph", "freeze", "narrow_in_a_loop", "per_sample_gradients", "network_files"]
+)
+def test_code_of_the_how_tos_runs_from_top_to_bottom(page, tmp_path):
+    code = "\n".join(blocks((ROOT / "docs" / "howto" / f"{page}.md").read_text(), "python"))
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
+
+
+def test_the_pages_of_graphs_and_rules_are_up_to_date():
+    assert graphs.LIST.read_text(encoding="utf-8") == graphs.rules_page()
+    assert graphs.GRAPHS.read_text(encoding="utf-8") == graphs.graphs_page()
 
 
 def test_the_citation_names_the_seven_papers():

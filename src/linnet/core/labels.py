@@ -291,5 +291,5 @@ class Call:
 
     def uniform(self, labels: Ints, groups: int = 1) -> None:
         """A normalisation takes these channels together: they need one equal multiplicity."""
-        text = f"{where(self.node)} normalises them together: it needs one equal multiplicity"
+        text = f"it needs one equal multiplicity: {where(self.node)} normalises its channels together"
         self.walk.demand(self.node.index, text, labels.ravel(), groups)

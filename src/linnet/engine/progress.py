@@ -38,6 +38,11 @@ def progress_listeners(style: Style, *, rank: int = 0) -> list[Listener]:
 class EpochLog(Listener):
     """Logs one line for each epoch, at level INFO."""
 
+    def on_start(self, run: Run) -> None:
+        """Tells where a resumed run goes on."""
+        if run.step:
+            _log.info("%s", resumed_line(run))
+
     def on_epoch(self, run: Run) -> None:
         """Logs the epoch that ended."""
         _log.info("%s", epoch_line(run.history[-1], epochs=run.epochs))
@@ -60,6 +65,8 @@ class ProgressBar(Listener):
         self._bar.update(self._task, total=run.steps_total, completed=run.step, description=_now(run))
         self._bar.start_task(self._task)
         self._bar.start()
+        if run.step:
+            self._bar.console.print(resumed_line(run), highlight=False, markup=False)
 
     def on_step(self, run: Run) -> None:
         """Moves the bar."""
@@ -72,6 +79,11 @@ class ProgressBar(Listener):
     def on_end(self, run: Run) -> None:
         """Takes the bar away."""
         self._bar.stop()
+
+
+def resumed_line(run: Run) -> str:
+    """Where a resumed run is, in one line: "going on from step 120 of 400"."""
+    return f"going on from step {run.step} of {run.steps_total}"
 
 
 def epoch_line(epoch: Epoch, *, epochs: int) -> str:

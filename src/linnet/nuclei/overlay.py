@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -43,7 +42,7 @@ def draw_overlay(
     radius = _radius(at)
     _discs(canvas, at, radius + 2.6, np.tile(_DARK, (len(at), 1)), opacity=0.6)
     _discs(canvas, at, radius + 1.5, np.tile(_WHITE, (len(at), 1)), opacity=1.0)
-    _discs(canvas, at, radius, colormaps["viridis"](score)[:, :3], opacity=1.0)
+    _discs(canvas, at, radius, _viridis(score), opacity=1.0)
     drawn = np.clip(np.rint(canvas * 255), 0, 255).astype(np.uint8)
     return np.concatenate([drawn, _legend(drawn.shape[1], len(detections))]) if legend else drawn
 
@@ -105,9 +104,16 @@ def _legend(width: int, n: int) -> NDArray[np.uint8]:
     text = (226, 231, 230)
     bar = min(180, max(0, width - 200))
     if bar >= 40:
-        colors = colormaps["viridis"](np.linspace(0, 1, bar), bytes=True)[None, :, :3].repeat(12, axis=0)
+        colors = np.rint(_viridis(np.linspace(0, 1, bar)) * 255).astype(np.uint8)[None].repeat(12, axis=0)
         draw.text((12, 20), "score 0", fill=text, font=font, anchor="lm")
         strip.paste(Image.fromarray(colors), (72, 14))
         draw.text((72 + bar + 8, 20), "1", fill=text, font=font, anchor="lm")
     draw.text((width - 12, 20), f"{n:,} {'nucleus' if n == 1 else 'nuclei'}", fill=text, font=font, anchor="rm")
     return np.asarray(strip)
+
+
+def _viridis(score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 3) colours of scores 0..1; matplotlib is loaded when something is drawn."""
+    from matplotlib import colormaps
+
+    return np.asarray(colormaps["viridis"](score))[:, :3]

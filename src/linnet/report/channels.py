@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 
 from linnet.core.peak import Profile, activation_profile
-from linnet.report.figures import figure
+from linnet.report.figures import drawing, figure
 from linnet.report.page import Section, note, page, tiles
 from linnet.report.tables import table
 
@@ -118,8 +116,9 @@ def _reasons(graph: ChannelGraph) -> Markup:
     )
 
 
-def _why(known: ChannelClass) -> str:
-    return known.frozen or known.uniform or ""
+def _why(known: ChannelClass) -> Markup:
+    """The reason; a line of code in it may be broken anywhere."""
+    return Markup('<span style="overflow-wrap:anywhere">{}</span>').format(known.frozen or known.uniform or "")
 
 
 def _peak(place: str) -> Markup:
@@ -131,7 +130,9 @@ def _peak(place: str) -> Markup:
 
 
 def _profile(profile: Profile) -> Markup:
-    with rc_context({"svg.hashsalt": "linnet"}):
+    from matplotlib.figure import Figure
+
+    with drawing():
         fig = Figure(figsize=(7.2, 2.6), layout="constrained")
         axes = fig.subplots()
         steps = range(len(profile.alive))

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib import colormaps
 from numpy.typing import NDArray
 
 BINS = 5
@@ -18,6 +17,8 @@ def score_colors(bins: int = BINS) -> list[str]:
         >>> score_colors(2)
         ['#3b528b', '#5ec962']
     """
+    from matplotlib import colormaps  # loaded when something is drawn
+
     rgb = colormaps["viridis"]((np.arange(bins) + 0.5) / bins, bytes=True)[:, :3]
     return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in rgb]
 

@@ -5,15 +5,17 @@ import hashlib
 import io
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Mid tones that read on white and on near-black paper, told apart by colour-blind readers and, by their order of
 # lightness, in gray (after Okabe and Ito).
@@ -45,11 +47,21 @@ class Curve:
     y: Sequence[float]
 
 
-def figure(fig: Figure, *, alt: str, caption: str = "") -> Markup:
+def drawing() -> AbstractContextManager[None]:
+    """The page's style for matplotlib: draw a figure inside it, so that its text can take the page's colour.
+
+    matplotlib is imported when something is drawn: it takes longer to load than the rest of the package.
+    """
+    from matplotlib import rc_context
+
+    return rc_context(_STYLE)
+
+
+def figure(fig: "Figure", *, alt: str, caption: str = "") -> Markup:
     """A matplotlib figure as inline SVG; its text takes the page's colour, light or dark.
 
     Args:
-        fig: The figure, made with or without pyplot.
+        fig: The figure, drawn inside `drawing`.
         alt: What it shows, for those who don't see it.
         caption: Text under it.
 
@@ -57,7 +69,7 @@ def figure(fig: Figure, *, alt: str, caption: str = "") -> Markup:
         HTML; equal figures give equal bytes.
     """
     buffer = io.StringIO()
-    with rc_context(_STYLE):
+    with drawing():
         fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
@@ -83,7 +95,9 @@ def chart(curves: Sequence[Curve], *, x_label: str, y_label: str, alt: str, capt
         alt: What the chart shows.
         caption: Text under it.
     """
-    with rc_context(_STYLE):
+    from matplotlib.figure import Figure
+
+    with drawing():
         fig = Figure(figsize=(7.2, 3.4), layout="constrained")
         axes = fig.subplots()
         for i, curve in enumerate(curves):

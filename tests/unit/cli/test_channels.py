@@ -99,6 +99,8 @@ def test_the_files_hold_the_graph_and_one_page(nets, tmp_path, capsys):
     assert html.count("<title>") >= len(graph.classes)
     assert "0: 8 channels, 100.0% of the MACs" in html
     assert "The peak is at <code>1</code> aten::native_batch_norm" in html
+    assert "operator, in order of execution" in html
+    assert "#000000" not in html  # the chart's text takes the page's colour, light or dark
     assert "://" not in re.sub(r"http://www.w3.org/\S+", "", html)
 
 

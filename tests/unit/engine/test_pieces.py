@@ -185,6 +185,17 @@ def test_the_bar_shows_epoch_loss_metric_and_time_left():
     assert "epoch 1/3  loss 1.5  accuracy 0.25  val f1 0.75  lr 0.1" in shown
 
 
+def test_a_resumed_run_says_where_it_goes_on(caplog):
+    screen = io.StringIO()
+    bar = ProgressBar(Console(file=screen, width=120))
+    with caplog.at_level(logging.INFO):
+        EpochLog().on_start(run_of())
+    bar.on_start(run_of())
+    bar.on_end(run_of())
+    assert caplog.messages == ["going on from step 5 of 15"]
+    assert "going on from step 5 of 15" in screen.getvalue()
+
+
 def test_the_log_has_one_line_for_an_epoch(caplog):
     with caplog.at_level(logging.INFO):
         EpochLog().on_epoch(run_of())

@@ -1,6 +1,8 @@
 import base64
 import io
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -65,3 +67,8 @@ def test_a_picture_over_its_budget_becomes_jpeg():
 def test_image_states_its_size_and_alt_text():
     html = image(np.zeros((2, 3), np.uint8), alt='the "demo"', caption="c")
     assert 'width="3" height="2" alt="the &#34;demo&#34;"' in html
+
+
+def test_matplotlib_is_loaded_when_something_is_drawn():
+    code = "import sys, linnet.nuclei, linnet.report; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
