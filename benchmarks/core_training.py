@@ -1,4 +1,4 @@
-"""A network trained, narrowed in the middle with its optimizer, and trained on, beside the masked one: digits and nuclei.
+"""A network trained, narrowed in the middle with its optimizer, and trained on, beside the masked one.
 
 The masked twin keeps all channels, with those that the narrow one lost at 0 after every step. The two loss curves must
 be one, and a saved and loaded network must be the saved one.

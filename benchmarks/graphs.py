@@ -140,7 +140,7 @@ _RULES = """\
 # What is followed, frozen and refused
 
 Written from the rules themselves by `python -m benchmarks readme`. An operator that isn't here and touches a channel is
-refused with its name, module and source line; [one function teaches it](../howto/channel_rule.md). Frozen everywhere: what
-`frozen=` names, the model's inputs and outputs, weights that are computed or read as a whole, and channels whose number
-can't be doubled because the network's code holds it.
+refused with its name, module and source line; [one function teaches it](../howto/channel_rule.md). Frozen everywhere:
+what `frozen=` names, the model's inputs and outputs, weights that are computed or read as a whole, and channels whose
+number can't be doubled because the network's code holds it.
 """
