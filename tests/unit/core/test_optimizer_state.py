@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from linnet.core import ChannelGraph, resize
 from linnet.core.optimizer_state import POWERS, ApproximateState
 from linnet.errors import OptimizerStateError
+from linnet.optim import Padam
 
 
 class Net(nn.Module):
@@ -48,6 +49,7 @@ EXACT = {
     "asgd": lambda p: torch.optim.ASGD(p, lr=0.0),
     "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.0, centered=True),
     "rprop": lambda p: torch.optim.Rprop(p, lr=0.01, step_sizes=(0.0, 0.0)),
+    "padam": lambda p: Padam(p, lr=1e-30),
 }
 
 
@@ -191,6 +193,7 @@ OPTIMIZERS = {
     "adamax": lambda p: torch.optim.Adamax(p, lr=0.01),
     "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.005, momentum=0.5),
     "adadelta": lambda p: torch.optim.Adadelta(p, lr=1.0),
+    "padam": lambda p: Padam(p, lr=0.05),
 }
 
 
