@@ -41,9 +41,9 @@ def _step_lists(x: list[Tensor], chunk: list[Slot], numbers: Numbers, indices: S
         g = _lists._foreach_add(g, x, alpha=numbers.coupled_decay)
     if numbers.shrink is not None:
         _lists._foreach_mul_(x, numbers.shrink)
-    _lists._foreach_lerp_(m, g, 1 - numbers.beta1)
+    _lists._foreach_lerp_(m, g, numbers.weight1)
     _lists._foreach_mul_(v, numbers.beta2)
-    _lists._foreach_addcmul_(v, g, g, 1 - numbers.beta2)
+    _lists._foreach_addcmul_(v, g, g, numbers.weight2)
     if chunk[0].u is not chunk[0].v:
         _lists._foreach_maximum_(u, v)
     _move_lists(x, m, u, numbers, indices)

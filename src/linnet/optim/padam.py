@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from linnet.optim.blocked import blocked
+from linnet.optim.compiled import Compiled, CompilingFailed
 from linnet.optim.effective_rates import EffectiveRates, rates_of
+from linnet.optim.foreach import foreach
 from linnet.optim.from_adam import continued
 from linnet.optim.padam_group import BiasCorrection, require_valid, violates_theory, warn_of_theory
-from linnet.optim.padam_impl import Choice, Impl, choose, require_known
+from linnet.optim.padam_impl import Choice, Impl, choose, require_known, uncompiled
+from linnet.optim.padam_numbers import Numbers, Slot
 from linnet.optim.padam_plan import require_gradients, step_group
 from linnet.optim.padam_state import completed, require_fitting, restore
+from linnet.optim.padam_step import loop
+
+_log = logging.getLogger(__name__)
+_WAYS: Mapping[str, Callable[[Sequence[Slot], Numbers], None]] = MappingProxyType(
+    {"loop": loop, "blocked": blocked, "foreach": foreach}
+)
 
 
 class Padam(Optimizer):
@@ -194,7 +206,7 @@ class Padam(Optimizer):
         first = 0
         for group in self.param_groups:
             with torch.set_grad_enabled(group["differentiable"]):
-                step_group(group, self.state, self._choice, first=first)
+                step_group(group, self.state, self._apply, first=first)
             first += len(group["params"])
         return loss
 
@@ -226,6 +238,16 @@ class Padam(Optimizer):
         """
         return [rates_of(group, self.state) for group in self.param_groups]
 
+    def _apply(self, slots: Sequence[Slot], numbers: Numbers) -> None:
+        if self._choice.name == "compiled":
+            try:
+                self._compiled(slots, numbers)
+                return
+            except CompilingFailed as error:
+                self._choice = uncompiled(self.param_groups, f"compiling failed ({error})")
+                _log.warning("Padam goes on with impl=%r: %s.", self.impl, self.impl_reason)
+        _WAYS[self._choice.name](slots, numbers)
+
     def __repr__(self) -> str:
         groups = "; ".join(
             f"group {index}: p={group['p']:g}, bias_correction={group['bias_correction']!r}, "
@@ -243,6 +265,7 @@ class Padam(Optimizer):
         self._set_up()
 
     def _set_up(self) -> None:
+        self._compiled = Compiled()
         self._choice: Choice = choose(self._asked, self.param_groups)
         self._warn_of_theory(stacklevel=6)
 

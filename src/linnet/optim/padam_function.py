@@ -8,15 +8,16 @@ import torch
 from torch import Tensor
 
 from linnet.optim.padam_numbers import Numbers, Slot
-from linnet.optim.partial_power import may_vanish, power
+from linnet.optim.partial_power import power
 
 
-def advanced(slot: Slot, numbers: Numbers, *, exponent: Tensor | None = None) -> Slot:
+def advanced(slot: Slot, numbers: Numbers, *, eps_vanishes: bool, exponent: Tensor | None = None) -> Slot:
     """The parameter and the state after one step; the lines are those of `padam_step`.
 
     Args:
         slot: The tensor, gradient and state.
         numbers: Of this step.
+        eps_vanishes: Whether D may be 0 (see `may_vanish`).
         exponent: 2p as a 0-d tensor, for a p that isn't to be a constant of a compiled graph; None takes numbers.p.
 
     Returns:
@@ -29,13 +30,14 @@ def advanced(slot: Slot, numbers: Numbers, *, exponent: Tensor | None = None) ->
         g = g + numbers.coupled_decay * x
     if numbers.shrink is not None:
         x = x * numbers.shrink
-    m = slot.m + (g - slot.m) * (1 - numbers.beta1)
-    v = slot.v * numbers.beta2 + g * g * (1 - numbers.beta2)
+    m = slot.m + (g - slot.m) * numbers.weight1
+    v = slot.v * numbers.beta2 + g * g * numbers.weight2
     u = v if slot.u is slot.v else torch.maximum(slot.u, v)
-    return Slot(x - numbers.k * _quotient(m, u, numbers, exponent), g, m, v, u, slot.rounding_key)
+    step = numbers.k * _quotient(m, u, numbers, eps_vanishes, exponent)
+    return Slot(x - step, g, m, v, u, slot.rounding_key)
 
 
-def _quotient(m: Tensor, u: Tensor, numbers: Numbers, exponent: Tensor | None) -> Tensor:
+def _quotient(m: Tensor, u: Tensor, numbers: Numbers, vanishes: bool, exponent: Tensor | None) -> Tensor:  # noqa: FBT001
     """m / D."""
     if numbers.p == 0:
         return m
@@ -43,6 +45,6 @@ def _quotient(m: Tensor, u: Tensor, numbers: Numbers, exponent: Tensor | None) -
     if numbers.root_scale is not None:
         d = d * numbers.root_scale
     d = power(d + numbers.eps, 2 * numbers.p if exponent is None else exponent)
-    if may_vanish(numbers.eps, d.dtype):
+    if vanishes:
         d = torch.where(d == 0, math.inf, d)
     return m / d

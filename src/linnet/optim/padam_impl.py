@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
 from linnet.errors import InputError
 
@@ -68,16 +68,34 @@ def choose(asked: Impl | None, groups: Sequence[Mapping[str, Any]]) -> Choice:
         return Choice("loop", "differentiable: each line must leave its inputs to autograd")
     if asked is not None:
         return Choice(asked, "asked for by name")
-    if any(isinstance(x, DTensor) for x in parameters):
+    if _sharded(parameters):
         return Choice("loop", "sharded parameters (DTensor) take elementwise operations only")
     note = ""
     if os.environ.get("LINNET_COMPILE") == "1":
         if compiler():
             return Choice("compiled", "LINNET_COMPILE=1")
-        note = "; LINNET_COMPILE=1 found no compiler"
+        note = "LINNET_COMPILE=1 found no compiler"
+    return uncompiled(groups, note)
+
+
+def uncompiled(groups: Sequence[Mapping[str, Any]], note: str = "") -> Choice:
+    """The way to step these groups without a compiler.
+
+    Args:
+        groups: Parameter groups.
+        note: Why not compiled.
+    """
+    parameters: list[Tensor] = [x for group in groups for x in group["params"]]
+    after = f"; {note}" if note else ""
     if any(x.is_cuda for x in parameters):
-        return Choice("foreach", f"parameters on a GPU{note}")
+        return Choice("foreach", f"parameters on a GPU{after}")
     elements = sum(x.numel() for x in parameters)
     if elements < TINY:
-        return Choice("loop", f"{elements} elements in all, fewer than {TINY}{note}")
-    return Choice("blocked", f"{elements} elements on the CPU, in blocks that stay in its cache{note}")
+        return Choice("loop", f"{elements} elements in all, fewer than {TINY}{after}")
+    return Choice("blocked", f"{elements} elements on the CPU, in blocks that stay in its cache{after}")
+
+
+def _sharded(parameters: Sequence[Tensor]) -> bool:
+    """Whether some are DTensors; whoever has one has imported it, and importing it here would cost half a second."""
+    tensors = sys.modules.get("torch.distributed.tensor")
+    return tensors is not None and any(isinstance(x, tensors.DTensor) for x in parameters)

@@ -33,13 +33,14 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """The numbers of one step.
+    """The numbers of one step. (Inside a compiled kernel all but p are 0-d tensors.)
 
     Attributes:
         t: The step's number, from 1. A (tensors,) vector on the device when step counts are tensors; then k and
             root_scale are vectors too.
-        beta1: b1, of the mean.
-        beta2: b2, of the mean of squares.
+        weight1: 1 - b1, the new gradient's weight in the mean.
+        beta2: b2.
+        weight2: 1 - b2, its square's weight in the mean of squares.
         p: Partial adaptivity, 0 to 1/2.
         eps: Added to the root of the second moment.
         k: The step that one unit of m / D makes.
@@ -50,8 +51,9 @@ class Numbers:
     """
 
     t: float | Tensor
-    beta1: float
+    weight1: float
     beta2: float
+    weight2: float
     p: float
     eps: float
     k: float | Tensor
@@ -85,8 +87,9 @@ def numbers_of(group: Mapping[str, Any], t: float | Tensor) -> Numbers:
         c1, c2 = _one_minus_power(beta1, t), _one_minus_power(beta2, t)
     return Numbers(
         t=t,
-        beta1=beta1,
+        weight1=1 - beta1,
         beta2=beta2,
+        weight2=1 - beta2,
         p=group["p"],
         eps=group["eps"],
         k=lr * c2**0.5 / c1 if correction == "official" else lr / c1,

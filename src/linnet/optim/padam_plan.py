@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from linnet.errors import TrainingError
-from linnet.optim.blocked import blocked
-from linnet.optim.foreach import foreach
 from linnet.optim.padam_function import advanced
-from linnet.optim.padam_impl import Choice
 from linnet.optim.padam_numbers import Numbers, Slot, numbers_of
 from linnet.optim.padam_state import new_state
-from linnet.optim.padam_step import loop
+from linnet.optim.partial_power import may_vanish
 from linnet.optim.reduced_precision import stream_key
 
 
@@ -58,13 +54,19 @@ def _name(group: Mapping[str, Any], number: int, index: int) -> str:
     return f"`{names[number]}`" if names else f"Parameter {number} of group {index}"
 
 
-def step_group(group: Mapping[str, Any], state: dict[Tensor, Any], choice: Choice, *, first: int) -> None:
+def step_group(
+    group: Mapping[str, Any],
+    state: dict[Tensor, Any],
+    apply: Callable[[Sequence[Slot], Numbers], None],
+    *,
+    first: int,
+) -> None:
     """Steps the parameters of one group that have a gradient.
 
     Args:
         group: The group, already checked.
         state: The optimizer's; missing state is made.
-        choice: How to compute.
+        apply: Steps tensors.
         first: Number of the group's first parameter in the optimizer.
     """
     with_gradient = [(number, x) for number, x in enumerate(group["params"], first) if x.grad is not None]
@@ -79,9 +81,9 @@ def step_group(group: Mapping[str, Any], state: dict[Tensor, Any], choice: Choic
         torch._foreach_add_(steps, 1)  # pyright: ignore[reportPrivateImportUsage]
         numbers = numbers_of(group, _ages(steps, members[0][1]) if group["capturable"] else age + 1)
         if group["differentiable"]:
-            _step_differentiably(members, slots, state, numbers)
+            _step_differentiably(group, members, slots, state, numbers)
         else:
-            _WAYS[choice.name](slots, numbers)
+            apply(slots, numbers)
 
 
 def _age(x: Tensor, step: Tensor, group: Mapping[str, Any]) -> Any:
@@ -115,16 +117,18 @@ def _real(slot: Slot) -> Slot:
 
 
 def _step_differentiably(
-    members: Sequence[tuple[int, Tensor]], slots: Sequence[Slot], state: dict[Tensor, Any], numbers: Numbers
+    group: Mapping[str, Any],
+    members: Sequence[tuple[int, Tensor]],
+    slots: Sequence[Slot],
+    state: dict[Tensor, Any],
+    numbers: Numbers,
 ) -> None:
     """New state tensors for old, so that what autograd has kept stays as it was."""
     for index, ((_, x), slot) in enumerate(zip(members, slots, strict=True)):
-        new = advanced(slot._replace(x=slot.x.clone()), numbers.at(index))
+        vanishes = may_vanish(group["eps"], slot.m.dtype)
+        new = advanced(slot._replace(x=slot.x.clone()), numbers.at(index), eps_vanishes=vanishes)
         whole = torch.view_as_complex if x.is_complex() else (lambda tensor: tensor)
         x.copy_(whole(new.x))
         state[x] |= {"exp_avg": whole(new.m), "exp_avg_sq": whole(new.v)}
         if new.u is not new.v:
             state[x]["max_exp_avg_sq"] = whole(new.u)
-
-
-_WAYS = MappingProxyType({"loop": loop, "blocked": blocked, "foreach": foreach})

@@ -46,8 +46,8 @@ def step_(slot: Slot, numbers: Numbers, scratch: Tensor | None = None) -> None:
         g = torch.add(g, x, alpha=numbers.coupled_decay, out=scratch)
     if numbers.shrink is not None:
         x.mul_(numbers.shrink)
-    m.lerp_(g, 1 - numbers.beta1)
-    v.mul_(numbers.beta2).addcmul_(g, g, value=1 - numbers.beta2)
+    m.lerp_(g, numbers.weight1)
+    v.mul_(numbers.beta2).addcmul_(g, g, value=numbers.weight2)
     if u is not v:
         torch.maximum(u, v, out=u)
     _move_(x, m, u, numbers, scratch)

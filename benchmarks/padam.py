@@ -1,0 +1,46 @@
+"""`python -m benchmarks padam`: the step of every way and rival beside a memory stream, peak memory, import."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks import padam_memory, padam_speed
+from benchmarks.goal import as_markdown as goals_as_markdown
+from linnet.results import Record
+
+__all__ = ["as_markdown", "measure"]
+
+
+def measure(*, quick: bool) -> list[Record]:
+    """All records of the subject.
+
+    Args:
+        quick: Small sizes, three rounds and no compiling: does it run? The numbers are no claim.
+    """
+    return [*padam_speed.records(quick=quick), *padam_memory.records(quick=quick)]
+
+
+def as_markdown(records: Sequence[Record]) -> str:
+    """Step times and ratios to the floor; then the rows that have a goal."""
+    rows = ["| model | p | way | ms | x floor | 95 % |", "|---|---|---|---|---|---|"]
+    rows += [_row(record) for record in records if record.name.startswith("padam.step.")]
+    return "\n".join([*rows, "", goals_as_markdown(records), "", *_reasons(records)])
+
+
+def _row(record: Record) -> str:
+    context = record.context
+    start = f"| {context['model']} | {context['p']:g} | {context['way']} |"
+    if record.value is None or record.interval is None:
+        return f"{start} | not measured: {context['reason']} | |"
+    low, high = record.interval
+    return f"{start} {context['median_ms']:.3g} | {record.value:.2f} | {low:.2f} to {high:.2f} |"
+
+
+def _reasons(records: Sequence[Record]) -> list[str]:
+    """Why a goal is missed, one line each."""
+    found = {
+        f"- {record.context['what']}: {record.context['reason']}"
+        for record in records
+        if "bound" in record.context and record.value is not None and record.value > float(record.context["bound"])
+    }
+    return ["Missed:", *sorted(found)] if found else []
