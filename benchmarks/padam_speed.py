@@ -103,7 +103,7 @@ def timed(model: str, p: float, *, rounds: int, compiling: bool) -> tuple[dict[s
 
 
 def _missing(*, compiling: bool) -> dict[str, str]:
-    found = {"heavyball compiled": "not installed: it wants a package beside torch that nothing else here needs"}
+    found = {"heavyball compiled": "not installed"}
     if not (compiling and compiler()):
         found["Padam compiled"] = "no compiler, or --quick"
     if find_spec("pytorch_optimizer") is None:
