@@ -10,7 +10,8 @@ from pathlib import Path
 from linnet.errors import LinnetError
 from linnet.results import Record, atomic_write, write_records
 
-SUBJECTS = ("nuclei", "core", "core_training", "padam")  # each a file here with `measure(*, quick)` and `as_markdown(records)`
+# each a file here with `measure(*, quick)` and `as_markdown(records)`
+SUBJECTS = ("nuclei", "core", "core_training", "padam")
 
 
 def main(arguments: list[str] | None = None) -> int:
