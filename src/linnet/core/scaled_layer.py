@@ -57,14 +57,14 @@ class ScaledRule(MatrixRule):
         return super().gram(module, _scaled(module, uses, param), theirs, param=param, max_bytes=max_bytes)
 
     def pull(self, module: nn.Module, uses: Sequence[Use], param: str) -> Tensor:
-        """As of a linear layer with the scaled inputs."""
-        scale = cast(float, getattr(module, f"{param}_scale"))
-        summed = [Use(use.a, use.g.sum(0, keepdim=True)) for use in uses]
-        return super().pull(module, summed, param) * scale
+        """As of a linear layer with the scaled inputs; a bias goes by `per_sample`, which scales."""
+        found = super().pull(module, uses, param)
+        return found if param == "bias" else found * cast(float, module.weight_scale)
 
     def push(self, module: nn.Module, uses: Sequence[Use], param: str, delta: Tensor) -> Tensor:
-        """As of a linear layer with the scaled inputs."""
-        return super().push(module, uses, param, delta * cast(float, getattr(module, f"{param}_scale")))
+        """As of a linear layer with the scaled inputs; a bias goes by `per_sample`, which scales."""
+        scaled = delta if param == "bias" else delta * cast(float, module.weight_scale)
+        return super().push(module, uses, param, scaled)
 
     def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
         """Inputs s_w h, with s_b below them where `homogeneous`."""

@@ -100,6 +100,20 @@ def test_the_vectors_of_a_scaled_layer_multiply_to_its_gradients():
         torch.testing.assert_close(product[:, 0, :, -1], rows[:, -outputs:])
 
 
+def test_combinations_and_projections_of_rows_are_those_of_the_rows_themselves():
+    torch.manual_seed(0)
+    model = ntk_mlp(depth=2, width=4, inputs=3, outputs=2, bias_variance=0.25).double()
+    x = torch.randn(5, 3, dtype=torch.float64)
+    with Linearisation(model) as linear:
+        f = linear.forward(x)
+        layers = linear.rows(torch.eye(2, dtype=f.dtype)[:, None].expand(2, 5, 2))
+    v = torch.randn(10, dtype=torch.float64)
+    for layer in layers:
+        rows, pulled = layer.rows(), layer.pull(v)
+        torch.testing.assert_close(torch.cat([g.flatten() for g in pulled.values()]), rows.T @ v)
+        torch.testing.assert_close(layer.push(pulled), rows @ rows.T @ v)
+
+
 def test_what_cant_be_made_is_named():
     with pytest.raises(InputError, match="`depth` is 4 and `widths` gives 3"):
         ntk_mlp(depth=4, widths=(3, 3), inputs=2)
