@@ -30,15 +30,15 @@ def next_trials(finished: Finished, *, scale: Scale, data: str) -> list[Trial]:
     trials = [Trial("curve", {"approx": a, "c": c, "seed": s}) for s in seeds for a in CURVES for c in (0.5, 1.0)]
     trials += [Trial("entry", {"seed": s}) for s in seeds]
     trials += [Trial("layers", {"layers": layers, "seed": s}) for s in seeds for layers in (3, 4, 5, 6, 7)]
-    trials += [
-        Trial("width", {"width": w, "approx": a, "seed": s}) for s in seeds for w in scale.widths for a in LAYERWISE
-    ]
     trials += [Trial("forster", {"transform": t, "seed": s}) for s in seeds for t in (False, True)]
     trials += [
         Trial("unit", {"width": w, "activation": a, "seed": s})
         for s in seeds for w in scale.widths for a in ("tanh", "relu")
     ]  # fmt: skip
     trials += [Trial("cross_entropy", {"approx": a, "seed": s}) for s in seeds for a in ("exact", "block")]
+    trials += [
+        Trial("width", {"width": w, "approx": a, "seed": s}) for s in seeds for w in scale.widths for a in LAYERWISE
+    ]
     trials += [
         Trial("damping", {"approx": a, "damping": d, "seed": s})
         for s in seeds for d in scale.dampings for a in LAYERWISE
