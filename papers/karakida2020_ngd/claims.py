@@ -1,0 +1,216 @@
+"""What the records say about each claim of the abstract: means over seeds with intervals, and verdicts from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from linnet.results import Record, t_interval
+from papers.karakida2020_ngd.trials import CURVES, LAYERWISE
+from papers.study import Fact, Finished
+from papers.verdict import Verdict, all_of
+
+Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A number of each seed.
+
+    Attributes:
+        values: One for each seed.
+    """
+
+    values: Sequence[float]
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Student's, 95 %."""
+        return t_interval(self.values) if len(self.values) > 1 else None
+
+    def below(self, bound: float) -> Verdict:
+        """Whether the mean is below a bound."""
+        if not self.values:
+            return "not run"
+        if self.interval is None:
+            return "not decided"
+        low, high = self.interval
+        return "holds" if high < bound else "does not hold" if low > bound else "not decided"
+
+    def __str__(self) -> str:
+        if not self.values:
+            return "not run"
+        mean, interval = fmean(self.values), self.interval
+        return f"{mean:.3g}" if interval is None else f"{mean:.3g} [{interval[0]:.2g}, {interval[1]:.2g}]"
+
+
+def of(finished: Finished, stage: str, read: Callable[[Record], float | None], **settings: Fact) -> Found:
+    """A number of every record of a stage with these settings, in the order of the seeds."""
+    chosen = [
+        record
+        for record in finished.values()
+        if record.context["stage"] == stage and all(record.context.get(k) == v for k, v in settings.items())
+    ]
+    chosen.sort(key=lambda record: int(record.context["seed"]))
+    return Found([value for record in chosen if (value := read(record)) is not None])
+
+
+def fact(name: str) -> Callable[[Record], float | None]:
+    """Reads one fact of a record."""
+
+    def read(record: Record) -> float | None:
+        value = record.context.get(name)
+        return None if value is None else float(value)
+
+    return read
+
+
+def share_left(record: Record) -> float:
+    """Training loss after one step as a share of that before it."""
+    return float(record.context["train_1"]) / float(record.context["train_0"])
+
+
+def slope(finished: Finished, stage: str, **settings: Fact) -> Found:
+    """d log value / d log width for each seed."""
+    points: dict[int, list[tuple[float, float]]] = {}
+    for record in finished.values():
+        known = record.context["stage"] == stage and all(record.context.get(k) == v for k, v in settings.items())
+        if known and record.value:
+            pair = math.log(float(record.context["width"])), math.log(record.value)
+            points.setdefault(int(record.context["seed"]), []).append(pair)
+    return Found([_slope(pairs) for _, pairs in sorted(points.items()) if len(pairs) > 1])
+
+
+def _slope(pairs: Sequence[tuple[float, float]]) -> float:
+    x, y = fmean(p[0] for p in pairs), fmean(p[1] for p in pairs)
+    return sum((p[0] - x) * (p[1] - y) for p in pairs) / sum((p[0] - x) ** 2 for p in pairs)
+
+
+def claims(finished: Finished) -> Table:
+    """(claim, ours, n, verdict) of the abstract's five claims."""
+    left = {a: of(finished, "curve", share_left, approx=a, c=1.0) for a in CURVES}
+    gaps = {a: of(finished, "curve", lambda r: r.value, approx=a, c=0.5) for a in LAYERWISE}
+    errors = {a: of(finished, "curve", fact("isotropy_error"), approx=a) for a in LAYERWISE}
+    falls = {a: slope(finished, "width", approx=a) for a in LAYERWISE}
+    units = {a: of(finished, "unit", lambda r: r.value, activation=a) for a in ("tanh", "relu")}
+    rows = [
+        (
+            "(1) approximate Fisher information converges as fast as the exact one",
+            "loss left after one step of c = 1: " + _each(left),
+            all_of([left[a].below(0.5 * fmean(left["gradient"].values or [math.nan])) for a in LAYERWISE]),
+        ),
+        (
+            "(2) in the wide limit all follow one line in function space",
+            "largest distance from the line at c = 0.5, share of the first loss: " + _each(gaps),
+            all_of([gap.below(0.1) for gap in gaps.values()]),
+        ),
+        (
+            "(2) the distance from the line falls with the width",
+            "slope of log distance against log width: " + _each(falls),
+            all_of([found.below(0.0) for found in falls.values()]),
+        ),
+        (
+            "(3, 5) layer-wise approximations have an isotropic gradient in function space",
+            "isotropy error at damping 0: " + _each(errors),
+            all_of([error.below(1e-8) for error in errors.values()]),
+        ),
+        (
+            "(4) so has the unit-wise one, under assumptions (tanh: exact; ReLU: nearly)",
+            "isotropy error over all widths: " + _each(units),
+            all_of([units["tanh"].below(1e-8), slope(finished, "unit", activation="relu").below(0.0)]),
+        ),
+    ]
+    n = len({record.context["seed"] for record in finished.values()})
+    columns = ("claim", "ours", "n", "verdict")
+    return columns, [(claim, ours, str(n), verdict) for claim, ours, verdict in rows]
+
+
+def _each(found: dict[str, Found]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in found.items())
+
+
+def details(finished: Finished) -> list[tuple[str, Table]]:
+    """(title, table) of what stands beside the claims."""
+    seeds = sorted({int(r.context["seed"]) for r in finished.values()})
+    layers = [
+        (
+            str(count),
+            str(of(finished, "layers", lambda r: r.value, layers=count)),
+            str(of(finished, "layers", fact("isotropy_error"), layers=count)),
+            str(of(finished, "layers", fact("loss_share"), layers=count)),
+            "refused" if any("refused" in r.context for r in _stage(finished, "layers", layers=count)) else "trains",
+        )
+        for count in (3, 4, 5, 6, 7)
+    ]
+    forster = [
+        (
+            "with" if done else "without",
+            str(of(finished, "forster", lambda r: r.value, transform=done)),
+            str(of(finished, "forster", fact("alpha"), transform=done)),
+            str(of(finished, "forster", fact("alpha_theory"), transform=done)),
+        )
+        for done in (False, True)
+    ]
+    entry = [
+        (
+            str(of(finished, "entry", lambda r: r.value)),
+            str(of(finished, "entry", fact("condition_ntk"))),
+        )
+    ]
+    entropy = [
+        (
+            a,
+            str(of(finished, "cross_entropy", lambda r: r.value, approx=a)),
+            str(of(finished, "cross_entropy", fact("alpha"), approx=a)),
+            str(of(finished, "cross_entropy", share_left, approx=a)),
+        )
+        for a in ("exact", "block")
+    ]
+    dampings = sorted({float(r.context["damping"]) for r in _stage(finished, "damping")})
+    sweep = [
+        (
+            a,
+            f"{d:g}",
+            str(of(finished, "damping", fact("alpha"), approx=a, damping=d)),
+            str(of(finished, "damping", fact("isotropy_error"), approx=a, damping=d)),
+            str(of(finished, "damping", share_left, approx=a, damping=d)),
+            str(of(finished, "damping", lambda r: r.value, approx=a, damping=d)),
+        )
+        for d in dampings
+        for a in LAYERWISE
+    ]
+    ten = [
+        (
+            str(data),
+            a,
+            str(of(finished, "ten", fact("isotropy_error"), approx=a, data=data)),
+            str(of(finished, "ten", share_left, approx=a, data=data)),
+        )
+        for data in sorted({str(r.context["data"]) for r in _stage(finished, "ten")})
+        for a in LAYERWISE
+    ]
+    tables: list[tuple[str, Table]] = [
+        ("Tridiagonal by number of layers", (("L", "alpha", "isotropy error", "loss left, c = 1", "state"), layers)),
+        ("Entry-wise: the counter-example", (("condition number of K", "of the NTK"), entry)),
+        (
+            "K-FAC with half as many input dimensions as samples",
+            (("Forster transform", "isotropy error", "alpha", "N (L - 2) + M0 + 1"), forster),
+        ),
+        ("Cross entropy", (("approx", "isotropy error", "alpha", "loss left, c = 1"), entropy)),
+        (
+            "Damping, c = 1",
+            (("approx", "damping", "alpha", "isotropy error", "loss left", "distance from the line"), sweep),
+        ),
+        ("Ten classes", (("data", "approx", "isotropy error", "loss left, c = 1"), ten)),
+    ]
+    return [(title, table) for title, table in tables if table[1] and seeds]
+
+
+def _stage(finished: Finished, stage: str, **settings: Fact) -> list[Record]:
+    return [
+        r
+        for r in finished.values()
+        if r.context["stage"] == stage and all(r.context.get(k) == v for k, v in settings.items())
+    ]

@@ -1,0 +1,81 @@
+"""Loss against step: measured points on the predicted lines, as PNG and in a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from linnet.report import Section, figure, page, table, tiles
+from linnet.results import Record, atomic_write
+from papers.karakida2020_ngd.claims import claims, details
+from papers.karakida2020_ngd.trials import CURVES
+from papers.study import Finished
+
+# After Okabe and Ito; dashes and marks say the same again.
+_STYLES = (
+    ("#000000", "-", "o"),
+    ("#0072b2", "--", "s"),
+    ("#d55e00", "-.", "^"),
+    ("#009e73", ":", "D"),
+    ("#cc79a7", (0, (5, 1, 1, 1)), "v"),
+    ("#e69f00", (0, (1, 3)), "x"),
+)
+CAPTION = "Loss against step, c = {c:g}: marks are measured, lines are predicted before training; means over the seeds"
+
+
+def draw(finished: Finished, folder: Path) -> dict[str, Figure]:
+    """Writes the pictures; gives them by file name."""
+    shown: dict[str, Figure] = {}
+    for c in (0.5, 1.0):
+        records = {a: _records(finished, a, c) for a in CURVES}
+        if any(records.values()):
+            shown[f"curves_{c:g}.png"] = _curves(records, c)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, drawn in shown.items():
+        FigureCanvasAgg(drawn)
+        drawn.savefig(folder / name, dpi=130)
+    return shown
+
+
+def write_page(finished: Finished, shown: dict[str, Figure], path: Path) -> Path:
+    """The study as one self-contained page."""
+    columns, rows = claims(finished)
+    first = next(iter(finished.values()))
+    sections = [Section("Claims", [table(columns, rows, caption="Claims of the abstract")])]
+    drawn = [figure(fig, alt=name, caption=_caption(name)) for name, fig in shown.items()]
+    sections.append(Section("Measured points on predicted lines", drawn))
+    sections += [Section(title, [table(*found, caption=title)]) for title, found in details(finished)]
+    facts = [("Machine", first.machine), ("Commit", first.commit), ("Command", first.command)]
+    lead = tiles([("scale", str(first.context["scale"])), ("trials", str(len(finished)))])
+    return atomic_write(path, page("Why all of them converge alike", sections, lead=lead, facts=facts))
+
+
+def _caption(name: str) -> str:
+    return CAPTION.format(c=float(name.removeprefix("curves_").removesuffix(".png")))
+
+
+def _records(finished: Finished, approx: str, c: float) -> list[Record]:
+    wanted = {"stage": "curve", "approx": approx, "c": c}
+    return [r for r in finished.values() if all(r.context.get(k) == v for k, v in wanted.items())]
+
+
+def _curves(records: dict[str, Sequence[Record]], c: float) -> Figure:
+    drawn = Figure(figsize=(9, 3.6), layout="constrained")
+    axes = drawn.subplots(1, 2)
+    for part, ax in zip(("train", "test"), axes, strict=True):
+        for (approx, found), (color, dash, mark) in zip(records.items(), _STYLES, strict=True):
+            if not found:
+                continue
+            steps = sorted(int(k.rpartition("_")[2]) for k in found[0].context if k.startswith(f"{part}_"))
+            measured = [fmean(float(r.context[f"{part}_{s}"]) for r in found) for s in steps]
+            line = [fmean(float(r.context[f"line_{part}_{s}"]) for r in found) for s in steps]
+            ax.plot(steps, [max(v, 1e-12) for v in line], color=color, linestyle=dash, linewidth=1)
+            ax.plot(steps, [max(v, 1e-12) for v in measured], mark, color=color, label=approx, fillstyle="none")
+        ax.set(xlabel="step", ylabel=f"{part} loss", yscale="log", title=f"{part}, c = {c:g}")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    axes[0].legend(fontsize=8)
+    return drawn

@@ -1,0 +1,69 @@
+"""README.md of the paper's folder, written from the records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from linnet.results import atomic_write
+from papers.karakida2020_ngd.claims import Table, claims, details
+from papers.karakida2020_ngd.problem import SCALES
+from papers.study import Finished
+
+_HEAD = """# Understanding approximate Fisher information for fast convergence of natural gradient descent
+
+R. Karakida, K. Osawa, NeurIPS 2020. What is compared with the paper are the claims of its abstract; equations, alpha
+and constants were derived for linnet (`linnet.optim.NaturalGradient`, `linnet.optim.predict`).
+
+```console
+$ python papers/karakida2020_ngd/run.py --scale smoke             # digits, width 128; claims nothing
+$ python papers/karakida2020_ngd/run.py --scale cpu --data DATA   # minutes on two cores; resumable
+$ python papers/karakida2020_ngd/run.py --scale gpu --data DATA   # width 4096, ten seeds
+```
+
+`DATA` holds `mnist` and `cifar10_jpeg`. This page is written from the records by the same command.
+"""
+
+_LIMITS = """## What this does not show
+
+- Full batches of {samples} samples and a few steps: nothing follows for minibatches or for accuracy.
+- Isotropy at damping 0 needs rank conditions only, no width; the width is needed for the outputs to stay linear over a
+  step. The line of K-FAC is the same as that of the others, but its steps in the parameters are larger, so at a given
+  width it lies further off.
+- The unit-wise step has a large component outside the linear regime at these widths with ReLU: it overshoots at
+  c = 1 although its isotropy error is small.
+- No figure of the paper's tables was at hand.
+"""
+
+
+def write(finished: Finished, path: Path) -> Path:
+    """Writes the page."""
+    return atomic_write(path, text(finished))
+
+
+def text(finished: Finished) -> str:
+    """The page as Markdown."""
+    first = next(iter(finished.values()))
+    scale = SCALES[str(first.context["scale"])]
+    minutes = sum(float(r.context["wall_s"]) for r in finished.values()) / 60
+    what = (
+        f"Scale `{scale.name}`: {first.context['data']}, digits 0 and 7, N = {scale.samples}, width {scale.width}, "
+        f"three layers (where not said otherwise), ReLU, no biases, float64; up to {scale.seeds} seeds. {len(finished)} "
+        f"trials, {minutes:.0f} minutes of one process. Brackets are 95 % intervals over seeds (Student's t).\n"
+    )
+    parts = [_HEAD, what, "## Claims\n", as_markdown(claims(finished))]
+    parts += [f"![Loss against step, c = {c:g}](pictures/curves_{c:g}.png)\n" for c in (0.5, 1.0)]
+    for title, found in details(finished):
+        parts += [f"## {title}\n", as_markdown(found)]
+    commits = sorted({r.commit for r in finished.values() if r.commit})
+    parts.append(_LIMITS.format(samples=scale.samples))
+    parts.append(
+        f"Measured on {first.machine}; torch {first.versions.get('torch', '')}; commit {', '.join(commits)}.\n"
+    )
+    return "\n".join(parts)
+
+
+def as_markdown(found: Table) -> str:
+    """A table."""
+    columns, rows = found
+    lines = [columns, ("---",) * len(columns), *rows]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), ""])
