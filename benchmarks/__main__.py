@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from linnet.errors import LinnetError
+from linnet.errors import InputError, LinnetError
 from linnet.results import Record, atomic_write, write_records
 
 # each a file here with `measure(*, quick)` and `as_markdown(records)`
@@ -18,7 +18,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one subject; gives the exit code."""
     asked = _parser().parse_args(arguments)
     try:
-        return _readme() if asked.subject == "readme" else _measure(asked.subject, asked.json, quick=asked.quick)
+        if asked.subject == "readme":
+            return _readme()
+        if asked.zoo and asked.subject != "core":
+            raise InputError(f"--zoo belongs to the subject core; {asked.subject} was asked.")
+        return _measure("core_zoo" if asked.zoo else asked.subject, asked.json, quick=asked.quick)
     except LinnetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -42,11 +46,12 @@ def _keep(records: list[Record], json: Path | None) -> int:
 
 
 def _readme() -> int:
-    from benchmarks import card, graphs, picture, readme
+    from benchmarks import card, graphs, picture, proofs, readme
 
     changed = readme.refresh()
     print(f"{readme.README.name} {'was brought up to date' if changed else 'already says what the records say'}.")
     print(f"{atomic_write(card.PAGE, card.shipped_card())} was written from the weights.")
+    print(f"{atomic_write(proofs.PAGE, proofs.page())} was written from the records of core.")
     print(f"{picture.draw()} was drawn.")
     print(f"{' and '.join(map(str, graphs.write()))} were written from the rules and the networks.")
     return 0
@@ -60,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"{', '.join(SUBJECTS)}: measure; readme: write what was measured into README.md and docs",
     )
     parser.add_argument("--quick", action="store_true", help="a few images and repetitions: does it run?")
+    parser.add_argument("--zoo", action="store_true", help="core: every zoo network, edited at random, with its error")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the records in this file, one a line")
     return parser
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks import core_capture, core_cost, core_files
+from benchmarks import core_capture, core_cost, core_files, core_graph
 from benchmarks.goal import as_markdown
 from linnet.results import Record
 
 __all__ = ["as_markdown", "measure"]
 
-PARTS = (core_capture, core_cost, core_files)
+PARTS = (core_graph, core_capture, core_cost, core_files)
 
 
 def measure(*, quick: bool) -> list[Record]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -132,10 +132,18 @@ def plan(
     _check_groups(walk, second, approximate=approximate)
     ratios = _Ratios(walk, copies, split=split, rng_seed=rng_seed, even=even)
     axes: dict[str, list[AxisEdit]] = {}
+    alike: dict[tuple[int, int], AxisEdit] = {}  # axes that share their arrays of labels are edited alike
     for number, ((name, axis), entry) in enumerate(walk.axes.items()):
         new = second.axes.get((name, axis))
-        if new is not None:
-            axes.setdefault(name, []).append(_axis_edit(walk, second, axis, entry, new, ratios.of(number)))
+        if new is None:
+            continue
+        pair = id(entry.labels), id(new.labels)
+        made = alike.get(pair)
+        if made is None:
+            made = _axis_edit(walk, second, axis, entry, new, ratios.of(number))
+            if split != "per_consumer":
+                alike[pair] = made
+        axes.setdefault(name, []).append(replace(made, axis=axis, role=_role(entry)))
     shapes = shapes_after(walk, copies)
     names = walk.program.names
     return Edit(
@@ -164,13 +172,16 @@ def _axis_edit(walk: Pass, second: Pass, axis: int, old: Any, new: Any, ratio: A
     held = np.flatnonzero(before >= 0)
     if (~bare).any():
         index[~bare] = held[positions(walk.program.nodes[-1], before[held], after[~bare], second)]
-    role = next(role for role in ("produce", "stat", "consume") if role in old.roles)
     share = np.ones(len(after))
     share[~bare] = ratio(walk.atoms.find(after[~bare]), copy_number(after[~bare]))
     gone = np.ones(len(before), dtype=np.bool_)
     gone[index] = False
     removed = np.flatnonzero(gone)
-    return AxisEdit(axis, role, index, None if (share == 1).all() else share, removed)
+    return AxisEdit(axis, _role(old), index, None if (share == 1).all() else share, removed)
+
+
+def _role(entry: Any) -> str:
+    return next(role for role in ("produce", "stat", "consume") if role in entry.roles)
 
 
 def _filled(labels: Ints) -> Ints:

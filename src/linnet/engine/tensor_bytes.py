@@ -132,4 +132,4 @@ def _update(digest: Any, name: str, tensor: Tensor) -> None:
 
 def memory(tensor: Tensor) -> memoryview:
     """The bytes of a contiguous CPU tensor, not copied."""
-    return memoryview(tensor.detach().reshape(-1).view(torch.uint8).numpy()).cast("B")
+    return tensor.detach().reshape(-1).view(torch.uint8).numpy().data
