@@ -45,6 +45,8 @@ weights: $(VENV)/.installed-dev
 
 benchmarks: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks nuclei --json benchmarks/records/nuclei.jsonl
+	$(BIN)/python -m benchmarks core --json benchmarks/records/core.jsonl
+	$(BIN)/python -m benchmarks core --zoo --json benchmarks/records/core_zoo.jsonl
 	$(BIN)/python -m benchmarks readme
 
 # --no-deps: the group names every package, so that nothing else comes and torch stays what it is.

@@ -8,13 +8,14 @@ from linnet.results import Record
 
 __all__ = ["as_markdown", "measure"]
 
-PARTS = (core_graph, core_capture, core_cost, core_files)
+PARTS = {"graph": core_graph, "capture": core_capture, "cost": core_cost, "files": core_files}
 
 
-def measure(*, quick: bool) -> list[Record]:
+def measure(*, quick: bool, only: str | None = None) -> list[Record]:
     """All records of the subject.
 
     Args:
         quick: Small sizes and three pairs: does it run? The numbers are no claim.
+        only: One of `PARTS`; None for all.
     """
-    return [record for part in PARTS for record in part.records(quick=quick)]
+    return [record for name, part in PARTS.items() if only in (None, name) for record in part.records(quick=quick)]
