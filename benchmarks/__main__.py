@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="a few images and repetitions: does it run?")
     parser.add_argument("--zoo", action="store_true", help="core: every zoo network, edited at random, with its error")
-    parser.add_argument("--only", choices=("graph", "capture", "cost", "files"), help="core: this part alone")
+    parser.add_argument("--only", choices=("graph", "edit", "capture", "cost", "files"), help="core: this part alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the records in this file, one a line")
     return parser
 

@@ -8,7 +8,13 @@ from linnet.results import Record
 
 __all__ = ["as_markdown", "measure"]
 
-PARTS = {"graph": core_graph, "capture": core_capture, "cost": core_cost, "files": core_files}
+PARTS = {
+    "graph": core_graph.builds,
+    "edit": core_graph.edits,
+    "capture": core_capture.records,
+    "cost": core_cost.records,
+    "files": core_files.records,
+}
 
 
 def measure(*, quick: bool, only: str | None = None) -> list[Record]:
@@ -18,4 +24,4 @@ def measure(*, quick: bool, only: str | None = None) -> list[Record]:
         quick: Small sizes and three pairs: does it run? The numbers are no claim.
         only: One of `PARTS`; None for all.
     """
-    return [record for name, part in PARTS.items() if only in (None, name) for record in part.records(quick=quick)]
+    return [record for name, part in PARTS.items() if only in (None, name) for record in part(quick=quick)]

@@ -24,12 +24,17 @@ from linnet.results import Record
 GOAL = "<= 50 ms + one copy"
 
 
-def records(*, quick: bool) -> list[Record]:
-    """All rows of this part."""
+def builds(*, quick: bool) -> list[Record]:
+    """Graph builds beside torch-pruning and torch.export."""
     pairs = 3 if quick else 15
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the peer's own
-        return [*_builds(pairs, quick=quick), _export(pairs), *_halves(pairs), *_memory(), *_optimizer()]
+        return [*_builds(pairs, quick=quick), _export(pairs)]
+
+
+def edits(*, quick: bool) -> list[Record]:
+    """Edits: their time, memory and optimizer state."""
+    return [*_optimizer(), *_memory(), *_halves(3 if quick else 15)]
 
 
 def _builds(pairs: int, *, quick: bool) -> list[Record]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import torch
@@ -33,7 +34,7 @@ def time_ratio(name: str, what: str, ours: Side, theirs: Side, *, goal: float, p
         level=result.level,
         rng_seed=result.rng_seed,
         context=_context(what, theirs.name, f"<= {goal:g}x", goal)
-        | {"threads": torch.get_num_threads()}
+        | {"threads": torch.get_num_threads(), "load": round(os.getloadavg()[0], 1)}
         | ({"reason": reason} if reason and 1 / result.speed_ratio > goal else {}),
     )
 

@@ -10,13 +10,19 @@ from linnet.results import Record, read_records
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "proofs.md"
-CORE, ZOO = (ROOT / "benchmarks" / "records" / name for name in ("core.jsonl", "core_zoo.jsonl"))
+CORE, TRAINING, ZOO = (
+    ROOT / "benchmarks" / "records" / f"{name}.jsonl" for name in ("core", "core_training", "core_zoo")
+)
 
 _HEAD = """# What core reaches
 
 This page is written by `python -m benchmarks readme` from the records. Times are ratios of pairs that ran in turns in
 one process, with the bootstrap 95 % interval of their median. A goal that is missed stays in the table, with the
 reason.
+"""
+_TRAINED = """## Narrowed in the middle of training
+
+The same on real data: a network is trained, narrowed with its optimizer and trained on, beside its masked twin.
 """
 _PROOFS = """## Every edit of the zoo
 
@@ -29,14 +35,18 @@ it makes is compared with the same masked network.
 
 def page() -> str:
     """The page's text."""
-    core, zoo = read_records(CORE), read_records(ZOO)
-    parts = [_HEAD, as_markdown(core), _measured(core), _PROOFS, core_zoo.as_markdown(zoo), _measured(zoo)]
+    core, training, zoo = (read_records(file) for file in (CORE, TRAINING, ZOO))
+    tables = [_HEAD, as_markdown(core), _measured(core), _TRAINED, as_markdown(training), _measured(training)]
+    parts = [*tables, _PROOFS, core_zoo.as_markdown(zoo), _measured(zoo)]
     return "\n".join(f"{part}\n" for part in parts)
 
 
 def _measured(records: list[Record]) -> str:
-    first = records[0]
-    return (
-        f"\nMeasured by `{first.command}`; commit {first.commit}, {first.time[:10]}, {first.machine}; "
-        f"torch {first.versions['torch']}."
+    made = dict.fromkeys(f"`{r.command}`, commit {r.commit}, {r.time[:10]}, {r.machine}" for r in records)
+    loads = [float(r.context["load"]) for r in records if "load" in r.context]
+    beside = (
+        f" Other programs ran meanwhile: the load average was up to {max(loads):g}."
+        if max(loads, default=0) > 3
+        else ""
     )
+    return f"\nMeasured by {'; '.join(made)}; torch {records[0].versions['torch']}.{beside}"
