@@ -222,7 +222,7 @@ def _narrowed(net: nn.Module, graph: ChannelGraph, narrow: dict[str, Any], x: Te
         _remasked(big, masked(big, graph, narrow))
         _step(small, carried, batch)
     expected = big(x[0])
-    return float((small(x[0]) - expected).abs().max() / expected.abs().max())
+    return float((small(x[0]) - expected).detach().abs().max() / expected.detach().abs().max())
 
 
 def _remasked(model: nn.Module, zeroed: nn.Module) -> nn.Module:
