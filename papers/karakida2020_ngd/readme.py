@@ -48,7 +48,8 @@ def text(finished: Finished) -> str:
     what = (
         f"Scale `{scale.name}`: {first.context['data']}, digits 0 and 7, N = {scale.samples}, width {scale.width}, "
         f"three layers (where not said otherwise), ReLU, no biases, float64; up to {scale.seeds} seeds. "
-        f"{len(finished)} trials, {minutes:.0f} minutes of one process. Brackets are 95 % intervals over seeds (Student's t).\n"
+        f"{len(finished)} trials, {minutes:.0f} minutes of one process. Brackets are 95 % intervals "
+        "over seeds (Student's t).\n"
     )
     parts = [_HEAD, what, "## Claims\n", as_markdown(claims(finished))]
     parts += [f"![Loss against step, c = {c:g}](pictures/curves_{c:g}.png)\n" for c in (0.5, 1.0)]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from linnet.engine.batch_step import BatchStep
 from linnet.engine.distributed import Ranks
 from linnet.engine.events import Listener, Run
 from linnet.engine.randomness import seed_torch
@@ -56,20 +57,49 @@ class Update:
             TrainingError: the task's loss isn't a scalar with a gradient.
         """
         before, self.whole = self._versions(), False
+        by_batch = self._by_batch()
         try:
-            self._find_gradients(batch)
+            if by_batch is not None:
+                self._step_on(by_batch, batch)
+            else:
+                self._find_gradients(batch)
         except BaseException:
             self.whole = self._versions() == before
             raise
-        self._step()
+        if by_batch is not None:
+            self._count()
+        else:
+            self._step()
         self.whole = True
 
-    def _find_gradients(self, batch: Any) -> None:
+    def _by_batch(self) -> BatchStep | None:
+        """The optimizer, if it takes the batch itself."""
+        optimizer = self.run.optimizer
+        return optimizer if isinstance(optimizer, BatchStep) and optimizer.needs_batch else None
+
+    def _step_on(self, optimizer: BatchStep, batch: Any) -> None:
+        """An update by an optimizer that takes the batch itself."""
+        if self.ranks.world > 1 or self.scaler.is_enabled() or self.grad_clip is not None:
+            raise TrainingError(
+                f"{type(optimizer).__name__} takes the batch itself here, which goes with one process, without float16 "
+                "and without grad_clip. Leave those out, or give it approx='kfac', which takes gradients."
+            )
+        run = self.run
+        self._prepare()
+        run.loss, run.metrics = optimizer.step_on(batch)
+        run.skipped = not math.isfinite(run.loss)
+
+    def _prepare(self) -> None:
+        """The step's random numbers and learning rates; no gradients."""
         run = self.run
         seed_torch(self.rng_seed, "step", run.step, self.ranks.rank)
         factor = self.schedule.factor(run.step, run.steps_total)
         set_learning_rates(run.optimizer, [lr * factor for lr in self.initial_lrs])
         run.optimizer.zero_grad(set_to_none=True)
+
+    def _find_gradients(self, batch: Any) -> None:
+        run = self.run
+        self._prepare()
         with run.compute.autocast():
             loss, metrics = self.task.loss(self.network, batch)
         numbers = HostNumbers(loss, metrics)
@@ -87,6 +117,10 @@ class Update:
         self.scaler.step(run.optimizer)
         self.scaler.update()
         run.skipped = self.scaler.get_scale() < scale  # it shrinks exactly when gradients overflowed
+        self._count()
+
+    def _count(self) -> None:
+        run = self.run
         run.step += 1
         run.batch += 1
 

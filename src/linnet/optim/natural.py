@@ -148,6 +148,21 @@ class NaturalGradient(torch.optim.Optimizer):
         """Alpha of the last step: from theory at damping 0, else measured; None before the first step."""
         return self._alpha
 
+    @property
+    def needs_batch(self) -> bool:
+        """Whether a step needs inputs and targets; False for kfac, which takes gradients as well."""
+        return not self._approximation.everyday
+
+    def step_on(self, batch: tuple[Tensor, Tensor]) -> tuple[float, dict[str, float]]:
+        """One update in `linnet.engine.fit`: the loss before it, and what a progress line shows.
+
+        Args:
+            batch: (inputs, targets).
+        """
+        inputs, targets = batch
+        loss = self.step(inputs, targets)
+        return loss, {"alpha": self._alpha or 0.0, "isotropy error": self._isotropy.error}
+
     def report(self) -> StepReport:
         """The last step: alpha, isotropy error, and how every trainable parameter was treated.
 

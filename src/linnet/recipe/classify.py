@@ -253,4 +253,5 @@ TASK = RecipeTask(
     sections={"data": ImageSection, "model": ClassifierSection},
     build=_build,
     watch=("nll", "min"),
+    loss="cross_entropy",
 )

@@ -1,22 +1,30 @@
 """[optimizer]: which optimizer, and its constants."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch.nn import Parameter
+from torch import nn
 
 from linnet.engine import GroupSchedule, Listener
 from linnet.engine.group_schedule import Shape
-from linnet.optim import Padam
+from linnet.errors import InputError
+from linnet.optim import NaturalGradient, Padam
 from linnet.recipe.setting import setting
 
 _OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = MappingProxyType(
-    {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "padam": Padam}
+    {
+        "sgd": torch.optim.SGD,
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "padam": Padam,
+        "natural": NaturalGradient,
+    }
 )
+_APPROXIMATIONS = ("exact", "block", "tridiagonal", "kfac", "unit")
 _CORRECTIONS = ("official", "power", "none")
 
 
@@ -49,9 +57,9 @@ class OptimizerSection:
 
     Attributes:
         name: Which one.
-        lr: Learning rate at factor 1 of the schedule.
+        lr: Learning rate at factor 1 of the schedule. natural: c of eta = c / alpha, unless `absolute`.
         weight_decay: As torch defines it for that optimizer.
-        momentum: sgd only.
+        momentum: sgd and natural.
         nesterov: sgd only.
         betas: adam, adamw and padam.
         eps: adam, adamw and padam; 0 for padam only.
@@ -59,6 +67,19 @@ class OptimizerSection:
         p: padam only: partial adaptivity, from 0 (SGD with momentum) to 1/2 (Amsgrad); one number, or a table.
         bias_correction: padam only.
         decoupled: padam only: weight decay apart from the gradient, as in adamw.
+        absolute: natural only, like all that follow: `lr` is eta itself.
+        approx: Which approximation of the Fisher matrix; this and the next as `linnet.optim.NaturalGradient` has them.
+        fisher: Whose second moment.
+        damping: rho, on the scale of J J^T / N.
+        kl_clip: Largest squared length of a step in the metric.
+        factor_every: Steps between refreshes of factors.
+        inverse_every: Steps between refreshes of their inverses.
+        ema: Decay of the running mean of factors.
+        adapt_damping: Whether the damping follows how well the step was predicted.
+        isotropy_every: Steps between measurements of the isotropy error.
+        solve_rows: Largest dense solve.
+        uncovered: What happens to a parameter without curvature.
+        sharing: How factors treat positions.
     """
 
     name: str = setting("the optimizer", choices=tuple(_OPTIMIZERS))
@@ -73,20 +94,54 @@ class OptimizerSection:
     bias_correction: str | None = setting("bias correction of padam", default=None, choices=_CORRECTIONS)
     decoupled: bool | None = setting("weight decay of padam apart from the gradient", default=None)
 
+    absolute: bool | None = setting("lr of natural is eta itself, not c", default=None)
+    approx: str | None = setting("approximation of natural", default=None, choices=_APPROXIMATIONS)
+    fisher: str | None = setting("Fisher kind of natural", default=None, choices=("model", "sampled", "empirical"))
+    damping: float | None = setting("damping of natural", default=None, at_least=0)
+    kl_clip: float | None = setting("largest squared length of a step of natural", default=None, above=0)
+    factor_every: int | None = setting("steps between refreshes of factors", default=None, at_least=1)
+    inverse_every: int | None = setting("steps between refreshes of inverses", default=None, at_least=1)
+    ema: float | None = setting("decay of the running mean of factors", default=None, at_least=0, below=1)
+    adapt_damping: bool | None = setting("the damping follows the prediction", default=None)
+    isotropy_every: int | None = setting("steps between measurements of isotropy", default=None, at_least=0)
+    solve_rows: int | None = setting("largest dense solve of natural", default=None, at_least=1)
+    uncovered: str | None = setting("parameters without curvature", default=None, choices=("raise", "gradient"))
+    sharing: str | None = setting("how factors treat positions", default=None, choices=("expand", "reduce"))
+
     def problems(self) -> Iterator[tuple[str, str]]:
         """Constants that this optimizer doesn't have, or refuses together."""
         allowed = inspect.signature(_OPTIMIZERS[self.name]).parameters
         for key in self._chosen():
-            if key not in allowed:
+            if key not in allowed and not (key == "absolute" and self.name == "natural"):
                 yield key, f"`{key}` is no constant of {self.name}; remove it"
+        if self.name == "natural" and not self.absolute and self.lr >= 2:
+            yield "lr", f"`lr` is {self.lr:g}; for natural it is c of eta = c / alpha, below 2, unless absolute = true"
         if self.name == "sgd" and self.nesterov and not self.momentum:
             yield "nesterov", "`nesterov` needs `momentum` above 0"
         if self.eps == 0 and self.name != "padam":
             yield "eps", f"`eps` is 0, which makes NaN of a zero gradient in {self.name}; give a number above 0"
 
-    def build(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
-        """The optimizer over these parameters."""
-        return _OPTIMIZERS[self.name](parameters, **self._chosen())
+    def build(self, model: nn.Module, *, loss: str | None) -> torch.optim.Optimizer:
+        """The optimizer of a network.
+
+        Args:
+            model: The network.
+            loss: The task's, as natural gradient names it; None where it has no name there.
+
+        Raises:
+            InputError: natural gradient doesn't know the task's loss, or its constants don't go together.
+        """
+        chosen = self._chosen()
+        if self.name != "natural":
+            return _OPTIMIZERS[self.name](model.parameters(), **chosen)
+        if loss is None:
+            raise InputError(
+                'The optimizer "natural" knows the losses mse and cross_entropy; this task has another. Use "sgd", '
+                '"adamw" or "padam".'
+            )
+        rate = chosen.pop("lr")
+        step = {"lr": rate} if chosen.pop("absolute", False) else {"c": rate}
+        return NaturalGradient(model, loss=loss, **step, **chosen)  # pyright: ignore[reportArgumentType]
 
     def listeners(self) -> list[Listener]:
         """What changes the optimizer's constants during training, besides the learning rate."""

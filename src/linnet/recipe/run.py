@@ -86,7 +86,7 @@ class _Work:
             built.model,
             built.task,
             built.loader,
-            optimizer=self.plan.optimizer.build(built.model.parameters()),
+            optimizer=self.plan.optimizer.build(built.model, loss=self.plan.task.loss),
             epochs=train.epochs,
             schedule=train.rate(),
             compute=train.compute(),

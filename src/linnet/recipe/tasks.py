@@ -51,12 +51,15 @@ class RecipeTask:
         sections: Dataclass of each section that it reads besides those of every recipe: [data], [model].
         build: Makes it ready. Reads the data, so it may take a while, and may raise any `LinnetError`.
         watch: Metric of its validation that early stopping looks at, and which way it improves.
+        loss: Name of the loss by which natural gradient knows it: "mse" or "cross_entropy" of batches (inputs,
+            targets); None where it is another.
     """
 
     name: str
     sections: Mapping[str, type]
     build: Callable[[Plan], Built]
     watch: tuple[str, Literal["min", "max"]]
+    loss: Literal["mse", "cross_entropy"] | None = None
 
 
 def installed() -> dict[str, EntryPoint]:

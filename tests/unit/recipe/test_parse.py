@@ -99,8 +99,8 @@ schedule = "cosin"
         "  line 9: [data] `size`: [28] was given; a list of 2 whole numbers, each from 1 to 4096, is needed "
         "(height and width to resize to).\n"
         "  line 11: [optimizer] `lr` is missing; a number above 0 is needed (learning rate).\n"
-        '  line 12: [optimizer] `name`: "adagrad" was given; one of "sgd", "adam", "adamw", "padam" is needed '
-        "(the optimizer).\n"
+        '  line 12: [optimizer] `name`: "adagrad" was given; one of "sgd", "adam", "adamw", "padam", "natural" is '
+        "needed (the optimizer).\n"
         '  line 13: [optimizer] `betas`: the list has "x"; a list of 2 numbers, each of at least 0 and below 1, '
         "is needed (decay of the two means).\n"
         "  line 16: [trian] is unknown; did you mean [train]? Known here: data, model, optimizer, train, report.\n"
@@ -241,11 +241,11 @@ def test_padam_has_its_constants_and_a_p_that_moves(tmp_path):
         "step",
         1.0,
     )
-    [group] = plan.optimizer.build([torch.nn.Parameter(torch.zeros(2))]).param_groups
+    [group] = plan.optimizer.build(torch.nn.Linear(1, 1), loss=None).param_groups
     assert (group["p"], group["bias_correction"], group["eps"], group["lr"]) == (0.25, "none", 0.0, 1.0)
     assert plan.settings()["optimizer"]["p"] == {"from": 0.25, "to": 0.0, "shape": "step", "gradient_scale": None}
     plan = read(tmp_path, PADAM.replace("lr = 1", "lr = 1\np = 0.125\ndecoupled = true\namsgrad = false"))
-    [group] = plan.optimizer.build([torch.nn.Parameter(torch.zeros(2))]).param_groups
+    [group] = plan.optimizer.build(torch.nn.Linear(1, 1), loss=None).param_groups
     assert (group["p"], group["decoupled_weight_decay"], group["amsgrad"]) == (0.125, True, False)
     assert plan.optimizer.listeners() == []
 
