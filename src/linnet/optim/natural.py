@@ -360,7 +360,7 @@ class NaturalGradient(torch.optim.Optimizer):
         return torch.get_rng_state() if drawing else None
 
     def state_dict(self) -> dict[str, Any]:
-        """As torch's optimizers give it, with a part "natural"; `torch.load(..., weights_only=True)` reads it."""
+        """As torch's optimizers give it, with a part "natural"; `torch.load` with `weights_only=True` reads it."""
         shapes = {name: list(p.shape) for name, p in self._names().items()}
         own = {
             "asked": [self._approximation.name, self._settings.loss.name, self._settings.fisher],

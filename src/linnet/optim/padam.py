@@ -73,9 +73,7 @@ class Padam(Optimizer):
         stochastic_rounding: For bfloat16 parameters: round up or down with probability by distance. The group key is
             `rounding_seed` (0; None is off).
 
-    Attributes:
-        impl: The name of the way chosen.
-        impl_reason: Why, in one line.
+    `impl` and `impl_reason` of the optimizer then say which way was chosen, and why.
 
     Raises:
         InputError: a value is out of range or unknown; the message names the group.
