@@ -11,7 +11,7 @@ from linnet.errors import InputError, LinnetError
 from linnet.results import Record, atomic_write, read_records, write_records
 
 # each a file here with `measure(*, quick)` and `as_markdown(records)`
-SUBJECTS = ("nuclei", "core", "core_training", "padam")
+SUBJECTS = ("nuclei", "core", "core_training", "padam", "natural")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,24 @@
+"""Subject "natural": what a natural gradient step costs beside an SGD step, and the parts beside other hands' code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks import natural_dual, natural_kfac
+from benchmarks.goal import as_markdown as goal_table
+from linnet.results import Record
+
+
+def measure(*, quick: bool) -> list[Record]:
+    """Every row.
+
+    Args:
+        quick: Small networks and few repetitions: does it run?
+    """
+    return [*natural_kfac.measure(quick=quick), *natural_dual.measure(quick=quick)]
+
+
+def as_markdown(records: Sequence[Record]) -> str:
+    """The table of goals, and below it why a missed one is missed."""
+    reasons = [f"- {r.context['what']}: {r.context['reason']}" for r in records if "reason" in r.context]
+    return "\n".join([goal_table(records), "", *reasons])
