@@ -131,6 +131,12 @@ class Capture:
     def __len__(self) -> int:
         return len(self.names)
 
+    def drop_gradients(self) -> None:
+        """Forgets the gradients recorded so far: those of a pass that another reader of the same forward made."""
+        for calls in self._recorded.values():
+            for recorded in calls:
+                recorded.g = []
+
     def seal(self) -> None:
         """Takes the hooks off the model; gradients of the forward before are still recorded until the block ends."""
         _remove(self._module_handles)

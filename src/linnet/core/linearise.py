@@ -144,6 +144,9 @@ class Linearisation:
             raise CaptureError("There is nothing to pull back: call `forward(x)` inside the block first.")
         shape = self._outputs.shape
         edges = [*self._own_edges, *self._capture.edges]
+        self._capture.drop_gradients()
+        for call in (call for calls in self._own.values() for call in calls):
+            call.g.clear()
         for cotangent in cotangents:
             given = cotangent.reshape(shape).to(self._outputs.dtype)  # autocast may have made the outputs narrower
             torch.autograd.grad(self._outputs, edges, given, retain_graph=True, allow_unused=True)

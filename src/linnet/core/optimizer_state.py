@@ -8,7 +8,8 @@ shares are 1).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ POWERS: dict[str, dict[str, int | str]] = {
     "NAdam": {**MOMENTS},
     "RAdam": {**MOMENTS},
     "Padam": {**MOMENTS},
+    "NaturalGradient": {"momentum_buffer": WEIGHT, "previous": WEIGHT},  # directions: the function moves as before
     "Adagrad": {"sum": 2},
     "ASGD": {"ax": WEIGHT},
     "Rprop": {"prev": 1, "step_size": 0},
@@ -43,7 +45,24 @@ APPROXIMATE = {
     ("RMSprop", "momentum_buffer"): "`momentum_buffer` is carried approximately: it holds normalised steps",
     ("Adadelta", "acc_delta"): "`acc_delta` starts again at 0 on widened tensors: no power of the share fits it",
 }
-DECOUPLED = ("AdamW", "Muon")
+DECOUPLED = ("AdamW", "Muon", "NaturalGradient")
+
+
+class FollowsEdits(ABC):
+    """An optimizer that holds more than its groups and the state of each parameter: the network itself, for one."""
+
+    @abstractmethod
+    def after_edit(self, old: nn.Module, new: nn.Module, edit: Edit) -> Callable[[], None]:
+        """Finds what it holds after an edit and gives the function that puts it in; nothing is changed yet.
+
+        Args:
+            old: The network before the edit.
+            new: The network after it.
+            edit: The edit.
+
+        Raises:
+            OptimizerStateError: something can't follow.
+        """
 
 
 class ApproximateState(UserWarning):
@@ -57,10 +76,12 @@ class NextState:
     Attributes:
         groups: For each parameter group its new parameters.
         state: New parameter -> its state.
+        then: Puts in what else the optimizer holds.
     """
 
     groups: list[list[Tensor]]
     state: dict[Tensor, dict[str, Any]]
+    then: Callable[[], None] | None = None
 
     def put_into(self, optimizer: torch.optim.Optimizer) -> None:
         """Swap parameters and state; the optimizer object, its groups and their settings stay.
@@ -70,6 +91,8 @@ class NextState:
         before = [group["params"] for group in optimizer.param_groups], dict(optimizer.state)
         try:
             _put(optimizer, self.groups, self.state)
+            if self.then is not None:
+                self.then()
         except BaseException:
             _put(optimizer, *before)
             raise
@@ -131,9 +154,10 @@ def next_state(
                 axes = edit.axes.get(name, ())
                 held = optimizer.state[parameter]
                 state[after[name]] = {k: _moved(k, v, parameter, name, axes, table, used) for k, v in held.items()}
+    then = optimizer.after_edit(old, new, edit) if isinstance(optimizer, FollowsEdits) else None
     if edit.widens:
         _warn(optimizer, used)
-    return NextState(groups, state)
+    return NextState(groups, state, then)
 
 
 def _table(optimizer: torch.optim.Optimizer, taught: Mapping[str, int]) -> dict[str, int | str]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from linnet.core.edit import Edit
 from linnet.core.layer_jacobian import LayerJacobian
 from linnet.errors import OptimizerStateError
 from linnet.optim.losses import Loss
@@ -183,6 +184,14 @@ class Approximation(ABC):
     def attach(self) -> Sequence[RemovableHandle]:
         """Puts hooks on the model for everyday use; called once, at construction of the optimizer."""
         return ()
+
+    def after_edit(self, new: nn.Module, edit: Edit) -> Callable[[], None]:
+        """What `linnet.resize` makes of it: finds the next state and gives the function that puts it in."""
+
+        def put() -> None:
+            self.model = new
+
+        return put
 
     def forget(self) -> None:  # noqa: B027  most approximations keep nothing
         """`zero_grad` was called: what belongs to gradients that are gone isn't used."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from linnet.core.edit import Edit
 from linnet.core.layer_jacobian import LayerJacobian
 from linnet.core.linearise import Linearisation
 from linnet.errors import InputError, OptimizerStateError, TrainingError
 from linnet.optim.approximation import Approximation, Batch, Direction, Settings
 from linnet.optim.curvature_blocks import Allotment, Block, allot, not_covered, too_large
+from linnet.optim.edited_blocks import edited_blocks
 from linnet.optim.everyday import Listener, Watch
 from linnet.optim.isotropic_share import alpha_of
 from linnet.optim.kronecker_block import KroneckerBlock, Sums
@@ -50,6 +52,7 @@ class Kfac(Approximation):
         self._covered: dict[str, str] = {}
         self._uncovered: dict[str, str] = {}
         self._alpha: float | None = None
+        self._renew = False  # after an edit
         self._watches: list[Watch] = []
         self._pending: dict[str, Sums] = {}
         self._found: dict[str, Block] = {}
@@ -93,7 +96,7 @@ class Kfac(Approximation):
     def _damped(self, gradient: Mapping[str, Tensor], damping: Mapping[str, float], alpha: float | None) -> Direction:
         self._refresh_if_due(damping)
         delta = _times(self.blocks, self._uncovered, gradient)
-        self.steps += 1
+        self.steps, self._renew = self.steps + 1, False
         notes = self._notes(None)
         return Direction(delta, alpha, _routes(self.blocks), dict(self._covered), dict(self._uncovered), notes)
 
@@ -256,7 +259,7 @@ class Kfac(Approximation):
             refresh(blocks, damping)
 
     def _due(self, every: int) -> bool:
-        return self.steps % every == 0
+        return self._renew or self.steps % every == 0
 
     def _notes(self, batch: Batch | None) -> tuple[str, ...]:
         notes = []
@@ -265,6 +268,20 @@ class Kfac(Approximation):
         if self.settings.loss.name == "cross_entropy":
             notes.append("kfac under cross entropy is isotropic only where all samples have the same probabilities")
         return tuple(notes)
+
+    def after_edit(self, new: nn.Module, edit: Edit) -> Callable[[], None]:
+        """Factors follow the channels; grouped and transposed convolutions start again; the next step refreshes all.
+
+        A widened channel's copies have the same activation, and its gradient times their shares: A is indexed, B is
+        indexed and multiplied by the shares on both sides.
+        """
+        blocks = edited_blocks(self.model, new, edit, self.blocks)
+
+        def put() -> None:
+            self._clear()
+            self.model, self.blocks, self._found, self._renew = new, blocks, {}, True
+
+        return put
 
     def state(self) -> dict[str, Any]:
         """Steps, and every block with its factors and inverses: a resumed run goes on in the middle of a period."""

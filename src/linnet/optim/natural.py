@@ -9,7 +9,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from linnet.core.edit import Edit
 from linnet.core.linearise import DROPOUTS, Linearisation
+from linnet.core.optimizer_state import FollowsEdits
 from linnet.core.skeleton import unwrap
 from linnet.errors import InputError, NonFiniteLoss, OptimizerStateError, TrainingError
 from linnet.optim.approximation import Approximation, Direction, Fisher, Settings
@@ -23,7 +25,7 @@ from linnet.optim.step_report import StepReport
 _LONGEST_SKIP = 10  # steps in a row without a finite number, then an error
 
 
-class NaturalGradient(torch.optim.Optimizer):
+class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
     """theta <- theta - eta (G + rho)^-1 grad, with G the Fisher matrix, whole or approximate.
 
     Units: "mse" is (1/2N) sum_n |f_n - y_n|^2 (a C/2-fold of `nn.MSELoss()`), "cross_entropy" the mean over samples;
@@ -142,6 +144,16 @@ class NaturalGradient(torch.optim.Optimizer):
         """As torch's optimizers; what was captured with the gradients goes as well."""
         super().zero_grad(set_to_none)
         self._approximation.forget()
+
+    def after_edit(self, old: nn.Module, new: nn.Module, edit: Edit) -> Callable[[], None]:
+        """`linnet.resize(..., optimizer=opt)`: the optimizer goes on with the new network."""
+        put = self._approximation.after_edit(new, edit)
+
+        def put_all() -> None:
+            put()
+            self.model, self._checked = new, False
+
+        return put_all
 
     @property
     def alpha(self) -> float | None:
