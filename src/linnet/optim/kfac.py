@@ -57,6 +57,11 @@ class Kfac(Approximation):
         self._pending: dict[str, Sums] = {}
         self._found: dict[str, Block] = {}
         self._listener = Listener(self)
+        if settings.adapt_damping and settings.momentum:
+            raise InputError(
+                f"`adapt_damping` predicts what a step without momentum does; `momentum` is {settings.momentum}. Set "
+                "momentum=0, or a fixed damping."
+            )
         uncovered = too_large(model)
         if uncovered and settings.uncovered == "raise":
             raise not_covered(uncovered)
@@ -140,6 +145,8 @@ class Kfac(Approximation):
 
     def from_gradients(self, gradients: Mapping[str, Tensor], damping: Mapping[str, float]) -> Direction:
         """G^-1 of the user's gradients; the factors take in what was captured since the last step."""
+        if self.settings.adapt_damping:
+            raise InputError("`adapt_damping` looks at the batch after the step: call opt.step(x, y), or turn it off.")
         if not all(damping.values()):
             raise InputError(
                 "`damping` is 0, which needs the batch: call opt.step(x, y). loss.backward(); opt.step() needs a "

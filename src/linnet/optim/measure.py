@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from linnet.core.functional import call_with
 from linnet.optim.losses import Loss
 
 
@@ -21,12 +22,14 @@ class Isotropy:
     Attributes:
         alpha: r^T K r / r^T r; for cross entropy of R^T K R and u.
         error: |K r - alpha r| / |alpha r|.
+        slope: How fast the loss falls along Delta, grad . Delta = r^T J Delta / N.
         kl_per_eta2: KL of the step over eta^2, to second order: (1/2N) |R^T J Delta|^2, in nats.
     """
 
     alpha: float
     error: float
     kl_per_eta2: float
+    slope: float = float("nan")
 
 
 def isotropy(loss: Loss, f: Tensor, r: Tensor, moved: Tensor) -> Isotropy:
@@ -44,7 +47,8 @@ def isotropy(loss: Loss, f: Tensor, r: Tensor, moved: Tensor) -> Isotropy:
     alpha = float((u * q).sum()) / norm if norm else float("nan")
     rest, size = float((q - alpha * u).norm()), abs(alpha) * norm**0.5
     error = rest / size if size else float("nan")
-    return Isotropy(alpha, error, float(q.square().sum()) / (2 * len(f)))
+    slope = float((r.double() * moved.double()).sum()) / len(f)
+    return Isotropy(alpha, error, float(q.square().sum()) / (2 * len(f)), slope)
 
 
 def jacobian_vector(
@@ -67,7 +71,7 @@ def jacobian_vector(
     tangents = {name: value.to(chosen[name]) for name, value in delta.items()}
 
     def outputs(parameters: dict[str, Tensor]) -> Tensor:
-        return torch.func.functional_call(model, (parameters, fixed), inputs)
+        return call_with(model, {**fixed, **parameters}, inputs)
 
     with ExitStack() as stack:
         if random_state is not None:

@@ -14,6 +14,7 @@ from linnet.core.linearise import DROPOUTS, Linearisation
 from linnet.core.optimizer_state import FollowsEdits
 from linnet.core.skeleton import unwrap
 from linnet.errors import InputError, NonFiniteLoss, OptimizerStateError, TrainingError
+from linnet.optim.adapt_damping import EVERY, adapted, loss_now
 from linnet.optim.approximation import Approximation, Direction, Fisher, Settings
 from linnet.optim.batch_of import accounted, batch_of
 from linnet.optim.losses import LOSSES
@@ -223,7 +224,25 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         finally:
             self._approximation.listening = True
         self._finish(direction, loss, moved, start)
+        if self._adapting() and moved is not None:
+            self._adapt(x, y, loss, moved)
         return loss
+
+    def _adapting(self) -> bool:
+        """Whether the damping is looked at in this step."""
+        return self._settings.adapt_damping and self._steps % EVERY == 0
+
+    def _adapt(self, x: Any, y: Tensor, loss: float, moved: Isotropy) -> None:
+        """Levenberg-Marquardt, on the batch of the step."""
+        eta = float(self.param_groups[0]["lr"]) / (self._alpha or 1.0 if self._relative else 1.0)
+        predicted = eta * moved.slope - eta * eta * moved.kl_per_eta2
+        self._approximation.listening = False
+        try:
+            decrease = loss - loss_now(self.model, x, y, self._settings.loss)
+        finally:
+            self._approximation.listening = True
+        for group in self.param_groups:
+            group["damping"] = adapted(group["damping"], decrease=decrease, predicted=predicted)
 
     def _find(
         self, x: Any, y: Tensor, names: dict[str, Tensor], state: Tensor | None
@@ -263,7 +282,9 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
 
     def _due(self, direction: Direction) -> bool:
         """Whether J Delta is needed now."""
-        if self._relative and direction.alpha is None:
+        if (self._relative and direction.alpha is None) or (
+            self._settings.adapt_damping and not (self._steps + 1) % EVERY
+        ):
             return True
         return self._isotropy_every > 0 and self._steps % self._isotropy_every == 0
 
