@@ -59,8 +59,10 @@ def _keep(records: list[Record], json: Path | None) -> int:
 
 
 def _readme() -> int:
-    from benchmarks import card, graphs, picture, proofs, readme
+    from benchmarks import card, graphs, padam_page, picture, proofs, readme
 
+    for path in padam_page.refresh():
+        print(f"{path} says what the records of Padam say.")
     changed = readme.refresh()
     print(f"{readme.README.name} {'was brought up to date' if changed else 'already says what the records say'}.")
     print(f"{atomic_write(card.PAGE, card.shipped_card())} was written from the weights.")

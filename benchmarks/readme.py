@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.blocks import filled, markers
 from benchmarks.table import accuracy_table, cost_table, provenance
-from linnet.errors import InputError
 from linnet.results import atomic_write, read_records
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 RECORDS = ROOT / "benchmarks" / "records" / "nuclei.jsonl"
-BEGIN, END = "<!-- records: begin -->", "<!-- records: end -->"
+BEGIN, END = markers("records")
 _BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n\n```text\n(?P<output>.*?)```", re.DOTALL)
 
 
@@ -35,15 +35,9 @@ def refresh(readme: Path = README, records: Path = RECORDS) -> bool:
 
 def with_records(text: str, records: Path) -> str:
     """The README's text with the part between the markers made from the records."""
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise InputError(
-            f"The README has no part between `{BEGIN}` and `{END}`. Put both lines where the table belongs."
-        )
     known = read_records(records)
     tables = f"{accuracy_table(known)}\n\n{cost_table(known)}\n\nMeasured by {provenance(known)}"
-    return f"{head}{BEGIN}\n{tables}\n{END}{tail}"
+    return filled(text, "records", tables)
 
 
 def with_output(text: str) -> str:

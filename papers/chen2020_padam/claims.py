@@ -14,6 +14,7 @@ MARGIN = 0.005
 """As accurate: at most so much below. Half a point is about the spread of one seed here; ours, set before the runs."""
 LOSS_MARGIN = 0.02
 """As fast: mean training loss at most so much above, in nats; ours, set before the runs."""
+SEEDS_NEEDED = 5
 JOINED = 1e-10
 """At the ends of p the steps are equal when float64 weights differ by less after 200 steps."""
 
@@ -129,4 +130,7 @@ def _claim(words: str, theirs: str, ours: str, found: Paired | None, at_least: f
 
 
 def _decided(verdict: Verdict, n: int) -> str:
-    return f"not decided by {n} seeds" if verdict == "not decided" else verdict
+    """The verdict in words; fewer than five seeds decide nothing."""
+    if verdict == "not run":
+        return verdict
+    return f"not decided by {n} seeds" if verdict == "not decided" or n < SEEDS_NEEDED else verdict

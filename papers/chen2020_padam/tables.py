@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from papers.chen2020_padam.claims import claims, shown
+from papers.chen2020_padam.claims import SEEDS_NEEDED, claims, shown
 from papers.chen2020_padam.findings import REFERENCE, Result, difference, epochs_to_reach, final_accuracy, results
 from papers.chen2020_padam.optimizers import ROWS
 from papers.chen2020_padam.ridge import (
@@ -79,7 +79,8 @@ def variants_table(finished: Finished, scale: Scale) -> Table:
         if ROWS[row].baseline == REFERENCE or baseline is None or not result.runs:
             continue
         pair = difference(result, baseline)
-        verdict = "no difference shown" if pair is None or pair.interval is None else _sign(pair.interval)
+        decided = pair is not None and pair.interval is not None and pair.n >= SEEDS_NEEDED
+        verdict = _sign(pair.interval) if decided else "not decided"  # type: ignore[union-attr]
         rows.append([result.label, baseline.label, shown(pair), str(pair.n if pair else 0), verdict])
     columns = ["variant", "against", "difference of test accuracy, 95 % t interval", "n", "says"]
     return Table("Variants, each with the tuning budget of all (ours; the paper has none of them)", columns, rows)

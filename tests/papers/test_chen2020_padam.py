@@ -164,6 +164,8 @@ def test_the_smallest_scale_runs_to_tables_and_a_page(tmp_path, capsys):
         assert kept.value is None or 0 <= kept.value <= 1
     text = (tmp_path / "README.md").read_text()
     assert "| claim | theirs | ours | n | verdict |" in text
+    verdicts = {claim.verdict for claim in claims(finished, found)}
+    assert verdicts == {"holds", "not tested", "not run", "not decided by 2 seeds"}  # holds: p joins both, exactly
     assert "lr 0.1, 0.32; weight_decay 0.0001 | 2 (0)" in text
     assert {"curves.png", "final.png", "map.png", "spread.png"} <= {p.name for p in (tmp_path / "pictures").iterdir()}
     assert (tmp_path / "report.html").read_text().count("<svg") == 4

@@ -72,7 +72,7 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize(
-    "page", ["concepts/capture.md", "concepts/channels.md", "howto/channel_rule.md", "howto/listener.md"]
+    "page", ["concepts/capture.md", "concepts/channels.md", "howto/channel_rule.md", "howto/listener.md", "padam.md"]
 )
 def test_code_of_the_docs_runs(page, tmp_path):
     for code in blocks((ROOT / "docs" / page).read_text(), "python"):

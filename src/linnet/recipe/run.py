@@ -147,7 +147,9 @@ def _course(work: _Work) -> list[Record]:
 
 def _report(work: _Work) -> None:
     title = work.plan.report.title or work.folder.path.resolve().name
-    write_report(work.folder.path, work.folder.path / "report.html", title=title)
+    sets = sorted({str(record.context["data"]) for record in work.folder.records() if "data" in record.context})
+    lead = f"Data: {', '.join(sets)}." if sets else ""
+    write_report(work.folder.path, work.folder.path / "report.html", title=title, lead=lead)
 
 
 _STAGES = (

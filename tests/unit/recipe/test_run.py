@@ -26,7 +26,7 @@ recipe_run = import_module("linnet.recipe.run")  # the package has a function of
 def _plain_report(monkeypatch, request):
     """Leaves the drawing of curves out, which takes longer than the rest of a small run; `drawn` keeps it."""
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr(recipe_run, "write_report", lambda folder, path, title: path.write_text(title))
+        monkeypatch.setattr(recipe_run, "write_report", lambda folder, path, title, lead: path.write_text(title + lead))
 
 
 @pytest.fixture
@@ -77,6 +77,7 @@ def test_a_run_leaves_everything_in_one_folder(started, recipe, task_named):
     assert "<title>out" in page
     assert f"{accuracy.value:.3g}"[:4] in page
     assert "Curve of nll over epoch" in page
+    assert "Data: pictures." in page
 
     # The weights' file alone makes the network that was measured.
     tensors, about = read_tensors(folder.weights, CLASSIFIER)

@@ -1,0 +1,49 @@
+"""What the pages say of Padam is what the records say."""
+
+import pytest
+
+from benchmarks import padam_page
+from benchmarks.blocks import filled, markers
+from linnet.errors import InputError
+from papers.chen2020_padam import readme
+from papers.study import finished_trials
+
+FINISHED = finished_trials(padam_page.STUDY)
+PAGE = padam_page.PAGE.read_text(encoding="utf-8")
+
+
+def test_a_block_is_replaced_and_nothing_else():
+    begin, end = markers("a")
+    assert filled(f"x\n{begin}\nold\n{end}\ny\n", "a", "new") == f"x\n{begin}\nnew\n{end}\ny\n"
+    with pytest.raises(InputError, match="`<!-- b: begin -->` and `<!-- b: end -->`"):
+        filled("x", "b", "new")
+
+
+def test_the_readme_has_the_row_of_the_records():
+    text = padam_page.README.read_text(encoding="utf-8")
+    assert padam_page.with_study(text, FINISHED) == text
+
+
+def test_the_page_of_the_paper_is_that_of_the_records():
+    assert (padam_page.PAPER / "README.md").read_text(encoding="utf-8") == readme.text(FINISHED, padam_page.SCALE)
+
+
+def test_the_tables_of_the_study_are_those_of_the_records(tmp_path):
+    begin, end = markers("padam-speed")
+    speed = PAGE.partition(begin)[2].partition(end)[0].strip()
+    assert filled(padam_page.page(PAGE, FINISHED, tmp_path / "none"), "padam-speed", speed) == PAGE
+
+
+def test_the_table_of_speed_is_that_of_the_records():
+    if padam_page.NO_SPEED in PAGE:
+        pytest.skip("the page has no table of speed yet; `python -m benchmarks readme` writes it from the records")
+    assert padam_page.page(PAGE, FINISHED, padam_page.SPEED) == PAGE
+
+
+def test_the_first_paragraph_names_the_warm_up_with_its_numbers():
+    first = PAGE.split("\n\n")[1]
+    assert "hidden warm-up" in " ".join(first.replace("*", "").split())
+    for step, shown in ((1, "0.075"), (100, "0.41"), (1000, "0.84")):
+        ratio = (1 - 0.999**step) ** (1 / 2 - 1 / 8)
+        assert shown in first
+        assert ratio == pytest.approx(float(shown), abs=0.006)
