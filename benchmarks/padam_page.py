@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks import goal
+from benchmarks import padam
 from benchmarks.blocks import filled
 from linnet.results import atomic_write, read_records
 from papers.chen2020_padam import pictures, readme, tables
@@ -50,7 +50,7 @@ def page(text: str, finished: Finished, speed: Path) -> str:
             readme.as_markdown(tables.optimizers_table(finished, SCALE)),
             readme.as_markdown(tables.variants_table(finished, SCALE)),
         ],
-        "padam-speed": [goal.as_markdown(read_records(speed)) if speed.is_file() else NO_SPEED],
+        "padam-speed": [padam.as_markdown(read_records(speed)) if speed.is_file() else NO_SPEED],
     }
     for name, parts in blocks.items():
         text = filled(text, name, "\n\n".join(part.strip() for part in parts))

@@ -28,6 +28,7 @@ _STYLES = (
     ("#cc79a7", ":", "v"),
     ("#e69f00", (0, (5, 1, 1, 1, 1, 1)), "P"),
 )
+_STEP_OF = "padam.step.resnet18.0.125."  # records of 11.2 M parameters, p = 1/8
 _MAP_DEPTH = 0.1  # accuracies further below the best one share the darkest colour
 _CURVES = ("sgdm", "adam", "adamw", "padam_4", "padam_8", "padam_linear")
 
@@ -74,7 +75,7 @@ def _drawable(finished: Finished, scale: Scale) -> dict[str, tuple[str, Callable
     times = _step_times()
     if times:
         shown["step_time"] = (
-            "Time of an update as a multiple of the memory floor, 11.2 M parameters",
+            "Time of an update as a multiple of the memory floor, 11.2 M parameters, p = 1/8",
             lambda: _times(times),
         )
     return shown
@@ -101,6 +102,7 @@ def _curves(found: Mapping[str, Result]) -> Figure:
             epochs = np.arange(1, len(mean) + 1)
             ax.plot(epochs, mean, color=color, linestyle=dash, marker=mark, markersize=4, label=found[row].label)
             ax.fill_between(epochs, mean - sd, mean + sd, color=color, alpha=0.12, linewidth=0)
+        ax.set_xticks(epochs)
         ax.set_xlabel("epoch")
         ax.set_ylabel(label)
     axes[1].legend(frameon=False, fontsize=8)
@@ -136,7 +138,16 @@ def _map(points: Mapping[tuple[float, float], float | None], scale: Scale) -> Fi
     for (row, column), value in np.ndenumerate(grid):
         dark = np.isnan(value) or value > low + 0.6 * (best - low)
         text = "diverged" if np.isnan(value) else f"{value:.3f}"
-        ax.text(column, row - 0.33, text, ha="center", va="center", fontsize=8, color="#000000" if dark else "#ffffff")
+        ax.text(
+            column,
+            row - 0.33,
+            text,
+            ha="center",
+            va="center",
+            fontsize=8,
+            zorder=5,
+            color="#000000" if dark else "#ffffff",
+        )
     peaks = ridge(points)
     logs, at = np.log(lrs), np.arange(len(lrs))
     places = [float(np.interp(np.log(peak.lr), logs, at)) for peak in peaks]
@@ -179,14 +190,9 @@ def _spread_figure(spread: Mapping[float, list[float]]) -> Figure:
 
 def _step_times() -> dict[str, float]:
     """Time of an update over the memory floor, by what made it, from the benchmark's records; empty without them."""
-    if not STEP_TIMES.is_file():
-        return {}
-    found = {}
-    for record in read_records(STEP_TIMES):
-        floor = record.context.get("x_floor")
-        if isinstance(floor, float | int) and record.context.get("picture"):
-            found[str(record.context["picture"])] = float(floor)
-    return found
+    records = read_records(STEP_TIMES) if STEP_TIMES.is_file() else []
+    shown = [record for record in records if record.name.startswith(_STEP_OF) and record.value is not None]
+    return {str(record.context["way"]): float(record.value or 0) for record in shown}
 
 
 def _times(times: Mapping[str, float]) -> Figure:

@@ -20,7 +20,7 @@ abstract; no figure of its tables was at hand, and their trainings of 200 epochs
 
 ```console
 $ python papers/chen2020_padam/run.py --scale smoke             # digits, under a minute; claims nothing
-$ python papers/chen2020_padam/run.py --scale cpu --data DATA   # half an hour on two idle cores; resumable
+$ python papers/chen2020_padam/run.py --scale cpu --data DATA   # under half an hour on two idle cores; resumable
 $ python papers/chen2020_padam/run.py --scale gpu --data DATA   # ResNet-18 on CIFAR-10 (JPEG)
 ```
 
@@ -37,6 +37,7 @@ _LIMITS = """## What this does not show
 - "Adam, tuned eps" stands in the table because eps is another dial of adaptivity.
 - Hundreds of updates are fewer than the 1,000 over which the default bias correction warms up, so best learning rates
   of small p are higher here than in long training.
+- Seconds per run are those of two processes beside whatever else the machine did: they compare nothing.
 - Intervals are Student's t over seeds, for each row by itself: with so many rows one in twenty is off by chance.
 """
 
@@ -59,8 +60,18 @@ def text(finished: Finished, scale: Scale) -> str:
         rule = tables.rule_table(finished, scale)
         parts += [as_markdown(rule)] if rule.rows else []
         parts.append(tables.rule_words(finished, scale) + "\n")
-    parts += [_pictures(finished, scale), _not_run(finished, scale), _LIMITS, _provenance(finished)]
+    parts += [_pictures(finished, scale), _not_run(finished, scale), _limits(scale), _provenance(finished)]
     return "\n".join(part for part in parts if part)
+
+
+def _limits(scale: Scale) -> str:
+    if scale.second is None or len(scale.map_lr) < 2:
+        return _LIMITS
+    tested = ", ".join(f"{p:g}" for p in scale.second_p)
+    return _LIMITS + (
+        f"- The learning rates of the map are a factor {scale.map_lr[1] / scale.map_lr[0]:.2g} apart, which is more than the "
+        f"errors of the rule that it tests; the second set has p = {tested} only.\n"
+    )
 
 
 def as_markdown(table: Table) -> str:
@@ -81,14 +92,20 @@ def _what(finished: Finished, scale: Scale) -> str:
     return (
         f"Scale `{scale.name}`: {_problem(scale.problem)}, {scale.epochs} epochs in batches of {scale.batch_size}, "
         f"cosine schedule. {len(finished)} runs, {seconds / 60:.0f} minutes of processes with one thread in all. Every "
-        f"optimizer has the same number of tuning trials; the grids grew {grown} times by two trials each, for all, "
-        f"because a best value lay on an edge. Then {scale.seeds} fresh seeds.\n"
+        f"optimizer has the same number of tuning trials; for all at once, the grids grow by two trials each while a "
+        f"best value lies on an edge: {_times(grown)} here. Then {scale.seeds} fresh seeds.\n"
     )
 
 
 def _problem(problem: Problem) -> str:
     images = f"{problem.images:,} training images (a fifth of them for validation)" if problem.images else "all images"
-    return f"`{problem.data}`, {images}, `{problem.network.__name__.strip('_')}` {dict(problem.options) or ''}".rstrip()
+    options = ", ".join(f"{name} {value}" for name, value in problem.options.items())
+    network = f"network `{problem.network.__name__.strip('_')}`{f' ({options})' if options else ''}"
+    return f"`{problem.data}`, {images}, {network}"
+
+
+def _times(count: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _pictures(finished: Finished, scale: Scale) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from linnet.optim import padam_lr
 from papers.chen2020_padam.plan import map_trials, scale_trial
 from papers.chen2020_padam.scales import Scale
 from papers.study import Finished
@@ -121,5 +122,6 @@ def rule_on_second(finished: Finished, scale: Scale) -> list[RuleTest]:
     size, first = gradient_size(finished, "second gradient scale"), fit_rule(ridge(accuracies(finished, scale)))
     if size is None or first is None or 0.5 not in peaks:
         return []
-    predicted, fitted = Rule(peaks[0.5].lr, 1 / size), Rule(peaks[0.5].lr, first.r)
-    return [RuleTest(p, peak.lr, predicted.lr(p), fitted.lr(p)) for p, peak in peaks.items() if p != 0.5]
+    half = peaks.pop(0.5).lr
+    fitted = Rule(half, first.r)
+    return [RuleTest(p, peak.lr, padam_lr(half, 0.5, p, size), fitted.lr(p)) for p, peak in peaks.items()]

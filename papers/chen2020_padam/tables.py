@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from linnet.optim import padam_lr
 from papers.chen2020_padam.claims import SEEDS_NEEDED, claims, shown
 from papers.chen2020_padam.findings import REFERENCE, Result, difference, epochs_to_reach, final_accuracy, results
 from papers.chen2020_padam.optimizers import ROWS
 from papers.chen2020_padam.ridge import (
     FACTOR_ALLOWED,
-    Rule,
     accuracies,
     fit_rule,
     gradient_size,
@@ -91,7 +91,6 @@ def ridge_table(finished: Finished, scale: Scale) -> Table:
     peaks = ridge(accuracies(finished, scale))
     fitted, size = fit_rule(peaks), gradient_size(finished)
     reference = next((peak for peak in peaks if peak.p == 0.5), None)
-    predicted = Rule(reference.lr, 1 / size) if reference and size else None
     rows = []
     for peak in peaks:
         edge = " (edge of the map)" if peak.on_edge else ""
@@ -100,7 +99,7 @@ def ridge_table(finished: Finished, scale: Scale) -> Table:
                 f"{peak.p:g}",
                 f"{peak.lr:.2g}{edge}",
                 f"{fitted.lr(peak.p):.2g}" if fitted else "-",
-                f"{predicted.lr(peak.p):.2g}" if predicted else "-",
+                f"{padam_lr(reference.lr, 0.5, peak.p, size):.2g}" if reference and size else "-",
                 f"{peak.accuracy:.4f}",
             ]
         )
@@ -142,7 +141,10 @@ def rule_words(finished: Finished, scale: Scale) -> str:
         return "The test of the rule on the second set of images was not run, so the package offers no such rule."
     worst = max(test.factor for test in tests)
     if worst <= FACTOR_ALLOWED:
-        return f"Its largest error there is a factor {worst:.2g}, within the {FACTOR_ALLOWED:g} that was set before."
+        return (
+            f"Its largest error there is a factor {worst:.2g}, within the {FACTOR_ALLOWED:g} that was set before: "
+            "`linnet.optim.padam_lr` offers it, as a start for tuning."
+        )
     return (
         f"Its largest error there is a factor {worst:.2g}, more than the {FACTOR_ALLOWED:g} that was set before: "
         "the package does not offer it."

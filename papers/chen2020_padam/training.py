@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -56,8 +56,11 @@ def run_trial(trial: Trial, *, scale: Scale, data: Path | None) -> Record:
         scale: Sizes.
         data: Folder with a sub-folder for each set; None for digits.
     """
-    if trial.stage == "joins":
-        return ends_of_p(int(trial.settings["seed"]))
+    record = ends_of_p(int(trial.settings["seed"])) if trial.stage == "joins" else _learned(trial, scale, data)
+    return replace(record, command=f"python papers/chen2020_padam/run.py --scale {scale.name} --data DATA")
+
+
+def _learned(trial: Trial, scale: Scale, data: Path | None) -> Record:
     problem = scale.second if trial.stage.startswith("second") else scale.problem
     assert problem is not None
     ready = _ready(problem.data, problem.images, data)
