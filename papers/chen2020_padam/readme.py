@@ -68,8 +68,9 @@ def _limits(scale: Scale) -> str:
     if scale.second is None or len(scale.map_lr) < 2:
         return _LIMITS
     tested = ", ".join(f"{p:g}" for p in scale.second_p)
+    step = scale.map_lr[1] / scale.map_lr[0]
     return _LIMITS + (
-        f"- The learning rates of the map are a factor {scale.map_lr[1] / scale.map_lr[0]:.2g} apart, which is more than the "
+        f"- The learning rates of the map are a factor {step:.2g} apart, which is more than the "
         f"errors of the rule that it tests; the second set has p = {tested} only.\n"
     )
 
