@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from linnet.core.gram import DEFAULT_BYTES, rows_gram, sample_major
 from linnet.core.layer_rule import LayerRule
-from linnet.core.matrix_layers import MatrixRule, sum_of
+from linnet.core.matrix_layers import sum_of
 from linnet.core.positions import Use
 from linnet.errors import CaptureError
 
@@ -206,7 +206,7 @@ class LayerJacobian:
         Scales of a scaled layer stand in a. None where the layer isn't a linear layer or convolution on its own.
         """
         terms = [term for term in self.terms.values() if isinstance(term, RuleTerm)]
-        if len(terms) < len(self.terms) or not isinstance(terms[0].rule, MatrixRule) or terms[0].param != "weight":
+        if len(terms) < len(self.terms) or not terms[0].rule.is_matrix or terms[0].param != "weight":
             return None
         if any(len(term.uses) != len(terms[0].uses) for term in terms):
             return None

@@ -17,9 +17,11 @@ class LayerRule(ABC):
 
     Attributes:
         types: The torch layers of the family; a subclass counts where it keeps their `forward`.
+        is_matrix: Whether the weight's gradient is a sum of outer products, so that `vectors` and `factors` exist.
     """
 
     types: tuple[type[nn.Module], ...]
+    is_matrix: bool = False
 
     def refusal(self, module: nn.Module) -> str | None:
         """Why this layer, in its present mode, has no gradient of one sample; None where it has."""

@@ -16,6 +16,7 @@ class MatrixRule(LayerRule):
     """Linear (any rank), Conv1d/2d/3d and ConvTranspose1d/2d/3d."""
 
     types = LINEAR + CONVOLUTIONS + TRANSPOSED
+    is_matrix = True
 
     def refusal_of_input(self, module: nn.Module, a: Tensor) -> str | None:
         """A convolution needs (N, C, *spatial), a linear layer (N, ..., I)."""

@@ -6,7 +6,7 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from linnet.core.layer_rule import Sharing
+from linnet.core.layer_rule import LayerRule, Sharing
 from linnet.core.matrix_layers import MatrixRule
 from linnet.core.positions import Use
 
@@ -40,35 +40,38 @@ class ScaledLinear(nn.Linear):
         return f"{super().extra_repr()}, weight_scale={self.weight_scale:.4g}, bias_scale={self.bias_scale:.4g}"
 
 
-class ScaledRule(MatrixRule):
+class ScaledRule(LayerRule):
     """`ScaledLinear`: a linear layer that sees s_w h, and s_b where a plain one sees the 1 of its bias."""
 
     types = (ScaledLinear,)
+    is_matrix = True
+
+    def refusal_of_input(self, module: nn.Module, a: Tensor) -> str | None:
+        """As of a linear layer."""
+        return _LINEAR.refusal_of_input(module, a)
 
     def per_sample(self, module: nn.Module, uses: Sequence[Use], param: str) -> Tensor:
         """W: sum_s g_ns (s_w h_ns)^T; b: s_b sum_s g_ns."""
-        return super().per_sample(module, _scaled(module, uses, param), param)
+        return _LINEAR.per_sample(module, _scaled(module, uses, param), param)
 
     def gram(
         self, module: nn.Module, uses: Sequence[Use], others: Sequence[Use] | None, *, param: str, max_bytes: int
     ) -> Tensor:
         """As of a linear layer with the scaled inputs."""
         theirs = None if others is None else _scaled(module, others, param)
-        return super().gram(module, _scaled(module, uses, param), theirs, param=param, max_bytes=max_bytes)
+        return _LINEAR.gram(module, _scaled(module, uses, param), theirs, param=param, max_bytes=max_bytes)
 
     def pull(self, module: nn.Module, uses: Sequence[Use], param: str) -> Tensor:
-        """As of a linear layer with the scaled inputs; a bias goes by `per_sample`, which scales."""
-        found = super().pull(module, uses, param)
-        return found if param == "bias" else found * cast(float, module.weight_scale)
+        """As of a linear layer with the scaled inputs."""
+        return _LINEAR.pull(module, _scaled(module, uses, param), param)
 
     def push(self, module: nn.Module, uses: Sequence[Use], param: str, delta: Tensor) -> Tensor:
-        """As of a linear layer with the scaled inputs; a bias goes by `per_sample`, which scales."""
-        scaled = delta if param == "bias" else delta * cast(float, module.weight_scale)
-        return super().push(module, uses, param, scaled)
+        """As of a linear layer with the scaled inputs."""
+        return _LINEAR.push(module, _scaled(module, uses, param), param, delta)
 
     def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
         """Inputs s_w h, with s_b below them where `homogeneous`."""
-        inputs, outputs = super().vectors(module, _scaled(module, uses, "weight"), homogeneous=homogeneous)
+        inputs, outputs = _LINEAR.vectors(module, _scaled(module, uses, "weight"), homogeneous=homogeneous)
         if homogeneous:
             inputs[:, :, -1] = cast(float, module.bias_scale)
         return inputs, outputs
@@ -77,12 +80,19 @@ class ScaledRule(MatrixRule):
         self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool, sharing: Sharing
     ) -> tuple[Tensor, Tensor]:
         """A of [s_w h; s_b] and G."""
-        a, g = super().factors(module, _scaled(module, uses, "weight"), homogeneous=homogeneous, sharing=sharing)
+        a, g = _LINEAR.factors(module, _scaled(module, uses, "weight"), homogeneous=homogeneous, sharing=sharing)
         if homogeneous:
             bias_scale = cast(float, module.bias_scale)
             a[-1] *= bias_scale
             a[:, -1] *= bias_scale
         return a, g
+
+    def columns(self, module: nn.Module, uses: Sequence[Use], *, sharing: Sharing) -> int:
+        """As of a linear layer."""
+        return _LINEAR.columns(module, uses, sharing=sharing)
+
+
+_LINEAR = MatrixRule()
 
 
 def _scaled(module: nn.Module, uses: Sequence[Use], param: str) -> list[Use]:

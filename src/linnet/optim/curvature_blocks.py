@@ -10,7 +10,6 @@ from torch.nn.parameter import UninitializedParameter
 
 from linnet.core.layer_jacobian import LayerJacobian, RuleTerm
 from linnet.core.layers import CONSTANT_STATISTICS, refusal, rule_of
-from linnet.core.matrix_layers import MatrixRule
 from linnet.core.positions import TRANSPOSED
 from linnet.errors import InputError
 from linnet.optim.kronecker_block import KroneckerBlock, Sharing
@@ -40,7 +39,7 @@ def too_large(model: nn.Module) -> dict[str, str]:
     names = {id(p): name for name, p in model.named_parameters()}
     for module in model.modules():
         rule = rule_of(module, CONSTANT_STATISTICS)
-        matrix = isinstance(rule, MatrixRule) and refusal(module, CONSTANT_STATISTICS) is None
+        matrix = rule is not None and rule.is_matrix and refusal(module, CONSTANT_STATISTICS) is None
         for param, value in module.named_parameters(recurse=False):
             if not value.requires_grad or isinstance(value, UninitializedParameter) or value.numel() <= LIMIT:
                 continue
@@ -114,7 +113,7 @@ def _blocks_of(
 
 def _is_matrix(layer: LayerJacobian, name: str) -> bool:
     term = layer.terms[name]
-    return isinstance(term, RuleTerm) and isinstance(term.rule, MatrixRule) and term.param == "weight"
+    return isinstance(term, RuleTerm) and term.rule.is_matrix and term.param == "weight"
 
 
 def _is_column(layer: LayerJacobian, weight: str, name: str, damping: Mapping[str, float]) -> bool:

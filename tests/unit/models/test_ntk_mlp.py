@@ -11,6 +11,7 @@ from linnet.core.linearise import Linearisation
 from linnet.errors import InputError
 from linnet.models import ntk_mlp
 from linnet.spectra import ntk
+from tests.unit.optim.dense import jacobian
 
 
 def test_the_forward_is_the_scaled_one():
@@ -112,6 +113,16 @@ def test_combinations_and_projections_of_rows_are_those_of_the_rows_themselves()
         rows, pulled = layer.rows(), layer.pull(v)
         torch.testing.assert_close(torch.cat([g.flatten() for g in pulled.values()]), rows.T @ v)
         torch.testing.assert_close(layer.push(pulled), rows @ rows.T @ v)
+        torch.testing.assert_close(layer.gram(), rows @ rows.T)
+        torch.testing.assert_close(layer.gram(layer), rows @ rows.T)
+
+
+def test_rows_are_the_jacobian():
+    torch.manual_seed(0)
+    model = ntk_mlp(depth=3, width=4, inputs=3, outputs=2, bias_variance=0.25, activation="tanh").double()
+    x = torch.randn(5, 3, dtype=torch.float64)
+    rows = torch.cat(list(jacobian(model, x).values()), dim=1)
+    torch.testing.assert_close(ntk(model, x), rows @ rows.T, rtol=1e-10, atol=1e-12)
 
 
 def test_what_cant_be_made_is_named():
