@@ -115,7 +115,7 @@ def images(scale: Scale, data: Path | None) -> tuple[tuple[Tensor, Tensor], tupl
         y = torch.arange(scale.images + 500) % 10
         x = torch.randn(10, 1, 28, 28, generator=generator)[y] + torch.randn(len(y), 1, 28, 28, generator=generator)
         return (x[: scale.images], y[: scale.images]), (x[scale.images :], y[scale.images :])
-    whole = fashion_mnist("train", root=data)
+    whole = fashion_mnist("train", root=data / "fashion_mnist")
     x, y = (whole.images.float() / 255 - 0.286) / 0.353, whole.labels  # mean and deviation of the training images
     return (x[: scale.images], y[: scale.images]), (x[-HELD_OUT:], y[-HELD_OUT:])
 
