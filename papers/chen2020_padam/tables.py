@@ -65,7 +65,7 @@ def optimizers_table(finished: Finished, scale: Scale) -> Table:
         "difference to SGDM, 95 % t interval",
         "test loss, nat",
         "epochs to SGDM's final accuracy",
-        "s per run",
+        "s per run, machine shared",
     ]
     return Table("Fresh seeds, the same initial weights and batches for all; last epoch, test images", columns, rows)
 
@@ -142,12 +142,12 @@ def rule_words(finished: Finished, scale: Scale) -> str:
     worst = max(test.factor for test in tests)
     if worst <= FACTOR_ALLOWED:
         return (
-            f"Its largest error there is a factor {worst:.2g}, within the {FACTOR_ALLOWED:g} that was set before: "
-            "`linnet.optim.padam_lr` offers it, as a start for tuning."
+            f"On the second set of images the rule's largest error is a factor {worst:.2g}, within the "
+            f"{FACTOR_ALLOWED:g} that was set before: `linnet.optim.padam_lr` offers it, as a start for tuning."
         )
     return (
-        f"Its largest error there is a factor {worst:.2g}, more than the {FACTOR_ALLOWED:g} that was set before: "
-        "the package does not offer it."
+        f"On the second set of images the rule's largest error is a factor {worst:.2g}, more than the "
+        f"{FACTOR_ALLOWED:g} that was set before: the package does not offer it."
     )
 
 
