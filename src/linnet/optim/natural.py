@@ -13,14 +13,16 @@ from linnet.core.edit import Edit
 from linnet.core.linearise import DROPOUTS, Linearisation
 from linnet.core.optimizer_state import FollowsEdits
 from linnet.core.skeleton import unwrap
-from linnet.errors import InputError, NonFiniteLoss, OptimizerStateError, TrainingError
+from linnet.errors import InputError, NonFiniteLoss, TrainingError
 from linnet.optim.adapt_damping import EVERY, adapted, loss_now
+from linnet.optim.apply_update import apply_update
 from linnet.optim.approximation import Approximation, Direction, Fisher, Settings
 from linnet.optim.batch_of import accounted, batch_of
 from linnet.optim.losses import LOSSES
 from linnet.optim.measure import Isotropy, isotropy, jacobian_vector
 from linnet.optim.registry import APPROXIMATIONS
 from linnet.optim.request import check_inputs, check_model, check_no_gradients, check_request, group_dampings
+from linnet.optim.saved_state import check_saved
 from linnet.optim.step_report import StepReport
 
 _LONGEST_SKIP = 10  # steps in a row without a finite number, then an error
@@ -313,26 +315,15 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             notes=direction.notes,
         )
 
-    @torch.no_grad()
     def _apply(self, delta: Mapping[str, Tensor], alpha: float) -> None:
-        """theta <- (1 - eta wd) theta - eta Delta, with heavy ball where it is asked for."""
-        names = {id(p): name for name, p in self.model.named_parameters()}
-        momentum, in_functions = self._settings.momentum, self._approximation.function_momentum
-        for group in self.param_groups:
-            lr = float(group["lr"])
-            for p in group["params"]:
-                found = delta.get(names[id(p)])
-                if found is None:
-                    continue
-                step = found / alpha if self._relative else found
-                if momentum and in_functions:
-                    self.state[p]["previous"] = found.clone()
-                elif momentum:
-                    step = self.state[p].get("momentum_buffer", 0.0) * momentum + step
-                    self.state[p]["momentum_buffer"] = step
-                if group["weight_decay"]:
-                    p.mul_(1 - group["weight_decay"] * lr / (alpha if self._relative else 1.0))
-                p.sub_(step.to(p.dtype), alpha=lr)
+        own = {id(p): delta[name] for name, p in self.model.named_parameters() if name in delta}
+        apply_update(
+            self,
+            own,
+            scale=1.0 / alpha if self._relative else 1.0,
+            momentum=self._settings.momentum,
+            in_functions=self._approximation.function_momentum,
+        )
 
     def _skip(self, error: ArithmeticError) -> float:
         """Counts a step that met NaN or infinity."""
@@ -414,20 +405,9 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             OptimizerStateError: it is of another optimizer or of another network; nothing was changed.
         """
         own = state_dict.get("natural")
-        asked = [self._approximation.name, self._settings.loss.name, self._settings.fisher]
         shapes = {name: list(p.shape) for name, p in self._names().items()}
-        if own is None or list(own["asked"]) != asked:
-            came = "another optimizer" if own is None else f"NaturalGradient{tuple(own['asked'])}"
-            raise OptimizerStateError(
-                f"The state is of {came}; this is NaturalGradient{tuple(asked)} (approx, loss, fisher). Make the "
-                "optimizer as it was when the state was saved."
-            )
-        if own["shapes"] != shapes:
-            name = next(n for n in {**own["shapes"], **shapes} if own["shapes"].get(n) != shapes.get(n))
-            raise OptimizerStateError(
-                f"The state is of another architecture: `{name}` had shape {own['shapes'].get(name)}, here it has "
-                f"{shapes.get(name)}. Load it into the network that it was saved with."
-            )
+        check_saved(own, [self._approximation.name, self._settings.loss.name, self._settings.fisher], shapes)
+        assert own is not None
         self._approximation.load_state(own["approximation"])
         super().load_state_dict({key: value for key, value in state_dict.items() if key != "natural"})
         self._steps, (self._skipped, self._skipped_in_a_row) = own["steps"], own["skipped"]
