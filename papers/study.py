@@ -160,7 +160,7 @@ def _with_key(record: Record, trial: Trial) -> Record:
 
 
 def _begin_worker() -> None:
-    """One thread a process, a session of its own (Ctrl-C reaches the parent only), and an end with the parent's."""
+    """One thread a process, out of reach of Ctrl-C (the parent hears it), and an end with the parent's."""
     import torch
 
     if hasattr(os, "setsid"):
