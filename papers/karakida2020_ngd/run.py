@@ -17,16 +17,13 @@ from papers.karakida2020_ngd.problem import SCALES  # noqa: E402
 from papers.karakida2020_ngd.trials import next_trials, run_trial  # noqa: E402
 from papers.study import carry_out, finished_trials  # noqa: E402
 
-RECORDS = HERE / "records"
-"""Where the committed records lie, a file for each scale."""
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Does the study, or what is left of it; gives the exit code."""
     asked = _parser().parse_args(arguments)
     scale = SCALES[asked.scale]
     data = "digits" if scale.name == "smoke" and asked.data is None else "mnist"
-    path = asked.out / f"{scale.name}.jsonl"
+    path = asked.out / "records" / f"{scale.name}.jsonl"
     try:
         if not asked.report:
             outcome = carry_out(

@@ -62,7 +62,10 @@ def run_trial(trial: Trial, *, scale: Scale, data: str, root: Path | None) -> Re
     value, facts = STAGES[trial.stage](problem(where, scale.samples, seed, root), scale, seed, **settings)
     wall = round(time.perf_counter() - start, 2)
     context = {**facts, "wall_s": wall, "data": where, "scale": scale.name}
-    return Record.measured(f"ngd.{trial.stage}", value, n=scale.samples, rng_seed=seed, context=context)
+    command = f"python papers/karakida2020_ngd/run.py --scale {scale.name}{'' if data == 'digits' else ' --data DATA'}"
+    return Record.measured(
+        f"ngd.{trial.stage}", value, n=scale.samples, rng_seed=seed, context=context, command=command
+    )
 
 
 def curve(
