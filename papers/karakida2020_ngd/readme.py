@@ -7,6 +7,7 @@ from pathlib import Path
 from linnet.results import atomic_write
 from papers.karakida2020_ngd.claims import Table, claims, details
 from papers.karakida2020_ngd.problem import SCALES
+from papers.karakida2020_ngd.trials import STAGES
 from papers.study import Finished
 
 _HEAD = """# Understanding approximate Fisher information for fast convergence of natural gradient descent
@@ -55,12 +56,20 @@ def text(finished: Finished) -> str:
     parts += [f"![Loss against step, c = {c:g}](pictures/curves_{c:g}.png)\n" for c in (0.5, 1.0)]
     for title, found in details(finished):
         parts += [f"## {title}\n", as_markdown(found)]
+    parts.append(_not_run(finished))
     commits = sorted({r.commit for r in finished.values() if r.commit})
     parts.append(_LIMITS.format(samples=scale.samples))
     parts.append(
         f"Measured on {first.machine}; torch {first.versions.get('torch', '')}; commit {', '.join(commits)}.\n"
     )
     return "\n".join(parts)
+
+
+def _not_run(finished: Finished) -> str:
+    """Stages without a trial, and scales."""
+    left = [stage for stage in STAGES if all(r.context["stage"] != stage for r in finished.values())]
+    rows = [f"- Stage `{stage}`: cut, as time was up; the same command goes on." for stage in left]
+    return "\n".join(["## What was not run\n", *rows, "- Scale `gpu`, and CIFAR-10 with it.\n"])
 
 
 def as_markdown(found: Table) -> str:
