@@ -16,7 +16,7 @@ NATURAL = 'name = "natural"\nlr = 0.5\napprox = "exact"\nfisher = "sampled"\ndam
 
 @pytest.fixture(autouse=True)
 def _plain_report(monkeypatch):
-    monkeypatch.setattr(recipe_run, "write_report", lambda folder, path, title: path.write_text(title))
+    monkeypatch.setattr(recipe_run, "write_report", lambda _, path, title, lead: path.write_text(f"{title} {lead}"))
 
 
 def with_natural(recipe, lines=NATURAL):
