@@ -12,7 +12,7 @@ x <- x - k m / D             an element with D = 0 doesn't move
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ from torch import Tensor
 from linnet.optim.padam_numbers import Numbers, Slot
 from linnet.optim.partial_power import may_vanish, never_zero_, power_
 from linnet.optim.reduced_precision import step_wide
+
+Moments = Callable[[Slot, Tensor, Numbers], None]  # updates m, v and u of a slot with a gradient
 
 
 def loop(slots: Sequence[Slot], numbers: Numbers) -> None:
@@ -31,26 +33,37 @@ def loop(slots: Sequence[Slot], numbers: Numbers) -> None:
             step_wide(slot, numbers.at(index), step_)
 
 
-def step_(slot: Slot, numbers: Numbers, scratch: Tensor | None = None) -> None:
+def moments_(slot: Slot, g: Tensor, numbers: Numbers) -> None:
+    """The running means of a gradient and of its square, and the largest of the latter, in place."""
+    slot.m.lerp_(g, numbers.weight1)
+    slot.v.mul_(numbers.beta2).addcmul_(g, g, value=numbers.weight2)
+    if slot.u is not slot.v:
+        torch.maximum(slot.u, slot.v, out=slot.u)
+
+
+def step_(
+    slot: Slot,
+    numbers: Numbers,
+    scratch: Tensor | None = None,
+    moments: Moments = moments_,
+) -> None:
     """Steps one tensor, or one block of it, in place.
 
     Args:
         slot: The tensor, gradient and state, all of the dtype that is computed in.
         numbers: Of this step.
         scratch: Of the same shape and dtype, to be overwritten; None makes one.
+        moments: Updates m, v and u with the gradient.
     """
-    x, g, m, v, u, _ = slot
+    x, g = slot.x, slot.g
     if numbers.maximize:
         g = torch.neg(g, out=scratch)
     if numbers.coupled_decay is not None:
         g = torch.add(g, x, alpha=numbers.coupled_decay, out=scratch)
     if numbers.shrink is not None:
         x.mul_(numbers.shrink)
-    m.lerp_(g, numbers.weight1)
-    v.mul_(numbers.beta2).addcmul_(g, g, value=numbers.weight2)
-    if u is not v:
-        torch.maximum(u, v, out=u)
-    _move_(x, m, u, numbers, scratch)
+    moments(slot, g, numbers)
+    _move_(x, slot.m, slot.u, numbers, scratch)
 
 
 def _move_(x: Tensor, m: Tensor, u: Tensor, numbers: Numbers, scratch: Tensor | None) -> None:
