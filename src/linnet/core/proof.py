@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from linnet.core import skeleton
 from linnet.core.edit import AxisEdit, Edit
 from linnet.core.example import Example, example_from_dict
 from linnet.core.trace import leaves
-from linnet.core.values import masked
+from linnet.core.values import edited, masked
 from linnet.errors import ProofError
 
 # Largest |f - g| / max |f| that rounding explains. float32 sums of a few thousand terms stay below 2e-5.
@@ -37,7 +39,8 @@ def prove(
     """Largest relative difference between the masked old network and the new one.
 
     Both are compared as copies, without hooks and dropout, in eval mode and, where there is batch norm, in train
-    mode. Half precision is compared in float32.
+    mode. Half precision is compared in float32. A branch that hardly reaches the output (a head that starts at 0, a
+    small layer scale, a dead unit) hides what happens in it, so both are compared once more with weights drawn anew.
 
     Args:
         old: The network before the edit.
@@ -48,30 +51,115 @@ def prove(
         bounded: Whether more than rounding is refused; an approximate edit is only measured.
 
     Returns:
-        max |f - g| / max |f| over output tensors and modes.
+        max |f - g| / max |f| over output tensors and modes, with the given weights; with the drawn ones where the given
+        make an output that doesn't depend on the input.
 
     Raises:
         ProofError: they differ by more than rounding, or the outputs are constant or not finite.
     """
-    reference = _copy(old, edit)
-    subject = _copy(new, None)
-    dtype = _dtype(old)
-    modes = [False, True] if any(isinstance(m, NORMS) for m in old.modules()) else [False]
-    worst = 0.0
-    for training in modes:
-        given = _probe(reference, stored, probe, dtype, training=training)
-        error = _compare(reference, subject, given, training=training)
-        worst = max(worst, error)
-        if bounded and not error <= BOUNDS[dtype]:
-            name = first_difference(reference, subject, given, edit, training=training)
-            raise ProofError(
-                f"`{name}` is the first module that differs after the edit "
-                f"({'train' if training else 'eval'} mode): the "
-                f"outputs differ by {error:.2e} of their size, at most {BOUNDS[dtype]:.0e} is "
-                f"rounding. The model and its "
-                "optimizer are as before. Freeze that module: ChannelGraph(..., frozen=[...])."
+    given = _Pair(_copy(old, edit), _copy(new, None), edit, stored, probe, _dtype(old))
+    error = given.error(bounded=bounded)
+    if not bounded and error is not None:
+        return error
+    drawn_anew = _Pair(
+        skeleton.rebuild(old, lambda name, tensor: masked(redrawn(name, tensor), edit.axes.get(name, ()))),
+        skeleton.rebuild(new, _edited_anew(old, edit)),
+        edit, stored, probe, _dtype(old), weights="weights drawn anew, as those given hide a part of the network",
+    )  # fmt: skip
+    second = drawn_anew.error(bounded=bounded)
+    if error is None and second is None:
+        raise ProofError(
+            f"`{type(old).__name__}` gives outputs that are constant on the probe, which proves nothing; give inputs "
+            "on which they differ: resize(..., probe=batch)."
+        )
+    return error if error is not None else second  # type: ignore[return-value]  one of them is a number
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two networks that must compute the same.
+
+    Attributes:
+        reference: The masked old one.
+        subject: The new one.
+        edit: The edit.
+        stored: The graph's example.
+        probe: The caller's inputs, if any.
+        dtype: What is compared in.
+        weights: Words for the weights, when they aren't the given ones.
+    """
+
+    reference: nn.Module
+    subject: nn.Module
+    edit: Edit
+    stored: Mapping[str, Any]
+    probe: Any
+    dtype: torch.dtype
+    weights: str = ""
+
+    def error(self, *, bounded: bool) -> float | None:
+        """Largest relative difference; None when the outputs say nothing.
+
+        Raises:
+            ProofError: it is more than rounding.
+        """
+        modes = [False, True] if any(isinstance(m, NORMS) for m in self.reference.modules()) else [False]
+        worst = 0.0
+        for training in modes:
+            inputs = _probe(
+                self.reference, self.stored, self.probe, self.dtype, training=training, strict=not self.weights
             )
-    return worst
+            if inputs is None:
+                return None
+            error = _compare(self.reference, self.subject, inputs, training=training)
+            worst = max(worst, error) if error == error else error
+            if bounded and not error <= BOUNDS[self.dtype]:
+                self._refuse(inputs, error, training=training)
+        return worst
+
+    def _refuse(self, inputs: Example, error: float, *, training: bool) -> None:
+        name = first_difference(self.reference, self.subject, inputs, self.edit, training=training)
+        mode = f"{'train' if training else 'eval'} mode{f', {self.weights}' if self.weights else ''}"
+        raise ProofError(
+            f"`{name}` is the first module that differs after the edit ({mode}): the outputs differ by {error:.2e} of "
+            f"their size, at most {BOUNDS[self.dtype]:.0e} is rounding. The model and its optimizer are as before. "
+            "Freeze that module: ChannelGraph(..., frozen=[...])."
+        )
+
+
+def redrawn(name: str, old: Tensor) -> Tensor:
+    """A tensor with which every channel counts: the same for the same name and size.
+
+    Weights are N(0, 1 / fan-in); scales, biases and running variances U(0.5, 1.5); running means N(0, 0.01). What isn't
+    a floating parameter or statistic stays.
+
+    Args:
+        name: Its dotted name.
+        old: The tensor in its place.
+    """
+    leaf = name.rpartition(".")[2]
+    if not old.is_floating_point() or not (isinstance(old, nn.Parameter) or leaf in ("running_mean", "running_var")):
+        return old.detach().clone()
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    kind = old.dtype if old.dtype in BOUNDS else torch.float32
+    drawn = torch.empty(old.shape, dtype=kind)
+    if leaf == "running_mean":
+        drawn.normal_(0, 0.1, generator=generator)
+    elif old.ndim < 2:
+        drawn.uniform_(0.5, 1.5, generator=generator)
+    else:
+        drawn.normal_(0, (old.shape[0] / max(old.numel(), 1)) ** 0.5, generator=generator)
+    return drawn.to(old.device, old.dtype)
+
+
+def _edited_anew(old: nn.Module, edit: Edit) -> Callable[[str, Tensor], Tensor]:
+    """What each tensor of the new network becomes when the old one's are drawn anew."""
+    before = {**dict(old.named_parameters()), **dict(old.named_buffers())}
+
+    def tensor(name: str, now: Tensor) -> Tensor:
+        return edited(redrawn(name, before[name]), edit.axes.get(name, ())) if name in before else now.detach().clone()
+
+    return tensor
 
 
 def _copy(model: nn.Module, edit: Edit | None) -> nn.Module:
@@ -91,10 +179,16 @@ def _dtype(model: nn.Module) -> torch.dtype:
     return torch.float64 if kinds == {torch.float64} else torch.float32
 
 
-def _probe(model: nn.Module, stored: Mapping[str, Any], probe: Any, dtype: torch.dtype, *, training: bool) -> Example:
-    """A probe whose outputs are finite and not constant."""
+def _probe(
+    model: nn.Module, stored: Mapping[str, Any], probe: Any, dtype: torch.dtype, *, training: bool, strict: bool
+) -> Example | None:
+    """A probe on which outputs are finite and depend on the input; None when they don't.
+
+    Raises:
+        ProofError: there is no float output; with `strict`, outputs aren't finite.
+    """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    problem = ""
+    finite = True
     for seed in range(DRAWS if probe is None else 1):
         given = drawn(stored, seed) if probe is None else Example.of(probe)
         given = given.map(lambda t: t.detach().to(device, dtype if t.is_floating_point() else t.dtype))
@@ -103,22 +197,35 @@ def _probe(model: nn.Module, stored: Mapping[str, Any], probe: Any, dtype: torch
             raise ProofError(
                 f"`{type(model).__name__}` returns no float tensor, so nothing can be proved; return its logits."
             )
-        if not all(bool(leaf.isfinite().all()) for leaf in outputs):
-            problem = "not finite"
-            bad = next((n for n, p in model.named_parameters() if not bool(p.isfinite().all())), "")
-            if bad:
-                raise ProofError(
-                    f"`{bad}` has elements that aren't finite, so nothing can be proved; finite weights are needed."
-                )
-        elif all(leaf.numel() < 2 or bool((leaf == leaf.flatten()[0]).all()) for leaf in outputs):
-            problem = "constant"
-        else:
+        finite = all(bool(leaf.isfinite().all()) for leaf in outputs)
+        alike = all(_alike(tensor) for _, tensor in given.tensors())  # tokens are repeated, not drawn
+        if finite and not all(_one_value(leaf) if alike else _alike(leaf) for leaf in outputs):
             return given
-    raise ProofError(
-        f"`{type(model).__name__}` gives outputs that are {problem} on the probe, which proves "
-        f"nothing; give inputs on which "
-        "they differ: resize(..., probe=batch)."
-    )
+        if not finite and strict:
+            _refuse_not_finite(model)
+    if not finite and strict:
+        raise ProofError(
+            f"`{type(model).__name__}` gives outputs that are not finite on the probe, which proves nothing; give "
+            "inputs on which they are: resize(..., probe=batch)."
+        )
+    return None
+
+
+def _alike(tensor: Tensor) -> bool:
+    """Whether all samples are equal; of a single sample, all elements."""
+    return bool((tensor == tensor[:1]).all()) if tensor.ndim and len(tensor) > 1 else _one_value(tensor)
+
+
+def _one_value(tensor: Tensor) -> bool:
+    return tensor.numel() < 2 or bool((tensor == tensor.flatten()[0]).all())
+
+
+def _refuse_not_finite(model: nn.Module) -> None:
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ProofError(
+                f"`{name}` has elements that aren't finite, so nothing can be proved; finite weights are needed."
+            )
 
 
 def drawn(stored: Mapping[str, Any], seed: int) -> Example:

@@ -244,20 +244,51 @@ def test_classes_that_fail_alone_are_named(monkeypatch):
         resize(model, graph, {"0": [0, 1, 1, 1], "2": 2})
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda m: m.a.weight.data.fill_(float("nan")), "`a.weight` has elements that aren't finite"),
-        (lambda m: m.b.weight.data.zero_(), "constant on the probe"),
-    ],
-)
-def test_outputs_that_prove_nothing(change, words):
+def test_weights_that_are_not_finite_prove_nothing():
     model = net()
-    change(model)
-    if "constant" in words:
-        model.b.bias.data.zero_()
-    with pytest.raises(ProofError, match=words):
+    model.a.weight.data.fill_(float("nan"))
+    with pytest.raises(ProofError, match=r"`a.weight` has elements that aren't finite"):
         resize(model, GRAPH, {"a": 2})
+
+
+class _Hidden(nn.Module):
+    """A branch whose code depends on a number of channels, behind a scale."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.stem, self.a, self.b, self.head = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.scale = nn.Parameter(torch.full((8,), scale))
+
+    def forward(self, x):
+        x = self.stem(x)
+        h = torch.relu(self.a(x))
+        return self.head(x + self.scale * self.b(h / h.shape[-1] ** 0.5))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 0.0])
+def test_a_branch_that_hardly_reaches_the_output_is_proved_too(scale):
+    torch.manual_seed(0)
+    model, x = _Hidden(scale), torch.randn(4, 6)
+    with pytest.raises(ProofError, match="`b` is the first module that differs"):
+        resize(model, ChannelGraph(model, x), {"a": 4})
+
+
+def test_a_head_that_starts_at_zero_is_proved_with_weights_drawn_anew():
+    model = net()
+    nn.init.zeros_(model.b.weight)
+    wide = resize(model, GRAPH, {"a": 2})
+    assert 0 <= wide.linnet_edit.error <= 1e-4
+    assert not wide.b.weight.any()
+
+
+def test_an_output_that_no_weight_can_change_proves_nothing():
+    class Nothing(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x) * 0
+
+    model, x = Nothing(nn.Linear(3, 4), nn.Linear(4, 2)), torch.randn(2, 3)
+    with pytest.raises(ProofError, match="constant on the probe"):
+        resize(model, ChannelGraph(model, x), {"0": 2})
 
 
 def test_a_probe_can_be_given():
