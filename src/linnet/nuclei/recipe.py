@@ -38,7 +38,7 @@ class NucleusData:
         target: What the map looks like between close nuclei.
     """
 
-    path: str | None = setting("folder of a nucleus set, relative to the recipe's", default=None)
+    path: str | None = setting("folder of a nucleus set, relative to the recipe's", default=None, is_path=True)
     batches: int = setting("batches in an epoch", default=500, at_least=1)
     side: int = setting("side of a crop in pixels", default=128, at_least=32, at_most=1024)
     balance: float = setting("1 draws kinds of image by their number, 0 all alike", default=0.5, at_least=0, at_most=1)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,22 @@ class Classification:
         return {"accuracy": right.double().mean().item(), "nll": losses.mean().item()}
 
 
+def settled(plan: Plan) -> Plan:
+    """The plan with the set that is really taken: that of `instead` where none is given a path, and it isn't there."""
+    section: ImageSection = plan["data"]
+    if section.instead is None or section.path is not None:
+        return plan
+    try:
+        root = data_root() / section.name
+        where = f"is not at {root}"
+    except DataError:
+        root, where = None, "is not there (no folder of data sets was found; LINNET_DATA names it)"
+    if root is not None and root.is_dir():
+        return plan
+    _log.warning("%s %s; [data] `instead` is taken: %s.", section.name, where, section.instead)
+    return replace(plan, sections={**plan.sections, "data": replace(section, name=section.instead, instead=None)})
+
+
 def read_parts(plan: Plan) -> Parts:
     """The images that [data] names, divided by its seed.
 
@@ -92,6 +108,7 @@ def read_parts(plan: Plan) -> Parts:
         DataError: they can't be read, or the classes of training and test images differ.
         MissingExtra: the set comes with a package that isn't installed.
     """
+    plan = settled(plan)
     section: ImageSection = plan["data"]
     whole, test = _read(plan, section)
     if test is None:
@@ -131,10 +148,7 @@ def _read(plan: Plan, section: ImageSection) -> tuple[ImageSet, ImageSet | None]
     if section.name == "digits":
         return digits(), None
     if section.name != "image_folder":
-        root = _folder(plan, section)
-        if section.instead and not (root and root.is_dir()):
-            _log.warning("%s is not at %s; [data] `instead` is taken: %s.", section.name, root, section.instead)
-            return digits(), None
+        root = None if section.path is None else plan.beside(section.path)
         read = _READERS[section.name]
         return read("train", root=root), read("test", root=root)
     assert section.path is not None
@@ -149,16 +163,6 @@ def _read(plan: Plan, section: ImageSection) -> tuple[ImageSet, ImageSet | None]
             f"{test.image_shape}."
         )
     return whole, test
-
-
-def _folder(plan: Plan, section: ImageSection) -> Path | None:
-    """Where a set lies; None leaves it to its reader, or says that there is no folder of data at all."""
-    if section.path is not None:
-        return plan.beside(section.path)
-    try:
-        return data_root() / section.name if section.instead else None
-    except DataError:
-        return None
 
 
 def _build(plan: Plan) -> Built:
@@ -254,4 +258,5 @@ TASK = RecipeTask(
     build=_build,
     watch=("nll", "min"),
     loss="cross_entropy",
+    settled=settled,
 )

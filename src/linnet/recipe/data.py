@@ -19,7 +19,8 @@ class ImageSection:
     Attributes:
         name: The set.
         path: Its folder, relative to the recipe's; None: where `linnet.data.data_root` finds it.
-        instead: The set that is taken when the folder of this one isn't there; the log and the records name it.
+        instead: The set that is taken when no `path` is given and `linnet.data.data_root` has none of this one; the
+            log, `run.json` and the records name it.
         test_path: A second image folder, with the test images.
         size: Height and width that the pictures of an image folder are resized to.
         validation_fraction: Share of the training images that measures progress and isn't trained on.
@@ -33,9 +34,9 @@ class ImageSection:
     """
 
     name: str = setting("the image set", choices=_NAMES)
-    path: str | None = setting("folder of the set, relative to the recipe's", default=None)
-    instead: str | None = setting("set that is taken when this one isn't there", default=None, choices=("digits",))
-    test_path: str | None = setting("image folder with the test images", default=None)
+    path: str | None = setting("folder of the set, relative to the recipe's", default=None, is_path=True)
+    instead: str | None = setting("set that is taken when no path is given and this one isn't there", default=None, choices=("digits",))
+    test_path: str | None = setting("image folder with the test images", default=None, is_path=True)
     size: tuple[int, int] | None = setting("height and width to resize to", default=None, at_least=1, at_most=4096)
     validation_fraction: float = setting("share of the training images to validate on", default=0.1, above=0, below=1)
     test_fraction: float | None = setting("share of all images to test on", default=None, above=0, below=1)

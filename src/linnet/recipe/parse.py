@@ -26,7 +26,8 @@ def parse(
 
     Args:
         path: A TOML file: `task = "..."`, then sections.
-        overrides: Values that replace the file's, by dotted name: {"train.epochs": 1}.
+        overrides: Values that replace the file's, by dotted name: {"train.epochs": 1}. Relative paths among them begin
+            in the current folder.
         task_named: Gives the task of a name, or raises RecipeError.
 
     Raises:
@@ -43,6 +44,7 @@ def parse(
     known = {**(dict(task.sections) if task else {}), **SECTIONS}
     sections = {}
     for name, section in known.items():
+        _begin_here(name, section, tables, changed)
         sections[name], found = _section(name, section, tables)
         problems += found
     judged = ("task",) if task else ("task", "data", "model")  # a task that isn't known may have these
@@ -92,6 +94,13 @@ def _put(tables: dict[str, Any], place: Place, value: Any) -> None:
             return  # the complaint about a section that is no table is enough
         tables = inner
     tables[place[-1]] = list(value) if isinstance(value, tuple) else value
+
+
+def _begin_here(name: str, section: type, tables: dict[str, Any], changed: Mapping[Place, Any]) -> None:
+    """Paths that came as overrides begin in the current folder, not in the recipe's."""
+    for key, (_, about, _) in settings_of(section).items():
+        if about.is_path and isinstance(changed.get((name, key)), str) and isinstance(tables.get(name), dict):
+            tables[name][key] = str(Path.cwd() / Path(changed[name, key]).expanduser())
 
 
 def _task(

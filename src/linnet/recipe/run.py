@@ -37,7 +37,8 @@ def run(
     Args:
         path: The recipe.
         out: The run folder; None: `runs/<name of the recipe>` in the current folder.
-        overrides: Values that replace the recipe's, by dotted name: {"train.epochs": 1}.
+        overrides: Values that replace the recipe's, by dotted name: {"train.epochs": 1}. Relative paths among them
+            begin in the current folder.
         task_named: Gives the task of a name.
 
     Returns:
@@ -48,6 +49,8 @@ def run(
         LinnetError: what the stages raise: data that can't be read, a loss that is NaN, ...
     """
     plan = parse(path, overrides=overrides, task_named=task_named)
+    if plan.task.settled is not None:
+        plan = plan.task.settled(plan)
     place = Path("runs") / plan.path.stem if out is None else Path(out)
     _refuse_other_content(place, plan)
     if all((place / stage.product).exists() for stage in _STAGES):

@@ -23,6 +23,7 @@ class Setting:
         above: All values must be larger than this.
         at_most: Largest allowed value.
         below: All values must be smaller than this.
+        is_path: Whether it is a path, which begins in the recipe's folder, or, as an override, in the current one.
     """
 
     doc: str
@@ -31,6 +32,7 @@ class Setting:
     above: float | None = None
     at_most: float | None = None
     below: float | None = None
+    is_path: bool = False
 
     def allows(self, value: Any) -> bool:
         """Whether a value of the right type is a choice and within the bounds."""

@@ -53,6 +53,7 @@ class RecipeTask:
         watch: Metric of its validation that early stopping looks at, and which way it improves.
         loss: Name of the loss by which natural gradient knows it: "mse" or "cross_entropy" of batches (inputs,
             targets); None where it is another.
+        settled: Gives the plan that is really done, where that depends on what is on this machine; None: as it is.
     """
 
     name: str
@@ -60,6 +61,7 @@ class RecipeTask:
     build: Callable[[Plan], Built]
     watch: tuple[str, Literal["min", "max"]]
     loss: Literal["mse", "cross_entropy"] | None = None
+    settled: Callable[[Plan], Plan] | None = None
 
 
 def installed() -> dict[str, EntryPoint]:

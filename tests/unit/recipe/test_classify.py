@@ -91,14 +91,48 @@ def test_training_batches_are_standardised(recipe, task_named):
     assert pixels.std().item() == pytest.approx(1, abs=0.1)
 
 
-def test_digits_are_taken_instead_of_a_set_that_is_not_there_and_it_is_said(recipe, task_named, caplog):
-    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+@pytest.fixture
+def with_instead(recipe):
+    """A recipe for a set of files, with digits instead of it; its path, if any, is to be added."""
     text = recipe.read_text()
     data = text[text.index("[data]") : text.index("[model]")]
-    recipe.write_text(text.replace(data, '[data]\nname = "fashion_mnist"\ninstead = "digits"\npath = "nowhere"\n'))
-    parts = read_parts(parse(recipe, task_named=task_named))
+    recipe.write_text(text.replace(data, '[data]\nname = "fashion_mnist"\ninstead = "digits"\n'))
+    return recipe
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_digits_are_taken_instead_of_a_set_that_is_not_there_and_it_is_said(
+    with_instead, task_named, caplog, monkeypatch, there
+):
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    root = with_instead.parent
+    monkeypatch.setenv("LINNET_DATA", str(root if there else root / "nowhere"))
+    parts = read_parts(parse(with_instead, task_named=task_named))
     assert (parts.train.name, parts.train.image_shape) == ("digits", (1, 8, 8))
-    assert "nowhere; [data] `instead` is taken: digits" in caplog.text
-    (recipe.parent / "nowhere").mkdir()  # a folder without the files is a fault that must not be passed over
+    where = f"is not at {root / 'fashion_mnist'}" if there else "is not there (no folder of data sets was found"
+    assert f"fashion_mnist {where}" in caplog.text
+    assert "[data] `instead` is taken: digits" in caplog.text
+    assert "None" not in caplog.text
+    (root / "fashion_mnist").mkdir()  # a folder without the files is a fault that must not be passed over
+    monkeypatch.setenv("LINNET_DATA", str(root))
     with pytest.raises(DataError, match="train-images-idx3-ubyte"):
-        read_parts(parse(recipe, task_named=task_named))
+        read_parts(parse(with_instead, task_named=task_named))
+
+
+def test_nothing_is_taken_instead_of_a_path_that_was_named(with_instead, task_named, caplog):
+    plan = parse(with_instead, task_named=task_named, overrides={"data.path": "/nope"})
+    with pytest.raises(DataError, match=r"/nope/train-images-idx3-ubyte.*does not exist"):
+        read_parts(plan)
+    assert "instead" not in caplog.text
+
+
+def test_a_path_of_the_file_begins_beside_it_and_an_override_where_one_stands(recipe, task_named, monkeypatch):
+    elsewhere = recipe.parent / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert read_parts(parse(recipe, task_named=task_named)).train.counts() == (17, 17)
+    with pytest.raises(DataError, match="elsewhere/pictures"):
+        read_parts(parse(recipe, task_named=task_named, overrides={"data.path": "pictures"}))
+    plan = parse(recipe, task_named=task_named, overrides={"data.path": "../pictures"})
+    assert plan.settings()["data"]["path"] == str(elsewhere / "../pictures")
+    assert read_parts(plan).train.counts() == (17, 17)

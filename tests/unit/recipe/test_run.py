@@ -222,3 +222,18 @@ def test_two_processes_train_and_one_writes(recipe):
     assert not (recipe.parent / "shared-2").exists()
     tensors, _ = read_tensors(folder.weights, CLASSIFIER)
     assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+
+
+def test_the_set_that_was_really_used_stands_in_run_json_and_in_the_report(recipe, task_named, monkeypatch):
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    monkeypatch.setenv("LINNET_DATA", str(recipe.parent))
+    text = recipe.read_text()
+    data = text[text.index("[data]") : text.index("[model]")]
+    recipe.write_text(text.replace(data, '[data]\nname = "fashion_mnist"\ninstead = "digits"\n'))
+    options = {"out": recipe.parent / "out", "overrides": {"train.epochs": 1}, "task_named": task_named}
+    folder = run(recipe, **options)
+    assert folder.facts["settings"]["data"]["name"] == "digits"
+    assert "Data: digits." in (folder.path / "report.html").read_text()
+    (recipe.parent / "fashion_mnist").mkdir()  # now it is there: the run can't go on as another
+    with pytest.raises(RecipeError, match=r"data.name was 'digits' and is 'fashion_mnist'"):
+        run(recipe, **options)
