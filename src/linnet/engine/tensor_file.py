@@ -47,7 +47,8 @@ def write_tensors(
         The path.
 
     Raises:
-        CheckpointError: it can't be written; what was there before is as it was.
+        CheckpointError: it can't be written, or would take the place of what is no regular file; what was there before
+            is as it was.
         InputError: the facts can't be written as JSON.
     """
     path = Path(path)
@@ -59,7 +60,14 @@ def write_tensors(
     try:
         with atomic_path(path) as temporary:
             tensor_bytes.write(temporary, unique, content)
+    except InputError as error:
+        raise CheckpointError(str(error)) from error
     except OSError as error:
+        if not path.parent.exists():
+            raise CheckpointError(
+                f"{path}: the {kind.name} can't be written: the folder {path.parent} doesn't exist. Make it first, or "
+                "give another path."
+            ) from error
         raise CheckpointError(
             f"{path}: the {kind.name} can't be written ({error.strerror or error}). What was there before is as it "
             "was. Make room or give a writable folder."

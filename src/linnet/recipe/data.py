@@ -35,7 +35,9 @@ class ImageSection:
 
     name: str = setting("the image set", choices=_NAMES)
     path: str | None = setting("folder of the set, relative to the recipe's", default=None, is_path=True)
-    instead: str | None = setting("set that is taken when no path is given and this one isn't there", default=None, choices=("digits",))
+    instead: str | None = setting(
+        "set that is taken when no path is given and this one isn't there", default=None, choices=("digits",)
+    )
     test_path: str | None = setting("image folder with the test images", default=None, is_path=True)
     size: tuple[int, int] | None = setting("height and width to resize to", default=None, at_least=1, at_most=4096)
     validation_fraction: float = setting("share of the training images to validate on", default=0.1, above=0, below=1)

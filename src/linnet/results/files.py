@@ -1,10 +1,13 @@
 """Files that are either whole or absent: written beside their place, then put there in one move."""
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from linnet.errors import InputError
 
 
 def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> Path:
@@ -21,6 +24,7 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> Path:
         The path.
 
     Raises:
+        InputError: what stands there is no file but a folder, a device, a socket or a pipe; it stays as it is.
         OSError: the folder is missing or can't be written, or the disk is full; nothing is left behind.
     """
     payload = content.encode() if isinstance(content, str) else content
@@ -40,9 +44,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         A path in the same folder with the same suffix; it doesn't exist yet. Removed if the block raises.
 
     Raises:
-        OSError: the file can't be forced to disk or moved.
+        InputError: what stands there is no file but a folder, a device, a socket or a pipe; it stays as it is.
+        OSError: the folder is missing (the error names it), or the file can't be forced to disk or moved.
     """
     target = Path(os.path.realpath(path))
+    _require_place(Path(path), target)
     temporary = target.with_name(f".{target.stem[:80]}.{secrets.token_hex(4)}{target.suffix}")
     try:
         yield temporary
@@ -52,6 +58,15 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(target.parent)
+
+
+def _require_place(path: Path, target: Path) -> None:
+    """Refuses to put a file in place of what is none, and names a folder that is missing."""
+    if target.is_dir() or (target.exists() and not target.is_file()):
+        what = "a folder" if target.is_dir() else "a device, a socket or a pipe, no regular file"
+        raise InputError(f"{path}: there stands {what}, which isn't replaced; nothing was written. Give a file's path.")
+    if not target.parent.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
 
 
 def sync_folder(folder: Path) -> None:

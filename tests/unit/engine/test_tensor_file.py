@@ -167,8 +167,20 @@ def test_what_was_there_stays_when_writing_fails(path, monkeypatch):
 
 
 def test_a_missing_folder_is_an_error(tmp_path):
-    with pytest.raises(CheckpointError, match=r"can't be written \(No such file or directory\).*a writable folder"):
+    with pytest.raises(CheckpointError, match=r"can't be written: the folder .*nowhere doesn't exist\. Make it first"):
         write_tensors(tmp_path / "nowhere" / "x", {}, {}, KIND)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are for Unix")
+def test_what_is_no_regular_file_is_refused_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, what in (("pipe", "a device, a socket or a pipe"), ("folder", "a folder")):
+        with pytest.raises(CheckpointError, match=f"{name}: there stands {what}.*nothing was written") as caught:
+            write_tensors(tmp_path / name, {"a": torch.zeros(2)}, {}, KIND)
+        assert "Make room" not in str(caught.value)
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "pipe"]
 
 
 def test_the_header_is_json_anyone_can_read(path):

@@ -4,6 +4,7 @@ import stat
 
 import pytest
 
+from linnet.errors import InputError
 from linnet.results import atomic_path, atomic_write, files
 
 
@@ -42,8 +43,22 @@ def test_an_interrupt_in_the_block_leaves_nothing(tmp_path):
 
 
 def test_a_missing_folder_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as caught:
         atomic_write(tmp_path / "no" / "a.txt", "x")
+    assert caught.value.filename == str(tmp_path / "no")  # not a temporary file's name
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are for Unix")
+def test_what_is_no_regular_file_is_refused_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "link", "folder"):
+        with pytest.raises(InputError, match=rf"{name}: there stands a .*Give a file's path"):
+            atomic_write(tmp_path / name, "x")
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "folder").is_dir()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "link", "pipe"]
 
 
 def test_a_link_is_followed_and_permissions_are_the_usual_ones(tmp_path):
