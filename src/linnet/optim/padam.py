@@ -15,7 +15,7 @@ from linnet.optim.blocked import blocked
 from linnet.optim.compiled import Compiled, CompilingFailed
 from linnet.optim.effective_rates import EffectiveRates, rates_of
 from linnet.optim.foreach import foreach
-from linnet.optim.from_adam import continued
+from linnet.optim.from_adam import continued, warn_of_rate
 from linnet.optim.padam_group import BiasCorrection, require_valid, violates_theory, warn_of_theory
 from linnet.optim.padam_impl import Choice, Impl, choose, require_known, uncompiled
 from linnet.optim.padam_numbers import Numbers, Slot
@@ -138,15 +138,16 @@ class Padam(Optimizer):
         """A Padam that goes on where an Adam or AdamW stands: its parameters, groups and a copy of its state.
 
         Args:
-            adam: torch.optim.Adam, AdamW, or what has their state.
-            **overrides: Arguments of Padam, for all groups; what isn't given is as in Adam, p as Padam's default.
+            adam: torch.optim.Adam or AdamW; of a Padam everything is as it was, p too.
+            **overrides: Arguments of Padam, for all groups; what isn't given is as in Adam, and p as Padam's default.
                 Without amsgrad in Adam, give `amsgrad=True` to begin it here, with the maximum at Adam's v.
 
         Returns:
             The optimizer. Adam is left as it is; it shares the parameters.
 
         Warns:
-            UserWarning: p < 1/2 and no `lr` is given: Adam's rate is too small then.
+            UserWarning: p < 1/2 and no `lr` is given: Adam's rate is too small then. (Of a Padam: p is smaller than
+                it was.)
 
         Example:
             >>> opt = Padam.from_adam(torch.optim.Adam([torch.zeros(2, requires_grad=True)]), lr=0.1)
@@ -211,15 +212,19 @@ class Padam(Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up the state of a Padam, Adam or AdamW; float32 moments stay float32.
 
-        Loaded hyperparameters win; keys that the checkpoint lacks (of Adam: `p`, `bias_correction`) keep this
-        optimizer's values. The tensors are copied.
+        Loaded hyperparameters win, the learning rate among them; keys that the checkpoint lacks (of Adam: `p`,
+        `bias_correction`) keep this optimizer's values. The tensors are copied.
 
         Args:
             state_dict: What `state_dict()` gave.
 
         Raises:
-            CheckpointError: other shapes or numbers of parameters, or an optimizer without a second moment, like SGD.
+            CheckpointError: no state of an optimizer; other shapes or numbers of parameters; or of another optimizer,
+                like SGD, NAdam or RAdam.
             InputError: a loaded value is out of range.
+
+        Warns:
+            UserWarning: the learning rate was Adam's, and p < 1/2 here wants a larger one.
         """
         require_fitting(state_dict, self.param_groups)
         full = completed(state_dict, self.param_groups)
@@ -228,6 +233,7 @@ class Padam(Optimizer):
         super().load_state_dict(full)
         restore(self.state, self.param_groups, full)
         self._set_up()
+        warn_of_rate(state_dict["param_groups"], self.param_groups, stacklevel=3)
 
     def effective_rates(self) -> list[EffectiveRates]:
         """For each group, the median and the 5 % and 95 % points of k / D: the step that one unit of m gets.

@@ -56,8 +56,8 @@ def _require_lr(lr: Any, where: str) -> None:
             return
     elif not isinstance(lr, (int, float)):
         raise InputError(f"`lr` of {where} is {lr!r}. Give a number, or a tensor of a single element.")
-    if not lr >= 0:
-        raise InputError(f"`lr` of {where} is {lr}. Give a learning rate that is 0 or more.")
+    if not 0 <= lr < math.inf:
+        raise InputError(f"`lr` of {where} is {lr}. Give a learning rate that is finite and 0 or more.")
 
 
 def _betas(betas: Any, where: str) -> tuple[float, float]:

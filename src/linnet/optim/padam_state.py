@@ -13,6 +13,15 @@ from linnet.optim.reduced_precision import state_dtype
 
 _KEPT_NONE = ("foreach", "fused")  # how torch.optim.Adam would compute; for Padam that is `impl`
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+# What only other optimizers with a second moment have, and whose these are; Adam and AdamW have none of them.
+_FOREIGN = {
+    "momentum_decay": "NAdam",
+    "mu_product": "NAdam",
+    "exp_inf": "Adamax",
+}
+# A group of Adam or AdamW; RAdam's lacks the last two.
+_OF_ADAM = ("lr", "betas", "eps", "weight_decay", "amsgrad")
+_CONTINUES = "Padam continues Padam, Adam and AdamW; start anew from the weights, without this state."
 
 
 def new_state(x: Tensor, group: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -58,6 +67,9 @@ def require_fitting(checkpoint: Mapping[str, Any], groups: Sequence[Mapping[str,
     Raises:
         CheckpointError: the number of groups or parameters or a shape differs, or moments are missing.
     """
+    for part in ("param_groups", "state"):
+        if part not in checkpoint:
+            raise CheckpointError(f"The checkpoint has no `{part}`. Give what `optimizer.state_dict()` gave.")
     saved = checkpoint["param_groups"]
     if len(saved) != len(groups):
         raise CheckpointError(
@@ -68,8 +80,9 @@ def require_fitting(checkpoint: Mapping[str, Any], groups: Sequence[Mapping[str,
         if "betas" not in theirs:
             raise CheckpointError(
                 f"Group {index} of the checkpoint has no `betas`: it is of an optimizer without a second moment, like "
-                "SGD. Padam continues Padam, Adam and AdamW; start anew from the weights, without this state."
+                f"SGD. {_CONTINUES}"
             )
+        _require_adam(theirs, checkpoint["state"], index)
         if len(theirs["params"]) != len(ours["params"]):
             raise CheckpointError(
                 f"Group {index} of the checkpoint has {len(theirs['params'])} parameters, this optimizer's has "
@@ -79,14 +92,27 @@ def require_fitting(checkpoint: Mapping[str, Any], groups: Sequence[Mapping[str,
             _require_moments(checkpoint["state"].get(key, {}), x, f"parameter {number} of group {index}")
 
 
+def _require_adam(theirs: Mapping[str, Any], state: Mapping[Any, Any], index: int) -> None:
+    """Refuses what has moments like Adam's and another update."""
+    keys = [*theirs, *(key for parameter in theirs["params"] for key in state.get(parameter, {}))]
+    foreign = next((key for key in keys if key in _FOREIGN), None)
+    if foreign is not None:
+        raise CheckpointError(
+            f"Group {index} of the checkpoint has `{foreign}`: it is of {_FOREIGN[foreign]}. {_CONTINUES}"
+        )
+    missing = next((key for key in _OF_ADAM if key not in theirs), None)
+    if missing is not None:
+        kind = "RAdam or another optimizer" if missing == "amsgrad" else "another optimizer"
+        raise CheckpointError(f"Group {index} of the checkpoint has no `{missing}`: it is of {kind}. {_CONTINUES}")
+
+
 def _require_moments(state: Mapping[str, Any], x: Tensor, where: str) -> None:
     if not state:
         return
     missing = [key for key in ("step", "exp_avg", "exp_avg_sq") if key not in state]
     if missing:
         raise CheckpointError(
-            f"The checkpoint's state of {where} has no `{missing[0]}`, only {', '.join(map(str, state))}. Padam "
-            "continues Padam, Adam and AdamW; start anew from the weights, without this state."
+            f"The checkpoint's state of {where} has no `{missing[0]}`, only {', '.join(map(str, state))}. {_CONTINUES}"
         )
     for key in MOMENTS:
         if key in state and state[key].shape != x.shape:

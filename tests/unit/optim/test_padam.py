@@ -70,6 +70,7 @@ def test_repr_says_p_correction_and_impl():
         ({"lr": torch.tensor(-1.0)}, "`lr` of group 0"),
         ({"lr": torch.ones(2)}, "single element"),
         ({"lr": "fast"}, "`lr` of group 0 is 'fast'"),
+        ({"lr": math.inf}, "`lr` of group 0 is inf.*finite"),
         ({"eps": -1e-8}, "`eps` of group 0"),
         ({"weight_decay": -0.1}, "`weight_decay` of group 0"),
         ({"betas": (1.0, 0.999)}, r"`betas\[0\]` of group 0"),
@@ -398,7 +399,8 @@ def test_what_adam_does_not_have_stays_and_what_it_has_wins():
     adam = torch.optim.AdamW([x], 0.01, eps=1e-6, fused=True)
     adam.step()
     opt = Padam([y], p=0.3, bias_correction="none")
-    opt.load_state_dict(saved_and_loaded(adam))
+    with pytest.warns(UserWarning, match=r"rate 0\.01 was AdamW's; p = 0\.3 wants a larger one"):
+        opt.load_state_dict(saved_and_loaded(adam))
     group = opt.param_groups[0]
     assert (group["p"], group["bias_correction"], group["lr"], group["eps"]) == (0.3, "none", 0.01, 1e-6)
     assert group["decoupled_weight_decay"]
@@ -421,6 +423,60 @@ def test_from_adam_takes_parameters_groups_and_a_copy_of_the_state():
         Padam.from_adam(adam)
     with pytest.raises(InputError, match="`speed` is no argument of Padam"):
         Padam.from_adam(adam, lr=0.1, speed=2)
+
+
+def test_a_rate_of_adam_is_told_once_where_p_is_smaller_and_only_there(recwarn):
+    adam = torch.optim.Adam([{"params": [parameter(1.0)]}, {"params": [parameter(2.0)]}])
+
+    def padam(**options):
+        return Padam([{"params": [parameter(1.0)]}, {"params": [parameter(2.0)]}], **options)
+
+    opt = padam()
+    opt.load_state_dict(adam.state_dict())
+    assert [str(w.message) for w in recwarn.list if "wants" in str(w.message)] == [
+        "The learning rate 0.001 was Adam's; p = 0.125 wants a larger one (0.1 at p = 1/8 where Adam had 0.001): give "
+        "`lr`, or set `lr` of the groups after loading."
+    ]
+    assert recwarn.pop(UserWarning).filename == __file__
+    padam().load_state_dict(opt.state_dict())  # has its own p
+    padam(p=0.5).load_state_dict(adam.state_dict())
+    assert not recwarn.list
+
+
+def test_from_adam_of_a_padam_goes_on_with_its_p(recwarn):
+    opt = Padam([parameter(1.0)], lr=0.01, p=0.25, bias_correction="power")
+    again = Padam.from_adam(opt)
+    group = again.param_groups[0]
+    assert (group["lr"], group["p"], group["bias_correction"]) == (0.01, 0.25, "power")
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"rate 0\.01 was that of p = 0\.25; p = 0\.125 wants a larger one"):
+        Padam.from_adam(opt, p=0.125)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (torch.optim.NAdam, "has `momentum_decay`: it is of NAdam"),
+        (torch.optim.RAdam, "has no `amsgrad`: it is of RAdam or another"),
+        (torch.optim.Adamax, "has `exp_inf`: it is of Adamax"),
+    ],
+)
+def test_moments_like_those_of_adam_are_not_enough(kind, words):
+    other = kind([parameter(1.0)])
+    other.step()
+    opt = Padam([parameter(1.0)])
+    before = copy.deepcopy(opt.state_dict())
+    with pytest.raises(CheckpointError, match=f"{words}.*Padam continues Padam, Adam and AdamW"):
+        opt.load_state_dict(other.state_dict())
+    assert_same(opt.state_dict(), before)
+    with pytest.raises(CheckpointError, match=words):
+        Padam.from_adam(other)
+
+
+@pytest.mark.parametrize(("given", "missing"), [({}, "param_groups"), ({"param_groups": []}, "state")])
+def test_what_is_no_state_of_an_optimizer_is_refused(given, missing):
+    with pytest.raises(CheckpointError, match=rf"has no `{missing}`.*`optimizer\.state_dict\(\)`"):
+        Padam([parameter(1.0)]).load_state_dict(given)
 
 
 def test_foreign_checkpoints_are_refused_and_change_nothing():
