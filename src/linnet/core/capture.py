@@ -40,7 +40,7 @@ class Capture:
             alone, for one forward's cost: it gives every layer its g, and no parameter a gradient.
 
     Raises:
-        InputError: an option's value.
+        InputError: an option's value; `model` is no module.
         CaptureError: `layers` names no module; the model is compiled, scripted or DataParallel.
 
     Example:
@@ -298,6 +298,8 @@ class Capture:
 
 def _eager(model: nn.Module) -> nn.Module:
     """The module whose layers really run."""
+    if not isinstance(model, nn.Module):
+        raise InputError(f"`model` is a {type(model).__name__}; a torch.nn.Module is needed.")
     if type(model).__name__ == "OptimizedModule" or any(m._compiled_call_impl is not None for m in model.modules()):
         raise CaptureError(
             "The model is compiled, and compiled layers call no hooks. Capture the eager module it was made from, "
@@ -341,5 +343,5 @@ def _of_torch(module: nn.Module) -> bool:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.4)
+    close = difflib.get_close_matches(name, [known for known in names if known], n=3, cutoff=0.4)
     return f"Nearest: {', '.join(f'`{c}`' for c in close)}." if close else "See `dict(model.named_modules())`."

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from linnet.core import plain, skeleton
 from linnet.core.atoms import Ints
@@ -23,6 +24,7 @@ from linnet.core.table import table
 from linnet.core.trace import record
 from linnet.errors import GraphError
 
+MOST_CHANNELS = 1_000_000  # positions of a widened axis; more are taken for a slip
 Multiplicity = Mapping[str, int | Sequence[int] | Tensor | Ints]
 
 
@@ -99,7 +101,7 @@ class ChannelGraph:
         tensor = self.program.aliases.get(tensor, tensor)
         tensors = self.program.tensors
         if tensor not in tensors:
-            raise GraphError(f"`{tensor}` is no tensor of this network{nearest(tensor, tensors)}.")
+            raise GraphError(f"`{tensor}` is no tensor of this network{nearest(tensor, tensors)}")
         shape = self.program.shape(tensors[tensor])
         if not -len(shape) <= axis < len(shape):
             raise GraphError(f"`{tensor}` has axes 0..{len(shape) - 1}; axis {axis} was asked.")
@@ -125,17 +127,30 @@ class ChannelGraph:
             GraphError: unknown class (with the nearest names), frozen class, wrong length, negative or fractional
                 numbers, a tensor axis that would have no channel left.
         """
+        if not isinstance(multiplicity, Mapping):
+            raise GraphError(
+                f"`multiplicity` is a {type(multiplicity).__name__}; a dict of class names is needed, such as "
+                f"{{{next(iter(self.classes), 'conv')!r}: 2}}."
+            )
         copies = ones(self.walk)
         for name, given in multiplicity.items():
             known = self.classes.get(name)
             if known is None:
-                raise GraphError(f"`{name}` is no channel class of this graph{nearest(name, self.classes)}.")
+                raise GraphError(f"`{name}` is no channel class of this graph{self._meant(name)}")
             numbers = _numbers(known, given)
             if known.frozen is not None and (numbers != 1).any():
                 raise GraphError(f"`{name}` is frozen, because {known.frozen}; its multiplicity must stay 1.")
             copies[known.roots] = numbers
         self._refuse_empty(copies)
         return copies
+
+    def _meant(self, name: str) -> str:
+        """The class that a module's or tensor's channels belong to; else the nearest names."""
+        for known in self.classes.values():
+            for slot in known.slots:
+                if slot.role != "consume" and name in (slot.tensor, slot.tensor.rpartition(".")[0]):
+                    return f": `{name}` belongs to class `{known.name}`."
+        return nearest(name, self.classes)
 
     def _refuse_empty(self, copies: Ints) -> None:
         for (tensor, axis), entry in self.walk.axes.items():
@@ -193,11 +208,18 @@ class ChannelGraph:
         Raises:
             GraphError: the graph is of another network.
         """
+        if not isinstance(model, nn.Module):
+            raise GraphError(f"`model` is a {type(model).__name__}; a torch.nn.Module is needed.")
         model = skeleton.unwrap(model)
         own = {name: self.program.shape(value) for name, value in self.program.tensors.items()}
         given = {name: tuple(t.shape) for name, t in [*model.named_parameters(), *model.named_buffers()]}
         if own == given:
             return model
+        if isinstance(model, AveragedModel):
+            raise GraphError(
+                "The given AveragedModel wraps the network of this graph. Give the one inside: `average.module`, or "
+                "also=[average.module]."
+            )
         name = next(name for name in [*own, *given] if own.get(name) != given.get(name))
         raise GraphError(
             f"`{name}` has size {given.get(name, 'none')} in the given {type(model).__name__}, but "
@@ -247,12 +269,12 @@ class ChannelGraph:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean `a` or `b`?", or "" when nothing is near."""
-    names = list(known)
+    """How a sentence ends about a name that isn't known: "; did you mean `a` or `b`?", "; there are `c`, `d`.", "."."""
+    names = [name for name in known if name]  # a model itself has the empty path
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if near:
         return "; did you mean " + " or ".join(f"`{n}`" for n in near) + "?"
-    return f"; there are {', '.join(f'`{n}`' for n in names[:6])}{' ...' if len(names) > 6 else ''}" if names else ""
+    return f"; there are {', '.join(f'`{n}`' for n in names[:6])}{' ...' if len(names) > 6 else '.'}" if names else "."
 
 
 def _numbers(known: ChannelClass, given: int | Sequence[int] | Tensor | Ints) -> Ints:
@@ -263,8 +285,19 @@ def _numbers(known: ChannelClass, given: int | Sequence[int] | Tensor | Ints) ->
         raise GraphError(
             f"`{known.name}` got {raw.shape} multiplicities; it has {known.size} channels: one for each, or one."
         )
+    if raw.dtype.kind == "f":
+        raise GraphError(
+            f"`{known.name}` got multiplicities of type {raw.dtype}: {raw[:4].tolist()} ...; whole numbers >= 0 are "
+            "needed. Make a mask one by `mask.long()`."
+        )
     if raw.dtype.kind not in "iub" or (raw.dtype.kind == "i" and (raw < 0).any()):
         raise GraphError(f"`{known.name}` got multiplicities {raw[:4].tolist()} ...; whole numbers >= 0 are needed.")
+    channels, unit = float(raw.sum(dtype=np.float64)), max((slot.index.shape[1] for slot in known.slots), default=1)
+    if channels * unit > MOST_CHANNELS and channels > known.size:
+        raise GraphError(
+            f"`{known.name}` would have {channels:.6g} channels on {channels * unit:.6g} positions of an axis; at most "
+            f"{MOST_CHANNELS} are made. Give smaller multiplicities."
+        )
     return raw.astype(np.int64)
 
 
@@ -277,13 +310,13 @@ def _frozen(model: nn.Module, program: Program, asked: Iterable[str | tuple[str,
     for item in asked:
         if isinstance(item, str):
             if item not in paths:
-                raise GraphError(f"frozen={item!r}: there is no such module{nearest(item, paths)}.")
+                raise GraphError(f"frozen={item!r}: there is no such module{nearest(item, paths)}")
             modules.append(item)
             continue
         name, axis = item
         name = program.aliases.get(name, name)
         if name not in program.tensors:
-            raise GraphError(f"frozen={item!r}: there is no such tensor{nearest(name, program.tensors)}.")
+            raise GraphError(f"frozen={item!r}: there is no such tensor{nearest(name, program.tensors)}")
         rank = len(program.shape(program.tensors[name]))
         if not -rank <= axis < rank:
             raise GraphError(f"frozen={item!r}: `{name}` has axes 0..{rank - 1}.")

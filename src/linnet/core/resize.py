@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from linnet.core import skeleton
 from linnet.core.channels import ChannelGraph, Multiplicity
 from linnet.core.edit import Edit, plan
+from linnet.core.example import Example, example_from_dict
 from linnet.core.optimizer_state import NextState, next_state
 from linnet.core.proof import BOUNDS, prove
 from linnet.core.values import edited
-from linnet.errors import OptimizerStateError, ProofError
+from linnet.errors import GraphError, InputError, LinnetError, OptimizerStateError, ProofError
 
 
 @dataclass
@@ -70,7 +71,7 @@ def resize(
             for all consumers) or "per_consumer" (one for each consumer; not with an optimizer).
         rng_seed: For random shares.
         also: Further models of the same structure (an average, a teacher), edited alike.
-        probe: Inputs for the proof; None draws N(0, 1) of the example's size.
+        probe: Inputs for the proof, as an example is given; None draws N(0, 1) of the example's size.
         approximate: Allow narrowing through LayerNorm, GroupNorm or RMSNorm, whose statistics then change; the
             difference from the masked network is then measured and kept, not refused.
         state_powers: Optimizer state key -> power of the share, for keys that the table doesn't know.
@@ -80,7 +81,8 @@ def resize(
         largest relative difference that the proof measured.
 
     Raises:
-        GraphError: the multiplicities don't fit.
+        GraphError: the multiplicities, the probe or one of the networks don't fit; or weights have no values (meta).
+        InputError: an argument is of another kind: a module for `also`, a list for `optimizer`.
         OptimizerStateError: state that can't follow.
         ProofError: the new network isn't what was promised. After any error model and optimizer are as before.
 
@@ -91,8 +93,13 @@ def resize(
         >>> small[0]
         Conv2d(3, 4, kernel_size=(3, 3), stride=(1, 1))
     """
+    _require_kinds(model, graph, optimizer, also)
+    if probe is not None:
+        _require_example(probe)
     inner = graph.check(model)
     others = [graph.check(other) for other in also]
+    for network in (inner, *others):
+        _require_values(network)
     if optimizer is not None and split == "per_consumer":
         raise OptimizerStateError(
             'split="per_consumer" gives the copies of a channel gradients that are no multiples of the old ones; with '
@@ -116,6 +123,34 @@ def resize(
     if optimizer is not None and state is not None:
         state.put_into(optimizer)
     return made[0] if not also else tuple(made)
+
+
+def _require_kinds(model: Any, graph: Any, optimizer: Any, also: Any) -> None:
+    if not isinstance(graph, ChannelGraph):
+        order = "the two are swapped" if isinstance(model, ChannelGraph) else "make one: ChannelGraph(model, example)"
+        raise InputError(f"`graph` is a {type(graph).__name__}; a ChannelGraph is needed ({order}).")
+    if isinstance(also, nn.Module) or not isinstance(also, Iterable):
+        raise InputError(f"`also` is a {type(also).__name__}; a list of networks is needed: also=[network].")
+    if optimizer is not None and not hasattr(optimizer, "param_groups"):
+        raise InputError(
+            f"`optimizer` is a {type(optimizer).__name__}; one torch.optim.Optimizer is needed: optimizer=optimizer."
+        )
+
+
+def _require_example(probe: Any) -> None:
+    try:
+        Example.of(probe)
+    except GraphError as error:
+        raise GraphError(str(error).replace("`example`", "`probe`")) from error
+
+
+def _require_values(network: nn.Module) -> None:
+    for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
+        if tensor.is_meta:
+            raise GraphError(
+                f"`{name}` is on the meta device, where weights have no values; an edit needs them. Load the weights "
+                "first, or ask `graph.cost(...)` and `graph.shapes(...)`, which need none."
+            )
 
 
 def apply(model: nn.Module, edit: Edit) -> nn.Module:
@@ -174,6 +209,14 @@ def _proved(old: nn.Module, new: nn.Module, edit: Edit, graph: ChannelGraph, pro
         new = apply(old, edit)  # half precision rounds its shares: the edit is proved in float32
     try:
         return prove(old, new, edit, graph.example, probe, bounded=not edit.approximate)
+    except (RuntimeError, ValueError, TypeError, LookupError) as error:
+        if probe is None or isinstance(error, LinnetError):
+            raise
+        wanted = example_from_dict(graph.example, lambda shape, kind: torch.empty(shape, dtype=kind, device="meta"))
+        raise GraphError(
+            f"`probe` ({Example.of(probe)}): `{type(old).__name__}` can't run on it: {error}. Give inputs like the "
+            f"graph's example ({wanted}), of any number of samples."
+        ) from error
     except ProofError as error:
         if len(edit.multiplicity) > 1:
             guilty = _guilty(old, edit, graph, probe)

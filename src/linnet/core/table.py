@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from linnet.core.channels import ChannelGraph
+    from linnet.core.program import Program
 
 HEAD = ("class", "channels", "unit", "tensors", "MACs", "params", "state")
 STATE_WIDTH = 96
+NAMED = 6  # unreached weights that are named
 
 
 def table(graph: ChannelGraph) -> str:
     """One line for each class: size, positions per channel, tensors, shares of MACs and parameters, why it is frozen.
+
+    Weights that the example's forward pass doesn't reach are named below; they are in no class.
 
     A share counts everything that would go with the class: work and weights of each layer that makes or reads it, so
     shares of neighbours overlap.
@@ -31,15 +36,34 @@ def table(graph: ChannelGraph) -> str:
         state = "frozen: " + known.frozen if known.frozen else "uniform: " + known.uniform if known.uniform else "free"
         share = cost.by_class[known.name]
         cells = (f"{share.macs / max(cost.macs, 1):.1%}", f"{share.params / max(cost.params, 1):.1%}")
-        rows.append((known.name, str(known.size), str(unit), str(tensors), *cells, _short(state)))
+        rows.append((known.name, str(known.size), str(unit), str(tensors), *cells, short(state)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     lines = []
     for row in rows:
         cells = [c.ljust(w) if n in (0, 6) else c.rjust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True))]
         lines.append("  ".join(cells).rstrip())
     note = f"{len(graph.classes)} classes; grouped: {graph.grouped}; recorded: {graph.program.tracer}"
+    missed = unreached(graph.program)
+    if missed:
+        more = f", ... and {len(missed) - NAMED} more" if len(missed) > NAMED else ""
+        lines.append(f"not reached by the example: {', '.join(missed[:NAMED])}{more}")
     return "\n".join([*lines, note])
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= STATE_WIDTH else text[: STATE_WIDTH - 3].rstrip() + "..."
+def unreached(program: Program) -> list[str]:
+    """Names of the parameters that the recorded forward pass didn't read; no edit changes them."""
+    read = {value for node in program.nodes for value in (*node.inputs, *node.mutates)}
+    read |= {value for _, value in program.outputs}
+    return [name for name, value in program.parameters.items() if value not in read]
+
+
+def short(text: str) -> str:
+    """At most STATE_WIDTH letters, among them the first place in the code (`file.py:12`), if there is one."""
+    if len(text) <= STATE_WIDTH:
+        return text
+    place = re.search(r"[^\s(]+\.py:\d+", text)
+    if place is None or place.end() <= STATE_WIDTH - 3:
+        return text[: STATE_WIDTH - 3].rstrip() + "..."
+    tail = text[place.start() : place.end()][-60:]
+    tail += "..." if place.end() < len(text) else ""
+    return f"{text[: STATE_WIDTH - len(tail) - 5].rstrip()} ... {tail}"

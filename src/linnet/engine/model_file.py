@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from linnet.core import skeleton
 from linnet.core.resize import Resized
 from linnet.engine.tensor_file import Kind, read_tensors, write_tensors
-from linnet.errors import CheckpointError
+from linnet.errors import CheckpointError, InputError
 
 NETWORK = Kind("network")
 """What `save` writes; for `linnet.engine.tensor_file.read_tensors`."""
@@ -39,6 +39,7 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> Path:
         The path.
 
     Raises:
+        InputError: `model` is no module, or `path` no path.
         CheckpointError: it can't be written, or the model holds state that is no tensor; what was there before is as it
             was.
 
@@ -49,6 +50,7 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> Path:
         >>> torch.equal(load(torch.nn.Linear(2, 1), path).weight, net.weight)
         True
     """
+    _require_model(model, path, "save(model, path)")
     model = skeleton.unwrap(model)
     tensors = _state(model, path)
     edit = _edit(model)
@@ -72,9 +74,11 @@ def load(model: nn.Module, path: str | os.PathLike[str], *, strict_class: bool =
         A new module of `model`'s class, in its mode and on its device (CPU for the meta device), in the saved types.
 
     Raises:
+        InputError: `model` is no module, or `path` no path.
         CheckpointError: the file isn't whole, isn't a network's, is of another class or network, or its plan doesn't
             fit its tensors. Nothing is built before everything has been checked.
     """
+    _require_model(model, path, "load(model, path)")
     path = Path(path)
     model = skeleton.unwrap(model)
     tensors, facts = read_tensors(path, NETWORK)
@@ -94,6 +98,15 @@ def load(model: nn.Module, path: str | os.PathLike[str], *, strict_class: bool =
     _check_plan(path, model, tensors, facts["base"], edit)
     _check_ties(path, own, tensors)
     return _built(model, tensors, edit)
+
+
+def _require_model(model: Any, path: Any, call: str) -> None:
+    if isinstance(path, nn.Module):
+        raise InputError(f"`path` is a {type(path).__name__}; the order is {call}.")
+    if not isinstance(model, nn.Module):
+        raise InputError(f"`model` is a {type(model).__name__}; a torch.nn.Module is needed: {call}.")
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"`path` is a {type(path).__name__}; the path of a file is needed: {call}.")
 
 
 def _state(model: nn.Module, path: str | os.PathLike[str]) -> dict[str, Tensor]:

@@ -117,7 +117,7 @@ def _matched(graph: ChannelGraph, patterns: Sequence[str], argument: str) -> lis
         if not hit:
             known = sorted({path for own in paths.values() for path in own})
             raise BudgetError(
-                f"`{argument}` has {pattern!r}, which fits no module of the network{nearest(pattern, known)}."
+                f"`{argument}` has {pattern!r}, which fits no module of the network{nearest(pattern, known)}"
             )
         found += hit
     return found

@@ -211,3 +211,9 @@ def test_bad_reading_says_what_is_needed():
         with pytest.raises(CaptureError, match=words) as caught:
             read()
         assert isinstance(caught.value, (LinnetError, RuntimeError))
+
+
+@pytest.mark.parametrize("model", [3, {"a": torch.ones(2)}, nn.Linear])
+def test_what_is_no_module_is_refused_by_name(model):
+    with pytest.raises(InputError, match=f"`model` is a {type(model).__name__}; a torch.nn.Module is needed"):
+        Capture(model)

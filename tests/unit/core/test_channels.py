@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from linnet.core import ChannelGraph, cost, resize
+from linnet.core import ChannelGraph, cost, resize, table
 from linnet.errors import GraphError
 from tests.zoo import ZOO
 from tests.zoo.check import draw
@@ -93,6 +93,16 @@ def test_frozen_modules_and_axes():
         (lambda: GRAPH.copies({"0": 0}), "`0`: no channel would be left on axis 0"),
         (lambda: GRAPH.copies({"0": [-1] + [1] * 7}), "whole numbers >= 0"),
         (lambda: GRAPH.copies({"0": [0.5] * 8}), "whole numbers >= 0"),
+        (lambda: GRAPH.copies({"0": torch.ones(8)}), r"type float32.*`mask\.long\(\)`"),
+        (lambda: GRAPH.copies({"0": 10**9}), r"`0` would have 8e\+09 channels .*at most 1000000 are made"),
+        (lambda: GRAPH.copies({"0": 2**62}), "at most 1000000 are made"),
+        (lambda: GRAPH.copies([1, 0]), r"`multiplicity` is a list; a dict of class names is needed"),
+        (lambda: GRAPH.copies(None), r"`multiplicity` is a NoneType"),
+        (lambda: GRAPH.copies({"0.weight": 2}), r"`0\.weight` belongs to class `0`\.$"),
+        (lambda: GRAPH.copies({"": 2}), r"there are `input`, `0`, `3`\.$"),
+        (lambda: GRAPH.at("0.wight", 0), r"`0\.weight` or .*`\?$"),
+        (lambda: ChannelGraph(net(), X, frozen=["zzz"]), r"there are `0`, `1`, `2`, `3`\.$"),
+        (lambda: GRAPH.check({"a": X}), "`model` is a dict; a torch.nn.Module is needed"),
         (lambda: GRAPH.check(nn.Conv2d(3, 8, 3)), "the graph of another network"),
         (lambda: GRAPH.check(nn.Sequential(nn.Conv2d(3, 9, 3), *list(net())[1:])), r"`0.weight` has size \(9, 3"),
     ],
@@ -107,6 +117,42 @@ def test_unknown_class_gets_the_nearest_names():
     graph = ChannelGraph(entry.model(), entry.example())
     with pytest.raises(GraphError, match=r"did you mean `layer1\.0\.conv1`"):
         graph.copies({"layer1.0.conv": 2})
+
+
+def test_a_module_of_a_class_with_another_name_gets_that_class():
+    entry = ZOO["resnet"]
+    graph = ChannelGraph(entry.model(), entry.example())
+    known = next(c for c in graph.classes.values() if len({s.tensor for s in c.slots if s.role == "produce"}) > 2)
+    path = next(p for s in known.slots if s.role == "produce" and (p := s.tensor.rpartition(".")[0]) != known.name)
+    with pytest.raises(GraphError, match=rf"`{path}` belongs to class `{known.name}`\.$"):
+        graph.copies({path: 2})
+
+
+def test_the_table_keeps_the_place_in_the_code_of_a_long_reason():
+    reason = "frozen: " + "a long reason " * 8 + "(reshape at my_network.py:123: x = x.reshape(2, -1))"
+    assert table.short(reason) == (
+        "frozen: a long reason a long reason a long reason a long reason a long ... my_network.py:123..."
+    )
+    assert len(table.short(reason)) <= table.STATE_WIDTH
+    early = "frozen: reshape at my_network.py:123: " + "x" * 90
+    assert table.short(early) == early[: table.STATE_WIDTH - 3] + "..."
+    assert table.short("free") == "free"
+
+
+def test_the_table_names_weights_that_the_example_does_not_reach_and_resize_leaves_them():
+    class Half(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.enc, self.out, self.dec = nn.Linear(3, 8), nn.Linear(8, 2), nn.Linear(8, 3)
+
+        def forward(self, x, *, decode=False):
+            return self.dec(self.enc(x)) if decode else self.out(self.enc(x))
+
+    model = Half()
+    graph = ChannelGraph(model, torch.zeros(1, 3))
+    assert str(graph).splitlines()[-2] == "not reached by the example: dec.weight, dec.bias"
+    assert torch.equal(resize(model, graph, {"enc": 2}).dec.weight, model.dec.weight)
+    assert "not reached" not in str(GRAPH)
 
 
 def test_one_graph_serves_models_of_the_same_structure():

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from linnet.core import ChannelGraph, proof, propagate, resize
 from linnet.core.edit import plan
 from linnet.core.resize import apply
 from linnet.core.values import edited
-from linnet.errors import GraphError, OptimizerStateError, ProofError
+from linnet.errors import GraphError, InputError, OptimizerStateError, ProofError
 from tests.zoo import ZOO
 from tests.zoo.check import difference, draw, masked
 
@@ -293,6 +294,36 @@ def test_an_output_that_no_weight_can_change_proves_nothing():
 
 def test_a_probe_can_be_given():
     assert resize(net(), GRAPH, {"a": 2}, probe=example()).linnet_edit.error <= 1e-10
+
+
+@pytest.mark.parametrize(
+    ("model", "graph", "options", "words"),
+    [
+        (
+            net(),
+            GRAPH,
+            {"probe": torch.ones(2, 4, 7, 7)},
+            r"`probe` \(input \(2, 4, 7, 7\) float32\).*input \(2, 3, 7, 7\)",
+        ),
+        (net(), GRAPH, {"probe": "x"}, "`probe` is a str"),
+        (net(), GRAPH, {"also": nn.Sequential(net())}, r"`also` is a Sequential; .*also=\[network\]"),
+        (net(), GRAPH, {"also": [AveragedModel(net())]}, r"also=\[average\.module\]"),
+        (AveragedModel(net()), GRAPH, {}, r"`average\.module`"),
+        (net(), GRAPH, {"also": [3]}, "`model` is a int"),
+        (net(), GRAPH, {"optimizer": [torch.optim.SGD(net().parameters())]}, "`optimizer` is a list; one"),
+        (GRAPH, net(), {}, "`graph` is a Net; a ChannelGraph is needed .the two are swapped"),
+        (net(), None, {}, r"`graph` is a NoneType; .*make one"),
+        (net().to("meta"), GRAPH, {}, r"`a\.weight` is on the meta device"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_by_name(model, graph, options, words):
+    with pytest.raises(InputError, match=words):
+        resize(model, graph, {"a": 2}, **options)
+
+
+def test_a_network_that_was_averaged_is_edited_from_inside():
+    average = AveragedModel(net())
+    assert len(resize(net(), GRAPH, {"a": 2}, also=[average.module])) == 2
 
 
 def test_dropout_is_off_in_the_proof():

@@ -16,7 +16,7 @@ from torch import nn
 from linnet.core import ChannelGraph, resize
 from linnet.engine import load, save, tensor_bytes
 from linnet.engine.tensor_file import Kind, write_tensors
-from linnet.errors import CheckpointError
+from linnet.errors import CheckpointError, InputError
 
 HERE = Path(__file__).parent
 
@@ -279,6 +279,21 @@ def test_state_that_is_no_tensor_is_refused(tmp_path):
     ):
         save(Stateful(2, 2), tmp_path / "net.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda path: save({"a": X}, path), "`model` is a dict; a torch.nn.Module is needed"),
+        (lambda path: save(path, Net()), r"`path` is a Net; the order is save\(model, path\)"),
+        (lambda path: load(path, Net()), r"`path` is a Net; the order is load\(model, path\)"),
+        (lambda path: load(Net, path), "`model` is a type; a torch.nn.Module"),
+        (lambda path: save(Net(), 3), "`path` is a int; the path of a file is needed"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_by_name(ask, words, path):
+    with pytest.raises(InputError, match=words):
+        ask(path)
 
 
 def test_an_unwritable_place_and_a_full_disk_leave_the_old_file(path, tmp_path, monkeypatch):
