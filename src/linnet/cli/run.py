@@ -27,7 +27,8 @@ def run(
     Args:
         recipe: TOML file with the sections [data], [model], [optimizer], [train] and [report].
         out: The run folder; by default runs/NAME-OF-THE-RECIPE.
-        set_: Replaces a value of the file, as SECTION.KEY=VALUE; may be given again.
+        set_: Replaces a value of the file, as SECTION.KEY=VALUE; may be given again. A relative path
+            among them begins in the current folder.
     """
     from linnet.recipe import run as run_recipe
 

@@ -104,6 +104,12 @@ def test_the_files_hold_the_graph_and_one_page(nets, tmp_path, capsys):
     assert "://" not in re.sub(r"http://www.w3.org/\S+", "", html)
 
 
+def test_a_page_into_a_missing_folder_names_that_folder(nets, tmp_path, capsys):
+    assert main(["channels", f"{nets}:small", "-i", "1x3x6x6", "--html", str(tmp_path / "no" / "page.html")]) == 2
+    said = capsys.readouterr().err
+    assert f"`{tmp_path / 'no'}`: No such file or directory" in said
+
+
 def test_weights_are_taken_from_either_kind_of_file(nets, tmp_path):
     import safetensors.torch
 
