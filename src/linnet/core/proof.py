@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,18 +61,28 @@ def prove(
     error = given.error(bounded=bounded)
     if not bounded and error is not None:
         return error
-    drawn_anew = _Pair(
-        skeleton.rebuild(old, lambda name, tensor: masked(redrawn(name, tensor), edit.axes.get(name, ()))),
-        skeleton.rebuild(new, _edited_anew(old, edit)),
-        edit, stored, probe, _dtype(old), weights="weights drawn anew, as those given hide a part of the network",
-    )  # fmt: skip
-    second = drawn_anew.error(bounded=bounded)
+    second = _drawn_anew(old, new, edit, stored, probe).error(bounded=bounded)
     if error is None and second is None:
         raise ProofError(
             f"`{type(old).__name__}` gives outputs that are constant on the probe, which proves nothing; give inputs "
             "on which they differ: resize(..., probe=batch)."
         )
     return error if error is not None else second  # type: ignore[return-value]  one of them is a number
+
+
+def _drawn_anew(old: nn.Module, new: nn.Module, edit: Edit, stored: Mapping[str, Any], probe: Any) -> _Pair:
+    """Both networks with the old one's weights drawn anew, and the new one's edited from those."""
+    drawn = {name: redrawn(name, tensor) for name, tensor in [*old.named_parameters(), *old.named_buffers()]}
+
+    def before(name: str, tensor: Tensor) -> Tensor:
+        return masked(drawn.get(name, tensor), edit.axes.get(name, ()))
+
+    def after(name: str, tensor: Tensor) -> Tensor:
+        return edited(drawn.get(name, tensor), edit.axes.get(name, ()))
+
+    reference, subject = skeleton.rebuild(old, before), skeleton.rebuild(new, after)
+    words = "weights drawn anew, as those given hide a part of the network"
+    return _Pair(reference, subject, edit, stored, probe, _dtype(old), words)
 
 
 @dataclass(frozen=True)
@@ -130,8 +140,8 @@ class _Pair:
 def redrawn(name: str, old: Tensor) -> Tensor:
     """A tensor with which every channel counts: the same for the same name and size.
 
-    Weights are N(0, 1 / fan-in); scales, biases and running variances U(0.5, 1.5); running means N(0, 0.01). What isn't
-    a floating parameter or statistic stays.
+    Weights are uniform with variance 1 / fan-in; scales, biases and running variances U(0.5, 1.5); running means
+    N(0, 0.01). What isn't a floating parameter or statistic stays.
 
     Args:
         name: Its dotted name.
@@ -148,18 +158,9 @@ def redrawn(name: str, old: Tensor) -> Tensor:
     elif old.ndim < 2:
         drawn.uniform_(0.5, 1.5, generator=generator)
     else:
-        drawn.normal_(0, (old.shape[0] / max(old.numel(), 1)) ** 0.5, generator=generator)
+        largest = (3 * old.shape[0] / max(old.numel(), 1)) ** 0.5
+        drawn.uniform_(-largest, largest, generator=generator)
     return drawn.to(old.device, old.dtype)
-
-
-def _edited_anew(old: nn.Module, edit: Edit) -> Callable[[str, Tensor], Tensor]:
-    """What each tensor of the new network becomes when the old one's are drawn anew."""
-    before = {**dict(old.named_parameters()), **dict(old.named_buffers())}
-
-    def tensor(name: str, now: Tensor) -> Tensor:
-        return edited(redrawn(name, before[name]), edit.axes.get(name, ())) if name in before else now.detach().clone()
-
-    return tensor
 
 
 def _copy(model: nn.Module, edit: Edit | None) -> nn.Module:
