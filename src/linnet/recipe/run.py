@@ -57,7 +57,11 @@ def run(
         _log.info("%s is finished; its report is %s. Nothing was done.", place, place / _STAGES[-1].product)
         return RunFolder.open(place)
     rank = Ranks.join(plan.train.compute()).rank
-    work = _Work(plan, _folder(place, plan) if rank == 0 else RunFolder(place))
+    work = _Work(plan, RunFolder(place))
+    if not (place / "run.json").exists():
+        _ = work.built  # data that can't be read leaves no folder behind
+    if rank == 0:
+        _write_start(place, plan)
     for stage in _STAGES:
         if (place / stage.product).exists():
             continue
@@ -162,15 +166,12 @@ _STAGES = (
 )
 
 
-def _folder(place: Path, plan: Plan) -> RunFolder:
-    """The run folder, made or opened, with the recipe in it."""
-    if (place / "run.json").exists():
-        folder = RunFolder.open(place)
-    else:
+def _write_start(place: Path, plan: Plan) -> None:
+    """Makes the run folder if it isn't there, and puts the recipe in it."""
+    if not (place / "run.json").exists():
         facts = {"recipe": plan.path.name, "settings": plan.settings()}
-        folder = RunFolder.create(place.parent, place.name, rng_seeds={"train": plan.train.rng_seed}, facts=facts)
-    atomic_write(folder.path / "recipe.toml", plan.text)
-    return folder
+        RunFolder.create(place.parent, place.name, rng_seeds={"train": plan.train.rng_seed}, facts=facts)
+    atomic_write(place / "recipe.toml", plan.text)
 
 
 def _refuse_other_content(place: Path, plan: Plan) -> None:

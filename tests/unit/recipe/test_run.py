@@ -14,7 +14,7 @@ from linnet import models
 from linnet.data import Standardise
 from linnet.engine import Compute
 from linnet.engine.tensor_file import read_tensors
-from linnet.errors import RecipeError
+from linnet.errors import DataError, RecipeError
 from linnet.recipe import parse, run
 from linnet.recipe.classify import CLASSIFIER, TASK, read_parts, scores
 from linnet.results import RunFolder
@@ -237,3 +237,13 @@ def test_the_set_that_was_really_used_stands_in_run_json_and_in_the_report(recip
     (recipe.parent / "fashion_mnist").mkdir()  # now it is there: the run can't go on as another
     with pytest.raises(RecipeError, match=r"data.name was 'digits' and is 'fashion_mnist'"):
         run(recipe, **options)
+
+
+def test_data_that_is_not_there_leaves_no_folder_and_the_right_path_goes_on(recipe, task_named):
+    options = {"out": recipe.parent / "out", "task_named": task_named}
+    wrong = {"data.path": str(recipe.parent / "nope"), "train.epochs": 1}
+    with pytest.raises(DataError, match="nope"):
+        run(recipe, overrides=wrong, **options)
+    assert not (recipe.parent / "out").exists()
+    folder = run(recipe, overrides=wrong | {"data.path": str(recipe.parent / "pictures")}, **options)
+    assert folder.facts["settings"]["data"]["path"] == str(recipe.parent / "pictures")
