@@ -1,7 +1,8 @@
 """Padam in blocks that stay in the cache: every pass after the first reads and writes cache, and memory is read once.
 
-A tensor above one block is cut along its storage, whatever its strides; one scratch block serves all blocks, so that a
-step needs no more memory than that. The moments of a block take one pass, where torch has the kernel for it.
+A tensor above one block is cut along its storage, whatever its strides; smaller ones step in packs that fill a block.
+One scratch block serves all, so that a step needs no more memory than that. The moments of a block take one pass, where
+torch has the kernel for it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from linnet.optim.fused_moments import fits, update_moments_
+from linnet.optim.packed import can_pack, packs, step_pack
 from linnet.optim.padam_numbers import Numbers, Slot
 from linnet.optim.padam_step import Moments, moments_, step_
 from linnet.optim.reduced_precision import step_wide
@@ -28,14 +30,20 @@ def blocked(slots: Sequence[Slot], numbers: Numbers, *, block: int = BLOCK) -> N
         numbers: Of this step.
         block: Elements of a block.
     """
-    scratch = Scratch(min(block, max((slot.x.numel() for slot in slots), default=0)))
+    scratch = Scratch(min(block, sum(slot.x.numel() for slot in slots)))
+    small: list[Slot] = []
     for index, slot in enumerate(slots):
+        if slot.x.numel() <= block and can_pack(slot, numbers):
+            small.append(slot)
+            continue
         mine, first, moments = numbers.at(index), 0, None
         for part in blocks_of(slot, block):
             if moments is None:  # the blocks of a tensor are alike
                 moments = _fused_moments_ if fits(tuple(part[:5])) else moments_
             _step_block(part, mine, scratch, first, moments)
             first += part.x.numel()
+    for pack in packs(small, block):
+        step_pack(pack, numbers, scratch.row(pack[0].m, sum(slot.x.numel() for slot in pack)))
 
 
 def _step_block(part: Slot, numbers: Numbers, scratch: Scratch, first: int, moments: Moments) -> None:
@@ -48,7 +56,7 @@ def _step_block(part: Slot, numbers: Numbers, scratch: Scratch, first: int, mome
 
 def _fused_moments_(slot: Slot, g: Tensor, numbers: Numbers) -> None:
     x, _, m, v, u, _ = slot
-    update_moments_(x, g, m, v, u, beta1=1 - numbers.weight1, beta2=numbers.beta2, amsgrad=u is not v)
+    update_moments_([x], [g], [m], [v], [u], beta1=1 - numbers.weight1, beta2=numbers.beta2, amsgrad=u is not v)
 
 
 class Scratch:
@@ -69,10 +77,20 @@ class Scratch:
             tensor: Of at most `size` elements.
             number: Which, if several are needed at a time.
         """
+        return self.row(tensor, tensor.numel(), number).view(tensor.shape)
+
+    def row(self, tensor: Tensor, elements: int, number: int = 0) -> Tensor:
+        """(elements,) scratch of a tensor's dtype and device.
+
+        Args:
+            tensor: Gives dtype and device.
+            elements: How many, at most `size`.
+            number: Which, if several are needed at a time.
+        """
         key = (tensor.dtype, tensor.device, number)
         if key not in self._made:
             self._made[key] = torch.empty(self._size, dtype=tensor.dtype, device=tensor.device)
-        return self._made[key][: tensor.numel()].view(tensor.shape)
+        return self._made[key][:elements]
 
 
 def blocks_of(slot: Slot, block: int) -> Iterator[Slot]:

@@ -19,11 +19,10 @@ from torch import Tensor
 from linnet.optim.blocked import blocked
 from linnet.optim.padam_function import advanced
 from linnet.optim.padam_numbers import Numbers, Slot
-from linnet.optim.padam_step import loop
 from linnet.optim.partial_power import may_vanish
 from linnet.optim.storage_order import storage_order
 
-SMALL = 4096  # elements: below, a call of the kernel costs as much as the loop's calls
+SMALL = 16 * 1024  # elements: below, a call of the kernel costs more than a part in a pack
 CONSTANT_POWERS = 8
 _SAMPLE = 1 << 20  # elements of the first call: torch decides by them whether to use several threads
 _log = logging.getLogger(__name__)
@@ -79,12 +78,15 @@ class Compiled:
         """
         plan = [(index, slot, _flat(slot)) for index, slot in enumerate(slots)]
         kernels = {kind: kernel(kind) for kind in {self._kind(flat, numbers) for _, _, flat in plan if flat}}
-        for index, slot, flat in plan:
-            mine = numbers.at(index)
-            if flat is None:
-                (loop if slot.x.numel() < SMALL and slot.rounding_key is None else blocked)([slot], mine)
-            else:
-                kernels[self._kind(flat, numbers)](*flat[:5], _vector(flat.m, mine))
+        plain = [(index, slot) for index, slot, flat in plan if flat is None]
+        if isinstance(numbers.t, Tensor):
+            for index, slot in plain:
+                blocked([slot], numbers.at(index))
+        else:
+            blocked([slot for _, slot in plain], numbers)
+        for index, _, flat in plan:
+            if flat is not None:
+                kernels[self._kind(flat, numbers)](*flat[:5], _vector(flat.m, numbers.at(index)))
 
     def _kind(self, slot: Slot, numbers: Numbers) -> Kind:
         if numbers.p in self.powers or len(self.powers) < CONSTANT_POWERS:

@@ -1,4 +1,4 @@
-"""Padam's moments of one block in a single pass, by the kernel of torch's fused Adam with a learning rate of 0.
+"""Padam's moments of blocks in a single pass, by the kernel of torch's fused Adam with a learning rate of 0.
 
 The kernel updates m, v and the maximum exactly as Padam does and then moves x by 0, so Padam's own move can follow
 while the block is still in the cache: three passes less. It is private to torch, so it is tried on a few numbers once,
@@ -12,7 +12,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-_DTYPES = (torch.float32, torch.float64)
+DTYPES = (torch.float32, torch.float64)  # that the kernel computes in without rounding in between
 
 
 def fits(tensors: tuple[Tensor, ...]) -> bool:
@@ -23,19 +23,27 @@ def fits(tensors: tuple[Tensor, ...]) -> bool:
     """
     first = tensors[0]
     return (
-        first.dtype in _DTYPES
+        first.dtype in DTYPES
         and first.numel() > 0
-        and all(t.device.type == "cpu" and t.dtype is first.dtype and t.is_contiguous() for t in tensors)
+        and all(t.is_cpu and t.dtype is first.dtype and t.is_contiguous() for t in tensors)
         and works()
     )
 
 
 def update_moments_(
-    x: Tensor, g: Tensor, m: Tensor, v: Tensor, u: Tensor, *, beta1: float, beta2: float, amsgrad: bool
+    x: list[Tensor],
+    g: list[Tensor],
+    m: list[Tensor],
+    v: list[Tensor],
+    u: list[Tensor],
+    *,
+    beta1: float,
+    beta2: float,
+    amsgrad: bool,
 ) -> None:
-    """m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g g, and u <- max(u, v) with amsgrad; x stays."""
+    """m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g g, and u <- max(u, v) with amsgrad, of each tensor; x stays."""
     torch._fused_adam_(  # pyright: ignore[reportPrivateImportUsage]
-        [x], [g], [m], [v], [u] if amsgrad else [], [torch.ones(())],
+        x, g, m, v, u if amsgrad else [], [torch.ones(())] * len(x),
         lr=0.0, beta1=beta1, beta2=beta2, weight_decay=0.0, eps=1.0, amsgrad=amsgrad, maximize=False,
         grad_scale=None, found_inf=None,
     )  # fmt: skip
@@ -48,7 +56,7 @@ def works() -> bool:
     v, u = v + 0.2, torch.full((9,), 0.25, dtype=torch.float64)
     moved = [tensor.clone() for tensor in (x, g, m, v, u)]
     try:
-        update_moments_(*moved, beta1=0.9, beta2=0.5, amsgrad=True)
+        update_moments_(*([tensor] for tensor in moved), beta1=0.9, beta2=0.5, amsgrad=True)
     except (AttributeError, TypeError, RuntimeError):
         return False
     wanted_v = 0.5 * v + 0.5 * g * g

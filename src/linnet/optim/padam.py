@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from linnet.optim.blocked import blocked
-from linnet.optim.compiled import Compiled, CompilingFailed
-from linnet.optim.effective_rates import EffectiveRates, rates_of
 from linnet.optim.foreach import foreach
 from linnet.optim.from_adam import continued, warn_of_rate
 from linnet.optim.padam_group import BiasCorrection, require_valid, violates_theory, warn_of_theory
@@ -22,6 +20,10 @@ from linnet.optim.padam_numbers import Numbers, Slot
 from linnet.optim.padam_plan import require_gradients, step_group
 from linnet.optim.padam_state import completed, require_fitting, restore
 from linnet.optim.padam_step import loop
+
+if TYPE_CHECKING:
+    from linnet.optim.compiled import Compiled
+    from linnet.optim.effective_rates import EffectiveRates
 
 _log = logging.getLogger(__name__)
 _WAYS: Mapping[str, Callable[[Sequence[Slot], Numbers], None]] = MappingProxyType(
@@ -240,17 +242,26 @@ class Padam(Optimizer):
 
         How far they spread is how adaptive this p is. Computed when called, from the state after the last step.
         """
+        from linnet.optim.effective_rates import rates_of
+
         return [rates_of(group, self.state) for group in self.param_groups]
 
     def _apply(self, slots: Sequence[Slot], numbers: Numbers) -> None:
-        if self._choice.name == "compiled":
-            try:
-                self._compiled(slots, numbers)
-                return
-            except CompilingFailed as error:
-                self._choice = uncompiled(self.param_groups, f"compiling failed ({error})")
-                _log.warning("Padam goes on with impl=%r: %s.", self.impl, self.impl_reason)
-        _WAYS[self._choice.name](slots, numbers)
+        if self._choice.name != "compiled" or not self._has_compiled(slots, numbers):
+            _WAYS[self._choice.name](slots, numbers)
+
+    def _has_compiled(self, slots: Sequence[Slot], numbers: Numbers) -> bool:
+        """Steps by compiled kernels; False and another choice where they can't be made."""
+        from linnet.optim.compiled import Compiled, CompilingFailed
+
+        self._compiled = self._compiled or Compiled()
+        try:
+            self._compiled(slots, numbers)
+        except CompilingFailed as error:
+            self._choice = uncompiled(self.param_groups, f"compiling failed ({error})")
+            _log.warning("Padam goes on with impl=%r: %s.", self.impl, self.impl_reason)
+            return False
+        return True
 
     def __repr__(self) -> str:
         groups = "; ".join(
@@ -269,7 +280,7 @@ class Padam(Optimizer):
         self._set_up()
 
     def _set_up(self) -> None:
-        self._compiled = Compiled()
+        self._compiled: Compiled | None = None
         self._choice: Choice = choose(self._asked, self.param_groups)
         self._warn_of_theory(stacklevel=6)
 

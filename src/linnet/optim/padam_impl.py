@@ -7,19 +7,18 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from torch import Tensor
 
 from linnet.errors import InputError
+from linnet.optim.blocked import BLOCK
+from linnet.optim.fused_moments import DTYPES, works
 
 Impl = Literal["loop", "blocked", "foreach", "compiled"]
-TINY = 32 * 1024  # elements in all: below, the loop's few calls are all that is needed
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """One way to compute the step.
 
     Attributes:
@@ -90,8 +89,8 @@ def uncompiled(groups: Sequence[Mapping[str, Any]], note: str = "") -> Choice:
     if any(x.is_cuda for x in parameters):
         return Choice("foreach", f"parameters on a GPU{after}")
     elements = sum(x.numel() for x in parameters)
-    if elements < TINY:
-        return Choice("loop", f"{elements} elements in all, fewer than {TINY}{after}")
+    if elements <= BLOCK and not (all(x.dtype in DTYPES for x in parameters) and works()):
+        return Choice("foreach", f"{elements} elements in all, and no kernel that steps small tensors together{after}")
     return Choice("blocked", f"{elements} elements on the CPU, in blocks that stay in its cache{after}")
 
 

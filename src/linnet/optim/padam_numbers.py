@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -31,8 +30,7 @@ class Slot(NamedTuple):
     rounding_key: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(NamedTuple):
     """The numbers of one step. (Inside a compiled kernel all but p are 0-d tensors.)
 
     Attributes:
@@ -67,7 +65,7 @@ class Numbers:
         if not isinstance(self.t, Tensor) or self.t.ndim == 0:
             return self
         t, k, scale = (_item(value, index) for value in (self.t, self.k, self.root_scale))
-        return replace(self, t=t, k=k, root_scale=scale)
+        return self._replace(t=t, k=k, root_scale=scale)
 
 
 def numbers_of(group: Mapping[str, Any], t: float | Tensor) -> Numbers:

@@ -21,7 +21,7 @@ def test_it_is_the_plain_lines_and_leaves_the_parameter(betas, amsgrad):
     wanted_m, wanted_v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g * g
     wanted_u = torch.maximum(u, wanted_v) if amsgrad else u.clone()
     before = x.clone()
-    update_moments_(x, g, m, v, u, beta1=betas[0], beta2=betas[1], amsgrad=amsgrad)
+    update_moments_([x], [g], [m], [v], [u], beta1=betas[0], beta2=betas[1], amsgrad=amsgrad)
     assert torch.equal(x, before)
     torch.testing.assert_close(m, wanted_m, rtol=1e-14, atol=1e-15)
     torch.testing.assert_close(v, wanted_v, rtol=1e-14, atol=1e-15)

@@ -57,7 +57,7 @@ def test_repr_says_p_correction_and_impl():
     text = repr(Padam([parameter(1.0)], p=0.25, bias_correction="power"))
     assert "p=0.25" in text
     assert "bias_correction='power'" in text
-    assert "impl='loop': 1 elements in all" in text
+    assert "impl='blocked': 1 elements on the CPU" in text
 
 
 @pytest.mark.parametrize(
@@ -506,8 +506,12 @@ def test_foreign_checkpoints_are_refused_and_change_nothing():
 def test_what_is_picked_and_why(monkeypatch):
     monkeypatch.delenv("LINNET_COMPILE", raising=False)
     small, large = torch.zeros(10, requires_grad=True), torch.zeros(40_000, requires_grad=True)
-    assert (Padam([small]).impl, Padam([large]).impl) == ("loop", "blocked")
+    assert (Padam([small]).impl, Padam([large]).impl) == ("blocked", "blocked")
     assert "40000 elements on the CPU" in Padam([large]).impl_reason
+    assert Padam([small.detach().bfloat16().requires_grad_()]).impl == "foreach"
+    with monkeypatch.context() as without:
+        without.setattr("linnet.optim.padam_impl.works", lambda: False)
+        assert "no kernel that steps small tensors" in Padam([small]).impl_reason
     assert Padam([small], impl="foreach").impl_reason == "asked for by name"
     group = Padam([large]).param_groups[0]
     monkeypatch.setenv("LINNET_COMPILE", "1")
