@@ -139,7 +139,7 @@ def _memory() -> list[Record]:
             unit="tensor",
         ),
         bounded(
-            "core.resize_peak", "resize, most bytes alive, as a part of old + new + largest tensor",
+            "core.resize_peak", "resize, proof apart: most bytes alive, as a part of old + new + largest tensor",
             (old + peak) / (old + made + largest), bound=1.0, goal="<= 1", beside="torch's allocations", unit="x",
         ),
     ]  # fmt: skip

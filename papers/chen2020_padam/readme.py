@@ -20,7 +20,7 @@ abstract; no figure of its tables was at hand, and their trainings of 200 epochs
 
 ```console
 $ python papers/chen2020_padam/run.py --scale smoke             # digits, under a minute; claims nothing
-$ python papers/chen2020_padam/run.py --scale cpu --data DATA   # under half an hour on two idle cores; resumable
+$ python papers/chen2020_padam/run.py --scale cpu --data DATA   # resumable; how long it ran stands below
 $ python papers/chen2020_padam/run.py --scale gpu --data DATA   # ResNet-18 on CIFAR-10 (JPEG)
 ```
 

@@ -75,7 +75,9 @@ def hutch_plus_plus(
     rng_seed: int = 0,
     dtype: torch.dtype = torch.float64,
 ) -> Estimate:
-    """tr A as an exact trace on the range of A S plus Hutchinson on the rest; exact for rank(A) <= products / 3.
+    """tr A as an exact trace on the range of A S plus Hutchinson on the rest.
+
+    Exact for rank(A) <= products / 3, unless the sign vectors of S are dependent, as those of small matrices may be.
 
     tr A = tr(Q^T A Q) + tr((I - Q Q^T) A (I - Q Q^T)), Q an orthonormal basis of A S.
 
