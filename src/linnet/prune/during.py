@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 
 from linnet.core import ChannelGraph, resize
 from linnet.core.skeleton import rebuild
@@ -21,16 +20,14 @@ from linnet.prune.budget import Budget
 from linnet.prune.choice import choices
 from linnet.prune.compact import compact
 from linnet.prune.masks import Masks
-from linnet.prune.plan import Plan, planned, totals_of
+from linnet.prune.memory import Memory
+from linnet.prune.outcome import records
+from linnet.prune.plan import Plan, kept_channels, planned, totals_of
 from linnet.prune.reads import reads
 from linnet.prune.select import Price, Selection, Selector
 from linnet.prune.timetable import Phase, Timetable
-from linnet.prune.utility import scaled
-from linnet.results import Record
 
 logger = logging.getLogger(__name__)
-
-_MOST_SKIPPED = 20  # measurements in a row that weren't finite
 
 
 @dataclass(frozen=True)
@@ -142,9 +139,9 @@ class Pruner:
         self._auto, self._price = price == "auto" and len(self._limits) > 1, self._plain_price()
         names = [name for choice in self._found.free for name in choice.classes]
         self._masks = Masks(self.model, self._graph, places, names, regrow=regrow)
-        self._utility = np.zeros(self._masks.total)
+        self._seen = Memory(self._masks.slices, self._masks.total)
         self._selection: Selection | None = None
-        self._measurements, self.skipped, self._in_a_row, self.changes = 0, 0, 0, 0
+        self.changes = 0
         self._used = self._shares(np.array([choice.size for choice in self._found.free]))
         self.compacted, self.finished = False, False
         self._masks.measuring = self.time.measures
@@ -166,7 +163,7 @@ class Pruner:
         now, measured = self.time.step, self.time.measures
         if measured:
             self._measure()
-        changed = self._set_masks() if measured and self._measurements and now + 1 >= self.time.warmup_steps else 0
+        changed = self._set_masks() if measured and self._seen.measurements and now + 1 >= self.time.warmup_steps else 0
         share = changed / max(self._masks.total, 1) if measured else None
         phase = self.time.phase
         freezes = self.time.next(changed=share, lr=max(float(group["lr"]) for group in optimizer.param_groups))
@@ -184,7 +181,7 @@ class Pruner:
         if self._selection is None:
             self._set_masks()
         assert self._selection is not None
-        return planned(self._graph, self.budget, self._found, self._selection, self._by_class(self._utility))
+        return planned(self._graph, self.budget, self._found, self._selection, self._seen.by_class())
 
     def finish(self) -> Any:
         """The small network: plain, of the same class, without hooks, proved to be the masked one.
@@ -202,9 +199,15 @@ class Pruner:
         else:
             with self._masks.lifted(self.model):
                 small = resize(self.model, self._graph, plan.multiplicity())
-        small.report = self._records(plan, small)  # type: ignore[assignment]
+        counts = {"steps": self.time.step, "changes": self.changes, "skipped": self.skipped}
+        small.report = records(plan, small, **counts)  # type: ignore[assignment]
         self.finished = True
         return small
+
+    @property
+    def skipped(self) -> int:
+        """Measurements that weren't finite."""
+        return self._seen.skipped
 
     def remove(self) -> None:
         """Takes all hooks off the trained network."""
@@ -215,12 +218,12 @@ class Pruner:
         selection = self._selection
         return {
             "sizes": {name: self._graph.classes[name].size for name in self._masks.names},
-            "utility": torch.from_numpy(self._utility.copy()),
+            "memory": self._seen.state_dict(),
             "kept": torch.from_numpy(self._masks.kept),
             "time": self.time.state_dict(),
             "widths": [] if selection is None else list(selection.widths),
             "price": [self._price.alpha, *self._price.weights],
-            "counts": [self._measurements, self.skipped, self._in_a_row, self.changes],
+            "changes": self.changes,
             "used": dict(self._used),
             "compacted": self.compacted,
         }
@@ -241,10 +244,10 @@ class Pruner:
                 f"{sizes} is needed. Make the pruner from the same network, align and keep."
             )
         kept, widths = state["kept"].numpy().astype(bool), tuple(int(width) for width in state["widths"])
-        self._utility = state["utility"].numpy().copy()
+        self._seen.load_state_dict(state["memory"])
         self.time.load_state_dict(state["time"])
         self._price = Price(float(state["price"][0]), tuple(float(x) for x in state["price"][1:]))
-        self._measurements, self.skipped, self._in_a_row, self.changes = (int(x) for x in state["counts"])
+        self.changes = int(state["changes"])
         self._used = {name: float(share) for name, share in state["used"].items()}
         self._selection = Selection(widths, self._price, 0.0) if widths else None
         if state["compacted"] and not self.compacted:
@@ -262,35 +265,20 @@ class Pruner:
                 f"step {self.time.step} measures the channels, but no backward pass through this network in training "
                 "mode came before it. Call `pruner.step(optimizer)` once for each update, after loss.backward()."
             )
-        total, samples = _summed(*measured)
-        if not bool(torch.isfinite(total).all()):
-            self.skipped, self._in_a_row = self.skipped + 1, self._in_a_row + 1
-            if self._in_a_row >= _MOST_SKIPPED:
-                raise TrainingError(
-                    f"{_MOST_SKIPPED} measurements in a row were NaN or infinite; the loss is. Lower the learning "
-                    "rate, or clip gradients."
-                )
-            return
-        self._in_a_row, value = 0, (total / samples).numpy()
-        decay, kept = self.time.decay(self.memory), self._masks.kept | self._masks.regrow
-        for part in self._masks.slices.values():
-            if value[part].max(initial=0.0) > 0:
-                fresh = decay * self._utility[part] + scaled(value[part])
-                self._utility[part] = np.where(kept[part], fresh, self._utility[part])
-        self._measurements += 1
+        live = self._masks.kept | self._masks.regrow
+        self._seen.take(*measured, decay=self.time.decay(self.memory), live=live)
 
     def _set_masks(self) -> int:
         """Selects and masks; gives how many channels changed."""
-        utilities = self._by_class(self._utility)
+        utilities = self._seen.by_class()
         ranked = [np.mean([np.sort(utilities[c])[::-1] for c in choice.classes], axis=0) for choice in self._found.free]
         anew = self._auto and (self._selection is None or self.time.settles)
         self._selection = self._selector.select(ranked, "auto" if anew else self._price)
         self._price = self._selection.price
         before = self._masks.kept
-        plan = planned(self._graph, self.budget, self._found, self._selection, utilities)
         kept = np.zeros(self._masks.total, dtype=np.bool_)
-        for name, part in self._masks.slices.items():
-            kept[part][list(plan.kept[name])] = True
+        for name, channels in kept_channels(self._found, self._selection, utilities).items():
+            kept[self._masks.slices[name]][list(channels)] = True
         self._masks.keep(kept)
         self._used = self._shares(np.array(self._selection.widths))
         changed = int((kept != before).sum())
@@ -311,9 +299,6 @@ class Pruner:
         self.compacted = True
         return True
 
-    def _by_class(self, flat: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: flat[part] for name, part in self._masks.slices.items()}
-
     def _shares(self, widths: np.ndarray) -> dict[str, float]:
         totals = self._selector.totals(widths)[0]
         return {name: int(totals[TOTALS.index(name)]) / limit for name, limit in self._limits.items()}
@@ -331,32 +316,8 @@ class Pruner:
             )
 
     def _require_measured(self) -> None:
-        if not self._measurements:
+        if not self._seen.measurements:
             raise TrainingError(
                 "nothing was measured yet, so no channel is known to be of use. Train with `pruner.step(optimizer)` "
                 "after each update, or prune by the weights alone: linnet.prune.plan(..., criterion='l1')."
             )
-
-    def _records(self, plan: Plan, small: nn.Module) -> tuple[Record, ...]:
-        """What the small network costs beside the given one."""
-        context = {"budget": str(self.budget), "steps": self.time.step}
-        found = [
-            Record.measured(f"prune.{name}.{when}", float(cost[name]), context=context)
-            for name in TOTALS
-            for when, cost in (("before", plan.before), ("after", plan.after))
-        ]
-        edit: Any = small.linnet_edit
-        error = edit.error if edit is not None and math.isfinite(edit.error) else None
-        found.append(Record.measured("prune.proof_error", error, context=context))
-        found.append(Record.measured("prune.mask_changes", float(self.changes), context=context))
-        found.append(Record.measured("prune.skipped_measurements", float(self.skipped), context=context))
-        return tuple(found)
-
-
-def _summed(total: Tensor, samples: int) -> tuple[Tensor, int]:
-    """Over all processes of a distributed run, before anything is normalised."""
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-        return total, samples
-    flat = torch.cat([total, total.new_tensor([samples])])
-    dist.all_reduce(flat)
-    return flat[:-1], int(flat[-1])

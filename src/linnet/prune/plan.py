@@ -149,14 +149,19 @@ def planned(
         selection: How wide each choice stays.
         utilities: Class name -> (size,).
     """
-    kept = {
+    kept = kept_channels(found, selection, utilities)
+    dense = {name: known.size for name, known in graph.classes.items()}
+    unsized = Plan(budget, kept, dense, found.frozen, _by_name(graph.cost()), {}, graph.example)
+    return replace(unsized, after=_by_name(graph.cost(unsized.multiplicity())))
+
+
+def kept_channels(found: Choices, selection: Selection, utilities: Mapping[str, Floats]) -> dict[str, tuple[int, ...]]:
+    """Class name -> its most useful channels at the selected width, the first of equal ones."""
+    return {
         name: tuple(sorted(np.argsort(-utilities[name], kind="stable")[:width].tolist()))
         for choice, width in zip(found.free, selection.widths, strict=True)
         for name in choice.classes
     }
-    dense = {name: known.size for name, known in graph.classes.items()}
-    unsized = Plan(budget, kept, dense, found.frozen, _by_name(graph.cost()), {}, graph.example)
-    return replace(unsized, after=_by_name(graph.cost(unsized.multiplicity())))
 
 
 def _by_name(cost: Cost) -> dict[str, int]:

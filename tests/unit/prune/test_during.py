@@ -196,7 +196,9 @@ def test_memory_keeps_masked_channels_and_fades_the_others():
         pruner.step(still)
     value = np.array([12.0, 9.0, 4.0, 2.0]) / 12  # |h g|, h = (3, 3, 2, 2)
     assert pruner.plan().kept == {"0": (0, 1)}
-    assert pruner.state_dict()["utility"].numpy() == pytest.approx(value * np.array([1.75, 1.75, 1, 1]), rel=1e-6)
+    assert pruner.state_dict()["memory"]["utility"].numpy() == pytest.approx(
+        value * np.array([1.75, 1.75, 1, 1]), rel=1e-6
+    )
 
 
 def test_bfloat16_autocast_measures():
@@ -315,7 +317,7 @@ def test_finishing_in_the_warmup_selects_first():
 def test_measurements_that_are_not_finite_are_skipped_and_stop_after_twenty():
     net = _net()
     optimizer, pruner = torch.optim.SGD(net.parameters(), lr=0.0), _pruner(net, every=1, steps=200)
-    before = pruner.state_dict()["utility"].clone()
+    before = pruner.state_dict()["memory"]["utility"].clone()
     x, y = _batch(0)
 
     def train(steps):
@@ -326,7 +328,7 @@ def test_measurements_that_are_not_finite_are_skipped_and_stop_after_twenty():
     train(19)
     with pytest.raises(TrainingError, match="20 measurements in a row"):
         train(1)
-    assert torch.equal(pruner.state_dict()["utility"], before)
+    assert torch.equal(pruner.state_dict()["memory"]["utility"], before)
     assert pruner.skipped == 20
 
 
