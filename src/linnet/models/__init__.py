@@ -12,12 +12,14 @@ from linnet.errors import InputError
 from linnet.models.convnet import ConvNet
 from linnet.models.mlp import MLP
 from linnet.models.ntk_mlp import NTKPerceptron, ntk_mlp
-from linnet.models.resnet import BasicBlock, ResNet
+from linnet.models.resnet import BasicBlock, ResNet, resnet20, resnet56
 from linnet.models.tiny import Tiny
 from linnet.models.unet import ResidualUNet, SmallUNet
+from linnet.models.vgg import VGG, vgg16
 
 __all__ = [
     "MLP",
+    "VGG",
     "BasicBlock",
     "ConvNet",
     "NTKPerceptron",
@@ -29,6 +31,9 @@ __all__ = [
     "names",
     "ntk_mlp",
     "options",
+    "resnet20",
+    "resnet56",
+    "vgg16",
 ]
 
 # A new network is one line here. All its options have defaults, so that its name alone makes one.
@@ -38,8 +43,12 @@ _FACTORIES: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
         "mlp": MLP,
         "residual_unet": ResidualUNet,
         "resnet": ResNet,
+        "resnet20": resnet20,
+        "resnet56": resnet56,
         "small_unet": SmallUNet,
         "tiny": Tiny,
+        "vgg": VGG,
+        "vgg16": vgg16,
     }
 )
 

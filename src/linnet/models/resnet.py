@@ -79,3 +79,25 @@ class ResNet(nn.Module):
 def _stage(inputs: int, width: int, *, blocks: int, stride: int) -> nn.Sequential:
     first = BasicBlock(inputs, width, stride=stride)
     return nn.Sequential(first, *(BasicBlock(width, width) for _ in range(blocks - 1)))
+
+
+def resnet20(*, input_shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10, width: int = 16) -> ResNet:
+    """`ResNet` of 20 weighted layers.
+
+    Args:
+        input_shape: (channels, height, width) of one image.
+        classes: Number of logits.
+        width: Channels of the first stage.
+    """
+    return ResNet(input_shape=input_shape, classes=classes, depth=20, width=width)
+
+
+def resnet56(*, input_shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10, width: int = 16) -> ResNet:
+    """`ResNet` of 56 weighted layers.
+
+    Args:
+        input_shape: (channels, height, width) of one image.
+        classes: Number of logits.
+        width: Channels of the first stage.
+    """
+    return ResNet(input_shape=input_shape, classes=classes, depth=56, width=width)

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from linnet import models
+from linnet import cost, models
 from linnet.errors import InputError
-from linnet.models import MLP, BasicBlock, ConvNet, ResNet, Tiny
+from linnet.models import MLP, VGG, BasicBlock, ConvNet, ResNet, Tiny
 
 
 def parameters(model):
@@ -16,7 +16,7 @@ def test_a_name_alone_makes_a_network(name):
     assert parameters(models.create(name)) > 0
 
 
-@pytest.mark.parametrize("name", ["convnet", "mlp", "resnet", "tiny"])
+@pytest.mark.parametrize("name", ["convnet", "mlp", "resnet", "tiny", "vgg"])
 def test_networks_learn_with_all_their_parameters(name):
     torch.manual_seed(0)
     model = models.create(name, input_shape=(3, 8, 8))
@@ -33,7 +33,7 @@ def test_networks_learn_with_all_their_parameters(name):
     assert losses[-1] < 0.7 * losses[0]
 
 
-@pytest.mark.parametrize("name", ["convnet", "mlp", "resnet", "tiny"])
+@pytest.mark.parametrize("name", ["convnet", "mlp", "resnet", "tiny", "vgg"])
 @pytest.mark.parametrize("input_shape", [(1, 8, 8), (3, 9, 7)])
 def test_any_input_shape_and_number_of_classes(name, input_shape):
     model = models.create(name, input_shape=input_shape, classes=4).eval()
@@ -108,3 +108,40 @@ def test_the_convnet_halves_first_and_stops_at_one_pixel():
     assert pools == 2  # 8 -> 4 -> 2 -> 1
     with pytest.raises(InputError, match=r"`widths` is \(\)"):
         ConvNet(widths=())
+
+
+def test_vgg16_has_the_known_cost():
+    # 13 convolutions without bias, batch norms of 4,224 channels, one linear layer from 512 to 10.
+    found = cost(models.create("vgg16"), torch.zeros(1, 3, 32, 32))
+    assert (found.macs, found.params) == (313_201_664, 14_724_042)
+
+
+def test_the_thin_vgg_counted_by_hand():
+    macs = 9 * (1024 * (3 * 16 + 16 * 16) + 256 * (16 * 32 + 32 * 32) + 64 * (32 * 64 + 64 * 64)) + 640
+    params = 9 * (3 * 16 + 16 * 16 + 16 * 32 + 32 * 32 + 32 * 64 + 64 * 64) + 2 * 224 + 650
+    found = cost(VGG(), torch.zeros(1, 3, 32, 32))
+    assert (found.macs, found.params) == (macs, params) == (9_880_192, 72_954)
+
+
+def test_resnets_by_depth():
+    # Counted without shortcuts by He et al. 2016: 0.27 and 0.85 M parameters.
+    shortcuts = (16 * 32 + 64) + (32 * 64 + 128)
+    assert parameters(models.create("resnet20")) - shortcuts == 269_722
+    assert parameters(models.create("resnet56")) - shortcuts == 853_018
+    assert models.create("resnet56").layer3[8].conv2.weight.shape == (64, 64, 3, 3)
+
+
+def test_vgg_pools_until_one_pixel_is_left():
+    pools = [isinstance(m, nn.MaxPool2d) for m in VGG(input_shape=(1, 6, 9), stages=((2,), (3, 4), (5,))).modules()]
+    assert sum(pools) == 2  # 6 -> 3 -> 1
+    for stages in ((), ((4,), ()), ((4, 0),)):
+        with pytest.raises(InputError, match="one width in each stage"):
+            VGG(stages=stages)
+
+
+def test_vgg_starts_from_the_usual_values():
+    torch.manual_seed(0)
+    model = models.create("vgg16")
+    assert model.features[-4].weight.std().item() == pytest.approx((2 / (9 * 512)) ** 0.5, rel=0.01)
+    assert model.head.weight.std().item() == pytest.approx(0.01, rel=0.05)
+    assert model.head.bias.abs().max() == 0
