@@ -60,6 +60,16 @@ class Settings:
     generator: torch.Generator
     scaler: torch.amp.GradScaler | None = None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a report says of these settings, whatever the batch."""
+        if self.fisher == "sampled":
+            return (
+                "fisher='sampled': one random target for each sample, so K has rank N of N C and weighs samples by "
+                "chance; it isn't a multiple of I, for one output either",
+            )
+        return ()
+
 
 @dataclass(frozen=True)
 class Batch:

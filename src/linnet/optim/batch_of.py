@@ -1,7 +1,9 @@
-"""One batch of a linearised network, as approximations see it; and the account of every parameter."""
+"""One batch of a linearised network, as approximations see it; its direction; the account of every parameter."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,7 +11,47 @@ from torch import Tensor
 from linnet.core.layer_jacobian import LayerJacobian
 from linnet.core.linearise import Linearisation
 from linnet.errors import CaptureError, InputError
-from linnet.optim.approximation import Batch, Direction, Settings
+from linnet.optim.approximation import Approximation, Batch, Direction, Settings
+
+
+def direction_on(
+    approximation: Approximation,
+    x: Any,
+    y: Tensor,
+    *,
+    damping: Mapping[str, float],
+    previous: Mapping[str, Tensor] | None,
+    check: bool,
+) -> tuple[float, Direction, Batch]:
+    """The loss at the present weights, the direction, and the batch it was found on; nothing is changed.
+
+    Args:
+        approximation: Of the metric.
+        x: Inputs, or a tuple of them.
+        y: Targets.
+        damping: Name -> rho of the parameters that move.
+        previous: The last direction, for momentum in function space.
+        check: Whether the rows are compared with autograd's gradient.
+
+    Raises:
+        ArithmeticError: the loss or the direction isn't finite.
+        InputError: the batch can't be used, or the system can't be solved.
+    """
+    settings = approximation.settings
+    statistics = "constant" if approximation.couples else "refuse"
+    with Linearisation(approximation.model, damping, batch_statistics=statistics) as linear:
+        outputs = linear.forward(x)
+        settings.loss.check(outputs.detach(), y)
+        loss = float(settings.loss.value(outputs.detach(), y))
+        if not math.isfinite(loss):
+            raise ArithmeticError(f"the loss is {loss}")
+        batch = batch_of(linear, outputs, y, settings, damping, check=check)
+        direction = approximation.direction(batch, previous=previous)
+    direction = accounted(direction, batch, linear)
+    for name, value in direction.delta.items():
+        if not bool(torch.isfinite(value).all()):
+            raise ArithmeticError(f"the direction of `{name}` holds NaN or infinity")
+    return loss, direction, batch
 
 
 def batch_of(

@@ -21,7 +21,7 @@ from linnet.optim.edited_blocks import edited_blocks
 from linnet.optim.everyday import Listener, Watch
 from linnet.optim.isotropic_share import alpha_of
 from linnet.optim.kronecker_block import KroneckerBlock, Sums
-from linnet.optim.shared_work import added, reduced, refresh, world
+from linnet.optim.shared_work import added, own_generator, reduced, refresh, world
 from linnet.optim.small_block import SmallBlock
 
 
@@ -96,13 +96,13 @@ class Kfac(Approximation):
         self.steps += 1
         route = f"undamped; {_routes(blocks)}"
         alpha = alpha_of(blocks, batch)
-        return Direction(delta, alpha, route, allotment.covered, allotment.uncovered, self._notes(batch))
+        return Direction(delta, alpha, route, allotment.covered, allotment.uncovered, self._notes())
 
     def _damped(self, gradient: Mapping[str, Tensor], damping: Mapping[str, float], alpha: float | None) -> Direction:
         self._refresh_if_due(damping)
         delta = _times(self.blocks, self._uncovered, gradient)
         self.steps, self._renew = self.steps + 1, False
-        notes = self._notes(None)
+        notes = self._notes()
         return Direction(delta, alpha, _routes(self.blocks), dict(self._covered), dict(self._uncovered), notes)
 
     # everyday use
@@ -133,8 +133,8 @@ class Kfac(Approximation):
         self._watches.append(watch)
         if settings.fisher == "empirical":
             return True
-        f = watch.f
-        cotangents = settings.loss.root(f) if settings.fisher == "model" else settings.loss.draw(f, settings.generator)
+        f, model = watch.f, settings.fisher == "model"
+        cotangents = settings.loss.root(f) if model else settings.loss.draw(f, own_generator(settings.generator))
         self._add(self._read(watch.linear.rows(cotangents), self.dampings))
         return False
 
@@ -268,13 +268,10 @@ class Kfac(Approximation):
     def _due(self, every: int) -> bool:
         return self._renew or self.steps % every == 0
 
-    def _notes(self, batch: Batch | None) -> tuple[str, ...]:
-        notes = []
-        if batch is not None and self.settings.fisher == "sampled" and batch.f.shape[1] > 1:
-            notes.append("fisher='sampled' has rank N of N C: not isotropic for more than one output")
+    def _notes(self) -> tuple[str, ...]:
         if self.settings.loss.name == "cross_entropy":
-            notes.append("kfac under cross entropy is isotropic only where all samples have the same probabilities")
-        return tuple(notes)
+            return ("kfac under cross entropy is isotropic only where all samples have the same probabilities",)
+        return ()
 
     def after_edit(self, new: nn.Module, edit: Edit) -> Callable[[], None]:
         """Factors follow the channels; grouped and transposed convolutions start again; the next step refreshes all.

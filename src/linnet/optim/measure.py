@@ -1,9 +1,11 @@
 """What a direction does to the outputs: alpha and the isotropy error, by one Jacobian-vector product."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from linnet.core.functional import call_with
+from linnet.core.linearise import DROPOUTS
 from linnet.optim.losses import Loss
 
 
@@ -31,6 +34,10 @@ class Isotropy:
     kl_per_eta2: float
     slope: float = float("nan")
 
+    def shrunk(self, scale: float) -> Isotropy:
+        """Of the direction times `scale`, with alpha and error of the whole one."""
+        return replace(self, kl_per_eta2=self.kl_per_eta2 * scale * scale, slope=self.slope * scale)
+
 
 def isotropy(loss: Loss, f: Tensor, r: Tensor, moved: Tensor) -> Isotropy:
     """From J Delta.
@@ -49,6 +56,12 @@ def isotropy(loss: Loss, f: Tensor, r: Tensor, moved: Tensor) -> Isotropy:
     error = rest / size if size else float("nan")
     slope = float((r.double() * moved.double()).sum()) / len(f)
     return Isotropy(alpha, error, float(q.square().sum()) / (2 * len(f)), slope)
+
+
+def random_state(model: nn.Module) -> Tensor | None:
+    """State of the CPU's generator, where the coming forward draws from it; None where it draws nothing."""
+    drawing = any(isinstance(m, DROPOUTS) and m.training for m in model.modules())
+    return torch.get_rng_state() if drawing else None
 
 
 def jacobian_vector(

@@ -10,22 +10,29 @@ import torch
 from torch import Tensor, nn
 
 from linnet.core.edit import Edit
-from linnet.core.linearise import DROPOUTS, Linearisation
 from linnet.core.optimizer_state import FollowsEdits
 from linnet.core.skeleton import unwrap
-from linnet.errors import InputError, NonFiniteLoss, TrainingError
+from linnet.errors import NonFiniteLoss, TrainingError
 from linnet.optim.adapt_damping import EVERY, adapted, loss_now
 from linnet.optim.apply_update import apply_update
 from linnet.optim.approximation import Approximation, Direction, Fisher, Settings
-from linnet.optim.batch_of import accounted, batch_of
+from linnet.optim.batch_of import direction_on
+from linnet.optim.joined_batch import joined
+from linnet.optim.kl_clip import clip_scale
 from linnet.optim.losses import LOSSES
-from linnet.optim.measure import Isotropy, isotropy, jacobian_vector
+from linnet.optim.measure import Isotropy, isotropy, jacobian_vector, random_state
 from linnet.optim.registry import APPROXIMATIONS
-from linnet.optim.request import check_inputs, check_model, check_no_gradients, check_request, group_dampings
+from linnet.optim.request import (
+    check_everyday,
+    check_inputs,
+    check_model,
+    check_no_gradients,
+    check_request,
+    group_dampings,
+)
 from linnet.optim.saved_state import check_saved
+from linnet.optim.skips import Skips
 from linnet.optim.step_report import StepReport
-
-_LONGEST_SKIP = 10  # steps in a row without a finite number, then an error
 
 
 class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
@@ -137,7 +144,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         self._approximation: Approximation = APPROXIMATIONS[approx](model, self._settings)
         self._approximation.dampings = group_dampings(self.param_groups, self._names())
         self._approximation.attach()
-        self._steps, self._skipped, self._skipped_in_a_row = 0, 0, 0
+        self._steps, self._skips = 0, Skips()
         self._isotropy = Isotropy(float("nan"), float("nan"), float("nan"))
         self._alpha: float | None = None
         self._report: StepReport | None = None
@@ -210,8 +217,9 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         check_inputs(x, y)
         check_no_gradients(self.param_groups)
         check_model(self.model, self._approximation)
+        x, y = joined(self.model, x, y)
         names = self._names()
-        state = self._random_state()
+        state = random_state(self.model)
         self._approximation.listening = False
         kept = self._settings.generator.get_state()
         try:
@@ -250,37 +258,35 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         self, x: Any, y: Tensor, names: dict[str, Tensor], state: Tensor | None
     ) -> tuple[float, Direction, Isotropy | None]:
         """Loss, direction and, where it is due, its isotropy; nothing is changed."""
-        settings = self._settings
-        statistics = "constant" if self._approximation.couples else "refuse"
-        with Linearisation(self.model, names, batch_statistics=statistics) as linear:
-            outputs = linear.forward(x)
-            f = outputs.detach()
-            settings.loss.check(f, y)
-            loss = float(settings.loss.value(f, y))
-            if not math.isfinite(loss):
-                raise ArithmeticError(f"the loss is {loss}")
-            damping = group_dampings(self.param_groups, names)
-            batch = batch_of(linear, outputs, y, settings, damping, check=not self._checked)
-            direction = self._approximation.direction(batch, previous=self._previous(names))
-        direction, self._checked = accounted(direction, batch, linear), True
-        for name, value in direction.delta.items():
-            if not bool(torch.isfinite(value).all()):
-                raise ArithmeticError(f"the direction of `{name}` holds NaN or infinity")
-        direction = self._clipped(direction, lambda: batch.gradient)
-        if not self._due(direction):
-            return loss, direction, None
-        moved = jacobian_vector(self.model, x, direction.delta, random_state=state)
-        return loss, direction, isotropy(settings.loss, f, batch.r, moved)
+        loss, direction, batch = direction_on(
+            self._approximation,
+            x,
+            y,
+            damping=group_dampings(self.param_groups, names),
+            previous=self._previous(names),
+            check=not self._checked,
+        )
+        self._checked, measured = True, None
+        if self._due(direction):
+            moved = jacobian_vector(self.model, x, direction.delta, random_state=state)
+            measured = isotropy(self._settings.loss, batch.f, batch.r, moved)
+        return loss, *self._clipped(direction, measured, lambda: batch.gradient)
 
-    def _clipped(self, direction: Direction, gradient: Callable[[], Mapping[str, Tensor]]) -> Direction:
-        """KL clip: Delta scaled by min(1, sqrt(kl_clip / (eta^2 Delta . grad)))."""
+    def _clipped(
+        self, direction: Direction, measured: Isotropy | None, gradient: Callable[[], Mapping[str, Tensor]]
+    ) -> tuple[Direction, Isotropy | None]:
+        """Direction and measurement after the KL clip; alpha stays that of the whole direction."""
         if self._kl_clip is None:
-            return direction
-        found = gradient()
-        slope = sum(float((found[name] * d).sum()) for name, d in direction.delta.items() if name in found)
-        eta = self.param_groups[0]["lr"] / (direction.alpha or 1.0 if self._relative else 1.0)
-        scale = min(1.0, math.sqrt(self._kl_clip / max(eta * eta * slope, 1e-300)))
-        return replace(direction, delta={name: d * scale for name, d in direction.delta.items()})
+            return direction, measured
+        alpha = self._alpha_of(direction, measured)
+        eta = float(self.param_groups[0]["lr"]) / (alpha or math.nan if self._relative else 1.0)
+        scale = clip_scale(direction.delta, gradient(), eta=eta, most=self._kl_clip)
+        delta = {name: d * scale for name, d in direction.delta.items()}
+        return replace(direction, delta=delta, alpha=alpha), None if measured is None else measured.shrunk(scale)
+
+    def _alpha_of(self, direction: Direction, measured: Isotropy | None) -> float:
+        """From theory, else as measured now, else as measured last."""
+        return direction.alpha if direction.alpha is not None else (measured or self._isotropy).alpha
 
     def _due(self, direction: Direction) -> bool:
         """Whether J Delta is needed now."""
@@ -292,13 +298,13 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
 
     def _finish(self, direction: Direction, loss: float, measured: Isotropy | None, start: float) -> None:
         """Applies the update and writes the report."""
-        alpha = direction.alpha if direction.alpha is not None else (measured or self._isotropy).alpha
+        alpha = self._alpha_of(direction, measured)
         if self._relative and not alpha > 0:
             self._skip(ArithmeticError(f"alpha is {alpha}"))
             return
         self._isotropy = measured or self._isotropy
         self._apply(direction.delta, alpha)
-        self._alpha, self._steps, self._skipped_in_a_row = alpha, self._steps + 1, 0
+        self._alpha, self._steps, self._skips.in_a_row = alpha, self._steps + 1, 0
         eta = float(self.param_groups[0]["lr"]) / (alpha if self._relative else 1.0)
         self._report = StepReport(
             step=self._steps,
@@ -311,8 +317,8 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             uncovered=direction.uncovered,
             route=direction.route,
             seconds=time.perf_counter() - start,
-            skipped=self._skipped,
-            notes=direction.notes,
+            skipped=self._skips.total,
+            notes=(*direction.notes, *self._settings.notes),
         )
 
     def _apply(self, delta: Mapping[str, Tensor], alpha: float) -> None:
@@ -327,26 +333,14 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
 
     def _skip(self, error: ArithmeticError) -> float:
         """Counts a step that met NaN or infinity."""
-        self._skipped, self._skipped_in_a_row = self._skipped + 1, self._skipped_in_a_row + 1
         if self._report is not None:
-            self._report = replace(self._report, skipped=self._skipped)
-        if self._skipped_in_a_row >= _LONGEST_SKIP:
-            raise NonFiniteLoss(
-                f"{_LONGEST_SKIP} steps in a row met NaN or infinity and were skipped; the last: {error}. Lower c or "
-                "lr, raise the damping, and look at the batch."
-            )
+            self._report = replace(self._report, skipped=self._skips.total + 1)
+        self._skips.add(error)
         return float("nan")
 
     def _everyday(self, closure: Any) -> Any:
         """`loss.backward(); opt.step()`."""
-        name = self._approximation.name
-        if closure is not None and not callable(closure):
-            raise InputError("`y` is missing: call opt.step(x, y).")
-        if not self._approximation.everyday:
-            raise TrainingError(
-                f"opt.step() has no batch: approx='{name}' needs one. Call opt.step(x, y), or use approx='kfac' for "
-                "loss.backward(); opt.step()."
-            )
+        check_everyday(closure, self._approximation)
         start = time.perf_counter()
         loss: Any = None
         if closure is not None:
@@ -359,7 +353,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         self._approximation.dampings = group_dampings(self.param_groups, names)
         try:
             direction = self._approximation.from_gradients(gradients, self._approximation.dampings)
-            direction = self._clipped(direction, lambda: gradients)
+            direction, _ = self._clipped(direction, None, lambda: gradients)
         except ArithmeticError as error:
             self._skip(error)
             return loss
@@ -378,11 +372,6 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         found = {name: self.state[p]["previous"] for name, p in names.items() if "previous" in self.state[p]}
         return found or None
 
-    def _random_state(self) -> Tensor | None:
-        """Of the CPU's generator, where the forward may draw from it."""
-        drawing = any(isinstance(m, DROPOUTS) and m.training for m in self.model.modules())
-        return torch.get_rng_state() if drawing else None
-
     def state_dict(self) -> dict[str, Any]:
         """As torch's optimizers give it, with a part "natural"; `torch.load` with `weights_only=True` reads it."""
         shapes = {name: list(p.shape) for name, p in self._names().items()}
@@ -390,7 +379,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             "asked": [self._approximation.name, self._settings.loss.name, self._settings.fisher],
             "shapes": shapes,
             "steps": self._steps,
-            "skipped": [self._skipped, self._skipped_in_a_row],
+            "skipped": [self._skips.total, self._skips.in_a_row],
             "alpha": self._alpha,
             "isotropy": asdict(self._isotropy),
             "generator": self._settings.generator.get_state(),
@@ -410,7 +399,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         assert own is not None
         self._approximation.load_state(own["approximation"])
         super().load_state_dict({key: value for key, value in state_dict.items() if key != "natural"})
-        self._steps, (self._skipped, self._skipped_in_a_row) = own["steps"], own["skipped"]
+        self._steps, self._skips = own["steps"], Skips(*own["skipped"])
         self._alpha, self._isotropy = own["alpha"], Isotropy(**own["isotropy"])
         self._settings.generator.set_state(own["generator"].cpu())
 

@@ -83,6 +83,22 @@ def check_inputs(x: Any, y: Any) -> None:
         raise InputError("The batch has no samples; at least one is needed.")
 
 
+def check_everyday(closure: Any, approximation: Approximation) -> None:
+    """Refuses `opt.step()` where a batch is needed.
+
+    Raises:
+        InputError: inputs came without targets.
+        TrainingError: the approximation can't do with gradients.
+    """
+    if closure is not None and not callable(closure):
+        raise InputError("`y` is missing: call opt.step(x, y).")
+    if not approximation.everyday:
+        raise TrainingError(
+            f"opt.step() has no batch: approx='{approximation.name}' needs one. Call opt.step(x, y), or use "
+            "approx='kfac' for loss.backward(); opt.step()."
+        )
+
+
 def check_no_gradients(groups: Iterable[dict[str, Any]]) -> None:
     """Refuses gradients of another loss: `step(x, y)` would leave them, and the next `backward` add to them.
 

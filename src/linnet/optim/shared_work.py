@@ -45,6 +45,19 @@ def added(values: Tensor) -> Tensor:
     return values
 
 
+def own_generator(shared: torch.Generator) -> torch.Generator:
+    """What this process draws from for its own samples: each has other numbers, and all leave `shared` alike.
+
+    Args:
+        shared: In the same state in all processes; of a process on its own it is the one that is used.
+    """
+    rank, processes = world()
+    if processes == 1:
+        return shared
+    seed = int(torch.randint(2**62, (1,), generator=shared))
+    return torch.Generator().manual_seed(seed + rank)
+
+
 def reduced(sums: dict[str, Sums]) -> dict[str, Sums]:
     """Sums over the samples of all processes, in one message.
 

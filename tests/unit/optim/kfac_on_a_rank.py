@@ -1,4 +1,6 @@
-"""One of two processes: K-FAC in DDP against one process with the joined batch, and who found which inverse."""
+"""One of two processes: K-FAC in DDP, and every step(x, y), against one process with the joined batch."""
+
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
@@ -6,7 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from linnet.optim import NaturalGradient, kronecker_block, small_block
+from linnet.errors import InputError
+from linnet.optim import NaturalGradient, joined_batch, kronecker_block, shared_work, small_block
 
 STEPS = 5
 COUNT = {"found": 0}
@@ -57,6 +60,10 @@ def main():
     kronecker_block.invert, small_block.invert = counting(kronecker_block.invert), counting(small_block.invert)
     for fisher, (alone, reference) in references.items():
         compare(fisher, alone, reference)
+    for approx in ("exact", "block", "kfac", "unit"):
+        compare_by_batch(approx)
+    compare_draws()
+    refuse_dropout()
     print(f"rank {dist.get_rank()} agrees", flush=True)
     dist.destroy_process_group()
 
@@ -82,6 +89,55 @@ def compare(fisher, alone, reference):
     refreshes, sides = 3, 3 * 2 + 1  # three Kronecker pairs and one exact block, at steps 0, 2 and 4
     assert int(sum(counts)) == refreshes * sides, counts
     assert 0 < int(found) < refreshes * sides
+
+
+def compare_by_batch(approx):
+    """step(x, y) with 7 and 5 of 12 samples is the step with all 12."""
+    rank, kind = dist.get_rank(), {"damping": 1e-2, "lr": None, "c": 0.3, "momentum": 0.5}
+    alone, own = net(), net()
+    joined, parts = (NaturalGradient(m, "cross_entropy", approx, **kind) for m in (alone, own))
+    for seed in range(3):
+        x, y = batch(seed)
+        with one_process():
+            expected = joined.step(x, y)
+        cut = slice(0, 7) if rank == 0 else slice(7, 12)
+        assert abs(parts.step(x[cut], y[cut]) - expected) < 1e-12
+    for (name, p), q in zip(own.named_parameters(), alone.parameters(), strict=True):
+        error = float((p - q).detach().abs().max() / q.detach().abs().max())
+        assert error < 1e-10, (approx, name, error)
+
+
+@contextmanager
+def one_process():
+    """What is done inside counts as one process's own work."""
+    real = shared_work.world
+    joined_batch.world = shared_work.world = lambda: (0, 1)
+    try:
+        yield
+    finally:
+        joined_batch.world = shared_work.world = real
+
+
+def compare_draws():
+    """Each process draws other targets for its samples; the generators that are saved stay alike."""
+    shared = torch.Generator().manual_seed(3)
+    numbers = torch.rand(8, generator=shared_work.own_generator(shared), dtype=torch.float64)
+    both, states = ([torch.empty_like(part) for _ in range(2)] for part in (numbers, shared.get_state()))
+    dist.all_gather(both, numbers)
+    dist.all_gather(states, shared.get_state())
+    assert float((both[0] - both[1]).abs().min()) > 0
+    assert torch.equal(states[0], states[1])
+
+
+def refuse_dropout():
+    model = nn.Sequential(nn.Linear(2, 3), nn.Dropout(0.5)).double()
+    x, y = torch.ones(4, 2, dtype=torch.float64), torch.zeros(4, dtype=torch.int64)
+    try:
+        NaturalGradient(model, "cross_entropy", "kfac", damping=0.1).step(x, y)
+    except InputError as error:
+        assert "`1` is active dropout" in str(error), error  # noqa: PT017  no pytest in this process
+    else:
+        raise AssertionError("active dropout was taken")
 
 
 main()

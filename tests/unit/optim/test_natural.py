@@ -123,6 +123,41 @@ def test_kl_clip_bounds_the_step():
     assert_directions_equal(found, {name: ratio * value for name, value in rows.items()}, relative=1e-9)
 
 
+@pytest.mark.parametrize("approx", ["exact", "block", "kfac"])
+def test_the_kl_clip_knows_the_measured_alpha(approx):
+    """lr=None and a damping: eta = c / alpha is known only after the Jacobian-vector product."""
+    model, (x, y) = perceptron(), batch()
+    start = parameters_of(model)
+    options = {"loss": "mse", "approx": approx, "damping": 0.1, "lr": None, "c": 0.5}
+    free = NaturalGradient(copy.deepcopy(model), **options)
+    free.step(x, y)
+    steps = {name: p - start[name] for name, p in parameters_of(free.model).items()}
+    gradient = torch.autograd.grad(LOSSES["mse"].value(model(x), y), list(model.parameters()))
+    moved = -free.report().lr * sum(float((g * s).sum()) for g, s in zip(gradient, steps.values(), strict=True))
+    clipped = NaturalGradient(copy.deepcopy(model), **options, kl_clip=moved / 9)
+    clipped.step(x, y)
+    found = {name: p - start[name] for name, p in parameters_of(clipped.model).items()}
+    assert_directions_equal(found, {name: s / 3 for name, s in steps.items()}, relative=1e-9)
+    assert clipped.alpha == pytest.approx(free.alpha, rel=1e-12)
+    assert clipped.report().lr == pytest.approx(free.report().lr, rel=1e-12)
+    assert clipped.report().step_kl == pytest.approx(free.report().step_kl / 9, rel=1e-9)
+    wide = NaturalGradient(copy.deepcopy(model), **options, kl_clip=moved * 1.01)
+    wide.step(x, y)
+    assert_directions_equal(
+        {name: p - start[name] for name, p in parameters_of(wide.model).items()}, steps, relative=1e-12
+    )
+
+
+def test_the_report_says_that_drawn_targets_are_not_isotropic():
+    model, (x, y) = perceptron(), batch()
+    optimizer = NaturalGradient(model, "mse", "exact", "sampled", damping=0.1)
+    optimizer.step(x, y)
+    assert "one random target for each sample" in str(optimizer.report())
+    plain = NaturalGradient(model, "mse", "exact", damping=0.1)
+    plain.step(x, y)
+    assert "random target" not in str(plain.report())
+
+
 def test_a_scheduler_moves_c():
     model, (x, y) = perceptron(width=40), batch()
     optimizer = NaturalGradient(model, "mse", "block", c=0.5)
