@@ -17,9 +17,10 @@ class BatchStep(Protocol):
         """Makes one update.
 
         Args:
-            batch: (inputs, targets), on the device.
+            batch: (inputs, targets), on the device; in a run of several processes the part of this one. The optimizer
+                sees to it that all end with the same weights.
 
         Returns:
-            The loss before the update, and numbers by name that shall be shown.
+            The loss before the update, the same in all processes, and numbers by name that shall be shown.
         """
         ...

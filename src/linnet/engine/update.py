@@ -79,10 +79,10 @@ class Update:
 
     def _step_on(self, optimizer: BatchStep, batch: Any) -> None:
         """An update by an optimizer that takes the batch itself."""
-        if self.ranks.world > 1 or self.scaler.is_enabled() or self.grad_clip is not None:
+        if self.scaler.is_enabled() or self.grad_clip is not None:
             raise TrainingError(
-                f"{type(optimizer).__name__} takes the batch itself here, which goes with one process, without float16 "
-                "and without grad_clip. Leave those out, or give it approx='kfac', which takes gradients."
+                f"{type(optimizer).__name__} takes the batch itself here, which goes without float16 and without "
+                "grad_clip. Leave those out, or give it approx='kfac', which takes gradients."
             )
         run = self.run
         self._prepare()

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from linnet.engine import Listener
 from linnet.errors import NonFiniteLoss
+from linnet.optim import NaturalGradient
 from tests.unit.engine.small import Classify, StopAt, network, train
 
 
@@ -31,6 +32,13 @@ class CountRows(Classify):
         return super().loss(model, batch)
 
 
+def natural(**options):
+    """Trains with an optimizer that takes the batch itself: the exact natural gradient."""
+    model = network(dropout=0.0, norm=False)
+    optimizer = NaturalGradient(model, "cross_entropy", "exact", damping=0.5, lr=0.3, momentum=0.5)
+    return train(model=model, optimizer=optimizer, grad_clip=None, **options)
+
+
 def main(out):
     def keep(name, result):
         tensors = result.model.state_dict() | {f"average.{k}": v for k, v in result.averaged.items()}
@@ -38,6 +46,7 @@ def main(out):
         save_file(tensors | {"losses": losses}, out / f"{name}-{dist.get_rank()}.safetensors")
 
     keep("joined", train(out / "joined", model=network(dropout=0.0, norm=False), task=CountRows()))
+    keep("natural", natural())
     rank = dist.get_rank()
     # each process begins with other weights: rank 0's count
     keep("whole", train(model=network(rng_seed=1 + rank)))

@@ -8,6 +8,7 @@ from linnet.engine import Compute, Ranks
 from linnet.engine.checkpoint import list_checkpoints
 from linnet.errors import TrainingError
 
+from .ranks import natural
 from .small import assert_equal_states, network, python, train
 
 pytestmark = pytest.mark.slow
@@ -25,14 +26,15 @@ def out(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("run", ["joined", "whole", "resumed"])
+@pytest.mark.parametrize("run", ["joined", "whole", "resumed", "natural"])
 def test_both_processes_end_with_the_same_bits(out, run):
     assert_equal_states(load_file(out / f"{run}-0.safetensors"), load_file(out / f"{run}-1.safetensors"))
 
 
-def test_two_processes_do_what_one_does_with_the_joined_batch(out):
-    ours = load_file(out / "joined-0.safetensors")
-    one = train(model=network(dropout=0.0, norm=False))
+@pytest.mark.parametrize("run", ["joined", "natural"])
+def test_two_processes_do_what_one_does_with_the_joined_batch(out, run):
+    ours = load_file(out / f"{run}-0.safetensors")
+    one = natural() if run == "natural" else train(model=network(dropout=0.0, norm=False))
     theirs = one.model.state_dict() | {f"average.{k}": v for k, v in one.averaged.items()}
     for name, tensor in theirs.items():  # 20 updates in float32; measured 3e-7
         torch.testing.assert_close(ours[name], tensor, rtol=1e-5, atol=2e-6)

@@ -82,22 +82,32 @@ class Regression:
         return {}
 
 
-def trained(folder, epochs, *, resume=False, **asked):
+def trained(folder, epochs, *, resume=False, approx="block", fisher="sampled", momentum=0.0, **asked):
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(3, 6), torch.nn.Tanh(), torch.nn.Linear(6, 1)).double()
     x = torch.randn(12, 3, dtype=torch.float64)
-    optimizer = NaturalGradient(model, "mse", "block", "sampled", damping=0.1, c=0.5)
+    optimizer = NaturalGradient(model, "mse", approx, fisher, damping=0.1, c=0.5, momentum=momentum)
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, x.sum(1, keepdim=True)), 4)
     options = {"compute": Compute.pick("cpu"), "progress": "off", "folder": folder, "resume": resume} | asked
     return fit(model, Regression(), loader, optimizer=optimizer, epochs=epochs, **options)
 
 
-def test_the_loop_hands_the_batch_over_and_a_resume_is_exact(tmp_path):
-    whole = trained(tmp_path / "whole", 4)
-    assert whole.history[-1].loss < 0.2 * whole.history[0].loss
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"fisher": "sampled"},
+        {"approx": "exact", "fisher": "model", "momentum": 0.3},
+        {"approx": "tridiagonal", "fisher": "empirical", "momentum": 0.3},
+        {"approx": "unit", "fisher": "model"},
+    ],
+    ids=lambda asked: asked.get("approx", "block"),
+)
+def test_the_loop_hands_the_batch_over_and_a_resume_is_exact(tmp_path, asked):
+    whole = trained(tmp_path / "whole", 4, **asked)
+    assert whole.history[-1].loss < 0.4 * whole.history[0].loss
     assert whole.history[0].metrics["alpha"] > 0
-    trained(tmp_path / "parts", 4, listeners=[StopAt(5)])
-    resumed = trained(tmp_path / "parts", 4, resume=True, listeners=[StopAt(0)])
+    trained(tmp_path / "parts", 4, listeners=[StopAt(5)], **asked)
+    resumed = trained(tmp_path / "parts", 4, resume=True, listeners=[StopAt(0)], **asked)
     for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
         assert torch.equal(a, b)
 
