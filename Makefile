@@ -76,5 +76,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(INSTALL) --group dev
+	$(INSTALL) --build-constraint constraints.txt --editable '.[digits,onnx]' --group dev
 	@touch $@

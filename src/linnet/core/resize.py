@@ -32,6 +32,7 @@ class Resized:
         approximate: Whether some edit narrowed through a normalisation.
         buffers: Non-persistent buffer -> {axis: base position of each position}.
         multiplicity: Class name -> multiplicities of the last edit.
+        example: Sizes and types of the example of the last edit's graph, as plain data.
     """
 
     error: float
@@ -40,6 +41,7 @@ class Resized:
     approximate: bool = False
     buffers: dict[str, dict[int, list[int]]] = field(default_factory=dict)
     multiplicity: dict[str, list[int]] = field(default_factory=dict)
+    example: dict[str, Any] = field(default_factory=dict)
 
 
 def resize(
@@ -120,6 +122,7 @@ def resize(
         state = next_state(optimizer, inner, made[0], edit, state_powers=state_powers)
     for old, new in zip((inner, *others), made, strict=True):
         new.linnet_edit.error = _proved(old, new, edit, graph, probe)  # type: ignore[union-attr]
+        new.linnet_edit.example = dict(graph.example)  # type: ignore[union-attr]
     if optimizer is not None and state is not None:
         state.put_into(optimizer)
     return made[0] if not also else tuple(made)

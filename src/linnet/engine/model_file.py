@@ -155,6 +155,7 @@ def _from_json(plan: Mapping[str, Any]) -> Resized:
         plan["approximate"],
         {name: {int(axis): list(index) for axis, index in axes.items()} for name, axes in plan["buffers"].items()},
         plan["multiplicity"],
+        plan.get("example", {}),
     )
 
 

@@ -2,13 +2,14 @@
 
 `Budget` says what the result may cost. `Pruner` is one added line in a training loop and ends with a plain smaller
 network. `plan` says which channels would stay by the weights alone (print it: the dry run), `extract` makes that
-network, and `scatter` puts networks that were trained apart back into the big one.
+network, `scatter` puts networks that were trained apart back into the big one, and `export` writes an ONNX file.
 """
 
 from linnet.prune.budget import Budget
 from linnet.prune.during import Pruner, PruneStep
+from linnet.prune.export import export
 from linnet.prune.listener import Pruning
 from linnet.prune.plan import Plan, extract, plan
 from linnet.prune.scatter import scatter
 
-__all__ = ["Budget", "Plan", "PruneStep", "Pruner", "Pruning", "extract", "plan", "scatter"]
+__all__ = ["Budget", "Plan", "PruneStep", "Pruner", "Pruning", "export", "extract", "plan", "scatter"]
