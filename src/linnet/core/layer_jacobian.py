@@ -48,12 +48,14 @@ class RuleTerm(Term):
         rule: Its family's rule.
         uses: Its calls, and those of layers of the same kind that hold the same parameter.
         param: The parameter's name in the layer.
+        scale: The layer's parameter is so many times the leaf whose rows these are; `uses` has it already.
     """
 
     module: nn.Module
     rule: LayerRule
     uses: Sequence[Use]
     param: str
+    scale: float = 1.0
 
     def held(self) -> list[Tensor]:
         """Inputs and output gradients."""

@@ -42,7 +42,7 @@ def refusal(module: nn.Module, rules: tuple[LayerRule, ...] = RULES) -> str | No
         return f"{kind} isn't covered (covered: {COVERED})"
     if _computed(module):
         return f"a parameter of this {kind} is computed from others: remove_parametrizations(...) makes it plain"
-    if _overridden(module, rule):
+    if overridden(module, rule):
         return f"{kind} replaces the forward of the torch layer that it extends, so its (a, g) can't be trusted"
     if any(p.is_complex() for p in module.parameters(recurse=False)):
         return "complex parameters have no rule"
@@ -57,7 +57,7 @@ def _computed(module: nn.Module) -> bool:
     return not plain or bool(set(own) - {"weight", "bias"})
 
 
-def _overridden(module: nn.Module, rule: LayerRule) -> bool:
+def overridden(module: nn.Module, rule: LayerRule) -> bool:
     """Whether the layer computes something else than the torch layer whose subclass it is."""
     base = next(kind for kind in type(module).__mro__ if kind in rule.types)
     if any(name in vars(module) for name in _METHODS):

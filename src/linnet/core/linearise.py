@@ -14,9 +14,12 @@ from torch.utils.hooks import RemovableHandle
 from linnet.core.capture import Capture
 from linnet.core.layer_capture import LayerCapture
 from linnet.core.layer_jacobian import LayerJacobian, RowsTerm, RuleTerm, Term
+from linnet.core.layer_rule import LayerRule
 from linnet.core.matrix_layers import sum_of
+from linnet.core.multiple import multiple_of
 from linnet.core.norm_layers import BATCH_NORMS
 from linnet.core.own_layer import OwnCall, own_rows
+from linnet.core.positions import Use
 from linnet.errors import CaptureError
 
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
@@ -77,6 +80,7 @@ class Linearisation:
         self._handles: list[RemovableHandle] = []
         self._gradient_handles: list[RemovableHandle] = []
         self._own_rows: dict[str, dict[str, Tensor]] = {}
+        self._multiples: dict[Place, tuple[LayerRule, str, float] | None] = {}
         self._outputs: Tensor | None = None
 
     def __enter__(self) -> Self:
@@ -216,14 +220,35 @@ class Linearisation:
         if len(known) == len(readers) and len(params) == 1 and _alike(known):
             uses = [use for layer in known for use in layer.uses()]
             return RuleTerm(known[0].module, known[0].rule, uses, params.pop())
+        if len(readers) == 1 and (term := self._multiple_term(readers[0])) is not None:
+            return term
         return RowsTerm(lambda: sum_of([self._rows_at(place) for place in readers]))
+
+    def _multiple_term(self, place: Place) -> RuleTerm | None:
+        """A parametrised layer whose weight is s times this leaf: the layer sees s a where a plain one sees a."""
+        module, calls = self._modules[place.module], self._own.get(place.module, [])
+        if place not in self._multiples:
+            self._multiples[place] = multiple_of(module, place.param)
+        found = self._multiples[place]
+        inputs = [args[0] for args, kwargs in (call.arguments for call in calls) if len(args) == 1 and not kwargs]
+        if found is None or len(inputs) < len(calls):
+            return None
+        rule, param, scale = found
+        if any(rule.refusal_of_input(module, a) is not None for a in inputs):
+            return None
+        uses = []
+        for call, a in zip(calls, inputs, strict=True):
+            g = torch.stack(call.g)
+            uses.append(Use(a, g * scale) if param == "bias" else Use(a * scale, g))
+        return RuleTerm(module, rule, uses, param, scale)
 
     def _rows_at(self, place: Place) -> Tensor:
         if place.module in self._capture:
             layer = self._capture[place.module]
             return layer.rule.per_sample(layer.module, layer.uses(), place.param)
         if place.module not in self._own_rows:
-            leaves = [p.param for name in self.names for p in self._places_read(name) if p.module == place.module]
+            asked = [name for name in self.names if not isinstance(self._term(name), RuleTerm)]
+            leaves = [p.param for name in asked for p in self._places_read(name) if p.module == place.module]
             module, calls = self._modules[place.module], self._own[place.module]
             self._own_rows[place.module] = own_rows(place.module or "the model", module, leaves, calls)
         return self._own_rows[place.module].pop(place.param)

@@ -10,6 +10,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from linnet.core.layer_jacobian import LayerJacobian, RuleTerm
 from linnet.core.layers import CONSTANT_STATISTICS, refusal, rule_of
+from linnet.core.multiple import scaled_weight
 from linnet.core.positions import TRANSPOSED
 from linnet.errors import InputError
 from linnet.optim.kronecker_block import KroneckerBlock, Sharing
@@ -37,13 +38,14 @@ def too_large(model: nn.Module) -> dict[str, str]:
     """Trainable parameters that no block can take, as far as is seen before a forward: name -> why."""
     result: dict[str, str] = {}
     names = {id(p): name for name, p in model.named_parameters()}
+    scaled = {id(leaf) for module in model.modules() if (leaf := scaled_weight(module)) is not None}
     for module in model.modules():
         rule = rule_of(module, CONSTANT_STATISTICS)
         matrix = rule is not None and rule.is_matrix and refusal(module, CONSTANT_STATISTICS) is None
         for param, value in module.named_parameters(recurse=False):
             if not value.requires_grad or isinstance(value, UninitializedParameter) or value.numel() <= LIMIT:
                 continue
-            if not (matrix and param == "weight"):
+            if not (matrix and param == "weight") and id(value) not in scaled:
                 result[names[id(value)]] = _too_large(module, value.numel())
     return result
 
@@ -125,6 +127,7 @@ def _is_column(layer: LayerJacobian, weight: str, name: str, damping: Mapping[st
         and term.param == "bias"
         and term.module is first.module
         and len(term.uses) == len(first.uses)
+        and term.scale == first.scale == 1.0
         and damping.get(name) == damping.get(weight)
         and not isinstance(layer.module, TRANSPOSED)
     )

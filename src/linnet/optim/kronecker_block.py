@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -132,7 +132,7 @@ class KroneckerBlock:
     @property
     def sizes(self) -> tuple[int, int, int]:
         """(groups, I, O), the bias's 1 counted in I."""
-        groups, outputs, inputs = unfold(self.module, _parameter(self.module, "weight")).shape
+        groups, outputs, inputs = unfold(self.module, cast(Tensor, self.module.weight).detach()).shape
         return groups, inputs + (self.bias is not None), outputs
 
     def update(self, sums: Sums, *, ema: float) -> None:
@@ -239,10 +239,6 @@ def unpacked(state: dict[str, Any] | None) -> DampedInverse | None:
         return None
     kind = DenseInverse if len(state["tensors"]) == 1 else DualInverse
     return kind(*state["tensors"], route=state["route"], rank=state["rank"])
-
-
-def _parameter(module: nn.Module, name: str) -> Tensor:
-    return dict(module.named_parameters(recurse=False, remove_duplicate=False))[name].detach()
 
 
 def _as(use: Any, dtype: torch.dtype | None) -> Any:

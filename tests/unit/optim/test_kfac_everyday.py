@@ -7,7 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import parametrize
 
+from linnet.core.scaled_layer import ScaledLinear
 from linnet.errors import InputError, NonFiniteLoss, OptimizerStateError, TrainingError
 from linnet.models import ResNet
 from linnet.optim import NaturalGradient
@@ -294,6 +296,33 @@ def test_a_large_parameter_of_ones_own_is_an_error_unless_it_may_follow_the_grad
     torch.testing.assert_close(model.table, 1 - 0.5 * g)
     assert set(opt.report().uncovered) == {"table"}
     assert set(opt.report().covered) == {"head.weight", "head.bias"}
+
+
+class Times(nn.Module):
+    """W = s V."""
+
+    def forward(self, v):
+        return 0.5 * v
+
+
+def test_a_large_parametrised_weight_has_the_step_of_a_scaled_layer():
+    """The same network spelled with a scaled layer: the same step of the leaf."""
+    torch.manual_seed(0)
+    plain, spelled = nn.Linear(80, 60, bias=False), ScaledLinear(80, 60, weight_scale=0.5)
+    with torch.no_grad():
+        spelled.weight.copy_(plain.weight)
+        start = plain.weight.double()
+    parametrize.register_parametrization(plain, "weight", Times())
+    heads = nn.Linear(60, 2)
+    pair = [nn.Sequential(first, nn.Tanh(), copy.deepcopy(heads)).double() for first in (plain, spelled)]
+    x, y = torch.randn(9, 80, dtype=torch.float64), torch.arange(9) % 2
+    for model in pair:
+        opt = make(model, lr=0.5)
+        everyday(model, opt, x, y)
+        assert opt.report().uncovered == {}
+    ours, theirs = pair[0][0].parametrizations.weight.original, pair[1][0].weight
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+    assert not torch.equal(ours, start)
 
 
 @pytest.mark.parametrize("kl_clip", [1e-6, 1e6])
