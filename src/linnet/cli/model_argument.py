@@ -143,14 +143,9 @@ def _saved(path: Path) -> Any:
 
         return nuclei.load(path).network
     if kind == "classifier":
-        from linnet import models
-        from linnet.engine.tensor_file import read_tensors
-        from linnet.recipe.classify import CLASSIFIER
+        from linnet.recipe.classifier_file import load_classifier
 
-        tensors, facts = read_tensors(path, CLASSIFIER)
-        model = models.create(facts["model"]["name"], **facts["model"]["options"])
-        model.load_state_dict(tensors)
-        return model
+        return load_classifier(path)
     held = "a file of another maker" if kind is None else f"a {kind}"
     raise CheckpointError(
         f"{path}: {held}, which doesn't say how its network is built. "

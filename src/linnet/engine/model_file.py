@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from linnet.core import skeleton
 from linnet.core.resize import Resized
-from linnet.engine.tensor_file import Kind, read_tensors, write_tensors
+from linnet.engine.tensor_file import Kind, kind_of, read_tensors, write_tensors
 from linnet.errors import CheckpointError, InputError
 
 NETWORK = Kind("network")
@@ -53,13 +53,27 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> Path:
     _require_model(model, path, "save(model, path)")
     model = skeleton.unwrap(model)
     tensors = _state(model, path)
+    return write_tensors(path, tensors, _facts(model, tensors), NETWORK)
+
+
+def network_facts(model: nn.Module) -> dict[str, Any]:
+    """What `load` needs besides the tensors: class, sizes before any edit, the edits' plan.
+
+    A file of another kind that has them among its facts, as `"network"`, is one that `load` reads too.
+
+    Args:
+        model: The network whose state dict goes into the file.
+    """
+    return _facts(model, _state(model, "the file"))
+
+
+def _facts(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     edit = _edit(model)
-    facts = {
+    return {
         "class": type(model).__qualname__,
         "base": _base_sizes(tensors, {} if edit is None else edit.base),
         "plan": None if edit is None else _to_json(edit),
     }
-    return write_tensors(path, tensors, facts, NETWORK)
 
 
 def load(model: nn.Module, path: str | os.PathLike[str], *, strict_class: bool = True) -> Any:
@@ -67,7 +81,7 @@ def load(model: nn.Module, path: str | os.PathLike[str], *, strict_class: bool =
 
     Args:
         model: A fresh instance of the saved network's class, as it was before any edit. It is only read.
-        path: What `save` wrote.
+        path: What `save` wrote, or the weights of a recipe's run.
         strict_class: Whether the class must have the saved one's name; names and sizes of tensors must fit anyway.
 
     Returns:
@@ -81,7 +95,7 @@ def load(model: nn.Module, path: str | os.PathLike[str], *, strict_class: bool =
     _require_model(model, path, "load(model, path)")
     path = Path(path)
     model = skeleton.unwrap(model)
-    tensors, facts = read_tensors(path, NETWORK)
+    tensors, facts = _read(path)
     if _edit(model) is not None:
         raise CheckpointError(
             f"{path}: `model` was resized already; a fresh {type(model).__name__} of base size is needed."
@@ -98,6 +112,16 @@ def load(model: nn.Module, path: str | os.PathLike[str], *, strict_class: bool =
     _check_plan(path, model, tensors, facts["base"], edit)
     _check_ties(path, own, tensors)
     return _built(model, tensors, edit)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and facts of a network's file, or of one of another kind that has a network's facts in it."""
+    kind = kind_of(path) if path.is_file() else None
+    if kind not in (None, NETWORK.name):
+        tensors, facts = read_tensors(path, Kind(kind))
+        if "network" in facts:
+            return tensors, facts["network"]
+    return read_tensors(path, NETWORK)
 
 
 def _require_model(model: Any, path: Any, call: str) -> None:

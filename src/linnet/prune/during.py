@@ -226,6 +226,7 @@ class Pruner:
             "changes": self.changes,
             "used": dict(self._used),
             "compacted": self.compacted,
+            "proof_error": _edit_of(self.model).error if self.compacted else None,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -253,6 +254,7 @@ class Pruner:
         if state["compacted"] and not self.compacted:
             self._masks.remove()
             compact(self.model, self._graph, self.plan().multiplicity(), also=self.also)
+            _edit_of(self.model).error = float(state["proof_error"])  # of the trained network, not of this start
             self.compacted = True
         elif not self.compacted:
             self._masks.keep(kept)
@@ -321,3 +323,8 @@ class Pruner:
                 "nothing was measured yet, so no channel is known to be of use. Train with `pruner.step(optimizer)` "
                 "after each update, or prune by the weights alone: linnet.prune.plan(..., criterion='l1')."
             )
+
+
+def _edit_of(model: nn.Module) -> Any:
+    """What edits made of a network."""
+    return model.linnet_edit

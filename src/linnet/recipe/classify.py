@@ -24,8 +24,8 @@ from linnet.data import (
 from linnet.data import mnist as read_mnist
 from linnet.data.augment import Augment
 from linnet.engine import Compute, derive_seed
-from linnet.engine.tensor_file import Kind, write_tensors
 from linnet.errors import DataError
+from linnet.recipe.classifier_file import save_classifier
 from linnet.recipe.data import ImageSection
 from linnet.recipe.model import ClassifierSection
 from linnet.recipe.plan import Plan
@@ -33,9 +33,6 @@ from linnet.recipe.tasks import Built, RecipeTask
 from linnet.results import Record, mean_interval, share_interval
 
 _log = logging.getLogger(__name__)
-
-CLASSIFIER = Kind("classifier")
-"""What the weights of a run are; for `linnet.engine.tensor_file.read_tensors`."""
 
 _LEVEL = 0.95
 _PREDICTION_BATCH = 512
@@ -186,6 +183,7 @@ def _build(plan: Plan) -> Built:
         loader=loader,
         evaluate=lambda trained: _evaluate(trained, plan, parts, standardise),
         save=lambda trained, path: _save(trained, path, plan, parts, standardise),
+        example=torch.zeros(1, *parts.train.image_shape),
     )
 
 
@@ -239,17 +237,14 @@ def _save(model: nn.Module, path: Path, plan: Plan, parts: Parts, standardise: S
     """Weights in one file with all that is needed to use them."""
     section: ClassifierSection = plan["model"]
     shape = parts.train.image_shape
-    about = {
-        "model": {
-            "name": section.name,
-            "options": {"input_shape": shape, "classes": len(parts.train.classes), **section.options()},
-        },
+    options = {"input_shape": shape, "classes": len(parts.train.classes), **section.options()}
+    facts = {
         "classes": parts.train.classes,
         "input": {"mean": standardise.mean, "deviation": standardise.deviation},
         "data": {part: getattr(parts, part).digest for part in ("train", "validation", "test")},
         "settings": plan.settings(),
     }
-    return write_tensors(path, model.state_dict(), about, CLASSIFIER)
+    return save_classifier(model, path, name=section.name, options=options, facts=facts)
 
 
 TASK = RecipeTask(

@@ -8,7 +8,7 @@ from typing import Any
 
 from linnet.errors import RecipeError
 from linnet.recipe.lines import Place, lines_of
-from linnet.recipe.plan import SECTIONS, Plan
+from linnet.recipe.plan import OPTIONAL, SECTIONS, Plan
 from linnet.recipe.section import Problem, read_section, settings_of, unknown
 from linnet.recipe.setting import shown
 from linnet.recipe.tasks import RecipeTask, find_task
@@ -45,8 +45,12 @@ def parse(
     sections = {}
     for name, section in known.items():
         _begin_here(name, section, tables, changed)
+        if name in OPTIONAL and name not in tables:
+            sections[name] = None
+            continue
         sections[name], found = _section(name, section, tables)
         problems += found
+    problems += _against_each_other(sections)
     judged = ("task",) if task else ("task", "data", "model")  # a task that isn't known may have these
     problems += [_unknown_name(name, tables[name], known) for name in tables if name not in (*known, *judged)]
     if problems or task is None:
@@ -123,6 +127,16 @@ def _section(name: str, section: type, tables: Mapping[str, Any]) -> tuple[Any, 
         return read_section(name, section, table)
     what = f"[[{name}]], a list," if isinstance(table, list) else f"{name} = {shown(table)}"
     return None, [Problem((name,), f"{what} was given; one section [{name}] is needed")]
+
+
+def _against_each_other(sections: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong between sections that are fine by themselves."""
+    return [
+        Problem((name, key), f"[{name}] {complaint}")
+        for name, section in sections.items()
+        if section is not None and callable(getattr(section, "problems_with", None))
+        for key, complaint in section.problems_with(sections)
+    ]
 
 
 def _unknown_name(name: str, value: Any, known: Mapping[str, type]) -> Problem:

@@ -6,13 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from linnet.recipe.optimizer import OptimizerSection
+from linnet.recipe.prune import PruneSection
 from linnet.recipe.report import ReportSection
 from linnet.recipe.section import plain
 from linnet.recipe.tasks import RecipeTask
 from linnet.recipe.train import TrainSection
 
-SECTIONS: Mapping[str, type] = {"optimizer": OptimizerSection, "train": TrainSection, "report": ReportSection}
+SECTIONS: Mapping[str, type] = {
+    "optimizer": OptimizerSection,
+    "train": TrainSection,
+    "prune": PruneSection,
+    "report": ReportSection,
+}
 """The sections of every recipe; a task adds its own. A new one is a file with a dataclass, and a line here."""
+
+OPTIONAL = frozenset({"prune"})
+"""Sections whose absence isn't the same as their defaults: nothing of the kind is done."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,8 @@ class Plan:
         path: The recipe.
         text: Its text.
         task: What it trains.
-        sections: Each section by name, as an object of its dataclass; those left out have their defaults.
+        sections: Each section by name, as an object of its dataclass; those left out have their defaults, an optional
+            one is None.
     """
 
     path: Path
@@ -45,6 +55,11 @@ class Plan:
         return self.sections["train"]
 
     @property
+    def prune(self) -> PruneSection | None:
+        """[prune], if the network shall become smaller."""
+        return self.sections.get("prune")
+
+    @property
     def report(self) -> ReportSection:
         """[report]."""
         return self.sections["report"]
@@ -55,5 +70,5 @@ class Plan:
 
     def settings(self) -> dict[str, Any]:
         """Every value in force, as JSON holds it: {"task": name, "train": {"epochs": 3, ...}, ...}."""
-        values = {name: plain(section) for name, section in self.sections.items()}
+        values = {name: plain(section) for name, section in self.sections.items() if section is not None}
         return {"task": self.task.name, **values}

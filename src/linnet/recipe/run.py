@@ -1,19 +1,17 @@
 """run: a recipe becomes a run folder with weights, records and a report."""
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from linnet.engine import Average, EarlyStop, FitResult, Ranks, fit
+from linnet.engine import FitResult, Ranks
 from linnet.errors import RecipeError
 from linnet.recipe.parse import parse
 from linnet.recipe.plan import Plan
-from linnet.recipe.tasks import Built, RecipeTask, find_task
+from linnet.recipe.tasks import RecipeTask, find_task
+from linnet.recipe.work import Work
 from linnet.report import write_report
 from linnet.results import Record, RunFolder, atomic_write, write_records
 
@@ -30,9 +28,11 @@ def run(
     """Does what a recipe says, or what is left of it to do.
 
     The stages are train, evaluate and report; each ends with one whole file in the run folder (`weights.safetensors`,
-    `record.jsonl`, `report.html`). A stage whose file is there isn't done again: a run that was killed goes on where it
-    was (training from its last checkpoint, to the same bits), and one that is finished is left alone. Under `torchrun`
-    all processes train, and the first one does the rest.
+    `record.jsonl`, `report.html`). With [prune] the weights are those of the small network, `plan.json` says which
+    channels stayed, and the network that isn't pruned is trained beside it if `compare` asks for it. A stage whose file
+    is there isn't done again: a run that was killed goes on where it was (training from its last checkpoint, to the
+    same bits), and one that is finished is left alone. Under `torchrun` all processes train, and the first one does the
+    rest.
 
     Args:
         path: The recipe.
@@ -53,66 +53,25 @@ def run(
         plan = plan.task.settled(plan)
     place = Path("runs") / plan.path.stem if out is None else Path(out)
     _refuse_other_content(place, plan)
-    if all((place / stage.product).exists() for stage in _STAGES):
-        _log.info("%s is finished; its report is %s. Nothing was done.", place, place / _STAGES[-1].product)
+    stages = _stages(plan)
+    if all((place / stage.product).exists() for stage in stages):
+        _log.info("%s is finished; its report is %s. Nothing was done.", place, place / stages[-1].product)
         return RunFolder.open(place)
     rank = Ranks.join(plan.train.compute()).rank
-    work = _Work(plan, RunFolder(place))
+    work = Work(plan, RunFolder(place))
     if not (place / "run.json").exists():
-        _ = work.built  # data that can't be read leaves no folder behind
+        _ = work.pruner or work.built  # data that can't be read, or a budget out of reach, leaves no folder behind
     if rank == 0:
         _write_start(place, plan)
-    for stage in _STAGES:
+    for stage in stages:
         if (place / stage.product).exists():
             continue
-        if stage.trained:
-            _ = work.model  # every process takes part
+        if stage.needs is not None:
+            stage.needs(work)  # every process takes part
         if rank == 0:
             _log.info("%s: %s", place, stage.name)
             stage.do(work)
     return work.folder
-
-
-@dataclass(frozen=True)
-class _Work:
-    """A plan under way; what a stage needs is made when it asks."""
-
-    plan: Plan
-    folder: RunFolder
-
-    @cached_property
-    def built(self) -> Built:
-        return self.plan.task.build(self.plan)
-
-    @cached_property
-    def result(self) -> FitResult:
-        """The training, done, or gone on with, or (when it was complete) read from its last checkpoint."""
-        train, built = self.plan.train, self.built
-        metric, mode = self.plan.task.watch
-        return fit(
-            built.model,
-            built.task,
-            built.loader,
-            optimizer=self.plan.optimizer.build(built.model, loss=self.plan.task.loss),
-            epochs=train.epochs,
-            schedule=train.rate(),
-            compute=train.compute(),
-            folder=self.folder.checkpoints,
-            checkpoint_every=train.checkpoint_every,
-            grad_clip=train.grad_clip,
-            listeners=self.plan.optimizer.listeners(),
-            early_stop=EarlyStop(metric, train.early_stop, mode) if train.early_stop else None,
-            rng_seed=train.rng_seed,
-            average=Average(train.average) if train.average else None,
-        )
-
-    @cached_property
-    def model(self) -> nn.Module:
-        """The trained network, in eval mode; with averaged weights if they were asked for."""
-        model = self.result.model
-        if self.result.averaged is not None:
-            model.load_state_dict(self.result.averaged)
-        return model.eval()
 
 
 @dataclass(frozen=True)
@@ -123,25 +82,48 @@ class _Stage:
         name: What it does.
         product: File in the run folder that is there, whole, when the stage is done.
         do: Does it; writes the product last.
-        trained: Whether it needs the trained network.
+        needs: Makes what it needs of trained networks, in every process.
     """
 
     name: str
     product: str
-    do: Callable[[_Work], object]
-    trained: bool
+    do: Callable[[Work], object]
+    needs: Callable[[Work], object] | None = None
 
 
-def _evaluate(work: _Work) -> None:
+def _train(work: Work) -> None:
+    if work.pruner is not None:
+        atomic_write(work.folder.path / "plan.json", work.pruner.plan().to_json() + "\n")
+    work.built.save(work.model, work.folder.weights)
+
+
+def _train_dense(work: Work) -> None:
+    work.dense_built.save(work.dense_model, work.folder.path / _DENSE)
+
+
+def _evaluate(work: Work) -> None:
     """Writes the course of training and the results in one piece, so that doing it again adds nothing twice."""
-    write_records(work.folder.path / "record.jsonl", [*work.built.evaluate(work.model), *_course(work)])
+    seed = work.plan.train.rng_seed
+    if work.pruner is None:
+        records = [*work.built.evaluate(work.model), *_course(work.result, seed)]
+    else:
+        own = [*work.built.evaluate(work.model), *_course(work.result, seed)]
+        records = [*_by("pruned", own), *work.model.report]  # pyright: ignore[reportGeneralTypeIssues]
+        if work.plan.prune is not None and work.plan.prune.compare:
+            rival = [*work.dense_built.evaluate(work.dense_model), *_course(work.dense_result, seed)]
+            records += _by("dense", rival)
+    write_records(work.folder.path / "record.jsonl", records)
 
 
-def _course(work: _Work) -> list[Record]:
+def _by(method: str, records: Sequence[Record]) -> list[Record]:
+    """Records that say whose they are, so that the report sets rivals side by side."""
+    return [replace(record, method=method) for record in records]
+
+
+def _course(result: FitResult, rng_seed: int) -> list[Record]:
     """A record for each number of each epoch; the `epoch` in its context makes it a point of a curve."""
-    rng_seed = work.plan.train.rng_seed
     records = []
-    for epoch in work.result.history:
+    for epoch in result.history:
         numbers = {("loss", "train"): epoch.loss, ("lr", ""): epoch.lr}
         numbers |= {(name, "train"): value for name, value in epoch.metrics.items()}
         numbers |= {(name, "validation"): value for name, value in epoch.validation.items()}
@@ -152,18 +134,30 @@ def _course(work: _Work) -> list[Record]:
     return records
 
 
-def _report(work: _Work) -> None:
+def _report(work: Work) -> None:
     title = work.plan.report.title or work.folder.path.resolve().name
     sets = sorted({str(record.context["data"]) for record in work.folder.records() if "data" in record.context})
     lead = f"Data: {', '.join(sets)}." if sets else ""
     write_report(work.folder.path, work.folder.path / "report.html", title=title, lead=lead)
 
 
-_STAGES = (
-    _Stage("train", "weights.safetensors", lambda work: work.built.save(work.model, work.folder.weights), trained=True),
-    _Stage("evaluate", "record.jsonl", _evaluate, trained=True),
-    _Stage("report", "report.html", _report, trained=False),
-)
+_DENSE = "dense.safetensors"
+
+
+def _stages(plan: Plan) -> tuple[_Stage, ...]:
+    """What a plan comes to, in order."""
+    compares = plan.prune is not None and plan.prune.compare is not None
+    dense = _Stage("train the dense network", _DENSE, _train_dense, lambda work: work.dense_model)
+
+    def networks(work: Work) -> None:
+        _ = work.model, work.dense_model if compares else None
+
+    return (
+        _Stage("train", "weights.safetensors", _train, lambda work: work.model),
+        *([dense] if compares else []),
+        _Stage("evaluate", "record.jsonl", _evaluate, networks),
+        _Stage("report", "report.html", _report),
+    )
 
 
 def _write_start(place: Path, plan: Plan) -> None:

@@ -30,6 +30,14 @@ class Section(Protocol):
         """(key, sentence that names it) for each rule that is broken; asked for when every value is fine by itself."""
         ...
 
+    def problems_with(self, sections: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """(key, sentence) for each rule between this section and another that is broken.
+
+        Args:
+            sections: Every section by name; None where it is absent or wrong by itself.
+        """
+        ...
+
 
 def settings_of(section: type) -> dict[str, tuple[Any, Setting, Any]]:
     """Type, setting and default (`dataclasses.MISSING` if there is none) of each key of a section's dataclass.

@@ -77,7 +77,8 @@ def accept(value: Any, annotation: Any, known: Setting) -> tuple[Any, str]:
 
     Args:
         value: As TOML gave it.
-        annotation: The field's type: bool, int, float, str, Literal[...], tuple[T, ...], tuple[T, T], or one | None.
+        annotation: The field's type: bool, int, float, str, Literal[...], tuple[T, ...], tuple[T, T], dict[str, T], or
+            one | None.
             A type | a dataclass takes a table too, which `section.read_section` reads.
         known: Choices and bounds; they hold for every item of a list.
 
@@ -88,6 +89,8 @@ def accept(value: Any, annotation: Any, known: Setting) -> tuple[Any, str]:
     annotation, known = _plain(_without(annotation, table) if table else annotation, known)
     if get_origin(annotation) is tuple:
         return _accept_list(value, annotation, known)
+    if get_origin(annotation) is dict:
+        return _accept_named(value, annotation, known)
     converted = _converted(value, annotation)
     if converted is None:
         return None, f"{shown(value)}{_kind(value)} was given; {wanted} is needed"
@@ -109,6 +112,8 @@ def needed(annotation: Any, known: Setting) -> str:
     annotation, known = _plain(annotation, known)
     if known.choices:
         return "one of " + ", ".join(shown(choice) for choice in known.choices)
+    if get_origin(annotation) is dict:
+        return f'a table {{"name" = {_ARTICLES[get_args(annotation)[1]]}{known.range()}, ...}}'
     if get_origin(annotation) is not tuple:
         return _ARTICLES[annotation] + known.range()
     items = get_args(annotation)
@@ -138,6 +143,19 @@ def _accept_list(value: Any, annotation: Any, known: Setting) -> tuple[Any, str]
     if wrong:
         return None, f"the list has {shown(wrong[0])}; {needed(annotation, known)} is needed"
     return tuple(converted), ""
+
+
+def _accept_named(value: Any, annotation: Any, known: Setting) -> tuple[Any, str]:
+    """A table whose names are free, such as patterns of module paths."""
+    wanted = needed(annotation, known)
+    if not isinstance(value, dict) or not value:
+        return None, f"{shown(value)} was given; {wanted} is needed"
+    kind = get_args(annotation)[1]
+    for name, item in value.items():
+        after = _converted(item, kind)
+        if after is None or not known.allows(after):
+            return None, f"{shown(name)} has {shown(item)}; {wanted} is needed"
+    return {name: _converted(item, kind) for name, item in value.items()}, ""
 
 
 def _converted(value: Any, annotation: type) -> Any:

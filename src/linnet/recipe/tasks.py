@@ -33,6 +33,7 @@ class Built:
         loader: Its batches.
         evaluate: Measures the trained network; gives the records of the run.
         save: Writes the trained network to the path given, whole or not at all, and returns where it is.
+        example: One input of the network, which [prune] traces it with; None: it can't be pruned.
     """
 
     model: nn.Module
@@ -40,6 +41,7 @@ class Built:
     loader: Loader
     evaluate: Callable[[nn.Module], list[Record]]
     save: Callable[[nn.Module, Path], Path]
+    example: Any = None
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,8 @@ schedule = "cosin"
         "needed (the optimizer).\n"
         '  line 13: [optimizer] `betas`: the list has "x"; a list of 2 numbers, each of at least 0 and below 1, '
         "is needed (decay of the two means).\n"
-        "  line 16: [trian] is unknown; did you mean [train]? Known here: data, model, optimizer, train, report.\n"
+        "  line 16: [trian] is unknown; did you mean [train]? Known here: data, model, optimizer, train, prune, "
+        "report.\n"
         '  line 20: [train] `epochs`: "ten" (a text) was given; a whole number of at least 1 is needed '
         "(passes over the training images).\n"
         '  line 21: [train] `schedule`: "cosin" was given; one of "constant", "linear", "cosine", "step" is needed, '

@@ -16,7 +16,8 @@ from linnet.engine import Compute
 from linnet.engine.tensor_file import read_tensors
 from linnet.errors import DataError, RecipeError
 from linnet.recipe import parse, run
-from linnet.recipe.classify import CLASSIFIER, TASK, read_parts, scores
+from linnet.recipe.classifier_file import CLASSIFIER
+from linnet.recipe.classify import TASK, read_parts, scores
 from linnet.results import RunFolder
 
 recipe_run = import_module("linnet.recipe.run")  # the package has a function of the same name
