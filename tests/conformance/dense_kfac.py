@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from linnet.core.scaled_layer import ScaledLinear
+
 MATRIX = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
 
@@ -18,6 +20,8 @@ def cotangents(f, loss):
 
 def patches(layer, h):
     """Input vectors by position, (N, groups, S, I), by torch's own unfold."""
+    if isinstance(layer, ScaledLinear):
+        h = h * layer.weight_scale
     if isinstance(layer, nn.Linear):
         return h.reshape(len(h), 1, -1, h.shape[-1])
     if isinstance(layer, nn.Conv1d):
@@ -57,7 +61,8 @@ def factors(layer, calls, f, ways, *, sharing="expand"):
     for h, out in calls:
         a = patches(layer, h.detach())
         if layer.bias is not None:
-            a = torch.cat([a, torch.ones_like(a[..., :1])], dim=-1)
+            one = layer.bias_scale if isinstance(layer, ScaledLinear) else 1.0
+            a = torch.cat([a, torch.full_like(a[..., :1], one)], dim=-1)
         if sharing == "reduce":
             a = a.mean(2, keepdim=True)
         count += a.shape[2]

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from linnet.errors import InputError
+from linnet.models import ResNet
 from linnet.optim import NaturalGradient, joined_batch, kronecker_block, shared_work, small_block
 
 STEPS = 5
@@ -63,6 +64,7 @@ def main():
     for approx in ("exact", "block", "kfac", "unit"):
         compare_by_batch(approx)
     compare_draws()
+    train_a_residual_network()
     refuse_dropout()
     print(f"rank {dist.get_rank()} agrees", flush=True)
     dist.destroy_process_group()
@@ -127,6 +129,34 @@ def compare_draws():
     dist.all_gather(states, shared.get_state())
     assert float((both[0] - both[1]).abs().min()) > 0
     assert torch.equal(states[0], states[1])
+
+
+def train_a_residual_network():
+    """BatchNorm, bfloat16 autocast, two micro-batches a step and a schedule: it learns, and both stay alike."""
+    torch.manual_seed(0)
+    model = DistributedDataParallel(ResNet(input_shape=(1, 8, 8), classes=3, depth=8, width=8))
+    kind = {"fisher": "sampled", "lr": 0.05, "momentum": 0.9, "kl_clip": 1e-2, "damping": 1e-2}
+    opt = NaturalGradient(model, "cross_entropy", "kfac", **kind)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(opt, 0.1, total_steps=15, cycle_momentum=False)
+    y = torch.arange(24) % 3
+    x = torch.randn(24, 1, 8, 8) * 0.5
+    x[y == 1, :, :4] += 1
+    x[y == 2, :, :, :4] += 1
+    mine, losses = slice(dist.get_rank(), None, 2), []
+    for _ in range(15):
+        opt.zero_grad()
+        for some, labels in zip(x[mine].chunk(2), y[mine].chunk(2), strict=True):
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = F.cross_entropy(model(some), labels) / 2
+            loss.backward()
+        opt.step()
+        schedule.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.3 * losses[0], losses
+    flat = nn.utils.parameters_to_vector(model.parameters()).detach()
+    both = [torch.empty_like(flat) for _ in range(2)]
+    dist.all_gather(both, flat)
+    assert torch.equal(both[0], both[1])
 
 
 def refuse_dropout():
