@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -15,17 +15,21 @@ from torch import nn
 from linnet.core import ChannelGraph, resize
 from linnet.core.skeleton import rebuild
 from linnet.core.width_cost import TOTALS, WidthCost
-from linnet.errors import InputError, TrainingError
+from linnet.errors import TrainingError
 from linnet.prune.budget import Budget
 from linnet.prune.choice import choices
 from linnet.prune.compact import compact
+from linnet.prune.criterion import FROM_DATA, Criterion, as_flat
 from linnet.prune.masks import Masks
-from linnet.prune.memory import Memory
+from linnet.prune.memory import Forgetting, Memory
+from linnet.prune.option import one_of
 from linnet.prune.outcome import records
 from linnet.prune.plan import Plan, kept_channels, planned, totals_of
 from linnet.prune.reads import reads
+from linnet.prune.same_rate import Select, same_rate
 from linnet.prune.select import Price, Selection, Selector
 from linnet.prune.timetable import Phase, Timetable
+from linnet.prune.utility import from_weights
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +72,12 @@ class Pruner:
         freeze: When masks cease to move, likewise. Without `steps`: when they hardly move any more, or the learning
             rate has fallen to a tenth of its maximum.
         every: Steps between measurements.
-        memory: decay of u for each measurement; rises to 1 before the freeze.
+        memory: How u forgets: "evaporate" (a decay of 0.6 for each measurement), another decay as a number, "schedule"
+            (0.6, and 0.1 more after each drop of the learning rate) or "ema" (a running mean, 0.99). The decay rises to
+            1 before the freeze.
+        criterion: What u is made of: "taylor" as above, "bn_taylor", "l1", "bn_scale" or "random". The last three are
+            read off the weights when a mask is set and have no memory.
+        select: "global" sets channels of all classes against one another, "per_layer" keeps one share of every class.
         price: "none" ranks by utility alone, "auto" looks for a price of the limits when there are several.
         compact: Whether the network becomes smaller at the freeze; else it stays masked until `finish`.
         keep: Patterns of module paths that stay whole: `head`, `layer1.*`.
@@ -76,6 +85,7 @@ class Pruner:
         min_fraction: At least this share of every class stays.
         regrow: Measure masked channels too, by what they would gain.
         also: Networks of the same structure (an average of the weights) that become small with it.
+        rng_seed: For criterion "random".
 
     Raises:
         BudgetError: the budget can't be reached, or there is nothing to prune.
@@ -110,7 +120,9 @@ class Pruner:
         warmup: float = 0.05,
         freeze: float = 0.5,
         every: int = 4,
-        memory: float = 0.6,
+        memory: float | str = "evaporate",
+        criterion: Criterion = "taylor",
+        select: Select = "global",
         price: str = "auto",
         compact: bool = True,
         keep: Sequence[str] = (),
@@ -118,12 +130,13 @@ class Pruner:
         min_fraction: float = 0.05,
         regrow: bool = False,
         also: Sequence[nn.Module] = (),
+        rng_seed: int = 0,
     ):
-        if price not in ("auto", "none"):
-            raise InputError(f"`price` is {price!r}; 'auto' or 'none' is needed.")
-        if not 0 <= memory <= 1:
-            raise InputError(f"`memory` is {memory}; a decay in 0..1 is needed.")
-        self.budget, self.memory, self.compacts, self.also = budget, memory, compact, tuple(also)
+        one_of("price", price, ("auto", "none"))
+        self.criterion, self.rng_seed = one_of("criterion", criterion, get_args(Criterion)), rng_seed
+        self.select = one_of("select", select, get_args(Select))
+        self.budget, self.compacts, self.also = budget, compact, tuple(also)
+        self.forgetting = Forgetting.named(memory)
         self.time = Timetable(steps, warmup, freeze, every)
         self._graph = ChannelGraph(model, example)
         self.model = self._graph.check(model)
@@ -139,12 +152,14 @@ class Pruner:
         self._auto, self._price = price == "auto" and len(self._limits) > 1, self._plain_price()
         names = [name for choice in self._found.free for name in choice.classes]
         self._masks = Masks(self.model, self._graph, places, names, regrow=regrow)
-        self._seen = Memory(self._masks.slices, self._masks.total)
+        self._seen = Memory(self._masks.slices, self._masks.total, mixes=self.forgetting.mixes)
         self._selection: Selection | None = None
         self.changes = 0
         self._used = self._shares(np.array([choice.size for choice in self._found.free]))
         self.compacted, self.finished = False, False
-        self._masks.measuring = self.time.measures
+        if not self._needs_data:
+            self._weigh()  # refuses here what can't be ranked
+        self._masks.measuring = self.time.measures and self._needs_data
 
     def step(self, optimizer: torch.optim.Optimizer) -> PruneStep:
         """The one added line of a training loop, after `optimizer.step()`.
@@ -168,7 +183,7 @@ class Pruner:
         phase = self.time.phase
         freezes = self.time.next(changed=share, lr=max(float(group["lr"]) for group in optimizer.param_groups))
         compacted = freezes and self._selection is not None and self._compact(optimizer)
-        self._masks.measuring = self.time.measures
+        self._masks.measuring = self.time.measures and self._needs_data
         return PruneStep(now, phase, dict(self._used), changed, compacted)
 
     def plan(self) -> Plan:
@@ -258,24 +273,42 @@ class Pruner:
             self.compacted = True
         elif not self.compacted:
             self._masks.keep(kept)
-        self._masks.measuring = self.time.measures
+        self._masks.measuring = self.time.measures and self._needs_data
+
+    @property
+    def _needs_data(self) -> bool:
+        return self.criterion in FROM_DATA
+
+    def _weigh(self) -> None:
+        """Utilities as the weights have them now."""
+        names = self._masks.names
+        found = from_weights(self.model, self._graph, names, self.criterion, rng_seed=self.rng_seed)
+        everywhere = np.ones(self._masks.total, dtype=np.bool_)
+        self._seen.take(as_flat(found, self._masks.slices, self._masks.total), 1, decay=0.0, live=everywhere)
 
     def _measure(self) -> None:
-        measured = self._masks.measured()
+        if not self._needs_data:
+            self._weigh()
+            return
+        measured = self._masks.measured(signed=self.criterion == "bn_taylor")
         if measured is None:
             raise TrainingError(
                 f"step {self.time.step} measures the channels, but no backward pass through this network in training "
                 "mode came before it. Call `pruner.step(optimizer)` once for each update, after loss.backward()."
             )
         live = self._masks.kept | self._masks.regrow
-        self._seen.take(*measured, decay=self.time.decay(self.memory), live=live)
+        decay = self.time.decay(self.forgetting.decay(self.time.drops))
+        self._seen.take(*measured, decay=decay, live=live)
 
     def _set_masks(self) -> int:
         """Selects and masks; gives how many channels changed."""
         utilities = self._seen.by_class()
         ranked = [np.mean([np.sort(utilities[c])[::-1] for c in choice.classes], axis=0) for choice in self._found.free]
         anew = self._auto and (self._selection is None or self.time.settles)
-        self._selection = self._selector.select(ranked, "auto" if anew else self._price)
+        if self.select == "per_layer":
+            self._selection = same_rate(self._selector, ranked)
+        else:
+            self._selection = self._selector.select(ranked, "auto" if anew else self._price)
         self._price = self._selection.price
         before = self._masks.kept
         kept = np.zeros(self._masks.total, dtype=np.bool_)
@@ -321,7 +354,7 @@ class Pruner:
         if not self._seen.measurements:
             raise TrainingError(
                 "nothing was measured yet, so no channel is known to be of use. Train with `pruner.step(optimizer)` "
-                "after each update, or prune by the weights alone: linnet.prune.plan(..., criterion='l1')."
+                "after each update, or rank channels by the weights alone: Pruner(..., criterion='l1')."
             )
 
 

@@ -33,6 +33,10 @@ class Masks:
         names: The classes that are masked.
         regrow: Measure masked channels too.
 
+    Attributes:
+        measuring: Whether forward passes in training mode with gradients get a gate.
+        in_eval: Those in eval mode too.
+
     Source:
         The early mask and the absolute value for each sample follow the published predecessor of the method (dynamic
         channel propagation); masks at the reads and signed sums over tied places: ours.
@@ -51,7 +55,7 @@ class Masks:
         starts = np.cumsum([0, *sizes])
         self.names, self.total = tuple(names), int(starts[-1])
         self.slices = {name: slice(int(a), int(b)) for name, a, b in zip(names, starts, starts[1:], strict=False)}
-        self.measuring, self.regrow = False, regrow
+        self.measuring, self.regrow, self.in_eval = False, regrow, False
         self._flat = {read.module: torch.from_numpy(self._index(graph, read)) for read in reads}
         self._last = {read.module: read.last for read in reads}
         self._keep = torch.ones(self.total + 1)  # the last 1 is for positions of other classes
@@ -100,8 +104,11 @@ class Masks:
         self._keep[:-1] = torch.from_numpy(kept.astype(np.float32))
         self._scales.clear()
 
-    def measured(self) -> tuple[Tensor, int] | None:
+    def measured(self, *, signed: bool = False) -> tuple[Tensor, int] | None:
         """Takes what the gates measured: sum over samples of |z.grad| (channels,), and the number of samples.
+
+        Args:
+            signed: The sum of z.grad itself.
 
         Returns:
             None when no gated forward pass was followed by a backward pass. The gates are gone afterwards.
@@ -110,7 +117,7 @@ class Masks:
         self._gates.clear()
         if not gradients:
             return None
-        total = torch.stack([g[:, :-1].abs().sum(dim=0) for g in gradients]).sum(dim=0)
+        total = torch.stack([(g if signed else g.abs())[:, :-1].sum(dim=0) for g in gradients]).sum(dim=0)
         return total.double().cpu(), sum(len(g) for g in gradients)
 
     def _index(self, graph: ChannelGraph, read: Read) -> Ints:
@@ -124,7 +131,7 @@ class Masks:
 
     def _open(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Before the network runs: a gate for its samples, if this pass is to be measured."""
-        if not (self.measuring and module.training and torch.is_grad_enabled()):
+        if not (self.measuring and (module.training or self.in_eval) and torch.is_grad_enabled()):
             return
         first = next((item for item in [*args, *kwargs.values()] if isinstance(item, Tensor) and item.ndim), None)
         if first is None:
@@ -132,7 +139,9 @@ class Masks:
                 "the network was called without a tensor, so the number of samples is unknown; give the batch as a "
                 "tensor argument of the network itself."
             )
-        self._gates.append(torch.zeros(len(first), self.total + 1, device=first.device, requires_grad=True))
+        dtype = torch.float64 if first.dtype == torch.float64 else torch.float32  # under autocast too
+        gate = torch.zeros(len(first), self.total + 1, device=first.device, dtype=dtype, requires_grad=True)
+        self._gates.append(gate)
 
     def _read(self, path: str, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         x = inputs[0]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from linnet.core import ChannelGraph, Cost, resize
 from linnet.core.example import example_from_dict
@@ -17,8 +18,12 @@ from linnet.core.width_cost import TOTALS, WidthCost
 from linnet.errors import BudgetError
 from linnet.prune.budget import Budget
 from linnet.prune.choice import Choices, choices
+from linnet.prune.criterion import FROM_DATA, Criterion, Loss, from_data
+from linnet.prune.option import one_of
+from linnet.prune.reads import reads
+from linnet.prune.same_rate import Select, same_rate
 from linnet.prune.select import Selection, Selector
-from linnet.prune.utility import Floats, FromWeights, from_weights
+from linnet.prune.utility import Floats, from_weights
 
 
 @dataclass(frozen=True)
@@ -88,20 +93,26 @@ def plan(
     example: Any,
     budget: Budget,
     *,
-    criterion: FromWeights = "l1",
+    criterion: Criterion = "l1",
+    data: Iterable[Any] | None = None,
+    loss: Loss = cross_entropy,
+    select: Select = "global",
     align: int = 8,
     min_fraction: float = 0.05,
     keep: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
     rng_seed: int = 0,
 ) -> Plan:
-    """What a network would keep under a budget, by its weights alone: no training, nothing is changed.
+    """What a network would keep under a budget, by its weights or by a few batches: no training, nothing is changed.
 
     Args:
         model: Any module.
         example: A tensor, a tuple of arguments or a dict of keyword arguments.
         budget: What the result may cost.
-        criterion: "l1", "bn_scale" or "random".
+        criterion: "l1", "bn_scale" or "random" by the weights alone; "taylor" or "bn_taylor" by `data`.
+        data: Batches (inputs, targets), on the network's device; measured in eval mode.
+        loss: Of (outputs, targets), a scalar, for `data`.
+        select: "global" sets channels of all classes against one another, "per_layer" keeps one share of every class.
         align: Kept channels come in multiples of this; 8 suits the kernels of common runtimes.
         min_fraction: At least this share of every class stays.
         keep: Patterns of module paths that stay whole: `head`, `layer1.*`.
@@ -114,6 +125,7 @@ def plan(
     Raises:
         BudgetError: the budget can't be reached, or there is nothing to prune.
         GraphError: the network can't be traced.
+        InputError: an option isn't known, `data` is missing or unfit, or a weight, loss or gradient isn't finite.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Conv2d(32, 4, 3))
@@ -121,15 +133,22 @@ def plan(
         >>> small[0]
         Conv2d(3, 16, kernel_size=(3, 3), stride=(1, 1))
     """
+    one_of("criterion", criterion, get_args(Criterion))
+    one_of("select", select, get_args(Select))
     graph = ChannelGraph(model, example)
     inner = graph.check(model)
-    found = choices(graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits)
+    unmasked = reads(inner, graph)[1] if criterion in FROM_DATA else {}  # no gate can measure them
+    found = choices(graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits, whole=unmasked)
     law = WidthCost(graph)
     selector = Selector(law, found.free, budget.limits(totals_of(law)))
     names = tuple(name for choice in found.free for name in choice.classes)
-    utilities = from_weights(inner, graph, names, criterion, rng_seed=rng_seed)
+    if criterion in FROM_DATA:
+        utilities = from_data(inner, graph, names, criterion, data, loss=loss)
+    else:
+        utilities = from_weights(inner, graph, names, criterion, rng_seed=rng_seed)
     ranked = [np.mean([np.sort(utilities[name])[::-1] for name in choice.classes], axis=0) for choice in found.free]
-    return planned(graph, budget, found, selector.select(ranked), utilities)
+    selected = same_rate(selector, ranked) if select == "per_layer" else selector.select(ranked)
+    return planned(graph, budget, found, selected, utilities)
 
 
 def totals_of(law: WidthCost) -> dict[str, int]:

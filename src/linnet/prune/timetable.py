@@ -15,6 +15,7 @@ _WARMUP_STEPS = 100
 _QUIET_UPDATES = 20
 _QUIET_SHARE = 0.001
 _LOW_LR = 0.1
+_DROP = 0.5  # a learning rate below so much of what it was is a drop
 _SETTLE = 0.1  # share of the time before the freeze over which the memory's decay rises to 1
 
 
@@ -29,6 +30,8 @@ class Timetable:
             changed over 20 updates of the mask, or the learning rate has fallen to a tenth of its maximum.
         every: Steps between measurements.
         step: Steps done.
+        drops: How often the learning rate has fallen to less than half of what it was: at its start, or at the last
+            drop.
 
     Raises:
         InputError: a value out of its range; it is named.
@@ -40,8 +43,10 @@ class Timetable:
     every: int = 4
     step: int = 0
     frozen: bool = False
+    drops: int = 0
     _changes: deque[float] = field(default_factory=lambda: deque(maxlen=_QUIET_UPDATES))
     _highest_lr: float = 0.0
+    _mark: float = 0.0  # learning rate at the last drop, or the highest since
 
     def __post_init__(self) -> None:
         if self.steps is not None and self.steps < 2:
@@ -109,7 +114,9 @@ class Timetable:
             Whether masks freeze now.
         """
         self.step += 1
-        self._highest_lr = max(self._highest_lr, lr)
+        self._highest_lr, self._mark = max(self._highest_lr, lr), max(self._mark, lr)
+        if lr < _DROP * self._mark:
+            self.drops, self._mark = self.drops + 1, lr
         if changed is not None:
             self._changes.append(changed)
         if self.frozen or self.step <= self.warmup_steps:
@@ -123,10 +130,18 @@ class Timetable:
 
     def state_dict(self) -> dict[str, Any]:
         """Where it stands, as plain values."""
-        return {"step": self.step, "frozen": self.frozen, "changes": list(self._changes), "lr": self._highest_lr}
+        return {
+            "step": self.step,
+            "frozen": self.frozen,
+            "changes": list(self._changes),
+            "lr": self._highest_lr,
+            "drops": self.drops,
+            "mark": self._mark,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes back what `state_dict` gave."""
         self.step, self.frozen = int(state["step"]), bool(state["frozen"])
         self._changes = deque((float(x) for x in state["changes"]), maxlen=_QUIET_UPDATES)
-        self._highest_lr = float(state["lr"])
+        self._highest_lr, self._mark = float(state["lr"]), float(state["mark"])
+        self.drops = int(state["drops"])

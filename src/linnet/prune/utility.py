@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +12,13 @@ from torch import nn
 
 from linnet.core import ChannelClass, ChannelGraph
 from linnet.errors import BudgetError, InputError
+from linnet.prune.option import one_of
 
 Floats = npt.NDArray[np.float64]
-FromWeights = Literal["l1", "bn_scale", "random"]
 
 
 def from_weights(
-    model: nn.Module, graph: ChannelGraph, names: tuple[str, ...], criterion: FromWeights, *, rng_seed: int = 0
+    model: nn.Module, graph: ChannelGraph, names: tuple[str, ...], criterion: str, *, rng_seed: int = 0
 ) -> dict[str, Floats]:
     """Utilities of channel classes, each class divided by its largest.
 
@@ -41,8 +40,7 @@ def from_weights(
         InputError: the criterion is unknown, or a weight isn't finite.
         BudgetError: "bn_scale" of a class that no batch norm scales.
     """
-    if criterion not in _CRITERIA:
-        raise InputError(f"`criterion` is {criterion!r}; one of {', '.join(get_args(FromWeights))} is needed.")
+    one_of("criterion", criterion, tuple(_CRITERIA))
     draw = np.random.default_rng(rng_seed)
     return {name: scaled(_CRITERIA[criterion](model, graph.classes[name], draw)) for name in names}
 
