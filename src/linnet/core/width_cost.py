@@ -34,6 +34,7 @@ class WidthCost:
         graph: The network's channel graph.
 
     Attributes:
+        columns: Names of the totals.
         names: Class names, in the order of the widths.
         dense: int64 (classes,): the given network's widths.
 
@@ -46,6 +47,8 @@ class WidthCost:
         >>> law.names, law.totals(np.array([[3, 8, 4], [3, 4, 4]]))[:, 0].tolist()
         (('input', '0', '2'), [12384, 6192])
     """
+
+    columns: tuple[str, ...] = TOTALS
 
     def __init__(self, graph: ChannelGraph):
         self.names = tuple(graph.classes)

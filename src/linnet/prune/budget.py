@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.core.atoms import Ints
-from linnet.core.width_cost import TOTALS
+from linnet.core.width_cost import WidthCost
 from linnet.errors import BudgetError
 
 
@@ -74,15 +74,18 @@ def _amount(value: float) -> str:
     return f"{value:.4g} of the given network's" if value <= 1 else f"{value:,.0f}"
 
 
-def within(totals: Ints, limits: Mapping[str, int]) -> npt.NDArray[np.bool_]:
+def within(
+    totals: Ints, limits: Mapping[str, int], columns: tuple[str, ...] = WidthCost.columns
+) -> npt.NDArray[np.bool_]:
     """Which trials keep every limit.
 
     Args:
-        totals: int64 (trials, 4), as `WidthCost.totals` gives them.
+        totals: int64 (trials, costs), as `WidthCost.totals` gives them.
         limits: Name of the cost -> most of it.
+        columns: Names of the costs.
 
     Returns:
         bool (trials,).
     """
-    columns = [TOTALS.index(name) for name in limits]
-    return np.all(totals[:, columns] <= np.array([limits[name] for name in limits]), axis=1)
+    places = [columns.index(name) for name in limits]
+    return np.all(totals[:, places] <= np.array([limits[name] for name in limits]), axis=1)

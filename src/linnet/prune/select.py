@@ -10,29 +10,33 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.core.atoms import Ints
-from linnet.core.width_cost import TOTALS, WidthCost
+from linnet.core.width_cost import WidthCost
 from linnet.errors import BudgetError
 from linnet.prune.budget import within
 from linnet.prune.choice import Choice
 
 Floats = npt.NDArray[np.float64]
 
-# The grid of price="auto": ours. A price may not starve a class below a tenth of its channels.
-_ALPHAS = (0.0, 0.25, 0.5, 1.0)
-_RHOS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_STARVED = 0.1
+# What price="auto" tries: ours. Beyond 0 and 1 a weight pays for the use of a limit that would be left over.
+_ALPHAS = (0.25, 0.5, 1.0)
+_RHOS = (-2.0, 3.0)
+_HALVINGS = 6
+_SPENT = 0.9  # share of every limit that should be used
+_STARVED = 0.1  # no price may take a class below a tenth of its channels
 _ROUNDS = 3
+_FREE = 1e-4  # a channel's cost counts as at least this part of the dearest one's
 
 
 @dataclass(frozen=True)
 class Price:
     """How a channel's utility is set against what it costs: u / p^alpha.
 
-    p = sum_j weight_j * (marginal cost of one channel in limit j) / limit_j, scaled to a geometric mean of 1.
+    p = prod_j (marginal cost of one channel in limit j)^weight_j, scaled to a geometric mean of 1. With alpha above 0 a
+    tenth of every class stays, where the budget allows it: what is cheap would starve what is dear.
 
     Attributes:
         alpha: 0 ranks by utility alone, 1 by utility per cost.
-        weights: One for each limit; their sum is 1.
+        weights: One for each limit; their sum is 1. A negative one rewards what uses its limit.
     """
 
     alpha: float
@@ -68,17 +72,19 @@ class Selector:
 
     def __init__(self, law: WidthCost, free: Sequence[Choice], limits: Mapping[str, int]):
         self.law, self.free, self.limits = law, tuple(free), dict(limits)
-        self._columns = [TOTALS.index(name) for name in limits]
+        self._columns = [law.columns.index(name) for name in limits]
         self._caps = np.array([limits[name] for name in limits], dtype=np.float64)
         self._members = np.zeros((len(free), len(law.names)), dtype=np.int64)
         for row, choice in enumerate(free):
             self._members[row, [law.names.index(name) for name in choice.classes]] = 1
         self._rest = law.dense * (1 - self._members.sum(axis=0))
         self._allowed = [np.array(choice.widths, dtype=np.int64) for choice in free]
+        self._spendable = np.minimum(self._caps, self.law.totals(law.dense)[0, self._columns])
         self._refuse_unreachable()
+        self._fair = self._unstarved()
 
     def totals(self, widths: Ints) -> Ints:
-        """(trials, 4) costs of (trials, choices) widths."""
+        """(trials, costs) of (trials, choices) widths."""
         return self.law.totals(np.atleast_2d(widths) @ self._members + self._rest)
 
     def select(self, utilities: Sequence[Floats], price: Price | Literal["auto", "none"] = "auto") -> Selection:
@@ -86,8 +92,10 @@ class Selector:
 
         Args:
             utilities: For each choice (size,): utility of its channels, in any order.
-            price: A price, "none" (utility alone), or "auto": with several limits the price of a small grid that keeps
-                most utility without starving a class; with one limit "none".
+            price: A price, "none" (utility alone), or "auto". With one limit "auto" is "none". With several, prices
+                are tried for which every limit is used; of those selections that use at least 0.9 of every limit (of
+                all, if there are none) and starve no class, the one that keeps most utility is taken. For two limits
+                the weight is found by halving an interval, once for each of three alphas.
 
         Returns:
             Widths that keep every limit; no class can take its next width without breaking one.
@@ -95,60 +103,86 @@ class Selector:
         ranked = [np.sort(np.asarray(u, dtype=np.float64))[::-1] for u in utilities]
         if isinstance(price, Price):
             return self._selected(ranked, price)
-        even = tuple(np.full(len(self._caps), 1 / len(self._caps)))
-        plain = self._selected(ranked, Price(0.0, even))
+        plain = self._selected(ranked, Price(0.0, (1 / len(self._caps),) * len(self._caps)))
         if price == "none" or len(self._caps) < 2:
             return plain
-        trials = [plain, *(self._selected(ranked, trial) for trial in self._grid())]
-        fair = [trial for trial in trials if not self._starves(trial)]
-        return max(fair or trials, key=lambda trial: trial.kept_utility)
+        trials = [plain]
+        for alpha in _ALPHAS:
+            trials += self._pair(ranked, alpha) if len(self._caps) == 2 else self._mixes(ranked, alpha)
+        fair = [trial for trial in trials if not self._starves(trial)] or trials
+        spent = [trial for trial in fair if self.use(trial).min() >= _SPENT] or fair
+        return max(spent, key=lambda trial: trial.kept_utility)
 
-    def _grid(self) -> Iterator[Price]:
+    def use(self, selection: Selection) -> Floats:
+        """Share of each limit that a selection uses; of a limit that the whole network keeps, its share of that."""
+        return self.totals(np.array(selection.widths))[0, self._columns] / self._spendable
+
+    def _pair(self, ranked: Sequence[Floats], alpha: float) -> Iterator[Selection]:
+        """Selections by prices of two limits that close in on where the less used one is used just enough."""
+        low, high = _RHOS
+        for _ in range(_HALVINGS):
+            rho = (low + high) / 2
+            trial = self._selected(ranked, Price(alpha, (rho, 1 - rho)))
+            yield trial
+            first, second = self.use(trial)
+            more_of_first = (first < second) == (min(first, second) < _SPENT)
+            low, high = (low, rho) if more_of_first else (rho, high)
+
+    def _mixes(self, ranked: Sequence[Floats], alpha: float) -> Iterator[Selection]:
+        """Selections by an even price of all limits and by a price of each alone."""
         count = len(self._caps)
-        if count == 2:
-            mixes = [(rho, 1 - rho) for rho in _RHOS]
-        else:
-            mixes = [tuple(np.full(count, 1 / count)), *(tuple(row) for row in np.eye(count))]
-        for alpha in _ALPHAS[1:]:
-            for weights in mixes:
-                yield Price(alpha, tuple(float(weight) for weight in weights))
+        for weights in (np.full(count, 1 / count), *np.eye(count)):
+            yield self._selected(ranked, Price(alpha, tuple(float(weight) for weight in weights)))
 
     def _starves(self, trial: Selection) -> bool:
         least = [max(choice.widths[0], _STARVED * choice.size) for choice in self.free]
         return any(width < floor for width, floor in zip(trial.widths, least, strict=True))
 
+    def _unstarved(self) -> list[Ints]:
+        """Allowed widths of at least a tenth of every class, where the budget allows them all."""
+        fair = []
+        for allowed, choice in zip(self._allowed, self.free, strict=True):
+            enough = allowed[allowed >= _STARVED * choice.size]
+            fair.append(enough if len(enough) else allowed[-1:])
+        least = self.totals(np.array([allowed[0] for allowed in fair]))
+        return fair if within(least, self.limits, self.law.columns)[0] else self._allowed
+
     def _selected(self, ranked: Sequence[Floats], price: Price) -> Selection:
+        allowed = self._fair if price.alpha else self._allowed
         scale = np.ones(len(self.free))
-        widths = self._refilled(ranked, self._by_threshold(ranked, scale))
+        widths = self._refilled(ranked, self._by_threshold(ranked, scale, allowed))
         for _ in range(_ROUNDS if price.alpha else 0):
             scale = self._prices(widths, price)
-            widths = self._refilled(ranked, self._by_threshold(ranked, scale))
+            widths = self._refilled(ranked, self._by_threshold(ranked, scale, allowed))
         kept = sum(
             float(u[:width].sum()) * len(c.classes) for u, width, c in zip(ranked, widths, self.free, strict=True)
         )
         return Selection(tuple(int(width) for width in widths), price, kept)
 
-    def _by_threshold(self, ranked: Sequence[Floats], scale: Floats) -> Ints:
+    def _by_threshold(self, ranked: Sequence[Floats], scale: Floats, allowed: Sequence[Ints]) -> Ints:
         """The widths of the lowest threshold on u / scale that keeps every limit, by bisection."""
         values = [u / s for u, s in zip(ranked, scale, strict=True)]
         thresholds = np.concatenate([[-np.inf], np.unique(np.concatenate(values))])
         low, high = 0, len(thresholds) - 1  # at the highest all classes are at their floor, which is feasible
         while low < high:
             middle = (low + high) // 2
-            if within(self.totals(self._above(values, thresholds[middle])), self.limits)[0]:
+            if self._fits(self._above(values, thresholds[middle], allowed))[0]:
                 high = middle
             else:
                 low = middle + 1
-        return self._above(values, thresholds[high])
+        return self._above(values, thresholds[high], allowed)
 
-    def _above(self, values: Sequence[Floats], threshold: float) -> Ints:
+    def _fits(self, widths: Ints) -> npt.NDArray[np.bool_]:
+        return within(self.totals(widths), self.limits, self.law.columns)
+
+    def _above(self, values: Sequence[Floats], threshold: float, allowed: Sequence[Ints]) -> Ints:
         """The largest allowed widths not above the number of values above the threshold."""
         counts = [int(np.searchsorted(-v, -threshold, side="left")) for v in values]
         places = [
-            max(int(np.searchsorted(allowed, count, side="right")) - 1, 0)
-            for allowed, count in zip(self._allowed, counts, strict=True)
+            max(int(np.searchsorted(row, count, side="right")) - 1, 0)
+            for row, count in zip(allowed, counts, strict=True)
         ]
-        return np.array([allowed[place] for allowed, place in zip(self._allowed, places, strict=True)], dtype=np.int64)
+        return np.array([row[place] for row, place in zip(allowed, places, strict=True)], dtype=np.int64)
 
     def _refilled(self, ranked: Sequence[Floats], widths: Ints) -> Ints:
         """Takes the next width of the class that gains most utility per cost, while one fits."""
@@ -158,7 +192,7 @@ class Selector:
             if not len(rows):
                 return widths
             totals = self.totals(trials)
-            fits = within(totals, self.limits)
+            fits = within(totals, self.limits, self.law.columns)
             if not fits.any():
                 return widths
             cost = ((totals - now)[:, self._columns] / self._caps).max(axis=1)
@@ -187,23 +221,20 @@ class Selector:
         base = self.totals(nearby)
         trials = nearby[None] - np.eye(len(nearby), dtype=np.int64)
         per_channel = (base - self.totals(trials))[:, self._columns] / self._caps
-        priced = np.maximum(per_channel @ np.array(price.weights), 1e-300)
-        return np.exp(price.alpha * (np.log(priced) - np.log(priced).mean()))
+        floor = np.maximum(_FREE * per_channel.max(axis=0), 1e-300)
+        priced = np.log(np.maximum(per_channel, floor)) @ np.array(price.weights)
+        return np.exp(price.alpha * (priced - priced.mean()))
 
     def _refuse_unreachable(self) -> None:
         floor = self.totals(np.array([allowed[0] for allowed in self._allowed]))[0]
-        over = {
-            name: int(floor[TOTALS.index(name)])
-            for name in self.limits
-            if floor[TOTALS.index(name)] > self.limits[name]
-        }
+        dense, columns = self.law.totals(self.law.dense)[0], self.law.columns
+        over = [columns.index(name) for name, limit in self.limits.items() if floor[columns.index(name)] > limit]
         if not over:
             return
-        dense = self.law.totals(self.law.dense)[0]
         words = "; ".join(
-            f"`{name}` can't go below {least:,} ({least / dense[TOTALS.index(name)]:.4g} of the given network's), "
-            f"{self.limits[name]:,} was asked"
-            for name, least in over.items()
+            f"`{columns[one]}` can't go below {floor[one]:,} ({floor[one] / dense[one]:.4g} of the given network's), "
+            f"{self.limits[columns[one]]:,} was asked"
+            for one in over
         )
         wide = sorted(self.free, key=lambda choice: -choice.widths[0])[:3]
         held = ", ".join(f"`{c.classes[0]}` at {c.widths[0]} of {c.size}" for c in wide)

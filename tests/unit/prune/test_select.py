@@ -10,6 +10,7 @@ from torch import nn
 from linnet.core import ChannelGraph
 from linnet.core.width_cost import TOTALS, WidthCost
 from linnet.errors import BudgetError
+from linnet.models import create
 from linnet.prune import Budget
 from linnet.prune.budget import within
 from linnet.prune.choice import choices
@@ -97,3 +98,45 @@ def test_auto_does_not_starve_a_class_where_another_price_is_fair():
     found = selector.select(_utilities(free, 2), "auto")
     assert all(width >= 0.1 * choice.size for width, choice in zip(found.widths, free, strict=True))
     assert TOTALS[:2] == ("macs", "params")
+
+
+def _vgg():
+    graph = ChannelGraph(create("vgg16"), torch.zeros(1, 3, 32, 32))
+    law = WidthCost(graph)
+    free = choices(graph, align=8).free
+    return Selector(law, free, Budget(macs=0.238, params=0.059).limits(totals_of(law))), free
+
+
+@pytest.mark.parametrize("shape", [0.25, 1.0, 4.0])
+def test_auto_uses_both_limits_of_vgg_to_nine_tenths_and_starves_no_class(shape):
+    selector, free = _vgg()
+    draw = np.random.default_rng(int(4 * shape))
+    found = selector.select([draw.random(choice.size) ** shape for choice in free])
+    totals = selector.totals(np.array(found.widths))[0]
+    for name, limit in selector.limits.items():
+        assert 0.9 * limit <= totals[TOTALS.index(name)] <= limit
+    assert all(width >= 0.1 * choice.size for width, choice in zip(found.widths, free, strict=True))
+
+
+def test_auto_keeps_most_utility_of_what_uses_both_limits():
+    """Beside all widths: no feasible choice that uses both limits keeps more than a tenth more."""
+    layers = [nn.Conv2d(3, 16, 3), nn.MaxPool2d(2), nn.Conv2d(16, 24, 1), nn.Flatten(), nn.Linear(96, 20)]
+    selector, free = _selector(nn.Sequential(*layers, nn.ReLU(), nn.Linear(20, 2)), Budget(macs=0.5, params=0.35))
+    for rng_seed in range(4):
+        utilities = _utilities(free, rng_seed)
+        found = selector.select(utilities)
+        widths = np.array(list(itertools.product(*(choice.widths for choice in free))))
+        totals = selector.totals(widths)[:, :2]
+        limits = np.array([selector.limits["macs"], selector.limits["params"]])
+        spent = widths[(totals <= limits).all(axis=1) & (totals >= 0.9 * limits).all(axis=1)]
+        ranked = [np.sort(u)[::-1].cumsum() for u in utilities]
+        best = max(sum(r[w - 1] for r, w in zip(ranked, row, strict=True)) for row in spent)
+        assert selector.use(found).min() >= 0.9
+        assert found.kept_utility >= 0.9 * best
+
+
+def test_a_limit_above_the_networks_own_cost_counts_as_used():
+    selector, free = _selector(_net(16, 16), Budget(macs=0.4, params=10_000_000))
+    found = selector.select(_utilities(free, 0))
+    assert selector.use(found)[0] >= 0.9
+    assert selector.use(found)[1] <= 1.0
