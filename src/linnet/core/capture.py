@@ -123,7 +123,7 @@ class Capture:
         return LayerCapture(name, module, rule, recorded, reading)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.names
+        return name in self._refusals and self._reason(str(name)) is None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -183,6 +183,10 @@ class Capture:
         for name in self._refusals:
             if name not in self._wanted:
                 self._refusals[name] = "it is left out by `layers`"
+        self._holders: dict[int, list[tuple[str, str]]] = {}  # id of a parameter -> (module path, name in it)
+        for path, module in self._modules.items():
+            for param, value in module.named_parameters(recurse=False):
+                self._holders.setdefault(id(value), []).append((path, param))
         self._batch: int | None = None
         self._forget()
 
@@ -277,15 +281,13 @@ class Capture:
 
     def _tied(self, name: str) -> dict[str, tuple[str, ...]]:
         """The layer's parameters that another module holds as well."""
-        own = dict(self._modules[name].named_parameters(recurse=False))
-        tied: dict[str, list[str]] = {}
-        for path, module in self._modules.items():
-            if module is self._modules[name]:
-                continue
-            for other, value in module.named_parameters(recurse=False):
-                for param in (p for p, mine in own.items() if mine is value):
-                    tied.setdefault(param, []).append(f"{path}.{other}" if path else other)
-        return {param: tuple(names) for param, names in tied.items()}
+        tied: dict[str, tuple[str, ...]] = {}
+        for param, value in self._modules[name].named_parameters(recurse=False):
+            places = self._holders.get(id(value), ())
+            others = tuple(f"{path}.{other}" if path else other for path, other in places if path != name)
+            if others:
+                tied[param] = others
+        return tied
 
     def _remove_hooks(self) -> None:
         try:

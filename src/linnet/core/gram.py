@@ -13,10 +13,14 @@ from torch import Tensor
 
 from linnet.core.per_sample import column_cuts, gradient_columns, tiles, weight_gradients
 from linnet.core.positions import Positions
+from linnet.core.self_product import self_product
 
 DEFAULT_BYTES = (
     256 * 2**20
 )  # ours: fits beside a network on any machine, large enough to keep matrix products efficient
+
+
+_TILED = 512  # rows from which the tiles' overhead is less than what they spare (measured on CPU, float32)
 
 
 @dataclass(frozen=True)
@@ -57,28 +61,48 @@ def plan_gram(uses: Sequence[Positions]) -> GramPlan:
     )
 
 
-def weight_gram(uses: Sequence[Positions], others: Sequence[Positions] | None, *, max_bytes: int) -> Tensor:
+def weight_gram(
+    uses: Sequence[Positions], others: Sequence[Positions] | None, *, max_bytes: int, bias: float = 0.0
+) -> Tensor:
     """Inner products of the per-sample weight gradients, summed over groups.
 
     Args:
         uses: The uses of one layer.
         others: The uses of the same layer on other samples; None for the symmetric matrix.
         max_bytes: Working memory beside the result.
+        bias: b^2 for a layer that adds b times its bias, whose products then are in the sum: a . a' + b^2 stands in
+            for a . a'. 0: the weight alone.
 
     Returns:
         (N * passes, M * passes).
     """
     with _full_precision(uses[0].g.device):
         if plan_gram(uses).way == "positions":
-            return _by_positions(uses, others, max_bytes)
-        return _by_gradients(uses, others, max_bytes)
+            return _by_positions(uses, others, max_bytes, bias)
+        total = _by_gradients(uses, others, max_bytes)
+        if bias:
+            theirs = None if others is None else _bias_rows(others)
+            total += _product(_bias_rows(uses), theirs) * bias
+        return total
+
+
+def _bias_rows(uses: Sequence[Positions]) -> Tensor:
+    """Per-sample gradients of the bias, (N * passes, O), sample-major."""
+    total = uses[0].bias_gradients()
+    for use in uses[1:]:
+        total = total + use.bias_gradients()
+    return sample_major(total)
+
+
+def _product(left: Tensor, right: Tensor | None) -> Tensor:
+    """All inner products of rows."""
+    return self_product(left) if right is None else left @ right.T
 
 
 def rows_gram(rows: Tensor, others: Tensor | None) -> Tensor:
     """Inner products of gradients given as (passes, N, ...): (N * passes, M * passes), sample-major."""
     with _full_precision(rows.device):
-        left = sample_major(rows)
-        return left @ (left if others is None else sample_major(others)).T
+        return _product(sample_major(rows), None if others is None else sample_major(others))
 
 
 def sample_major(rows: Tensor) -> Tensor:
@@ -139,7 +163,9 @@ def affinity_gram(
         (N * passes, M * passes).
     """
     step = sizes.tile(max_bytes)
-    result = like.new_zeros(sizes.rows, sizes.passes, sizes.columns, sizes.passes)
+    if symmetric and like.device.type == "cpu" and sizes.rows * sizes.passes >= _TILED:
+        step = min(step, -(-sizes.rows // 4))  # upper tiles alone: 10 of 16
+    result = like.new_empty(sizes.rows, sizes.passes, sizes.columns, sizes.passes)
     for rows in tiles(sizes.rows, 1, step):
         x, g = left(rows)
         for columns in tiles(sizes.columns, 1, step):
@@ -164,7 +190,7 @@ def _tile(x: Tensor, g: Tensor, y: Tensor, h: Tensor, affinity: Callable[[Tensor
     return products.sum(dim=(2, 5)) if s * t > 1 else products.reshape(n, p, m, q)
 
 
-def _by_positions(uses: Sequence[Positions], others: Sequence[Positions] | None, max_bytes: int) -> Tensor:
+def _by_positions(uses: Sequence[Positions], others: Sequence[Positions] | None, max_bytes: int, bias: float) -> Tensor:
     """The sum over groups of the position products."""
     columns = uses if others is None else others
     first = uses[0]
@@ -176,17 +202,19 @@ def _by_positions(uses: Sequence[Positions], others: Sequence[Positions] | None,
         vectors=sum(use.bytes_per_sample for use in uses) // first.g.element_size(),
         element_size=first.g.element_size(),
     )
-    total = first.g.new_zeros(sizes.rows * sizes.passes, sizes.columns * sizes.passes)
+    total: Tensor | None = None
     for group in range(first.groups):
-        total += affinity_gram(
+        part = affinity_gram(
             lambda tile, group=group: _vectors(uses, tile, group),
             lambda tile, group=group: _vectors(columns, tile, group),
-            lambda x, y: x @ y.T,
+            lambda x, y: (x @ y.T).add_(bias) if bias else x @ y.T,
             sizes,
             like=first.g,
             symmetric=others is None,
             max_bytes=max_bytes,
         )
+        total = part if total is None else total.add_(part)
+    assert total is not None
     return total
 
 
@@ -206,12 +234,12 @@ def _by_gradients(uses: Sequence[Positions], others: Sequence[Positions] | None,
     heights = [side.samples * side.passes for side in (first, last)]
     columns = first.groups * first.outputs_size * first.inputs_size
     if sum(heights) * columns * first.g.element_size() <= max_bytes:  # whole, without a copy into blocks
-        left = sample_major(weight_gradients(uses))
-        return left @ (left if others is None else sample_major(weight_gradients(others))).T
+        theirs = None if others is None else sample_major(weight_gradients(others))
+        return _product(sample_major(weight_gradients(uses)), theirs)
     total = first.g.new_zeros(heights)
     for cut in column_cuts(first, rows=max(heights), budget=max_bytes // 2):
-        left = gradient_columns(uses, cut)
-        total += left @ (left if others is None else gradient_columns(others, cut)).T
+        theirs = None if others is None else gradient_columns(others, cut)
+        total += _product(gradient_columns(uses, cut), theirs)
     return total
 
 

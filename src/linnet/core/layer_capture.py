@@ -226,7 +226,9 @@ class LayerCapture:
     def _read(self, recorded: Recorded) -> Call:
         self._check_overwritten(recorded)
         passes = [watched.tensor for watched in recorded.g]
-        g = torch.stack(passes) if self._reading.every_pass else passes[-1]
+        g = passes[-1]
+        if self._reading.every_pass:
+            g = g.unsqueeze(0) if len(passes) == 1 else torch.stack(passes)
         if self._reading.loss_scale != 1.0:
             g = g.to(torch.promote_types(g.dtype, torch.float32)) / self._reading.loss_scale
         return Call(recorded.a.tensor, g)

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -178,12 +179,25 @@ class LayerJacobian:
         Returns:
             (N * passes, M * passes), sample-major, in the dtype of the gradients.
         """
+        of = {name: 1.0 if weights is None else weights.get(name, 1.0) for name in self.terms}
+        joint = self._joint(other, max_bytes) if len(set(of.values())) == 1 else None
+        if joint is not None:
+            return joint if 1.0 in of.values() else joint * next(iter(of.values()))
         parts = []
         for name, term in self.terms.items():
             part = term.gram(None if other is None else other.terms[name], max_bytes)
-            weight = 1.0 if weights is None else weights.get(name, 1.0)
-            parts.append(part if weight == 1.0 else part * weight)
+            parts.append(part if of[name] == 1.0 else part * of[name])
         return sum_of(parts)
+
+    def _joint(self, other: "LayerJacobian | None", max_bytes: int) -> Tensor | None:
+        """The Gram matrix of a weight and its bias from the same uses; None where the layer isn't just that."""
+        pairs = [tuple(side.terms.values()) for side in (self, other) if side is not None]
+        if not all(map(_weight_and_bias, pairs)):
+            return None
+        uses = [cast(RuleTerm, pair[0]).uses for pair in pairs]
+        first = cast(RuleTerm, pairs[0][0])
+        theirs = uses[1] if other is not None else None
+        return first.rule.joint_gram(first.module, uses[0], theirs, max_bytes=max_bytes)
 
     def pull(self, v: Tensor) -> dict[str, Tensor]:
         """J_l^T v by parameter.
@@ -217,3 +231,12 @@ class LayerJacobian:
     def rows(self) -> Tensor:
         """J_l itself, (N * passes, P_l), the parameters one after another: for small layers and tests."""
         return torch.cat([sample_major(term.rows()) for term in self.terms.values()], dim=1)
+
+
+def _weight_and_bias(terms: Sequence[Term]) -> bool:
+    """Whether these are a weight and its bias, as one layer's rule reads them from the same calls."""
+    if len(terms) != 2 or not all(isinstance(term, RuleTerm) for term in terms):
+        return False
+    weight, bias = cast("tuple[RuleTerm, RuleTerm]", tuple(terms))
+    same = weight.module is bias.module and len(weight.uses) == len(bias.uses)
+    return same and weight.rule.is_matrix and (weight.param, bias.param) == ("weight", "bias")

@@ -45,6 +45,13 @@ class LayerRule(ABC):
     ) -> Tensor:
         """Inner products of one parameter's per-sample gradients, (N * passes, M * passes), sample-major."""
 
+    def joint_gram(
+        self, module: nn.Module, uses: Sequence[Use], others: Sequence[Use] | None, *, max_bytes: int
+    ) -> Tensor:
+        """`gram` of weight and bias together."""
+        weight = self.gram(module, uses, others, param="weight", max_bytes=max_bytes)
+        return weight.add_(self.gram(module, uses, others, param="bias", max_bytes=max_bytes))
+
     def pull(self, module: nn.Module, uses: Sequence[Use], param: str) -> Tensor:
         """The gradients of one parameter summed over samples, passes and uses, (*param.shape)."""
         summed = [Use(use.a, use.g.sum(0, keepdim=True)) for use in uses]

@@ -10,6 +10,7 @@ from linnet.core.gram import rows_gram, weight_gram
 from linnet.core.layer_rule import LayerRule, Sharing
 from linnet.core.per_sample import TILE_BYTES, tiles, weight_gradients
 from linnet.core.positions import CONVOLUTIONS, LINEAR, TRANSPOSED, Positions, Use, fold, positions_of, unfold
+from linnet.core.self_product import self_product
 
 
 class MatrixRule(LayerRule):
@@ -40,9 +41,36 @@ class MatrixRule(LayerRule):
         if param == "bias":
             theirs = None if others is None else self.per_sample(module, others, param)
             return rows_gram(self.per_sample(module, uses, param), theirs)
+        return self._weight_gram(module, uses, others, max_bytes, bias=0.0)
+
+    def joint_gram(
+        self,
+        module: nn.Module,
+        uses: Sequence[Use],
+        others: Sequence[Use] | None,
+        *,
+        max_bytes: int,
+        bias_scale: float = 1.0,
+    ) -> Tensor:
+        """One product of the output gradients serves both.
+
+        Args:
+            module: The layer.
+            uses: Its uses.
+            others: Those of the columns; None for the symmetric matrix.
+            max_bytes: Working memory beside the result.
+            bias_scale: What the layer multiplies its bias with.
+        """
+        if isinstance(module, TRANSPOSED):  # its output vectors are patches of g, the bias's aren't
+            return super().joint_gram(module, uses, others, max_bytes=max_bytes)
+        return self._weight_gram(module, uses, others, max_bytes, bias=bias_scale * bias_scale)
+
+    def _weight_gram(
+        self, module: nn.Module, uses: Sequence[Use], others: Sequence[Use] | None, max_bytes: int, *, bias: float
+    ) -> Tensor:
         left = [positions_of(module, use) for use in uses]
         right = None if others is None else [positions_of(module, use) for use in others]
-        return weight_gram(left, right, max_bytes=max_bytes)
+        return weight_gram(left, right, max_bytes=max_bytes, bias=bias)
 
     def pull(self, module: nn.Module, uses: Sequence[Use], param: str) -> Tensor:
         """W: sum_ns g_ns a_ns^T, one product for each tile of samples; b: sum_ns g_ns."""
@@ -81,6 +109,8 @@ class MatrixRule(LayerRule):
 
 def _summed(positions: Positions) -> Tensor:
     """sum_ns outputs_ns inputs_ns^T of one backward pass, (groups, O, I)."""
+    if isinstance(positions.module, CONVOLUTIONS):
+        return positions.summed_kernel()
     shape = (positions.groups, positions.outputs_size, positions.inputs_size)
     total = positions.g.new_zeros(shape)
     for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
@@ -123,12 +153,12 @@ def _factors(positions: Positions, *, homogeneous: bool, sharing: Sharing) -> tu
     if sharing == "expand" and autocorrelation.fits(positions.module, out):
         left = autocorrelation.input_factor(positions.module, positions.a, out, homogeneous=homogeneous)
         g = positions.outputs()[:, :, 0].permute(2, 0, 1, 3).flatten(1)
-        return left, g @ g.T
+        return left, self_product(g)
     left: Tensor | None = None
     right: Tensor | None = None
     for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
         columns, rows = _columns(positions, tile, homogeneous=homogeneous, sharing=sharing)
-        part = columns @ columns.transpose(1, 2), rows @ rows.transpose(1, 2)
+        part = self_product(columns), self_product(rows)
         left = part[0] if left is None else left.add_(part[0])
         right = part[1] if right is None else right.add_(part[1])
     assert left is not None
@@ -138,9 +168,11 @@ def _factors(positions: Positions, *, homogeneous: bool, sharing: Sharing) -> tu
 
 def _columns(positions: Positions, tile: slice, *, homogeneous: bool, sharing: Sharing) -> tuple[Tensor, Tensor]:
     """Input vectors (groups, I, n * S) and output gradients (groups, O, passes * n * S) of a slice of n samples."""
-    a, g = positions.inputs(tile), positions.outputs(tile)
+    g = positions.outputs(tile)
     if sharing == "reduce":
-        a, g = a.mean(-1, keepdim=True), g.sum(-1, keepdim=True)
+        a, g = positions.inputs(tile).mean(-1).permute(1, 2, 0), g.sum(-1, keepdim=True)
+    else:
+        a = positions.input_columns(tile)
     if homogeneous:
-        a = torch.cat([a, torch.ones_like(a[:, :, :1])], dim=2)
-    return a.permute(1, 2, 0, 3).flatten(2), g.permute(2, 3, 0, 1, 4).flatten(2)
+        a = torch.cat([a, torch.ones_like(a[:, :1])], dim=1)
+    return a, g.permute(2, 3, 0, 1, 4).flatten(2)

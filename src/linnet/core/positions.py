@@ -93,6 +93,14 @@ class Positions:
         patches = _patches(padded, self.module, self.g.shape[3:])
         return patches.reshape(n, self.groups, self.inputs_size, self.count)
 
+    def input_columns(self, samples: slice = slice(None)) -> Tensor:
+        """Input vectors of all samples side by side, (groups, I, n * S)."""
+        if not isinstance(self.module, CONVOLUTIONS):
+            return self.inputs(samples).permute(1, 2, 0, 3).flatten(2)
+        patches = _patches(_padded(self.a[samples], self.module), self.module, self.g.shape[3:])
+        ordered = patches.movedim(0, patches.ndim - 1 - len(self.g.shape[3:]))  # one copy, not two
+        return ordered.reshape(self.groups, self.inputs_size, -1)
+
     def outputs(self, samples: slice = slice(None)) -> Tensor:
         """Output gradients, (passes, n, groups, O, S)."""
         g = self.g[:, samples]
@@ -121,22 +129,33 @@ class Positions:
     def grouped_kernel(self, number: int) -> Tensor:
         """Per-sample gradients of one backward pass, (N, groups, O, I)."""
         x, g = _padded(self.a, self.module), self.g[number]
+        side_by_side = x.reshape(1, -1, *x.shape[2:]), g.reshape(1, -1, *g.shape[2:])
+        gradient = self._weight_kernel(*side_by_side, self.samples)
+        return gradient.reshape(self.samples, self.groups, self.outputs_size, self.inputs_size)
+
+    def summed_kernel(self) -> Tensor:
+        """The gradient of a convolution's weight from the only backward pass, (groups, O, I), by torch's own kernel."""
+        gradient = self._weight_kernel(_padded(self.a, self.module), self.g[0], 1)
+        return gradient.reshape(self.groups, self.outputs_size, self.inputs_size)
+
+    def _weight_kernel(self, x: Tensor, g: Tensor, times: int) -> Tensor:
+        """dW of a convolution of `times` as many groups, for a padded input."""
         weight = cast(Tensor, self.module.weight)
         spatial = weight.ndim - 2
         _, gradient, _ = torch.ops.aten.convolution_backward(
-            g.reshape(1, -1, *g.shape[2:]),
-            x.reshape(1, -1, *x.shape[2:]),
-            x.new_empty(self.samples * weight.shape[0], *weight.shape[1:]),  # only its size is read
+            g,
+            x,
+            x.new_empty(times * weight.shape[0], *weight.shape[1:]),  # only its size is read
             None,
             _ints(self.module.stride),
             [0] * spatial,
             _ints(self.module.dilation),
             False,  # not transposed
             [0] * spatial,
-            self.samples * self.groups,
+            times * self.groups,
             [False, True, False],
         )
-        return gradient.reshape(self.samples, self.groups, self.outputs_size, self.inputs_size)
+        return gradient
 
     def bias_gradients(self) -> Tensor:
         """Per-sample gradients of the bias, (passes, N, channels)."""

@@ -61,6 +61,15 @@ class ScaledRule(LayerRule):
         theirs = None if others is None else _scaled(module, others, param)
         return _LINEAR.gram(module, _scaled(module, uses, param), theirs, param=param, max_bytes=max_bytes)
 
+    def joint_gram(
+        self, module: nn.Module, uses: Sequence[Use], others: Sequence[Use] | None, *, max_bytes: int
+    ) -> Tensor:
+        """As of a linear layer with the scaled inputs, s_b^2 where that has 1."""
+        theirs = None if others is None else _scaled(module, others, "weight")
+        scale = cast(float, module.bias_scale)
+        ours = _scaled(module, uses, "weight")
+        return _LINEAR.joint_gram(module, ours, theirs, max_bytes=max_bytes, bias_scale=scale)
+
     def pull(self, module: nn.Module, uses: Sequence[Use], param: str) -> Tensor:
         """As of a linear layer with the scaled inputs."""
         return _LINEAR.pull(module, _scaled(module, uses, param), param)

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+_lists: Any = torch  # torch gives its list functions no types
+
 
 @torch.no_grad()
 def apply_update(
@@ -27,17 +29,33 @@ def apply_update(
     """
     for group in optimizer.param_groups:
         lr = float(group["lr"])
-        for p in group["params"]:
-            found = delta.get(id(p))
-            if found is None:
-                continue
-            state: dict[str, Any] = optimizer.state[p] if momentum else {}
-            step = found * scale
-            if momentum and in_functions:
-                state["previous"] = found.clone()
-            elif momentum:
-                step = state.get("momentum_buffer", 0.0) * momentum + step
-                state["momentum_buffer"] = step
-            if group["weight_decay"]:
-                p.mul_(1 - group["weight_decay"] * lr * scale)
-            p.sub_(step.to(p.dtype), alpha=lr)
+        pairs = [(p, delta[id(p)]) for p in group["params"] if id(p) in delta]
+        if not pairs:
+            continue
+        parameters, steps = [p for p, _ in pairs], [found for _, found in pairs]
+        if momentum and in_functions:
+            for p, found in pairs:
+                optimizer.state[p]["previous"] = found.clone()
+        if scale != 1.0:
+            steps = list(_lists._foreach_mul(steps, scale))
+        if momentum and not in_functions:
+            steps = _heavy_ball(optimizer, parameters, steps, momentum)
+        if group["weight_decay"]:
+            _lists._foreach_mul_(parameters, 1 - group["weight_decay"] * lr * scale)
+        _lists._foreach_add_(
+            parameters, [step.to(p.dtype) for p, step in zip(parameters, steps, strict=True)], alpha=-lr
+        )
+
+
+def _heavy_ball(
+    optimizer: torch.optim.Optimizer, parameters: list[Tensor], steps: list[Tensor], momentum: float
+) -> list[Tensor]:
+    """m <- mu m + Delta, in place where there is an m."""
+    states: list[dict[str, Any]] = [optimizer.state[p] for p in parameters]
+    for state, step in zip(states, steps, strict=True):
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(step)
+    buffers = [state["momentum_buffer"] for state in states]
+    _lists._foreach_mul_(buffers, momentum)
+    _lists._foreach_add_(buffers, [step.to(m.dtype) for m, step in zip(buffers, steps, strict=True)])
+    return buffers

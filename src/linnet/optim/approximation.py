@@ -83,7 +83,7 @@ class Batch:
         cotangents: W, (passes, N, C), with curvature (1/N) sum_nk J_n^T w_nk w_nk^T J_n: R ("model"), one draw
             ("sampled") or r itself ("empirical").
         u: (N * passes,), sample-major, with W u = r; None ("sampled") where the gradient isn't a combination of rows.
-        pull_rows: Gives the rows of W^T J by layer; called at most once.
+        pull_rows: Gives the rows of c^T J by layer for cotangents c (passes, N, C); called at most once.
         pull: Gives J^T c of every trainable parameter by name, for c (N, C), by one backward pass of the network.
     """
 
@@ -93,7 +93,7 @@ class Batch:
     r: Tensor
     cotangents: Tensor
     u: Tensor | None
-    pull_rows: Callable[[], tuple[LayerJacobian, ...]]
+    pull_rows: Callable[[Tensor], tuple[LayerJacobian, ...]]
     pull: Callable[[Tensor], dict[str, Tensor]]
 
     @property
@@ -107,7 +107,12 @@ class Batch:
 
         Costs `passes` backward passes through activations, of one forward each. `LayerJacobian.vectors()` gives (a, g).
         """
-        return self.pull_rows()
+        return self.pull_rows(self.cotangents)
+
+    @cached_property
+    def layers_and_residual(self) -> tuple[LayerJacobian, ...]:
+        """The same with r as one pass more, the last; to be used instead of `layers`."""
+        return self.pull_rows(torch.cat([self.cotangents, self.r.unsqueeze(0)]))
 
     @cached_property
     def gradient(self) -> dict[str, Tensor]:
@@ -123,7 +128,7 @@ class Batch:
         """The same rows with another residual (`fisher="model"`)."""
         layers, loss = self.layers, self.settings.loss
         u = loss.coordinates(self.f, r).reshape(-1)
-        return replace(self, r=r, u=u, pull_rows=lambda: layers)
+        return replace(self, r=r, u=u, pull_rows=lambda _: layers)
 
 
 @dataclass(frozen=True)

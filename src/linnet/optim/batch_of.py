@@ -13,6 +13,8 @@ from linnet.core.linearise import Linearisation
 from linnet.errors import CaptureError, InputError
 from linnet.optim.approximation import Approximation, Batch, Direction, Settings
 
+_lists: Any = torch  # torch gives its list functions no types
+
 
 def direction_on(
     approximation: Approximation,
@@ -48,9 +50,10 @@ def direction_on(
         batch = batch_of(linear, outputs, y, settings, damping, check=check)
         direction = approximation.direction(batch, previous=previous)
     direction = accounted(direction, batch, linear)
-    for name, value in direction.delta.items():
-        if not bool(torch.isfinite(value).all()):
-            raise ArithmeticError(f"the direction of `{name}` holds NaN or infinity")
+    norms = torch.stack([norm.double() for norm in _lists._foreach_norm(list(direction.delta.values()), torch.inf)])
+    if not bool(torch.isfinite(norms).all()):
+        name = next(name for name, norm in zip(direction.delta, norms, strict=True) if not torch.isfinite(norm))
+        raise ArithmeticError(f"the direction of `{name}` holds NaN or infinity")
     return loss, direction, batch
 
 
@@ -83,10 +86,10 @@ def batch_of(
         pairs = zip(names.items(), found, strict=True)
         return {name: torch.zeros_like(p) if g is None else g for (name, p), g in pairs}
 
-    def rows() -> tuple[LayerJacobian, ...]:
-        layers = linear.rows(cotangents)
+    def rows(given: Tensor) -> tuple[LayerJacobian, ...]:
+        layers = linear.rows(given)
         if check:
-            _check_rows(layers, cotangents, pull)
+            _check_rows(layers, given, pull)
         return layers
 
     return Batch(settings, damping, f, r, cotangents, u, rows, pull)

@@ -42,7 +42,7 @@ class Block(Approximation):
         if previous is not None:
             delta = {name: value + self.settings.momentum * previous[name] for name, value in delta.items()}
         alpha = float(count) if batch.undamped and self.settings.fisher == "model" else None
-        return Direction(delta, alpha, f"dual, {'; '.join(routes)}", treated(batch, "exact block"))
+        return Direction(delta, alpha, f"dual, {'; '.join(routes)}", treated(batch.layers, "exact block"))
 
 
 class Tridiagonal(Approximation):
@@ -73,7 +73,7 @@ class Tridiagonal(Approximation):
 
     def direction(self, batch: Batch, *, previous: Mapping[str, Tensor] | None = None) -> Direction:
         """By the pattern c at rho = 0, else by block elimination with LU."""
-        covered = treated(batch, "block tridiagonal")
+        covered = treated(batch.layers, "block tridiagonal")
         if batch.undamped:
             check_rows(batch, self.settings.solve_rows)
             pattern = layer_pattern(len(batch.layers))

@@ -11,6 +11,8 @@ from linnet.optim.approximation import Batch
 
 _CUT = 1e-10  # of the largest eigenvalue, in float64; below it an eigenvalue is rounding
 _MISSED = 1e-6  # share of the right-hand side that may lie outside the range before it is an error
+_LARGE = 512  # rows from which a factor in float32 pays (measured on CPU: half the time of 80 ms at 1,280 rows)
+_REFINEMENTS = 8
 _SINGULAR = 1e-12  # reciprocal condition of a block of the tridiagonal elimination
 
 
@@ -68,19 +70,16 @@ class Regular:
     Attributes:
         rho: Damping.
         accuracy: Share of the largest eigenvalue below which another is rounding.
-        null: Directions z_n (N, passes) that Theta is known to send to 0; None where there are none.
     """
 
     rho: float
     accuracy: float
-    null: Tensor | None = None
 
     @classmethod
     def of(cls, batch: Batch) -> "Regular":
         """Of a batch's Gram matrices, computed in the model's dtype."""
         n, dtype = batch.samples * len(batch.cotangents), torch.promote_types(batch.f.dtype, torch.float32)
-        null = batch.settings.loss.null(batch.f) if batch.settings.fisher == "model" else None
-        return cls(base_damping(batch), max(_CUT, n**0.5 * torch.finfo(dtype).eps), null)
+        return cls(base_damping(batch), max(_CUT, n**0.5 * torch.finfo(dtype).eps))
 
 
 def solve(matrix: Tensor, right: Tensor, regular: Regular, *, of: str) -> Solved:
@@ -89,41 +88,59 @@ def solve(matrix: Tensor, right: Tensor, regular: Regular, *, of: str) -> Solved
     Args:
         matrix: Theta, (n, n), float64.
         right: u, (n,).
-        regular: Gives rho, and the directions that Theta sends to 0.
+        regular: Gives rho, and what counts as 0.
         of: The layer, for errors.
 
     Raises:
         InputError: at rho = 0 u isn't in the range: the rank, what is missing, and a damping that would do.
         ArithmeticError: Theta holds NaN or infinity.
     """
-    if not bool(torch.isfinite(matrix).all()):
+    if not bool(torch.isfinite(matrix.diagonal()).all()):  # |M_ij| <= sqrt(M_ii M_jj): it speaks for all entries
         raise ArithmeticError(f"the Gram matrix of {of} holds NaN or infinity")
     rho, accuracy, right = regular.rho, regular.accuracy, right.double()
-    lifted = matrix.clone() if rho else _lifted(matrix, regular.null)
+    lifted = matrix.clone()
     lifted.diagonal().add_(rho)
+    refined = _refined(lifted, right) if rho and len(matrix) >= _LARGE else None
+    if refined is not None:
+        return Solved(refined, "Cholesky in float32, refined to float64")
     factor, failed = torch.linalg.cholesky_ex(lifted)
     if not int(failed) and (rho or _spread(factor) > accuracy):
-        return Solved(torch.cholesky_solve(right.unsqueeze(1), factor).squeeze(1), "Cholesky, float64")
+        return Solved(_substituted(factor, right), "Cholesky, float64")
     if rho:
         lifted.diagonal().add_(1e-12 * float(matrix.trace()) / len(matrix))
         factor, failed = torch.linalg.cholesky_ex(lifted)
         if not int(failed):
-            return Solved(torch.cholesky_solve(right.unsqueeze(1), factor).squeeze(1), "Cholesky with jitter")
+            return Solved(_substituted(factor, right), "Cholesky with jitter")
     return _by_eigenvectors(matrix, right, rho, accuracy, of)
 
 
-def _lifted(matrix: Tensor, null: Tensor | None) -> Tensor:
-    """Theta with its null directions z_n raised to its mean eigenvalue: Cholesky then gives the pseudo-inverse."""
-    lifted = matrix.clone()
-    if null is None:
-        return lifted
-    z = null.double()
-    z = z / z.norm(dim=1, keepdim=True)
-    n, passes = z.shape
-    blocks = lifted.view(n, passes, n, passes)
-    each = torch.arange(n, device=matrix.device)
-    blocks[each, :, each] += matrix.diagonal().mean() * z.unsqueeze(2) * z.unsqueeze(1)
-    return lifted
+def _refined(matrix: Tensor, right: Tensor) -> Tensor | None:
+    """M^-1 b for M positive definite in float64, from a factor in float32, which takes half the time.
+
+    v <- v + (L L^T)^-1 (b - M v) until the residual, taken in float64, is what a factor in float64 leaves; None where
+    that doesn't come about (a condition of 1e6 or more).
+
+    Source:
+        Iterative refinement as in LAPACK's dsposv; the bound on the residual is ours.
+    """
+    factor, failed = torch.linalg.cholesky_ex(matrix.float())
+    if int(failed):
+        return None
+    v, residual, size = torch.zeros_like(right), right, float(matrix.norm())
+    for _ in range(_REFINEMENTS):
+        scale = residual.abs().max().clamp_min(torch.finfo(right.dtype).tiny)
+        v = v + _substituted(factor, (residual / scale).float()).double() * scale
+        residual = right - matrix @ v
+        allowed = 8 * torch.finfo(right.dtype).eps * (float(right.norm()) + size * float(v.norm()))
+        if float(residual.norm()) <= allowed:
+            return v
+    return None
+
+
+def _substituted(factor: Tensor, right: Tensor) -> Tensor:
+    """(L L^T)^-1 b by two triangular solves (`cholesky_solve` copies L first: 10 times as long for one b)."""
+    first = torch.linalg.solve_triangular(factor, right.unsqueeze(1), upper=False)
+    return torch.linalg.solve_triangular(factor.mT, first, upper=True).squeeze(1)
 
 
 def _spread(factor: Tensor) -> float:

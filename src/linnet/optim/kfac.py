@@ -337,9 +337,11 @@ def _times(
 
 
 def _finite(sums: Sums) -> Sums:
-    for part in (sums.a, sums.b, sums.a_vectors, sums.b_vectors):
-        if part is not None and not bool(torch.isfinite(part).all()):
-            raise ArithmeticError("a curvature factor holds NaN or infinity")
+    """|M_ij| <= sqrt(M_ii M_jj) in a sum of outer products: a finite diagonal says that all of it is."""
+    diagonals = [m.diagonal(dim1=-2, dim2=-1).sum() for m in (sums.a, sums.b) if m is not None]
+    squares = [v.square().sum() for v in (sums.a_vectors, sums.b_vectors) if v is not None]
+    if not bool(torch.isfinite(torch.stack([*diagonals, *squares]).sum())):
+        raise ArithmeticError("a curvature factor holds NaN or infinity")
     return sums
 
 

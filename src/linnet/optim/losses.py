@@ -35,15 +35,11 @@ class Loss(ABC):
 
     @abstractmethod
     def root(self, f: Tensor) -> Tensor:
-        """R as cotangents, (passes, N, C): entry (k, n, c) is R_n[c, k]."""
+        """R as cotangents, (passes, N, C): entry (k, n, c) is R_n[c, k], with rank(Q_n) columns."""
 
     @abstractmethod
     def coordinates(self, f: Tensor, r: Tensor) -> Tensor:
         """u (N, passes) with R_n u_n = r_n, for r as `residual` gives it."""
-
-    @abstractmethod
-    def null(self, f: Tensor) -> Tensor | None:
-        """Unit vectors z_n (N, passes) with R_n z_n = 0; None where R_n has full rank."""
 
     @abstractmethod
     def draw(self, f: Tensor, generator: torch.Generator) -> Tensor:
@@ -85,17 +81,18 @@ class SquaredError(Loss):
         """R itself."""
         return r
 
-    def null(self, f: Tensor) -> Tensor | None:
-        """None: the identity has full rank."""
-        return None
-
     def draw(self, f: Tensor, generator: torch.Generator) -> Tensor:
         """Y ~ N(f, I), so w = f - y is standard normal."""
         return torch.randn(1, *f.shape, generator=generator, dtype=torch.float64).to(f)
 
 
 class CrossEntropy(Loss):
-    """(1/N) sum_n -log p_n[y_n] with p = softmax(f); Q_n = diag(p_n) - p_n p_n^T, R_n = diag(sqrt p) - p sqrt(p)^T."""
+    """(1/N) sum_n -log p_n[y_n] with p = softmax(f); Q_n = diag(p_n) - p_n p_n^T has rank C - 1.
+
+    Q_n = D (1 - z z^T) D with D = diag(sqrt p) and z = sqrt p, a unit vector. The reflection H = 1 - w w^T / (1 + z_C),
+    w = z + e_C, sends z to -e_C, so its first C - 1 columns H' are a basis of what is orthogonal to z, and R_n = D H'
+    has no null direction: a pass, and a row of every Gram matrix, less for each sample than diag(sqrt p) - p z^T has.
+    """
 
     name = "cross_entropy"
 
@@ -130,24 +127,28 @@ class CrossEntropy(Loss):
         return f.softmax(1) - torch.nn.functional.one_hot(y.long(), f.shape[1]).to(f.dtype)
 
     def root(self, f: Tensor) -> Tensor:
-        """Sqrt(p_k) (e_k - p)."""
+        """D H'."""
         root = self._sqrt(f)
-        identity = torch.eye(f.shape[1], dtype=f.dtype, device=f.device)
-        return root.T.unsqueeze(-1) * (identity[:, None] - root.square())
+        return (root.unsqueeze(-1) * self._basis(root)).permute(2, 0, 1)
 
     def coordinates(self, f: Tensor, r: Tensor) -> Tensor:
-        """R / sqrt(p): the part of -onehot / sqrt(p) that R doesn't send to 0."""
-        return r / self._sqrt(f)
-
-    def null(self, f: Tensor) -> Tensor | None:
-        """Sqrt(p)."""
-        return self._sqrt(f)
+        """H'^T D^-1 r: D^-1 r is orthogonal to z, as the entries of r add up to 0."""
+        root = self._sqrt(f)
+        return torch.einsum("nc,nck->nk", r / root, self._basis(root))
 
     def draw(self, f: Tensor, generator: torch.Generator) -> Tensor:
         """W = p - onehot(y), y ~ p."""
         p = f.softmax(1)
         y = torch.multinomial(p.double().cpu(), 1, generator=generator).to(f.device)
         return (p - torch.zeros_like(p).scatter_(1, y, 1.0)).unsqueeze(0)
+
+    @staticmethod
+    def _basis(root: Tensor) -> Tensor:
+        """H', (N, C, C - 1)."""
+        z = root / root.norm(dim=1, keepdim=True)
+        w = torch.cat([z[:, :-1], z[:, -1:] + 1], dim=1)
+        identity = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)[:, :-1]
+        return identity - w.unsqueeze(2) * (z[:, :-1] / (1 + z[:, -1:])).unsqueeze(1)
 
     @staticmethod
     def _sqrt(f: Tensor) -> Tensor:
