@@ -1,36 +1,155 @@
-"""Outcome: what a pruned network costs beside the given one, as records."""
+"""Outcome: what a pruned network is beside the given one, as records."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from linnet.core import ChannelGraph, Cost
+from linnet.core.example import example_from_dict
+from linnet.core.skeleton import real, rebuild
 from linnet.core.width_cost import TOTALS
 from linnet.prune.plan import Plan
+from linnet.prune.quality import quality
+from linnet.prune.select import Selector
+from linnet.prune.timing import Timing, in_turns
+from linnet.prune.unused import unused
 from linnet.results import Record
 
+GIVEN, SMALL = "dense", "pruned"
+"""`method` of the records: the network that was given, and the one that came out."""
 
-def records(plan: Plan, small: nn.Module, *, steps: int, changes: int, skipped: int) -> tuple[Record, ...]:
-    """Costs before and after, the proof's error, how often masks changed.
+_UNITS = {"bytes": "B", "peak_activation_bytes": "B"}
+
+
+def records(
+    plan: Plan,
+    small: nn.Module,
+    graph: ChannelGraph,
+    selector: Selector,
+    shell: nn.Module,
+    *,
+    steps: int,
+    changes: int,
+    skipped: int,
+    eval_loader: Iterable[Any] | None = None,
+    dense: nn.Module | None = None,
+) -> tuple[Record, ...]:
+    """All that is known of a pruned network.
+
+    Costs, channels and MACs of each layer, and measured milliseconds stand for both networks; the given one is timed
+    with drawn weights unless it is there, trained. What the limits left unused comes with the reason. Accuracy, per
+    class too, likelihood and calibration are there with a loader only, for the given network with `dense` only.
 
     Args:
         plan: What stayed.
         small: The pruned network, with its `linnet_edit`.
+        graph: The given network's graph.
+        selector: What chose the widths.
+        shell: The given network without weights, on the meta device.
         steps: Steps of the training so far.
         changes: Channels whose mask changed, over all updates of the mask.
         skipped: Measurements that weren't finite.
+        eval_loader: Batches (inputs, labels) of a classifier.
+        dense: The given network trained without pruning.
     """
-    context = {"budget": str(plan.budget), "steps": steps}
     found = [
-        Record.measured(f"prune.{name}.{when}", float(cost[name]), context=context)
+        Record.measured(name, float(cost[name]), unit=_UNITS.get(name, ""), method=method)
         for name in TOTALS
-        for when, cost in (("before", plan.before), ("after", plan.after))
+        for method, cost in ((GIVEN, plan.before), (SMALL, plan.after))
     ]
+    found += _of_layers(plan, graph)
+    found += _of_the_training(plan, small, selector, {"mask changes": changes, "skipped measurements": skipped}, steps)
+    found += _milliseconds(small, dense if dense is not None else _drawn(shell), graph)
+    if eval_loader is not None:
+        networks = {SMALL: small} | ({} if dense is None else {GIVEN: dense})
+        found += quality(networks, eval_loader)
+    return tuple(found)
+
+
+def _of_layers(plan: Plan, graph: ChannelGraph) -> list[Record]:
+    """Channels of each class, and the MACs of the layers that make them: these add up to the whole."""
+    before, after = graph.cost(), graph.cost(plan.multiplicity())
+    makers: dict[str, str] = {}
+    for name, known in graph.classes.items():
+        for slot in known.slots:
+            if slot.role == "produce":
+                makers.setdefault(slot.tensor.rpartition(".")[0], name)
+    found = []
+    for name, width in plan.dense.items():
+        modules = [module for module, own in makers.items() if own == name]
+        if not modules:
+            continue  # the input
+        context = {"layer": name} | ({"whole because": plan.frozen[name]} if name in plan.frozen else {})
+        kept = len(plan.kept.get(name, range(width)))
+        for method, channels, cost in ((GIVEN, width, before), (SMALL, kept, after)):
+            found.append(Record.measured("channels of layer", channels, method=method, context=context))
+            found.append(Record.measured("macs of layer", _made(cost, modules), method=method, context={"layer": name}))
+    return found
+
+
+def _made(cost: Cost, modules: list[str]) -> int:
+    return sum(cost.by_module[module].macs for module in modules if module in cost.by_module)
+
+
+def _of_the_training(
+    plan: Plan, small: nn.Module, selector: Selector, counts: dict[str, int], steps: int
+) -> list[Record]:
     edit: Any = small.linnet_edit
     error = edit.error if edit is not None and math.isfinite(edit.error) else None
-    found.append(Record.measured("prune.proof_error", error, context=context))
-    found.append(Record.measured("prune.mask_changes", float(changes), context=context))
-    found.append(Record.measured("prune.skipped_measurements", float(skipped), context=context))
-    return tuple(found)
+    found = [Record.measured("proof error", error, method=SMALL)]
+    found += [Record.measured(name, count, method=SMALL, context={"steps": steps}) for name, count in counts.items()]
+    for limit, (share, why) in unused(selector, plan).items():
+        context = {"limit": limit, "at most": selector.limits[limit], "the rest": why}
+        found.append(Record.measured("budget used", share, method=SMALL, context=context))
+    return found
+
+
+def _milliseconds(small: nn.Module, dense: nn.Module, graph: ChannelGraph) -> list[Record]:
+    """p50 and p95 of one sample's forward pass by torch on one CPU thread, both networks in turns."""
+    several = graph.program.samples > 1
+
+    def zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        return torch.zeros(shape if several or not shape else (1, *shape[1:]), dtype=dtype)
+
+    given = example_from_dict(graph.example, zeros)
+    calls = []
+    for network in (real(dense), real(small)):
+
+        def call(network: nn.Module = network) -> None:
+            with torch.no_grad():
+                network(*given.args, **given.kwargs)
+
+        calls.append(call)
+    context = {"runtime": "torch", "threads": 1, "samples": graph.program.samples}
+    return [
+        Record.measured(name, timing.quantile(share), unit="ms", n=len(timing.ms), method=method, context=context, **of)
+        for method, timing in zip((GIVEN, SMALL), in_turns(calls), strict=True)
+        for name, share, of in (("ms p50", 0.5, _median_interval(timing)), ("ms p95", 0.95, {}))
+    ]
+
+
+def _median_interval(timing: Timing) -> dict[str, Any]:
+    """Of the median, without any assumption: between the order statistics n / 2 -+ 0.98 sqrt(n)."""
+    n = len(timing.ms)
+    half = 0.98 / math.sqrt(n)
+    return {"interval": (timing.quantile(max(0.5 - half, 0)), timing.quantile(min(0.5 + half, 1))), "level": 0.95}
+
+
+def _drawn(shell: nn.Module) -> nn.Module:
+    """The given network with drawn weights: its time doesn't depend on them."""
+    generator = torch.Generator().manual_seed(0)
+
+    def tensor(name: str, old: Tensor) -> Tensor:
+        if not old.is_floating_point():
+            return torch.zeros(old.shape, dtype=old.dtype)
+        if name.endswith("running_var"):
+            return torch.ones(old.shape, dtype=old.dtype)
+        drawn = torch.randn(old.shape, generator=generator)  # of size 1 / sqrt(fan in): neither overflow nor denormals
+        return (drawn / math.sqrt(max(old[0].numel() if old.ndim > 1 else 1, 1))).to(old.dtype)
+
+    return rebuild(shell, tensor)

@@ -30,11 +30,10 @@ from linnet.recipe.data import ImageSection
 from linnet.recipe.model import ClassifierSection
 from linnet.recipe.plan import Plan
 from linnet.recipe.tasks import Built, RecipeTask
-from linnet.results import Record, mean_interval, share_interval
+from linnet.results import Record, classification_records
 
 _log = logging.getLogger(__name__)
 
-_LEVEL = 0.95
 _PREDICTION_BATCH = 512
 _READERS: dict[str, Callable[..., ImageSet]] = {
     "fashion_mnist": fashion_mnist,
@@ -117,8 +116,8 @@ def read_parts(plan: Plan) -> Parts:
 
 
 @torch.inference_mode()
-def scores(model: nn.Module, images: ImageSet, standardise: Standardise, compute: Compute) -> tuple[Tensor, Tensor]:
-    """How a network does on each image.
+def logits_of(model: nn.Module, images: ImageSet, standardise: Standardise, compute: Compute) -> Tensor:
+    """What a network answers.
 
     Args:
         model: A classifier in eval mode, on the device of `compute`.
@@ -127,17 +126,24 @@ def scores(model: nn.Module, images: ImageSet, standardise: Standardise, compute
         compute: Device and precision.
 
     Returns:
+        float64 (N, classes), on the CPU.
+    """
+    found = []
+    for pixels in images.images.split(_PREDICTION_BATCH):
+        with compute.autocast():
+            found.append(model(standardise(compute.to_device(pixels))).cpu().double())
+    return torch.cat(found)
+
+
+def scores(model: nn.Module, images: ImageSet, standardise: Standardise, compute: Compute) -> tuple[Tensor, Tensor]:
+    """How a network does on each image; arguments as in `logits_of`.
+
+    Returns:
         (losses, right): negative log-likelihood of the true class, float64 (N,), in nats; whether the class with the
         largest logit is the true one, bool (N,). Both on the CPU.
     """
-    losses, right = [], []
-    pieces = zip(images.images.split(_PREDICTION_BATCH), images.labels.split(_PREDICTION_BATCH), strict=True)
-    for pixels, labels in pieces:
-        with compute.autocast():
-            logits = model(standardise(compute.to_device(pixels))).cpu().double()
-        losses.append(cross_entropy(logits, labels, reduction="none"))
-        right.append(logits.argmax(1) == labels)
-    return torch.cat(losses), torch.cat(right)
+    logits = logits_of(model, images, standardise, compute)
+    return cross_entropy(logits, images.labels, reduction="none"), logits.argmax(1) == images.labels
 
 
 def _read(plan: Plan, section: ImageSection) -> tuple[ImageSet, ImageSet | None]:
@@ -200,37 +206,14 @@ class _Prepare:
 
 
 def _evaluate(model: nn.Module, plan: Plan, parts: Parts, standardise: Standardise) -> list[Record]:
-    """Accuracy, nll and the accuracy in each class, on the test images."""
-    test = parts.test
-    losses, right = scores(model, test, standardise, plan.train.compute())
-    facts: dict[str, Any] = {
-        "split": "test",
-        "rng_seed": plan.train.rng_seed,
-        "context": {"data": test.name, "model": plan["model"].name},
-    }
-    records = [
-        _share("accuracy", right, facts),
-        Record.measured("nll", losses.mean().item(), unit="nat", n=len(losses), **_interval(losses), **facts),
-    ]
-    for label, name in enumerate(test.classes):
-        context = {**facts["context"], "class": name}
-        records.append(_share("accuracy in class", right[test.labels == label], {**facts, "context": context}))
+    """Accuracy, nll, calibration and the accuracy in each class, on the test images."""
+    test, rng_seed = parts.test, plan.train.rng_seed
+    facts = {"split": "test", "rng_seed": rng_seed, "context": {"data": test.name, "model": plan["model"].name}}
+    logits = logits_of(model, test, standardise, plan.train.compute())
+    records = classification_records(logits.numpy(), test.labels.numpy(), classes=test.classes, facts=facts)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    records.append(Record.measured("parameters", parameters, **{**facts, "split": ""}))
+    records.append(Record.measured("parameters", parameters, rng_seed=rng_seed, context=facts["context"]))
     return records
-
-
-def _share(name: str, right: Tensor, facts: dict[str, Any]) -> Record:
-    hits, n = int(right.sum()), len(right)
-    if n == 0:
-        return Record.measured(name, None, n=0, **facts)
-    return Record.measured(name, hits / n, n=n, interval=share_interval(hits, n, level=_LEVEL), level=_LEVEL, **facts)
-
-
-def _interval(losses: Tensor) -> dict[str, Any]:
-    if len(losses) < 2:
-        return {}
-    return {"interval": mean_interval(losses.tolist(), level=_LEVEL), "level": _LEVEL}
 
 
 def _save(model: nn.Module, path: Path, plan: Plan, parts: Parts, standardise: Standardise) -> Path:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from torch import nn
 
 from linnet.prune import Budget, Pruner
+from linnet.prune.criterion import Criterion
 from linnet.recipe.setting import setting
 
 _LIMITS = ("macs", "params", "bytes", "peak_activation_bytes")
@@ -30,7 +31,10 @@ class PruneSection:
         warmup: Steps before the first mask: a fraction of the training, or above 1 a number of steps.
         freeze: When masks cease to move and the network becomes small, likewise.
         every: Steps between measurements.
-        memory: Decay of the utilities for each measurement.
+        memory: How utilities are remembered, by name.
+        decay: Their decay for each measurement, in place of `memory`.
+        criterion: What a channel's utility is made of.
+        select: Whether channels of all classes are set against one another.
         price: How channels are set against their cost.
         regrow: Measure masked channels too.
         compare: "dense": train the same recipe without pruning too, for the report's before and after.
@@ -49,7 +53,10 @@ class PruneSection:
     warmup: float | None = setting("fraction (or number) of steps before the first mask", default=None, at_least=0)
     freeze: float | None = setting("fraction (or number) of steps until the masks stay", default=None, above=0)
     every: int | None = setting("steps between measurements", default=None, at_least=1)
-    memory: float | None = setting("decay of the utilities", default=None, at_least=0, at_most=1)
+    memory: str | None = setting("how utilities are remembered", default=None, choices=("evaporate", "schedule", "ema"))
+    decay: float | None = setting("decay of the utilities, in place of memory", default=None, at_least=0, at_most=1)
+    criterion: str | None = setting("what a utility is made of", default=None, choices=get_args(Criterion))
+    select: str | None = setting("what channels are set against", default=None, choices=("global", "per_layer"))
     price: str | None = setting("how channels are set against their cost", default=None, choices=("auto", "none"))
     regrow: bool | None = setting("measure masked channels too", default=None)
     compare: str | None = setting("what is trained beside it, to compare", default=None, choices=("dense",))
@@ -59,6 +66,8 @@ class PruneSection:
         if not self._limits():
             names = ", ".join(f"`{name}`" for name in _LIMITS)
             yield "macs", f"no limit is given; at least one of {names} is needed, such as macs = 0.3"
+        if self.memory is not None and self.decay is not None:
+            yield "decay", "`decay` is given and so is `memory`, which has one of its own; remove one of them"
         for key in ("warmup", "freeze"):
             value = getattr(self, key)
             if value is not None and value > 1 and not value.is_integer():
@@ -80,13 +89,14 @@ class PruneSection:
         """
         return Budget(**self._limits())
 
-    def pruner(self, model: nn.Module, example: Any, *, steps: int) -> Pruner:
+    def pruner(self, model: nn.Module, example: Any, *, steps: int, rng_seed: int) -> Pruner:
         """The pruner of a network.
 
         Args:
             model: The network, before it is trained.
             example: One input.
             steps: Steps of the whole training.
+            rng_seed: Of what is drawn.
 
         Raises:
             BudgetError: the budget can't be reached, or there is nothing to prune.
@@ -95,8 +105,10 @@ class PruneSection:
         options: dict[str, Any] = {key: value for key, value in vars(self).items() if value is not None}
         for key in (*_LIMITS, "compare"):
             options.pop(key, None)
+        if "decay" in options:
+            options["memory"] = options.pop("decay")
         times: dict[str, Any] = {key: _time(options.pop(key)) for key in ("warmup", "freeze") if key in options}
-        return Pruner(model, example, self.budget(), steps=steps, **options, **times)
+        return Pruner(model, example, self.budget(), steps=steps, rng_seed=rng_seed, **options, **times)
 
     def _limits(self) -> dict[str, float]:
         return {name: getattr(self, name) for name in _LIMITS if getattr(self, name) is not None}

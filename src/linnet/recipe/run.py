@@ -29,10 +29,10 @@ def run(
 
     The stages are train, evaluate and report; each ends with one whole file in the run folder (`weights.safetensors`,
     `record.jsonl`, `report.html`). With [prune] the weights are those of the small network, `plan.json` says which
-    channels stayed, and the network that isn't pruned is trained beside it if `compare` asks for it. A stage whose file
-    is there isn't done again: a run that was killed goes on where it was (training from its last checkpoint, to the
-    same bits), and one that is finished is left alone. Under `torchrun` all processes train, and the first one does the
-    rest.
+    channels stayed, `life.json` how many were in use when, and the network that isn't pruned is trained beside it if
+    `compare` asks for it. A stage whose file is there isn't done again: a run that was killed goes on where it was
+    (training from its last checkpoint, to the same bits), and one that is finished is left alone. Under `torchrun` all
+    processes train, and the first one does the rest.
 
     Args:
         path: The recipe.
@@ -94,6 +94,7 @@ class _Stage:
 def _train(work: Work) -> None:
     if work.pruner is not None:
         atomic_write(work.folder.path / "plan.json", work.pruner.plan().to_json() + "\n")
+        atomic_write(work.folder.path / "life.json", work.pruner.life.to_json() + "\n")
     work.built.save(work.model, work.folder.weights)
 
 
@@ -116,8 +117,11 @@ def _evaluate(work: Work) -> None:
 
 
 def _by(method: str, records: Sequence[Record]) -> list[Record]:
-    """Records that say whose they are, so that the report sets rivals side by side."""
-    return [replace(record, method=method) for record in records]
+    """Records that say whose they are, so that the report sets rivals side by side.
+
+    The count of parameters is left out: the pruner tells it with the other costs.
+    """
+    return [replace(record, method=method) for record in records if record.name != "parameters"]
 
 
 def _course(result: FitResult, rng_seed: int) -> list[Record]:

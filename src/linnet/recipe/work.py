@@ -80,7 +80,8 @@ def pruner_of(plan: Plan, built: Built) -> Pruner:
             f'[prune] needs a task that gives an example of its input, and "{plan.task.name}" gives none; remove the '
             "section, or give `Built(example=...)` in the task."
         )
-    return plan.prune.pruner(built.model, built.example, steps=plan.train.epochs * len(built.loader))
+    steps = plan.train.epochs * len(built.loader)
+    return plan.prune.pruner(built.model, built.example, steps=steps, rng_seed=plan.train.rng_seed)
 
 
 def _fitted(plan: Plan, built: Built, folder: Path, listeners: Sequence[Listener]) -> FitResult:

@@ -1,23 +1,29 @@
 """Facts and where they are kept: records, run folders, whole files. No plotting, no torch at import."""
 
+from linnet.results.classification import classification_records
 from linnet.results.environment import command, commit, environment, machine, versions
 from linnet.results.files import atomic_path, atomic_write
 from linnet.results.interval import mean_interval, share_interval, t_interval
 from linnet.results.record import Record, append_record, read_records, write_records
+from linnet.results.reliability import Bin, calibration_error, reliability
 from linnet.results.run_folder import RunFolder
 
 __all__ = [
+    "Bin",
     "Record",
     "RunFolder",
     "append_record",
     "atomic_path",
     "atomic_write",
+    "calibration_error",
+    "classification_records",
     "command",
     "commit",
     "environment",
     "machine",
     "mean_interval",
     "read_records",
+    "reliability",
     "share_interval",
     "t_interval",
     "versions",

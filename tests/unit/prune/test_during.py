@@ -60,9 +60,9 @@ def test_it_ends_as_a_plain_small_network_within_the_budget():
     assert {name: getattr(found, name) for name in pruner.plan().after} == pruner.plan().after
     x, _ = _batch(99)
     torch.testing.assert_close(small.eval()(x), net.eval()(x))
-    report = {record.name: record.value for record in small.report}
-    assert report["prune.macs.after"] == found.macs
-    assert report["prune.macs.before"] == cost(_net(), EXAMPLE).macs
+    report = {(record.name, record.method): record.value for record in small.report}
+    assert report["macs", "pruned"] == found.macs
+    assert report["macs", "dense"] == cost(_net(), EXAMPLE).macs
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])

@@ -40,7 +40,7 @@ def pruned(recipe):
 
 def digest(folder):
     records = [(r.name, r.value, r.method, r.context, r.interval) for r in folder.records() if r.unit != "ms"]
-    files = ("weights.safetensors", "dense.safetensors", "plan.json")
+    files = ("weights.safetensors", "dense.safetensors", "plan.json", "life.json")
     return [(folder.path / name).read_bytes() for name in files], records
 
 
@@ -51,8 +51,8 @@ def dense_network():
 def test_one_folder_holds_the_small_network_its_plan_and_both_sets_of_records(pruned, task_named):
     folder = run(pruned, out=pruned.parent / "out", task_named=task_named)
     assert {entry.name for entry in folder.path.iterdir()} == {
-        "checkpoints", "checkpoints-dense", "dense.safetensors", "plan.json", "recipe.toml", "record.jsonl",
-        "report.html", "run.json", "weights.safetensors",
+        "checkpoints", "checkpoints-dense", "dense.safetensors", "life.json", "plan.json", "recipe.toml",
+        "record.jsonl", "report.html", "run.json", "weights.safetensors",
     }  # fmt: skip
     plan = Plan.from_json((folder.path / "plan.json").read_text())
     small = load_classifier(folder.weights)
