@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,8 +46,9 @@ def channels(
         html: Writes one page with a bar per class and the memory profile into this file.
         try_: CLASS=FRACTION keeps that share of a class, drawn at random, proves the result and compares the costs; may
             be given again.
-        budget: LIMIT=VALUE (macs=0.3, params=50000) shows which channels a one-shot pruning by the size of the weights
-            would keep; a fraction up to 1 of the network's cost, or an absolute amount; may be given again.
+        budget: LIMIT=VALUE (macs=0.3, params=50000, latency_ms=2) shows which channels a one-shot pruning by the size
+            of the weights would keep; a fraction up to 1 of the network's cost, or an absolute amount; latency_ms is
+            measured here and always absolute; may be given again.
         align: Channels that the budget keeps come in multiples of this.
         rng_seed: Seed of the draw of --try.
     """
@@ -103,9 +103,9 @@ def _try(network: nn.Module, graph: ChannelGraph, example: Tensor, wish: str, rn
 def _budget(limits: list[str]) -> Budget:
     """The limits as one budget."""
     from linnet.prune import Budget
+    from linnet.prune.budget import LIMITS as known
 
     given: dict[str, float] = {}
-    known = [field.name for field in fields(Budget)]
     for limit in limits:
         name, equals, value = limit.rpartition("=")
         try:

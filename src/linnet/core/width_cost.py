@@ -69,7 +69,25 @@ class WidthCost:
         ]
         self._products = _Products.of([*totals, *(storages[number] for number in born)])
         self._slope, self._offset = sizes.affine()
+        self._shapes = [value.shape for value in sizes.values]
         self._samples = program.samples
+
+    def axes(self, places: Sequence[tuple[int, int]], widths: Ints) -> Ints:
+        """Sizes of tensors' axes at many widths.
+
+        Args:
+            places: (number of a value of the program, axis).
+            widths: int64 (trials, classes).
+
+        Returns:
+            int64 (trials, places).
+        """
+        sizes = np.atleast_2d(widths) @ self._slope.T + self._offset
+        found = np.empty((len(sizes), len(places)), dtype=np.int64)
+        for column, (value, axis) in enumerate(places):
+            size = self._shapes[value][axis]
+            found[:, column] = size if isinstance(size, int) else sizes[:, next(iter(size.terms))[0]]
+        return found
 
     def totals(self, widths: Ints) -> Ints:
         """Cost at many widths.

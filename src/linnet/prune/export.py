@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import logging
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +11,13 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from linnet.core.example import Example, example_from_dict
-from linnet.core.skeleton import rebuild, unwrap
-from linnet.errors import GraphError, InputError, ProofError
+from linnet.errors import InputError, ProofError
+from linnet.prune.onnx_model import batch_of, still, to_onnx
 from linnet.prune.runtime import require, session
 from linnet.results import atomic_write
 
 TOLERANCE = 1e-4  # of the largest output: float32 sums in another order, batch norms folded into weights
 _BATCHES = (1, 7, 3)  # one that exporters like to take for a constant, an odd one, another
-_TRACED = 2  # samples while recording: a size of 1 would be taken for a constant
 
 
 def export(small: nn.Module, path: str | os.PathLike[str], example: Any = None) -> Path:
@@ -83,49 +77,12 @@ def example_of(network: nn.Module, example: Any) -> Example:
     return example_from_dict(stored, lambda shape, dtype: torch.zeros(shape, dtype=dtype))
 
 
-def still(network: nn.Module) -> nn.Module:
-    """A copy in eval mode and float32 on the CPU, hooks included, without gradients."""
-    plain = rebuild(unwrap(network), lambda _, tensor: _float32(tensor.detach().cpu()), keep_hooks=True).eval()
-    return plain.requires_grad_(requires_grad=False)
-
-
-def to_onnx(plain: nn.Module, example: Example) -> bytes:
-    """A network of `still` as an ONNX model.
-
-    Raises:
-        GraphError: it can't be expressed in ONNX.
-    """
-    given = _batch(example, _TRACED, torch.zeros)
-    axes = given.map(lambda tensor: {0: "batch"} if tensor.ndim else None)  # type: ignore[arg-type,return-value]
-    shapes = axes.kwargs if axes.kwargs and not axes.args else (*axes.args, *axes.kwargs.values())
-    try:
-        with _quiet(), torch.no_grad():
-            program = torch.onnx.export(
-                plain, given.args, kwargs=given.kwargs, dynamo=True, dynamic_shapes=shapes, verbose=False
-            )
-    except Exception as error:  # whatever the exporter or an operator's rule raises
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        hooked = any(module._forward_pre_hooks or module._forward_hooks for module in plain.modules())
-        remedy = (
-            "It has hooks, a pruner's masks perhaps: export what `finish` gave."
-            if hooked
-            else "Every operator needs an ONNX form, and none may depend on the number of samples; `linnet.save` keeps "
-            "any network."
-        )
-        raise GraphError(
-            f"`{type(plain).__name__}` can't be expressed in ONNX ({type(error).__name__}: "
-            f"{lines[0] if lines else ''}). {remedy}"
-        ) from error
-    assert program is not None
-    return _stripped(program.model_proto)
-
-
 def _difference(plain: nn.Module, example: Example, written: bytes) -> float:
     """Largest difference of any output over its largest size, over the batches."""
     run = session(written)
     generator, worst = torch.Generator().manual_seed(0), 0.0
     for samples in _BATCHES:
-        given = _batch(example, samples, lambda *size, **kind: torch.randn(*size, generator=generator, **kind))
+        given = batch_of(example, samples, lambda *size, **kind: torch.randn(*size, generator=generator, **kind))
         with torch.no_grad():
             wanted = [t for t in _pytree.tree_leaves(plain(*given.args, **given.kwargs)) if isinstance(t, Tensor)]
         names = [entry.name for entry in run.get_inputs()]
@@ -144,49 +101,3 @@ def _difference(plain: nn.Module, example: Example, written: bytes) -> float:
             apart = (ours.double() - its.double()).abs().max() / ours.double().abs().max().clamp_min(1e-30)
             worst = max(worst, float(apart)) if bool(torch.isfinite(apart)) else float("nan")
     return worst
-
-
-def _batch(example: Example, samples: int, draw: Any) -> Example:
-    """A call like the example with this many samples: floats are drawn, other values repeat the first sample's."""
-
-    def one(tensor: Tensor) -> Tensor:
-        if not tensor.ndim:
-            return _float32(tensor)
-        if tensor.is_floating_point():
-            return draw(samples, *tensor.shape[1:], dtype=torch.float32)
-        return tensor[:1].expand(samples, *tensor.shape[1:]).contiguous()
-
-    return example.map(one)
-
-
-def _float32(tensor: Tensor) -> Tensor:
-    return tensor.to(torch.float32, copy=True) if tensor.is_floating_point() else tensor.clone()
-
-
-def _stripped(model: Any) -> bytes:
-    """The model without notes on where each operator came from: they name files of this machine."""
-    model = copy.deepcopy(model)
-    model.producer_name, model.producer_version = "linnet", ""
-    parts = [model, model.graph, *model.functions]
-    for graph in (model.graph, *model.functions):
-        parts += graph.node
-    parts += [*model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer]
-    for part in parts:
-        del part.metadata_props[:]
-        if hasattr(part, "doc_string"):
-            part.doc_string = ""
-    return model.SerializeToString()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter's own warnings and log lines are about its insides, not about the network."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

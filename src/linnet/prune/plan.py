@@ -19,10 +19,12 @@ from linnet.errors import BudgetError
 from linnet.prune.budget import Budget
 from linnet.prune.choice import Choices, choices
 from linnet.prune.criterion import FROM_DATA, Criterion, Loss, from_data
+from linnet.prune.latency import Clock, meet
 from linnet.prune.option import one_of
 from linnet.prune.reads import reads
 from linnet.prune.same_rate import Select, same_rate
-from linnet.prune.select import Selection, Selector
+from linnet.prune.select import Price, Selection, Selector
+from linnet.prune.stopwatch import Latency
 from linnet.prune.utility import Floats, from_weights
 
 
@@ -38,6 +40,7 @@ class Plan:
         before: Cost of the given network by name.
         after: Cost of the pruned one: equal to `linnet.cost` of it.
         example: Sizes and types of the example that the network was traced on, as plain data.
+        latency: What was measured, where the budget has `latency_ms`.
     """
 
     budget: Budget
@@ -47,6 +50,7 @@ class Plan:
     before: Mapping[str, int]
     after: Mapping[str, int]
     example: Mapping[str, Any]
+    latency: Latency | None = None
 
     def multiplicity(self) -> dict[str, list[int]]:
         """The edit that `linnet.resize` makes: 1 for what stays, 0 for what goes."""
@@ -71,7 +75,8 @@ class Plan:
             stored = json.loads(text)
             kept = {name: tuple(int(channel) for channel in row) for name, row in stored["kept"].items()}
             rest = {key: dict(stored[key]) for key in ("dense", "frozen", "before", "after", "example")}
-            return cls(Budget(**stored["budget"]), kept, **rest)
+            latency = Latency(**stored["latency"]) if stored.get("latency") else None
+            return cls(Budget(**stored["budget"]), kept, **rest, latency=latency)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BudgetError(f"this is no plan ({error}); give the text that `Plan.to_json` wrote.") from error
 
@@ -85,6 +90,8 @@ class Plan:
         for name in TOTALS:
             before, after = self.before[name], self.after[name]
             lines.append(f"  {name}: {before:,} -> {after:,} ({after / before:.4g} kept)" if before else f"  {name}: 0")
+        if self.latency is not None:
+            lines.append(f"  {self.latency}")
         return "\n".join(lines)
 
 
@@ -141,14 +148,67 @@ def plan(
     found = choices(graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits, whole=unmasked)
     law = WidthCost(graph)
     selector = Selector(law, found.free, budget.limits(totals_of(law)))
+    clock = None if budget.latency_ms is None else Clock(inner, graph, law, found.free, budget, align=align)
     names = tuple(name for choice in found.free for name in choice.classes)
     if criterion in FROM_DATA:
         utilities = from_data(inner, graph, names, criterion, data, loss=loss)
     else:
         utilities = from_weights(inner, graph, names, criterion, rng_seed=rng_seed)
-    ranked = [np.mean([np.sort(utilities[name])[::-1] for name in choice.classes], axis=0) for choice in found.free]
-    selected = same_rate(selector, ranked) if select == "per_layer" else selector.select(ranked)
-    return planned(graph, budget, found, selected, utilities)
+    ranked = ranks(found, utilities)
+    if clock is None:
+        selected = same_rate(selector, ranked) if select == "per_layer" else selector.select(ranked)
+        return planned(graph, budget, found, selected, utilities)
+    selected, latency = on_time(clock, inner, found, selector.limits, utilities, select=select)
+    return replace(planned(graph, budget, found, selected, utilities), latency=latency)
+
+
+def on_time(
+    clock: Clock,
+    model: nn.Module,
+    found: Choices,
+    limits: Mapping[str, int],
+    utilities: Mapping[str, Floats],
+    *,
+    select: Select = "global",
+    price: Price | None = None,
+) -> tuple[Selection, Latency]:
+    """The selection that keeps the counted limits and a measured latency.
+
+    Args:
+        clock: Of the network and the target.
+        model: The network, without masks.
+        found: What may be pruned.
+        limits: The counted limits.
+        utilities: Class name -> (size,).
+        select: "global" or "per_layer".
+        price: None looks for one, once.
+
+    Raises:
+        BudgetError: the target can't be reached.
+    """
+    ranked = ranks(found, utilities)
+    chosen: list[Price] = [] if price is None else [price]
+
+    def selected(limit_ns: int | None) -> Selection:
+        timed = {} if limit_ns is None else {"latency_ns": limit_ns}
+        selector = Selector(clock.cost, found.free, {**limits, **timed} or {"latency_ns": clock.whole_ns})
+        if select == "per_layer":
+            return same_rate(selector, ranked)
+        made = selector.select(ranked, chosen[0] if chosen and timed else "auto")
+        if timed:
+            chosen[:] = [made.price]
+        return made
+
+    def edit(selection: Selection) -> dict[str, list[int]]:
+        kept = kept_channels(found, selection, utilities)
+        return {name: np.bincount(channels, minlength=len(utilities[name])).tolist() for name, channels in kept.items()}
+
+    return meet(clock, model, selected, edit, ranked=ranked, limits=limits)
+
+
+def ranks(found: Choices, utilities: Mapping[str, Floats]) -> list[Floats]:
+    """For each choice (size,): utilities, descending; the mean over classes that are cut together."""
+    return [np.mean([np.sort(utilities[name])[::-1] for name in choice.classes], axis=0) for choice in found.free]
 
 
 def totals_of(law: WidthCost) -> dict[str, int]:

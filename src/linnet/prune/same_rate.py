@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 
 from linnet.core.atoms import Ints
-from linnet.prune.budget import within
 from linnet.prune.select import Price, Selection, Selector
 from linnet.prune.utility import Floats
 
@@ -75,4 +74,4 @@ def _wider(selector: Selector, widths: Ints, row: int) -> Ints | None:
 
 
 def _fit(selector: Selector, widths: Ints) -> bool:
-    return bool(within(selector.totals(widths), selector.limits)[0])
+    return bool(selector.fits(widths)[0])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from linnet.core.atoms import Ints
-from linnet.core.width_cost import WidthCost
 from linnet.errors import BudgetError
 from linnet.prune.budget import within
 from linnet.prune.choice import Choice
@@ -58,6 +57,18 @@ class Selection:
     kept_utility: float
 
 
+class Costs(Protocol):
+    """What a network costs at any widths: `WidthCost`, or one that knows more limits."""
+
+    columns: tuple[str, ...]
+    names: tuple[str, ...]
+    dense: Ints
+
+    def totals(self, widths: Ints) -> Ints:
+        """int64 (trials, columns) of int64 (trials, classes)."""
+        ...
+
+
 class Selector:
     """Finds widths for utilities; made once for a network and a budget.
 
@@ -70,7 +81,7 @@ class Selector:
         BudgetError: the budget can't be reached even at the smallest widths.
     """
 
-    def __init__(self, law: WidthCost, free: Sequence[Choice], limits: Mapping[str, int]):
+    def __init__(self, law: Costs, free: Sequence[Choice], limits: Mapping[str, int]):
         self.law, self.free, self.limits = law, tuple(free), dict(limits)
         self._columns = [law.columns.index(name) for name in limits]
         self._caps = np.array([limits[name] for name in limits], dtype=np.float64)
@@ -154,10 +165,7 @@ class Selector:
         for _ in range(_ROUNDS if price.alpha else 0):
             scale = self._prices(widths, price)
             widths = self._refilled(ranked, self._by_threshold(ranked, scale, allowed))
-        kept = sum(
-            float(u[:width].sum()) * len(c.classes) for u, width, c in zip(ranked, widths, self.free, strict=True)
-        )
-        return Selection(tuple(int(width) for width in widths), price, kept)
+        return Selection(tuple(int(width) for width in widths), price, self.kept_utility(ranked, widths))
 
     def _by_threshold(self, ranked: Sequence[Floats], scale: Floats, allowed: Sequence[Ints]) -> Ints:
         """The widths of the lowest threshold on u / scale that keeps every limit, by bisection."""
@@ -166,13 +174,14 @@ class Selector:
         low, high = 0, len(thresholds) - 1  # at the highest all classes are at their floor, which is feasible
         while low < high:
             middle = (low + high) // 2
-            if self._fits(self._above(values, thresholds[middle], allowed))[0]:
+            if self.fits(self._above(values, thresholds[middle], allowed))[0]:
                 high = middle
             else:
                 low = middle + 1
         return self._above(values, thresholds[high], allowed)
 
-    def _fits(self, widths: Ints) -> npt.NDArray[np.bool_]:
+    def fits(self, widths: Ints) -> npt.NDArray[np.bool_]:
+        """Which of (trials, choices) widths keep every limit."""
         return within(self.totals(widths), self.limits, self.law.columns)
 
     def _above(self, values: Sequence[Floats], threshold: float, allowed: Sequence[Ints]) -> Ints:
@@ -188,7 +197,7 @@ class Selector:
         """Takes the next width of the class that gains most utility per cost, while one fits."""
         now = self.totals(widths)[0]
         while True:
-            rows, trials = self._wider(widths)
+            rows, trials = self.wider(widths)
             if not len(rows):
                 return widths
             totals = self.totals(trials)
@@ -206,7 +215,7 @@ class Selector:
             best = int(np.argmax(worth))
             widths, now = trials[best], totals[best]
 
-    def _wider(self, widths: Ints) -> tuple[list[int], Ints]:
+    def wider(self, widths: Ints) -> tuple[list[int], Ints]:
         """Every choice that isn't at its widest, each with its next width."""
         rows = [row for row, allowed in enumerate(self._allowed) if widths[row] < allowed[-1]]
         trials = np.repeat(widths[None], len(rows), axis=0)
@@ -214,6 +223,25 @@ class Selector:
             allowed = self._allowed[row]
             trials[trial, row] = allowed[np.searchsorted(allowed, widths[row], side="right")]
         return rows, trials
+
+    def narrower(self, widths: Ints) -> tuple[list[int], Ints]:
+        """Every choice that isn't at its narrowest, each with its next smaller width."""
+        rows = [row for row, allowed in enumerate(self._allowed) if widths[row] > allowed[0]]
+        trials = np.repeat(widths[None], len(rows), axis=0)
+        for trial, row in enumerate(rows):
+            allowed = self._allowed[row]
+            trials[trial, row] = allowed[np.searchsorted(allowed, widths[row], side="left") - 1]
+        return rows, trials
+
+    def kept_utility(self, ranked: Sequence[Floats], widths: Ints) -> float:
+        """Sum of the kept channels' utilities.
+
+        Args:
+            ranked: For each choice (size,), descending.
+            widths: Of each choice.
+        """
+        pairs = zip(ranked, widths, self.free, strict=True)
+        return sum(float(u[:width].sum()) * len(choice.classes) for u, width, choice in pairs)
 
     def _prices(self, widths: Ints, price: Price) -> Floats:
         """p^alpha of each choice at these widths."""

@@ -31,3 +31,24 @@ def test_a_budget_without_a_limit_is_refused():
 def test_within_needs_every_limit():
     totals = np.array([[10, 5, 0, 0], [10, 6, 0, 0], [11, 5, 0, 0]])
     assert within(totals, {"macs": 10, "params": 5}).tolist() == [True, False, False]
+
+
+def test_milliseconds_are_absolute_and_not_counted():
+    budget = Budget(macs=0.5, latency_ms=0.8, batch=4, threads=2, runtime="torch")
+    assert budget.limits({"macs": 10}) == {"macs": 5}
+    assert budget.given() == {"macs": 0.5, "latency_ms": 0.8}
+    assert str(budget) == "macs <= 0.5 of the given network's, latency_ms <= 0.8 (torch, batch 4, 2 threads)"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"latency_ms": 0}, "`latency_ms` is 0; a positive number of milliseconds"),
+        ({"latency_ms": 1, "batch": 0}, "`batch` is 0; a whole number, 1 or more"),
+        ({"latency_ms": 1, "threads": 1.5}, "`threads` is 1.5"),
+        ({"latency_ms": 1, "runtime": "tflite"}, "`runtime` is 'tflite'; one of onnxruntime, torch"),
+    ],
+)
+def test_what_can_not_be_timed_is_refused(options, words):
+    with pytest.raises(BudgetError, match=words):
+        Budget(**options)
