@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from linnet.models.resnet import BasicBlock
+from linnet.models.resnet import BasicBlock, ResNet
 
 
 def resnet18(width: int, *, classes: int = 10) -> nn.Sequential:
@@ -37,6 +37,16 @@ def small_cnn(*, classes: int = 10) -> nn.Sequential:
         nn.Conv2d(1, 16, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.ReLU(),
         nn.Flatten(), nn.Linear(32 * 49, classes),
     )  # fmt: skip
+
+
+def small_resnet(*, classes: int = 10, width: int = 8) -> nn.Module:
+    """ResNet-8 with group norm of 4 groups, so that each image's logits depend on it alone, as "exact" needs."""
+    model = ResNet(input_shape=(3, 32, 32), classes=classes, depth=8, width=width)
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(module, name, nn.GroupNorm(4, child.num_features))
+    return model
 
 
 def batch(shape: tuple[int, ...], samples: int, *, classes: int = 10) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,16 +1,16 @@
 """Time to target: `python -m benchmarks.time_to_target --scale smoke|cpu|gpu [--data DIR] [--minutes M]`; resumable.
 
-Every rival gets the same number of drawn settings, each tried with one seed for a short run; the one that reaches the
-highest validation accuracy is trained with every seed of the final stage. Accuracy is on held-out training images.
+Every rival gets the same number of drawn settings, each tried with one seed for a short run; the one that ends with the
+highest accuracy on held-out training images is trained with every seed of the final stage. The target is read on the
+held-out images too; test images are looked at once, after the last step.
+
+Steps and accuracies come from the study, which may run beside other work. Seconds don't: `--times` measures the mean
+step of every rival with its chosen settings, in turns in one process, and a run's seconds are its steps times that.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,152 +18,113 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.natural_nets import small_cnn
-from benchmarks.rivals import RANGES, draw, missing, updates
-from linnet.data import fashion_mnist
-from linnet.results import Record
+from benchmarks.rivals import DIVERGED, RANGES, Fact, draw, missing, updates
+from benchmarks.step_times import measure
+from benchmarks.target_table import as_markdown
+from benchmarks.targets import PROBLEMS, SCALES, Images, Scale, images
+from linnet.results import Record, read_records, write_records
 from papers.study import Finished, Trial, carry_out
 
-
-@dataclass(frozen=True)
-class Scale:
-    """How large the study is.
-
-    Attributes:
-        images: Training images; 2,000 more are held out.
-        target: Accuracy to reach.
-        tune_steps: Steps of a trial of settings.
-        steps: Steps of a final run at most.
-        draws: Settings of each rival.
-        seeds: Final runs of each rival.
-        batch: Images of a step.
-        every: Steps between looks at the accuracy.
-    """
-
-    images: int
-    target: float
-    tune_steps: int
-    steps: int
-    draws: int
-    seeds: int
-    batch: int = 128
-    every: int = 20
+Scales = dict[str, Scale]
 
 
-SCALES = {
-    "smoke": Scale(images=512, target=0.5, tune_steps=8, steps=16, draws=1, seeds=1, batch=64, every=4),
-    "cpu": Scale(images=20_000, target=0.85, tune_steps=60, steps=300, draws=12, seeds=5),
-    "gpu": Scale(images=58_000, target=0.90, tune_steps=450, steps=4_500, draws=12, seeds=5, every=50),
-}
-HELD_OUT = 2_000
-
-
-def next_trials(finished: Finished, *, scale: Scale) -> list[Trial]:
-    """All trials of settings first, in turns over the rivals, then the final runs."""
+def next_trials(finished: Finished, *, scales: Scales) -> list[Trial]:
+    """All trials of settings first, in turns over the rivals, then the final runs; one problem after the other."""
+    trials: list[Trial] = []
     rivals = [name for name in RANGES if missing(name) is None]
-    tuning = [Trial("tune", {"rival": name, "draw": k}) for k in range(scale.draws) for name in rivals]
-    if any(trial.key not in finished for trial in tuning):
-        return tuning
-    final = []
-    for seed in range(scale.seeds):
-        for name in rivals:
-            scores = [finished[Trial("tune", {"rival": name, "draw": k}).key].value or 0.0 for k in range(scale.draws)]
-            final.append(Trial("final", {"rival": name, "draw": int(np.argmax(scores)), "seed": seed}))
-    return [*tuning, *final]
+    for problem, scale in scales.items():
+        tuning = [_tuning(problem, name, k) for k in range(scale.draws) for name in rivals]
+        trials += tuning
+        if any(trial.key not in finished for trial in tuning):
+            return trials
+        trials += [
+            Trial("final", {"problem": problem, "rival": name, "draw": best_draw(finished, problem, name, scale)}
+                  | {"seed": seed})
+            for seed in range(scale.seeds) for name in rivals
+        ]  # fmt: skip
+        if any(trial.key not in finished for trial in trials):
+            return trials
+    return trials
 
 
-def run_trial(trial: Trial, *, scale: Scale, data: Path | None) -> Record:
-    """One training; its value is the best accuracy seen."""
-    name, seed = str(trial.settings["rival"]), int(trial.settings.get("seed", 0))
+def best_draw(finished: Finished, problem: str, rival: str, scale: Scale) -> int:
+    """The draw that ended highest on held-out images."""
+    scores = [finished[_tuning(problem, rival, k).key].value or 0.0 for k in range(scale.draws)]
+    return int(np.argmax(scores))
+
+
+def _tuning(problem: str, rival: str, number: int) -> Trial:
+    return Trial("tune", {"problem": problem, "rival": rival, "draw": number})
+
+
+def run_trial(trial: Trial, *, scales: Scales, loaded: dict[str, Images]) -> Record:
+    """One training; its value is the held-out accuracy after the last step, 0 where it diverged."""
+    problem, name = str(trial.settings["problem"]), str(trial.settings["rival"])
+    seed, scale, data = int(trial.settings.get("seed", 0)), scales[problem], loaded[problem]
     settings = draw(name, int(trial.settings["draw"]))
     torch.manual_seed(1000 + seed)
-    model = small_cnn()
-    (x, y), (held_x, held_y) = images(scale, data)
-    steps = scale.tune_steps if trial.stage == "tune" else scale.steps
+    model = PROBLEMS[problem].model()
+    tuning = trial.stage == "tune"
+    steps = scale.tune_steps if tuning else scale.steps
     update, order = updates(name, model, settings), torch.Generator().manual_seed(seed)
-    best, reached, reached_s, spent = 0.0, -1, -1.0, 0.0
+    now, reached, x, y = 0.0, -1, *data.train
     for step in range(1, steps + 1):
         chosen = torch.randint(0, len(x), (scale.batch,), generator=order)
-        begin = time.perf_counter()
         try:
             update(x[chosen], y[chosen])
-        except ArithmeticError:  # diverged: ten steps in a row weren't finite
+        except DIVERGED:
+            now = 0.0
             break
-        spent += time.perf_counter() - begin
-        if step % scale.every == 0 or step == steps:
-            best = max(best, accuracy(model, held_x, held_y))
-            if reached < 0 and best >= scale.target:
-                reached, reached_s = step, spent
-    context = {"steps_to_target": reached, "seconds_to_target": reached_s, "train_s": spent, "target": scale.target}
-    told = " ".join(f"{key}={value:g}" for key, value in settings.items())
+        if step == steps or (not tuning and step % scale.every == 0):
+            now = accuracy(model, data.held_out)
+            reached = step if reached < 0 and now >= scale.target else reached
+    context: dict[str, Fact] = {"problem": problem, "steps_to_target": reached, "target": scale.target, "steps": steps}
+    if not tuning:
+        context["test_accuracy"] = accuracy(model, data.test)
+    context["settings"] = " ".join(f"{key}={value:g}" for key, value in settings.items())
     key = f"natural.time_to_target.{trial.stage}"
-    return Record.measured(
-        key, best, n=1, rng_seed=seed, method=name, split="val", context=context | {"settings": told}
-    )
+    return Record.measured(key, now, n=1, rng_seed=seed, method=name, split="val", context=context)
 
 
 @torch.no_grad()
-def accuracy(model: torch.nn.Module, x: Tensor, y: Tensor) -> float:
-    """Share of held-out images that get their class."""
-    return float((model(x).argmax(1) == y).double().mean())
+def accuracy(model: torch.nn.Module, pair: tuple[Tensor, Tensor]) -> float:
+    """Share of images that get their class."""
+    right = [int((model(x).argmax(1) == y).sum()) for x, y in zip(*(p.split(500) for p in pair), strict=True)]
+    return sum(right) / len(pair[1])
 
 
-def images(scale: Scale, data: Path | None) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Training and held-out images; without data ten made patterns under noise."""
-    if data is None:
-        generator = torch.Generator().manual_seed(0)
-        y = torch.arange(scale.images + 500) % 10
-        x = torch.randn(10, 1, 28, 28, generator=generator)[y] + torch.randn(len(y), 1, 28, 28, generator=generator)
-        return (x[: scale.images], y[: scale.images]), (x[scale.images :], y[scale.images :])
-    whole = fashion_mnist("train", root=data / "fashion_mnist")
-    x, y = (whole.images.float() / 255 - 0.286) / 0.353, whole.labels  # mean and deviation of the training images
-    return (x[: scale.images], y[: scale.images]), (x[-HELD_OUT:], y[-HELD_OUT:])
-
-
-def as_markdown(finished: Finished) -> str:
-    """One row per rival: final runs, how many arrived, median steps and seconds, median best accuracy."""
-    rows = ["| rival | runs | arrived | steps | seconds | best accuracy | settings |", "|---|---|---|---|---|---|---|"]
-    for name in RANGES:
-        if missing(name) is not None:
-            rows.append(f"| {name} | not installed: {missing(name)} | | | | | |")
-            continue
-        runs = [r for r in finished.values() if r.method == name and r.context["stage"] == "final"]
-        if not runs:
-            continue
-        there = [r for r in runs if int(r.context["steps_to_target"]) >= 0]
-        middle: Callable[[str], str] = lambda key, there=there, runs=runs: (  # noqa: E731
-            _span([float(r.context[key]) for r in there]) if 2 * len(there) > len(runs) else "not by most"
-        )
-        accuracies = _span([r.value or math.nan for r in runs])
-        rows.append(
-            f"| {name} | {len(runs)} | {len(there)} | {middle('steps_to_target')} | {middle('seconds_to_target')} | "
-            f"{accuracies} | {runs[0].context['settings']} |"
-        )
-    return "\n".join(rows)
-
-
-def _span(values: list[float]) -> str:
-    return f"{np.median(values):.4g} ({min(values):.4g} to {max(values):.4g})"
+def chosen_settings(finished: Finished, scales: Scales) -> dict[str, dict[str, dict[str, Fact]]]:
+    """Problem -> rival -> the settings of its best draw."""
+    rivals = [name for name in RANGES if missing(name) is None]
+    return {
+        problem: {name: draw(name, best_draw(finished, problem, name, scale)) for name in rivals}
+        for problem, scale in scales.items()
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Does what is left of the study and prints the table."""
+    """Does what is left of the study, or measures the steps, and prints the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.time_to_target", description=__doc__)
     parser.add_argument("--scale", choices=tuple(SCALES), default="smoke")
-    parser.add_argument("--data", type=Path, help="folder that holds fashion_mnist; smoke needs none")
+    parser.add_argument("--data", type=Path, help="folder with fashion_mnist and cifar10_jpeg; smoke needs none")
     parser.add_argument("--minutes", type=float, help="begin no run after so much time")
     parser.add_argument("--out", type=Path, default=Path("runs/time_to_target"), help="folder of the records")
+    parser.add_argument("--times", action="store_true", help="the study is done: measure the rivals' steps")
     asked = parser.parse_args(arguments)
-    scale = SCALES[asked.scale]
+    scales = dict(SCALES[asked.scale])
+    study, times = asked.out / f"{asked.scale}.jsonl", asked.out / f"{asked.scale}_times.jsonl"
+    loaded = {name: images(name, scale, asked.data) for name, scale in scales.items()}
     outcome = carry_out(
-        asked.out / f"{asked.scale}.jsonl",
-        partial(next_trials, scale=scale),
-        partial(run_trial, scale=scale, data=asked.data),
+        study,
+        partial(next_trials, scales=scales),
+        partial(run_trial, scales=scales, loaded=loaded),
         workers=0,
-        minutes=asked.minutes,
+        minutes=0.0 if asked.times else asked.minutes,
         told=lambda record, count: print(f"{count:4} {record.value:.4f}  {record.context['trial']}", flush=True),
     )
-    print(as_markdown(outcome.finished))
+    if asked.times:
+        write_records(times, measure(chosen_settings(outcome.finished, scales), scales, loaded))
+    print(as_markdown(outcome.finished, read_records(times) if times.exists() else [], scales))
     print(f"{outcome.done_now} runs now; {len(outcome.left)} are left: the same command goes on.")
     return 0
 

@@ -75,15 +75,27 @@ class RuleTerm(Term):
 
     def pull(self, v: Tensor) -> Tensor:
         """The passes are combined at the layer's output, then one product with its inputs is left."""
-        weighted = []
-        for use in self.uses:
-            factor = v.T.reshape(*v.T.shape, *(1,) * (use.g.ndim - 2)).to(use.g.dtype)
-            weighted.append(Use(use.a, (use.g * factor).sum(0, keepdim=True)))
-        return self.rule.pull(self.module, weighted, self.param)
+        return self.pull_combined(combined(self.uses, v))
+
+    def pull_combined(self, uses: Sequence[Use]) -> Tensor:
+        """The same from what `combined` gave."""
+        return self.rule.pull(self.module, uses, self.param)
 
     def push(self, delta: Tensor) -> Tensor:
         """By the rule."""
         return self.rule.push(self.module, self.uses, self.param, delta.to(self.uses[0].g.dtype)).T
+
+
+def combined(uses: Sequence[Use], v: Tensor) -> list[Use]:
+    """sum_k v_nk g_kn as the only pass of each use, for v (N, passes)."""
+    result = []
+    for use in uses:
+        factors = v.T.reshape(*v.T.shape, *(1,) * (use.g.ndim - 2)).to(use.g.dtype)
+        total = use.g[0] * factors[0]
+        for g, factor in zip(use.g[1:], factors[1:], strict=True):
+            total.addcmul_(g, factor)
+        result.append(Use(use.a, total.unsqueeze(0)))
+    return result
 
 
 @dataclass
@@ -206,7 +218,16 @@ class LayerJacobian:
             v: (N * passes,), sample-major.
         """
         grid = v.view(self.samples, self.passes)
-        return {name: term.pull(grid) for name, term in self.terms.items()}
+        known: dict[int, list[Use]] = {}
+        found = {}
+        for name, term in self.terms.items():
+            if not isinstance(term, RuleTerm):
+                found[name] = term.pull(grid)
+                continue
+            if id(term.uses) not in known:
+                known[id(term.uses)] = combined(term.uses, grid)
+            found[name] = term.pull_combined(known[id(term.uses)])
+        return found
 
     def push(self, delta: Mapping[str, Tensor]) -> Tensor:
         """J_l delta, (N * passes,), sample-major; a parameter that `delta` lacks counts as 0."""
@@ -238,5 +259,5 @@ def _weight_and_bias(terms: Sequence[Term]) -> bool:
     if len(terms) != 2 or not all(isinstance(term, RuleTerm) for term in terms):
         return False
     weight, bias = cast("tuple[RuleTerm, RuleTerm]", tuple(terms))
-    same = weight.module is bias.module and len(weight.uses) == len(bias.uses)
+    same = weight.module is bias.module and weight.uses is bias.uses
     return same and weight.rule.is_matrix and (weight.param, bias.param) == ("weight", "bias")

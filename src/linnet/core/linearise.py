@@ -80,6 +80,7 @@ class Linearisation:
         self._handles: list[RemovableHandle] = []
         self._gradient_handles: list[RemovableHandle] = []
         self._own_rows: dict[str, dict[str, Tensor]] = {}
+        self._uses: dict[tuple[str, ...], list[Use]] = {}
         self._multiples: dict[Place, tuple[LayerRule, str, float] | None] = {}
         self._outputs: Tensor | None = None
 
@@ -180,6 +181,7 @@ class Linearisation:
         return {name: reason for name in self.names if isinstance(reason := self._readers(name), str)}
 
     def _layers(self, samples: int, passes: int) -> tuple[LayerJacobian, ...]:
+        self._uses = {}
         rows = {name: self._term(name) for name in self.names if name not in self.unread}
         owned: dict[str, list[str]] = {}
         for name in rows:
@@ -218,8 +220,10 @@ class Linearisation:
         known = [self._capture[place.module] for place in readers if place.module in self._capture]
         params = {place.param for place in readers}
         if len(known) == len(readers) and len(params) == 1 and _alike(known):
-            uses = [use for layer in known for use in layer.uses()]
-            return RuleTerm(known[0].module, known[0].rule, uses, params.pop())
+            paths = tuple(place.module for place in readers)
+            if paths not in self._uses:  # weight and bias share them: reading stacks the passes
+                self._uses[paths] = [use for layer in known for use in layer.uses()]
+            return RuleTerm(known[0].module, known[0].rule, self._uses[paths], params.pop())
         if len(readers) == 1 and (term := self._multiple_term(readers[0])) is not None:
             return term
         return RowsTerm(lambda: sum_of([self._rows_at(place) for place in readers]))
