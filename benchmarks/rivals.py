@@ -6,7 +6,7 @@ import math
 import zlib
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -39,7 +39,8 @@ WORDS: Mapping[str, str] = {
     "kfac": "**ours** kfac, sampled, momentum 0.9",
     "exact": "**ours** exact, sampled, no momentum",
 }
-DIVERGED = (ArithmeticError, torch.linalg.LinAlgError)  # what an update raises then, where it raises anything
+# what an update raises then, where it raises anything
+DIVERGED = (ArithmeticError, torch.linalg.LinAlgError)  # pyright: ignore[reportPrivateImportUsage]
 NEEDED = {"soap": "pytorch_optimizer", "curvlinops": "curvlinops"}
 
 
@@ -95,7 +96,7 @@ def _everyday(name: str, model: nn.Module, settings: Mapping[str, Any]) -> torch
 def _muon(model: nn.Module, *, lr: float, other_lr: float) -> Update:
     """Muon on weights and on kernels as matrices (O, I), as its authors do; it takes matrices only, the rest AdamW."""
     own = [p for p in model.parameters() if p.ndim >= 2]
-    matrices = [nn.Parameter(p.detach().flatten(1)) for p in own]  # of the same memory
+    matrices: list[nn.Parameter] = [nn.Parameter(p.detach().flatten(1)) for p in own]  # of the same memory
     optimizers = [
         torch.optim.Muon(matrices, lr=lr),
         torch.optim.AdamW([p for p in model.parameters() if p.ndim < 2], lr=other_lr),
@@ -117,7 +118,7 @@ def _curvlinops(model: nn.Module, *, lr: float, damping: float, every: int = 100
     from curvlinops import KFACLinearOperator
 
     layers = {path: m for path, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
-    weights = [m.weight for m in layers.values()]
+    weights = [cast(nn.Parameter, m.weight) for m in layers.values()]
     sgd = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
     inverses: dict[str, tuple[Tensor, Tensor]] = {}
     steps = 0
