@@ -9,8 +9,8 @@ from linnet.report.page import Content
 from linnet.results import atomic_write
 from papers.chen2020_padam import pictures, tables
 from papers.chen2020_padam.scales import Scale
-from papers.chen2020_padam.tables import Table
 from papers.study import Finished
+from papers.table import Table
 
 
 def write(finished: Finished, scale: Scale, path: Path) -> Path:

@@ -9,8 +9,8 @@ from papers.chen2020_padam import pictures, tables
 from papers.chen2020_padam.findings import results
 from papers.chen2020_padam.plan import extensions_done
 from papers.chen2020_padam.scales import Problem, Scale
-from papers.chen2020_padam.tables import Table
 from papers.study import Finished
+from papers.table import Table, as_markdown
 
 _HEAD = """# Padam: closing the generalization gap of adaptive gradient methods
 
@@ -73,12 +73,6 @@ def _limits(scale: Scale) -> str:
         f"- The learning rates of the map are a factor {step:.2g} apart, which is more than the "
         f"errors of the rule that it tests; the second set has p = {tested} only.\n"
     )
-
-
-def as_markdown(table: Table) -> str:
-    """A table with its caption above it."""
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.rows]
-    return "\n".join([f"{table.caption}.", "", *(f"| {' | '.join(row)} |" for row in rows), ""])
 
 
 def _section(title: str, parts: list[Table]) -> str:

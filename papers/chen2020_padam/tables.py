@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
 from linnet.optim import padam_lr
@@ -21,16 +19,8 @@ from papers.chen2020_padam.ridge import (
 )
 from papers.chen2020_padam.scales import Scale
 from papers.study import Finished
+from papers.table import Table
 from papers.verdict import mean_and_sd
-
-
-@dataclass(frozen=True)
-class Table:
-    """Headings and rows of text; the caption is a sentence."""
-
-    caption: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 def claims_table(finished: Finished, scale: Scale) -> Table:

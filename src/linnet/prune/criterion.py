@@ -15,7 +15,7 @@ from linnet.errors import InputError
 from linnet.prune.masks import Masks
 from linnet.prune.memory import Memory
 from linnet.prune.reads import reads
-from linnet.prune.utility import Floats
+from linnet.prune.utility import Floats, Normalise
 
 Criterion = Literal["taylor", "bn_taylor", "l1", "bn_scale", "random"]
 """By what channels are ranked.
@@ -41,8 +41,9 @@ def from_data(
     data: Iterable[Any] | None,
     *,
     loss: Loss = cross_entropy,
+    normalise: Normalise = "max",
 ) -> dict[str, Floats]:
-    """Utilities of channel classes from batches of data, each class divided by its largest.
+    """Utilities of channel classes from batches of data, each class divided by its largest or its mean.
 
     The network is measured in eval mode, on a copy.
 
@@ -53,6 +54,7 @@ def from_data(
         criterion: "taylor" or "bn_taylor".
         data: Batches (inputs, targets); inputs may be a tensor or a tuple of arguments.
         loss: Of (outputs, targets), a scalar.
+        normalise: What each class is divided by: its "max" or its "mean".
 
     Returns:
         Class name -> (size,).
@@ -63,7 +65,7 @@ def from_data(
     copied = rebuild(model, lambda _, tensor: tensor.detach().clone()).eval()
     masks = Masks(copied, graph, reads(copied, graph)[0], names)
     masks.measuring, masks.in_eval = True, True
-    memory = Memory(masks.slices, masks.total)
+    memory = Memory(masks.slices, masks.total, normalise=normalise)
     totals: list[Tensor] = []
     samples = 0
     for batch in [] if data is None else data:

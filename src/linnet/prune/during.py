@@ -30,7 +30,7 @@ from linnet.prune.reads import reads
 from linnet.prune.same_rate import Select, same_rate
 from linnet.prune.select import Price, Selection, Selector
 from linnet.prune.timetable import Phase, Timetable
-from linnet.prune.utility import from_weights
+from linnet.prune.utility import Normalise, from_weights
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Pruner:
     """Prunes a network while it trains, so that it ends as a plain smaller network within a budget.
 
     Each measured step gives every channel the utility v = mean over samples of |sum over its reads of x dL/dx|, divided
-    by its class's largest. The memory is u <- decay u + v for channels in use and stays for masked ones, so these come
+    by its class's mean. The memory is a running mean of v for channels in use and stays for masked ones, so these come
     back when the others sink below them. After the warm-up the channels with the largest u that the budget allows are
     in use and all others are multiplied by 0 where they are read; half-way the mask freezes, the channels are taken out
     of the network and of the optimizer's state, and training goes on with the small network.
@@ -73,11 +73,12 @@ class Pruner:
         freeze: When masks cease to move, likewise. Without `steps`: when they hardly move any more, or the learning
             rate has fallen to a tenth of its maximum.
         every: Steps between measurements.
-        memory: How u forgets: "evaporate" (a decay of 0.6 for each measurement), another decay as a number, "schedule"
-            (0.6, and 0.1 more after each drop of the learning rate) or "ema" (a running mean, 0.99). The decay rises to
-            1 before the freeze.
+        memory: How u forgets: "ema" (a running mean, 0.99 for each measurement), "evaporate" (u <- 0.6 u + v), another
+            decay as a number, or "schedule" (0.6, and 0.1 more after each drop of the learning rate). The decay rises
+            to 1 before the freeze.
         criterion: What u is made of: "taylor" as above, "bn_taylor", "l1", "bn_scale" or "random". The last three are
             read off the weights when a mask is set and have no memory.
+        normalise: What the utilities of a class are divided by: its "max" or its "mean".
         select: "global" sets channels of all classes against one another, "per_layer" keeps one share of every class.
         price: "none" ranks by utility alone, "auto" looks for a price of the limits when there are several.
         compact: Whether the network becomes smaller at the freeze; else it stays masked until `finish`.
@@ -94,8 +95,8 @@ class Pruner:
         InputError: an option out of its range.
 
     Source:
-        Qi et al. 2021 (abstract) for the aim; utility, memory and mask follow the published code of its predecessor;
-        selection under several limits, freezing and compaction: ours.
+        Qi et al. 2021 (abstract) for the aim; utility, memory and mask follow the published code of its predecessor
+        (there normalise="max", memory="evaporate"); selection under several limits, freezing and compaction: ours.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(576, 2))
@@ -121,9 +122,10 @@ class Pruner:
         warmup: float = 0.05,
         freeze: float = 0.5,
         every: int = 4,
-        memory: float | str = "evaporate",
+        memory: float | str = "ema",
         criterion: Criterion = "taylor",
         select: Select = "global",
+        normalise: Normalise = "mean",
         price: str = "auto",
         compact: bool = True,
         keep: Sequence[str] = (),
@@ -136,6 +138,7 @@ class Pruner:
         one_of("price", price, ("auto", "none"))
         self.criterion, self.rng_seed = one_of("criterion", criterion, get_args(Criterion)), rng_seed
         self.select = one_of("select", select, get_args(Select))
+        one_of("normalise", normalise, get_args(Normalise))
         self.budget, self.compacts, self.also = budget, compact, tuple(also)
         self.forgetting = Forgetting.named(memory)
         self.time = Timetable(steps, warmup, freeze, every)
@@ -154,7 +157,7 @@ class Pruner:
         self._auto, self._price = price == "auto" and len(self._limits) > 1, self._plain_price()
         names = [name for choice in self._found.free for name in choice.classes]
         self._masks = Masks(self.model, self._graph, places, names, regrow=regrow)
-        self._seen = Memory(self._masks.slices, self._masks.total, mixes=self.forgetting.mixes)
+        self._seen = Memory(self._masks.slices, self._masks.total, mixes=self.forgetting.mixes, normalise=normalise)
         self._selection: Selection | None = None
         self.changes, self.life = 0, MaskLife(tuple(names))
         self._used = self._shares(np.array([choice.size for choice in self._found.free]))

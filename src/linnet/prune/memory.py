@@ -15,7 +15,7 @@ from torch import Tensor
 
 from linnet.errors import InputError, TrainingError
 from linnet.prune.option import one_of
-from linnet.prune.utility import Floats, scaled
+from linnet.prune.utility import Floats, Normalise, scaled
 
 _MOST_SKIPPED = 20  # measurements in a row that weren't finite
 _EVAPORATE, _PER_DROP = 0.6, 0.1  # of the published predecessor (dynamic channel propagation)
@@ -70,13 +70,14 @@ class Memory:
     """Utilities of all channels, class after class.
 
     A measurement gives every channel v, the mean over samples (of all processes) of what the gates found, divided by
-    its class's largest. The memory is u <- decay u + v for channels that are measured and stays for the others; a
-    running mean, u <- decay u + (1 - decay) v, begins with the first v of the class.
+    its class's largest or mean. The memory is u <- decay u + v for channels that are measured and stays for the
+    others; a running mean, u <- decay u + (1 - decay) v, begins with the first v of the class.
 
     Args:
         slices: Class name -> where its channels lie.
         total: Number of channels.
         mixes: Whether it is a running mean.
+        normalise: What a class is divided by: its "max" or its "mean".
 
     Attributes:
         utility: float64 (total,): u.
@@ -84,8 +85,8 @@ class Memory:
         skipped: How many weren't finite.
     """
 
-    def __init__(self, slices: Mapping[str, slice], total: int, *, mixes: bool = False):
-        self.slices, self.mixes = slices, mixes
+    def __init__(self, slices: Mapping[str, slice], total: int, *, mixes: bool = False, normalise: Normalise = "max"):
+        self.slices, self.mixes, self.normalise = slices, mixes, normalise
         self.utility: Floats = np.zeros(total)
         self.measurements, self.skipped, self._in_a_row = 0, 0, 0
 
@@ -108,7 +109,7 @@ class Memory:
         self._in_a_row, value = 0, (total.abs() / samples).numpy()
         for part in self.slices.values():
             if value[part].max(initial=0.0) > 0:
-                fresh = self._after(self.utility[part], scaled(value[part]), decay)
+                fresh = self._after(self.utility[part], scaled(value[part], by=self.normalise), decay)
                 self.utility[part] = np.where(live[part], fresh, self.utility[part])
         self.measurements += 1
 

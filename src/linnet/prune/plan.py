@@ -25,7 +25,7 @@ from linnet.prune.reads import reads
 from linnet.prune.same_rate import Select, same_rate
 from linnet.prune.select import Price, Selection, Selector
 from linnet.prune.stopwatch import Latency
-from linnet.prune.utility import Floats, from_weights
+from linnet.prune.utility import Floats, Normalise, from_weights
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,7 @@ def plan(
     data: Iterable[Any] | None = None,
     loss: Loss = cross_entropy,
     select: Select = "global",
+    normalise: Normalise = "mean",
     align: int = 8,
     min_fraction: float = 0.05,
     keep: Sequence[str] = (),
@@ -120,6 +121,8 @@ def plan(
         data: Batches (inputs, targets), on the network's device; measured in eval mode.
         loss: Of (outputs, targets), a scalar, for `data`.
         select: "global" sets channels of all classes against one another, "per_layer" keeps one share of every class.
+        normalise: What the utilities of a class are divided by before classes are set against one another: its "max"
+            or its "mean".
         align: Kept channels come in multiples of this; 8 suits the kernels of common runtimes.
         min_fraction: At least this share of every class stays.
         keep: Patterns of module paths that stay whole: `head`, `layer1.*`.
@@ -142,6 +145,7 @@ def plan(
     """
     one_of("criterion", criterion, get_args(Criterion))
     one_of("select", select, get_args(Select))
+    one_of("normalise", normalise, get_args(Normalise))
     graph = ChannelGraph(model, example)
     inner = graph.check(model)
     unmasked = reads(inner, graph)[1] if criterion in FROM_DATA else {}  # no gate can measure them
@@ -151,9 +155,9 @@ def plan(
     clock = None if budget.latency_ms is None else Clock(inner, graph, law, found.free, budget, align=align)
     names = tuple(name for choice in found.free for name in choice.classes)
     if criterion in FROM_DATA:
-        utilities = from_data(inner, graph, names, criterion, data, loss=loss)
+        utilities = from_data(inner, graph, names, criterion, data, loss=loss, normalise=normalise)
     else:
-        utilities = from_weights(inner, graph, names, criterion, rng_seed=rng_seed)
+        utilities = from_weights(inner, graph, names, criterion, rng_seed=rng_seed, normalise=normalise)
     ranked = ranks(found, utilities)
     if clock is None:
         selected = same_rate(selector, ranked) if select == "per_layer" else selector.select(ranked)
@@ -170,6 +174,7 @@ def on_time(
     utilities: Mapping[str, Floats],
     *,
     select: Select = "global",
+    normalise: Normalise = "mean",
     price: Price | None = None,
 ) -> tuple[Selection, Latency]:
     """The selection that keeps the counted limits and a measured latency.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +16,20 @@ from linnet.errors import BudgetError, InputError
 from linnet.prune.option import one_of
 
 Floats = npt.NDArray[np.float64]
+Normalise = Literal["max", "mean"]
+"""What the utilities of a class are divided by, so that classes can be set against one another."""
 
 
 def from_weights(
-    model: nn.Module, graph: ChannelGraph, names: tuple[str, ...], criterion: str, *, rng_seed: int = 0
+    model: nn.Module,
+    graph: ChannelGraph,
+    names: tuple[str, ...],
+    criterion: str,
+    *,
+    rng_seed: int = 0,
+    normalise: Normalise = "max",
 ) -> dict[str, Floats]:
-    """Utilities of channel classes, each class divided by its largest.
+    """Utilities of channel classes, each class divided by its largest or its mean.
 
         l1        sum of |w| over the rows of all weights that make the channel
         bn_scale  sum of |gamma| over the batch norms that scale it
@@ -32,6 +41,7 @@ def from_weights(
         names: The classes.
         criterion: One of the three.
         rng_seed: For "random".
+        normalise: What each class is divided by: its "max" or its "mean".
 
     Returns:
         Class name -> (size,).
@@ -42,13 +52,16 @@ def from_weights(
     """
     one_of("criterion", criterion, tuple(_CRITERIA))
     draw = np.random.default_rng(rng_seed)
-    return {name: scaled(_CRITERIA[criterion](model, graph.classes[name], draw)) for name in names}
+    return {name: scaled(_CRITERIA[criterion](model, graph.classes[name], draw), by=normalise) for name in names}
 
 
-def scaled(utilities: Floats) -> Floats:
-    """Divided by the largest; as they are when all are 0."""
-    largest = utilities.max(initial=0.0)
-    return utilities / largest if largest > 0 else utilities
+def scaled(utilities: Floats, *, by: Normalise = "max") -> Floats:
+    """Divided by the largest, or by the mean; as they are when all are 0.
+
+    By the largest, one outstanding channel makes all others of its class small; by the mean it does so less.
+    """
+    size = utilities.max(initial=0.0) if by == "max" or not len(utilities) else utilities.mean()
+    return utilities / size if size > 0 else utilities
 
 
 def _l1(model: nn.Module, known: ChannelClass, draw: np.random.Generator) -> Floats:

@@ -95,7 +95,9 @@ def test_a_pruner_measures_the_same_in_training_mode():
     net = _net().train()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     for criterion in ("taylor", "bn_taylor"):
-        pruner = Pruner(net, EXAMPLE.double(), Budget(macs=0.6), align=1, steps=10, criterion=criterion)
+        pruner = Pruner(
+            net, EXAMPLE.double(), Budget(macs=0.6), align=1, steps=10, criterion=criterion, normalise="max"
+        )
         nn.functional.cross_entropy(net(inputs), targets).backward()
         pruner.step(optimizer)
         for t, utilities in zip(by_hand, pruner._seen.by_class().values(), strict=True):
@@ -157,6 +159,18 @@ def test_normalisation_at_its_corners():
     np.testing.assert_array_equal(memory.utility, [0.25 + 0.125, 1.0, 0.0, 0.0, 0.0, 1.0])
 
 
+def test_a_class_may_be_divided_by_its_mean():
+    memory = Memory({"a": slice(0, 3), "zero": slice(3, 5), "one": slice(5, 6)}, 6, normalise="mean")
+    values = torch.tensor([2.0, 4.0, 6.0, 0.0, 0.0, 5.0], dtype=torch.float64)
+    memory.take(values, 2, decay=0.5, live=np.ones(6, dtype=bool))
+    np.testing.assert_array_equal(memory.utility, [0.5, 1.0, 1.5, 0.0, 0.0, 1.0])
+    net = _net(torch.float32)
+    by_mean = plan(net, EXAMPLE, Budget(macs=0.5), align=1, normalise="mean")
+    pruner = Pruner(net, EXAMPLE, Budget(macs=0.5), align=1, criterion="l1", normalise="mean")
+    assert pruner.plan().kept == by_mean.kept
+    assert by_mean.after["macs"] <= 0.5 * by_mean.before["macs"]
+
+
 def test_a_running_mean_begins_with_what_it_first_sees():
     memory = Memory({"a": slice(0, 2)}, 2, mixes=True)
     live = np.ones(2, dtype=bool)
@@ -195,6 +209,7 @@ def test_drops_of_the_learning_rate_are_counted_and_resumed():
         ({"memory": True}, "`memory` is True"),
         ({"criterion": "tailor"}, "`criterion` is 'tailor'; .* did you mean 'taylor'"),
         ({"select": "layer"}, r"`select` is 'layer'; one of 'global', 'per_layer' is needed"),
+        ({"normalise": "sum"}, r"`normalise` is 'sum'; one of 'max', 'mean' is needed"),
         ({"price": "automatic"}, "`price` is 'automatic'"),
     ],
 )

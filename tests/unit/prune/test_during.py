@@ -189,7 +189,7 @@ def test_memory_keeps_masked_channels_and_fades_the_others():
         net[0].weight.copy_(torch.eye(4, 2) + 1)
         net[1].weight.copy_(torch.tensor([[4.0, 3.0, 2.0, 1.0]]))
     x = torch.ones(1, 2)
-    pruner = Pruner(net, x, Budget(macs=0.5), align=1, steps=100, warmup=1, every=1, memory=0.5)
+    pruner = Pruner(net, x, Budget(macs=0.5), align=1, steps=100, warmup=1, every=1, memory=0.5, normalise="max")
     still = torch.optim.SGD(net.parameters(), lr=0.0)
     for _ in range(3):
         net(x).sum().backward()

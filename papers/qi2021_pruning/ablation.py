@@ -1,0 +1,74 @@
+"""The ablation: one option of the pruner at a time, on images held out of the training set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from papers.qi2021_pruning.scales import Scale, Target
+
+TWO_LIMITS = Target("two limits", 0.25, 0.1)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Our pruner with other options.
+
+    Attributes:
+        label: As tables name it.
+        options: Of `Pruner`.
+        baseline: Key of what it is compared with.
+        two_limits: Whether parameters are limited too.
+    """
+
+    label: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    baseline: str = "default"
+    two_limits: bool = False
+
+
+VARIANTS: Mapping[str, Variant] = MappingProxyType(
+    {
+        "default": Variant("the defaults: memory a running mean, classes divided by their mean", baseline=""),
+        "as_known": Variant(
+            "as the predecessor: memory 0.6, classes divided by their maximum",
+            {"memory": "evaporate", "normalise": "max"},
+        ),
+        "memory_evaporate": Variant("memory: 0.6", {"memory": "evaporate"}),
+        "memory_95": Variant("memory: 0.95", {"memory": 0.95}),
+        "memory_schedule": Variant("memory: 0.6, +0.1 at each drop of the rate", {"memory": "schedule"}),
+        "normalise_max": Variant("classes divided by their maximum", {"normalise": "max"}),
+        "every_1": Variant("measured at every step", {"every": 1}),
+        "every_8": Variant("measured at every 8th step", {"every": 8}),
+        "freeze_30": Variant("frozen at 30 % of the steps", {"freeze": 0.3}),
+        "freeze_95": Variant("frozen at 95 % of the steps", {"freeze": 0.95}),
+        "two_limits": Variant("two limits, price auto", baseline="", two_limits=True),
+        "two_limits_no_price": Variant("two limits, no price", {"price": "none"}, "two_limits", two_limits=True),
+        "regrow": Variant("masked channels are measured too", {"regrow": True}),
+        "l1": Variant("criterion: L1 norm", {"criterion": "l1"}),
+        "bn_scale": Variant("criterion: scale of the batch norm", {"criterion": "bn_scale"}),
+        "bn_taylor": Variant("criterion: Taylor, summed over the batch", {"criterion": "bn_taylor"}),
+        "random": Variant("criterion: random", {"criterion": "random"}),
+        "align_1": Variant("widths: any", {"align": 1}),
+        "align_8": Variant("widths: multiples of 8", {"align": 8}),
+        "per_layer": Variant("one share for all layers", {"select": "per_layer"}),
+    }
+)
+"""The defaults, and what is changed of them."""
+
+
+def target(variant: Variant, scale: Scale) -> Target:
+    """The budget of a variant: the first one of the scale, or two limits."""
+    return TWO_LIMITS if variant.two_limits else scale.budgets[0]
+
+
+def variants(scale: Scale) -> list[str]:
+    """Keys of those that take part."""
+    return [key for key in VARIANTS if not scale.variants or key in scale.variants]
+
+
+def images(scale: Scale) -> str:
+    """The set: the last one of the scale."""
+    return scale.sets[-1]

@@ -1,0 +1,177 @@
+"""Bench: images, seed and training that all arms share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, cross_entropy
+
+from linnet import cost
+from linnet.data import ArrayLoader, Augment, ImageSet, Standardise, cifar10_jpeg, digits, fashion_mnist, hold_out
+from linnet.engine import Compute, Listener, Schedule, derive_seed, fit
+from linnet.models import VGG
+from linnet.results import classification_records
+from papers.qi2021_pruning.scales import Scale, Stages
+
+_READERS: Mapping[str, Callable[..., ImageSet]] = MappingProxyType(
+    {"fashion_mnist": fashion_mnist, "cifar10_jpeg": cifar10_jpeg}
+)
+_AUGMENT = Augment(flip=True, shift_px=4)
+_TEST_BATCH = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Images made ready, on the device.
+
+    Attributes:
+        inputs: Training images, standardised.
+        labels: Theirs.
+        validation_inputs: Images that settings are chosen on.
+        validation_labels: Theirs.
+        test_inputs: Images that arms are compared on.
+        test_labels: Theirs.
+        classes: How many.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    validation_inputs: Tensor
+    validation_labels: Tensor
+    test_inputs: Tensor
+    test_labels: Tensor
+    classes: int
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one image."""
+        _, channels, height, width = self.inputs.shape
+        return channels, height, width
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What an arm gets.
+
+    Attributes:
+        scale: Sizes.
+        ready: Images.
+        seed: Of start values and batches; the same for all arms.
+        lr: Learning rate, chosen for the dense network.
+        limits: The budget.
+        fine_tune: Factor on the rate for fine-tuning.
+    """
+
+    scale: Scale
+    ready: Data
+    seed: int
+    lr: float
+    limits: Mapping[str, float]
+    fine_tune: float = 1.0
+
+    @property
+    def example(self) -> Tensor:
+        """Zeros of one image."""
+        return torch.zeros(1, *self.ready.image_shape)
+
+    @property
+    def epoch_steps(self) -> int:
+        """Updates of an epoch."""
+        return len(self.ready.inputs) // self.scale.batch_size
+
+    def fresh(self, stages: Stages | None = None) -> VGG:
+        """A network with the seed's start values, on the CPU."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(self.seed, "weights"))
+            return VGG(
+                input_shape=self.ready.image_shape, classes=self.ready.classes, stages=stages or self.scale.stages
+            ).to(memory_format=torch.channels_last)
+
+    def macs(self, model: nn.Module) -> int:
+        """Multiply-accumulates of one image."""
+        return cost(model, self.example).macs
+
+    def train(
+        self, model: nn.Module, epochs: int, lr: float, *, listeners: Sequence[Listener] = (), part: str = "training"
+    ) -> None:
+        """SGD with momentum, weight decay and a cosine schedule; the last epoch is kept."""
+        loader = ArrayLoader(
+            (self.ready.inputs, self.ready.labels),
+            batch_size=self.scale.batch_size,
+            rng_seed=derive_seed(self.seed, part),
+            drop_last=True,
+            transform=_augmented if self.scale.augmented else None,
+        )
+        model.to(self.scale.compute().torch_device)
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, weight_decay=1e-4)
+        options: dict[str, Any] = {"schedule": Schedule("cosine"), "progress": "off", "rng_seed": self.seed}
+        fit(
+            model, _Learning(), loader, optimizer=optimizer, epochs=epochs, compute=self.scale.compute(),
+            listeners=listeners, **options,
+        )  # fmt: skip
+
+    def judged(self, model: nn.Module, split: str) -> dict[str, float]:
+        """Accuracy, negative log-likelihood (nat) and calibration error on "validation" or "test" images."""
+        inputs = self.ready.test_inputs if split == "test" else self.ready.validation_inputs
+        labels = self.ready.test_labels if split == "test" else self.ready.validation_labels
+        compute = self.scale.compute()
+        with torch.inference_mode(), compute.autocast():
+            logits = torch.cat([model.eval()(part).float().cpu() for part in inputs.split(_TEST_BATCH)])
+        found = classification_records(logits.numpy(), labels.cpu().numpy())
+        return {record.name: float(record.value or 0) for record in found if record.name in ("accuracy", "nll", "ece")}
+
+
+class _Learning:
+    """Cross-entropy; nothing is looked at on the way."""
+
+    def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean cross-entropy of a batch (images, labels)."""
+        images, labels = batch
+        return cross_entropy(model(images), labels), {}
+
+    def validate(self, model: nn.Module, compute: Compute) -> dict[str, float]:
+        """Nothing."""
+        return {}
+
+
+@cache
+def ready(scale: Scale, name: str, folder: Path | None) -> Data:
+    """The images of a set; read once in each process."""
+    if name == "digits":
+        whole, test = hold_out(digits(), 0.25, rng_seed=derive_seed(0, "test"))
+    else:
+        root = None if folder is None else folder / name
+        whole, test = (_READERS[name](split, root=root) for split in ("train", "test"))
+    if scale.images > 0:
+        whole = _some(whole, scale.images + scale.validation_images)
+    train, validation = hold_out(whole, scale.validation_images / len(whole), rng_seed=derive_seed(0, "validation"))
+    test = _some(test, scale.test_images)
+    standardise, device = Standardise(*train.channel_statistics()), scale.compute().torch_device
+
+    def inputs(images: ImageSet) -> Tensor:
+        standard = standardise(images.images.to(device))
+        halved = avg_pool2d(standard, 2) if scale.halved else standard
+        return halved.contiguous(memory_format=torch.channels_last)
+
+    parts = [x for images in (train, validation, test) for x in (inputs(images), images.labels.to(device))]
+    return Data(*parts, classes=len(train.classes))
+
+
+def _some(images: ImageSet, count: int) -> ImageSet:
+    if not 0 < count < len(images):  # 0: all
+        return images
+    return hold_out(images, count / len(images), rng_seed=derive_seed(0, "subset"))[1]
+
+
+def _augmented(batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Flipped and shifted where the images are: the batch's generator seeds one on their device."""
+    images, labels = batch
+    own = torch.Generator(images.device).manual_seed(generator.initial_seed())
+    return _AUGMENT(images, own), labels

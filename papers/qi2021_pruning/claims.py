@@ -1,0 +1,139 @@
+"""The claims of the paper's abstract and the bar of our own, and what the runs say about each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from papers.qi2021_pruning.arms import RIVALS
+from papers.qi2021_pruning.findings import Study, difference, label
+from papers.verdict import Paired, Verdict
+
+MARGIN = 0.004
+"""The drop that is allowed to our own dense network: 0.4 points, ours, set before the runs."""
+SEEDS_NEEDED = 3
+EXACT = 1e-5
+"""Logits of the trained and of the finished network are equal in float32 when they differ by less."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of the table.
+
+    Attributes:
+        claim: The paper's in our words, or ours.
+        theirs: What the abstract gives for it.
+        ours: What was measured here.
+        n: Runs or seeds.
+        verdict: What follows.
+    """
+
+    claim: str
+    theirs: str
+    ours: str
+    n: int
+    verdict: str
+
+
+def claims(study: Study) -> list[Claim]:
+    """All claims, measured or not."""
+    return [_one_training(study), _rate(study), _headline(study), _iot(), *_bars(study)]
+
+
+def shown(found: Paired | None) -> str:
+    """A paired difference in points of accuracy with its interval: "-0.3 [-1.1, +0.5]"."""
+    if found is None:
+        return "not run"
+    mean = f"{100 * found.mean:+.1f}"
+    return (
+        mean if found.interval is None else f"{mean} [{100 * found.interval[0]:+.1f}, {100 * found.interval[1]:+.1f}]"
+    )
+
+
+def decided(found: Paired | None, *, at_least: float = 0.0) -> str:
+    """The verdict in words; too few seeds decide nothing."""
+    verdict: Verdict = "not run" if found is None else found.verdict(at_least=at_least)
+    if found is None or verdict == "not run":
+        return "not run"
+    return f"not decided by {found.n} seeds" if verdict == "not decided" or found.n < SEEDS_NEEDED else verdict
+
+
+def _pruned(study: Study) -> list:
+    return [
+        run
+        for name in study.scale.sets
+        for target in study.scale.budgets
+        for arm in ("ours", "random", "per_layer")
+        for run in study.arm(name, target.name, arm).values()
+    ]
+
+
+def _one_training(study: Study) -> Claim:
+    words = "(1) A more compact structure is uncovered and its weights are learned in one end-to-end training"
+    runs = _pruned(study)
+    worst = max((float(run.context["difference"]) for run in runs), default=0.0)
+    said = (
+        "one training, no fine-tuning; the network that comes out gives the logits of the one that was trained: "
+        f"largest relative difference {worst:.1e}"
+    )
+    verdict = ("holds" if worst <= EXACT else "does not hold") if runs else "not run"
+    return Claim(words, "by construction", said if runs else "not run", len(runs), verdict)
+
+
+def _rate(study: Study) -> Claim:
+    words = "(2) A specifically targeted compression rate is reached directly"
+    runs = _pruned(study)
+    names = [name for run in runs for name in run.context if name.startswith("used_")]
+    used = [float(run.context[name]) for run in runs for name in set(names) if name in run.context]
+    most = max((float(run.context["most_used"]) for run in runs), default=0.0)
+    if not runs:
+        return Claim(words, "no figure for the deviation", "not run", 0, "not run")
+    said = (
+        f"of the tightest limit {min(used):.3f} to {max(used):.3f} used at the end, counted anew; at most {most:.3f} "
+        "at any step from the first mask on"
+    )
+    return Claim(words, "no figure for the deviation", said, len(runs), _yes(max(*used, most) <= 1))
+
+
+def _yes(holds: bool) -> str:  # noqa: FBT001
+    return "holds" if holds else "does not hold"
+
+
+def _headline(study: Study) -> Claim:
+    words = "(3) VGG on CIFAR-10: 76.2 % fewer FLOPs and 94.1 % fewer parameters at satisfactory accuracy"
+    theirs = "no accuracy is given"
+    target = next((target for target in study.scale.budgets if target.params is not None), None)
+    found = None if target is None else _drop(study, study.scale.sets[-1], target.name)
+    if found is None:
+        return Claim(words, theirs, "not run here: scale `gpu`", 0, "not run")
+    return Claim(words, theirs, f"points to dense: {shown(found)}", found.n, decided(found, at_least=-MARGIN))
+
+
+def _iot() -> Claim:
+    words = "(4) Fits the ML-based IoT framework and helps distributed training in cloud and edge"
+    said = "not a matter of this study: see docs, `linnet.prune.extract` and `scatter`"
+    return Claim(words, "no figure", said, 0, "not tested")
+
+
+def _drop(study: Study, data: str, budget: str) -> Paired | None:
+    return difference(study.arm(data, budget, "ours"), study.arm(data, budget, "dense"))
+
+
+def _bars(study: Study) -> list[Claim]:
+    """Our own bar: hardly below dense, and above each rival."""
+    rows = []
+    for target in sorted(study.scale.budgets, key=lambda target: -target.macs):
+        for name in study.scale.sets:
+            where = f"{name}, {target.name} of the MACs"
+            found = _drop(study, name, target.name)
+            words = f"ours: {where}: at most {100 * MARGIN:g} points below dense"
+            rows.append(_bar(words, found, -MARGIN))
+            for rival in RIVALS:
+                against = difference(study.arm(name, target.name, "ours"), study.arm(name, target.name, rival))
+                rows.append(_bar(f"ours: {where}: above {label(rival)}", against, 0.0))
+    return rows
+
+
+def _bar(words: str, found: Paired | None, at_least: float) -> Claim:
+    if found is None:
+        return Claim(words, "-", "not run", 0, "not run")
+    return Claim(words, "-", f"points: {shown(found)}", found.n, decided(found, at_least=at_least))

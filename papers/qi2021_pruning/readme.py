@@ -1,0 +1,135 @@
+"""README.md of the paper's folder, written from the records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from linnet.results import atomic_write
+from papers.qi2021_pruning import pictures, tables
+from papers.qi2021_pruning.conclusion import ablation_words, outcome_words
+from papers.qi2021_pruning.findings import Study
+from papers.qi2021_pruning.peer import INSTALLED
+from papers.qi2021_pruning.plan import next_trials
+from papers.table import Table, as_markdown
+
+_HEAD = """# Pruned while it trains, straight to a budget
+
+C. Qi, S. Shen, R. Li, Z. Zhao, Q. Liu, J. Liang, H. Zhang: An efficient pruning scheme of deep neural networks for
+Internet of Things applications. EURASIP J. Adv. Signal Process. 2021. What is compared with the paper are the claims of
+its abstract, which prints no accuracy; its equations, tables and settings were not seen. So the bar is ours: the sliced
+network of the last epoch, at most 0.4 points below our own dense network, and above rivals with the same epochs and the
+same multiply-accumulates (MACs).
+
+```console
+$ python papers/qi2021_pruning/run.py --scale smoke          # scikit-learn's digits, seconds; claims nothing
+$ python papers/qi2021_pruning/run.py --scale cpu            # resumable by arm and seed; LINNET_DATA names the data
+$ python papers/qi2021_pruning/run.py --scale cpu --time     # milliseconds, apart from any training, machine at rest
+$ python papers/qi2021_pruning/run.py --scale gpu --minutes 6   # VGG-16 at the paper's rate; again until all is done
+```
+
+The data are `fashion_mnist` and `cifar10_jpeg` (a lossy JPEG copy: its accuracies compare arms here, nothing else).
+This page is written from the records by the same command.
+
+## What is the predecessor's, and what is ours
+
+The base is the published behaviour of the method's predecessor from the same group (dynamic channel propagation): the
+utility of a channel is the mean over samples of the absolute first-order Taylor term, divided by the layer's largest;
+it fades by 0.6 with each measurement and stays for masked channels, so that these can come back; masks follow one
+threshold for all layers. Ours are: utilities divided by the layer's mean and remembered as a running mean (the
+predecessor's ways are options, and rows of the ablation); a budget in costs of the sliced network (MACs, parameters,
+bytes, milliseconds) that no step exceeds; several limits at once, with a price; channels tied by additions and
+concatenations; masks at the reads; measuring at every fourth step; the freeze at half of the training, where channels
+are taken out of the network and of the optimizer; and the proof that the sliced network is the one that was trained.
+See also [what we know of the paper](../../docs/concepts/known_of_pruning.md).
+"""
+
+_LIMITS = """## What this does not show
+
+- A thin VGG, {images} training images, {epochs} epochs: nothing follows for large networks or long training, where
+  masks have time to settle. Networks this thin have little to spare.
+- Every seed is tested on the same {test} test images: the intervals are those of seeds, not of images.
+- With so many rows one interval in twenty misses by chance.
+- Arms share one learning rate, tuned for the dense network. Fine-tuning has a tuned factor on it; our pruner has its
+  defaults.
+- Torch-Pruning's sparse training is not used, only its group norm and its slicing.
+- Milliseconds are torch's on one thread; a runtime such as onnxruntime rewards other widths.
+"""
+
+
+def write(study: Study, path: Path) -> Path:
+    """Writes the page."""
+    return atomic_write(path, text(study))
+
+
+def text(study: Study) -> str:
+    """The page as Markdown."""
+    parts = [_HEAD, _what(study), _section("Claims", [tables.claims_table(study)]), outcome_words(study) + "\n"]
+    parts.append(_section("Arms", [tables.arms_table(study, name) for name in study.scale.sets]))
+    parts.append(_section("Ablation", [tables.ablation_table(study)]))
+    parts.append(ablation_words(study) + "\n")
+    parts.append(_section("Tuning", [tables.tuning_table(study)]))
+    parts += [_pictures(study), _not_run(study), _limits(study), _provenance(study)]
+    return "\n".join(part for part in parts if part)
+
+
+def _section(title: str, parts: list[Table]) -> str:
+    body = [as_markdown(table) if table.rows else "Not run.\n" for table in parts]
+    return "\n".join([f"## {title}\n", *body])
+
+
+def _what(study: Study) -> str:
+    """What was trained, in a paragraph."""
+    scale = study.scale
+    seconds = sum(float(record.context.get("wall_s", 0)) for record in study.trainings.values())
+    stages = ", then ".join("-".join(map(str, stage)) for stage in scale.stages)
+    halved = ", made half as large by the mean of 2 x 2 pixels" if scale.halved else ""
+    images = f"{scale.images:,}" if scale.images > 0 else "all"
+    return (
+        f"Scale `{scale.name}`: {' and '.join(f'`{name}`' for name in scale.sets)}, {images} training images{halved}; "
+        f"VGG with stages {stages}; {scale.epochs} epochs in batches of {scale.batch_size}, SGD with momentum 0.9, "
+        f"weight decay 1e-4, cosine schedule; widths of our pruner in multiples of {scale.align}. "
+        f"{len(study.trainings)} trainings, {seconds / 60:.0f} minutes of one process with one thread, at low priority beside other "
+        "work. "
+        "Fine-tuned arms train whole for half of the epochs; start values and batches of a seed are the same for all "
+        "arms.\n"
+    )
+
+
+def _pictures(study: Study) -> str:
+    shown = [f"![{words}](pictures/{name}.png)\n*{words}.*\n" for name, words in pictures.captions(study).items()]
+    return "\n".join(["## Pictures\n", *shown]) if shown else ""
+
+
+def _not_run(study: Study) -> str:
+    left = [trial for trial in next_trials(study.trainings, study.scale) if trial.key not in study.trainings]
+    rows = []
+    if left:
+        stages = sorted({trial.stage for trial in left})
+        rows.append(f"| scale `{study.scale.name}` | cut: {len(left)} runs of {', '.join(stages)} |")
+    if not study.times:
+        rows.append("| milliseconds | not measured: `--time` |")
+    if not INSTALLED and not any("torch_pruning" in key for key in study.trainings):
+        rows.append("| Torch-Pruning | not installed: `make peers` |")
+    if study.diverged():
+        rows.append(f"| runs that diverged | {study.diverged()} |")
+    if study.scale.name != "gpu":
+        rows.append(
+            "| scale `gpu` (VGG-16, 160 epochs, 23.8 % of the MACs and 5.9 % of the parameters) | not run here |"
+        )
+    return "\n".join(["## What was not run\n", "| what | state |", "|---|---|", *rows, ""]) if rows else ""
+
+
+def _limits(study: Study) -> str:
+    scale = study.scale
+    images = f"{scale.images:,}" if scale.images > 0 else "all"
+    test = f"{scale.test_images:,}" if scale.test_images else "same"
+    return _LIMITS.format(images=images, epochs=scale.epochs, test=test)
+
+
+def _provenance(study: Study) -> str:
+    records = list(study.trainings.values())
+    commits = sorted({record.commit for record in records if record.commit})
+    first = records[0]
+    versions = ", ".join(f"{name} {first.versions[name]}" for name in ("python", "torch") if name in first.versions)
+    dates = sorted({record.time[:10] for record in records if record.time})
+    return f"Measured on {first.machine}; {versions}; commit {', '.join(commits)}; {' to '.join(dates)}.\n"
