@@ -88,8 +88,8 @@ def _what(study: Study) -> str:
         f"Scale `{scale.name}`: {' and '.join(f'`{name}`' for name in scale.sets)}, {images} training images{halved}; "
         f"VGG with stages {stages}; {scale.epochs} epochs in batches of {scale.batch_size}, SGD with momentum 0.9, "
         f"weight decay 1e-4, cosine schedule; widths of our pruner in multiples of {scale.align}. "
-        f"{len(study.trainings)} trainings, {seconds / 60:.0f} minutes of one process with one thread, at low priority beside other "
-        "work. "
+        f"{len(study.trainings)} trainings, {seconds / 60:.0f} minutes of one process with one thread, at low priority "
+        "beside other work. "
         "Fine-tuned arms train whole for half of the epochs; start values and batches of a seed are the same for all "
         "arms.\n"
     )
