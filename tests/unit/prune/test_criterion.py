@@ -126,7 +126,7 @@ def test_l1_follows_the_weights_of_the_moment():
     pruner.step(optimizer)
     name = next(iter(pruner.plan().kept))
     assert np.argmax(pruner._seen.by_class()[name]) == 2
-    assert pruner._seen.by_class()[name][2] == 1.0
+    assert pruner._seen.by_class()[name].mean() == pytest.approx(1.0)
     assert len(pruner._masks._gates) == 0  # weights need no gate
 
 
