@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -105,8 +105,8 @@ def _budget(limits: list[str]) -> Budget:
     from linnet.prune import Budget
     from linnet.prune.budget import LIMITS as known
 
-    given: dict[str, float] = {}
-    for limit in limits:
+    given: dict[str, Any] = {}
+    for limit in (part.strip() for words in limits for part in words.split(",")):
         name, equals, value = limit.rpartition("=")
         try:
             amount = float(value)
@@ -116,6 +116,8 @@ def _budget(limits: list[str]) -> Budget:
             raise InputError(
                 f"--budget came with `{limit}`; one of {', '.join(f'{n}=VALUE' for n in known)} was needed."
             )
+        if name in given:
+            raise InputError(f"--budget came with `{name}` twice; one limit of each kind is needed.")
         given[name] = amount
     return Budget(**given)
 

@@ -11,18 +11,21 @@ from torch import Tensor, nn
 
 from linnet.core import ChannelGraph, Cost
 from linnet.core.example import example_from_dict
-from linnet.core.skeleton import real, rebuild
+from linnet.core.skeleton import rebuild
 from linnet.core.width_cost import TOTALS
+from linnet.prune.onnx_model import still
 from linnet.prune.plan import Plan
 from linnet.prune.quality import quality
+from linnet.prune.runtime import network_call
 from linnet.prune.select import Selector
-from linnet.prune.timing import Timing, in_turns
+from linnet.prune.stopwatch import timed
 from linnet.prune.unused import unused
 from linnet.results import Record
 
 GIVEN, SMALL = "dense", "pruned"
 """`method` of the records: the network that was given, and the one that came out."""
 
+_ENOUGH_S = 3.0  # of timing; large networks get fewer than 30 runs
 _UNITS = {"bytes": "B", "peak_activation_bytes": "B"}
 
 
@@ -111,33 +114,20 @@ def _of_the_training(
 
 def _milliseconds(small: nn.Module, dense: nn.Module, graph: ChannelGraph) -> list[Record]:
     """p50 and p95 of one sample's forward pass by torch on one CPU thread, both networks in turns."""
-    several = graph.program.samples > 1
-
-    def zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        return torch.zeros(shape if several or not shape else (1, *shape[1:]), dtype=dtype)
-
-    given = example_from_dict(graph.example, zeros)
-    calls = []
-    for network in (real(dense), real(small)):
-
-        def call(network: nn.Module = network) -> None:
-            with torch.no_grad():
-                network(*given.args, **given.kwargs)
-
-        calls.append(call)
-    context = {"runtime": "torch", "threads": 1, "samples": graph.program.samples}
-    return [
-        Record.measured(name, timing.quantile(share), unit="ms", n=len(timing.ms), method=method, context=context, **of)
-        for method, timing in zip((GIVEN, SMALL), in_turns(calls), strict=True)
-        for name, share, of in (("ms p50", 0.5, _median_interval(timing)), ("ms p95", 0.95, {}))
-    ]
-
-
-def _median_interval(timing: Timing) -> dict[str, Any]:
-    """Of the median, without any assumption: between the order statistics n / 2 -+ 0.98 sqrt(n)."""
-    n = len(timing.ms)
-    half = 0.98 / math.sqrt(n)
-    return {"interval": (timing.quantile(max(0.5 - half, 0)), timing.quantile(min(0.5 + half, 1))), "level": 0.95}
+    samples = graph.program.samples
+    given = example_from_dict(graph.example, lambda shape, dtype: torch.zeros(shape, dtype=dtype))
+    with torch.random.fork_rng(devices=[]):  # inputs are drawn; what the caller draws next is as if they weren't
+        calls = [network_call(still(net), given, "torch", batch=samples, threads=1) for net in (dense, small)]
+    found = []
+    for method, timing in zip((GIVEN, SMALL), timed(*calls, threads=1, enough_s=_ENOUGH_S), strict=True):
+        context = {"runtime": "torch", "threads": 1, "samples": samples}
+        facts = {"unit": "ms", "n": timing.runs, "method": method, "context": context}
+        low, high = timing.p50_interval_s
+        found.append(
+            Record.measured("ms p50", timing.p50_s * 1e3, interval=(low * 1e3, high * 1e3), level=0.95, **facts)
+        )
+        found.append(Record.measured("ms p95", timing.p95_s * 1e3, **facts))
+    return found
 
 
 def _drawn(shell: nn.Module) -> nn.Module:

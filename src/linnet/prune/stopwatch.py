@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 REPEATS, WARMUPS = 30, 5
+_LEAST = 5  # runs of each, however long they take
 NOISY = 1.2  # p95 / p50 above which 5 % can't be told
 
 
@@ -25,18 +27,22 @@ class Timing:
         p50_s: Median.
         p95_s: 95 % quantile.
         runs: How many.
+        p50_interval_s: 95 % interval of the median, without any assumption: between the order statistics
+            n / 2 -+ 0.98 sqrt(n).
     """
 
     best_s: float
     p50_s: float
     p95_s: float
     runs: int
+    p50_interval_s: tuple[float, float]
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Timing:
         """From the seconds of each run."""
-        p50, p95 = np.quantile(seconds, [0.5, 0.95])
-        return cls(float(min(seconds)), float(p50), float(p95), len(seconds))
+        half = min(0.98 / math.sqrt(len(seconds)), 0.5)
+        p50, p95, low, high = (float(at) for at in np.quantile(seconds, [0.5, 0.95, 0.5 - half, 0.5 + half]))
+        return cls(float(min(seconds)), p50, p95, len(seconds), (low, high))
 
     @property
     def noise(self) -> float:
@@ -93,6 +99,7 @@ def timed(
     threads: int = 1,
     repeats: int = REPEATS,
     warmups: int = WARMUPS,
+    enough_s: float = float("inf"),
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Timing, ...]:
     """Times calls in turns, A B A B, after warming all up.
@@ -102,6 +109,7 @@ def timed(
         threads: That each may use; one is pinned to its core.
         repeats: Runs of each.
         warmups: Runs of each before.
+        enough_s: Seconds after which no further run begins; five of each are always made.
         clock: Gives seconds.
 
     Returns:
@@ -112,7 +120,10 @@ def timed(
         for call in calls:
             for _ in range(warmups):
                 call()
-        for _ in range(repeats):
+        first = clock()
+        for run in range(repeats):
+            if run >= _LEAST and clock() - first > enough_s:
+                break
             for call, own in zip(calls, seconds, strict=True):
                 begin = clock()
                 call()

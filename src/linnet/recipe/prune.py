@@ -7,10 +7,12 @@ from typing import Any, get_args
 from torch import nn
 
 from linnet.prune import Budget, Pruner
+from linnet.prune.budget import LIMITS, Runtime
 from linnet.prune.criterion import Criterion
+from linnet.prune.runtime import require
 from linnet.recipe.setting import setting
 
-_LIMITS = ("macs", "params", "bytes", "peak_activation_bytes")
+_BUDGET = (*LIMITS, "batch", "threads", "runtime")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,10 @@ class PruneSection:
         params: Parameters.
         bytes: Bytes of parameters and buffers.
         peak_activation_bytes: Most bytes of activations alive at once, of one image.
+        latency_ms: Milliseconds of one call on this machine, measured.
+        batch: Images of that call.
+        threads: Of that call.
+        runtime: What runs it.
         align: Kept channels come in multiples of this.
         keep: Patterns of module paths that stay whole.
         limits: Pattern of module paths -> largest share of their channels that may stay.
@@ -37,6 +43,7 @@ class PruneSection:
         select: Whether channels of all classes are set against one another.
         price: How channels are set against their cost.
         regrow: Measure masked channels too.
+        export: "onnx": write the small network as an ONNX file too.
         compare: "dense": train the same recipe without pruning too, for the report's before and after.
     """
 
@@ -44,6 +51,10 @@ class PruneSection:
     params: float | None = setting("parameters", default=None, above=0)
     bytes: float | None = setting("bytes of parameters and buffers", default=None, above=0)
     peak_activation_bytes: float | None = setting("bytes of activations alive at once", default=None, above=0)
+    latency_ms: float | None = setting("measured milliseconds of one call", default=None, above=0)
+    batch: int | None = setting("images of the call that is measured", default=None, at_least=1)
+    threads: int | None = setting("threads of the call that is measured", default=None, at_least=1)
+    runtime: str | None = setting("what runs the call that is measured", default=None, choices=get_args(Runtime))
     align: int | None = setting("kept channels come in multiples of this", default=None, at_least=1)
     keep: tuple[str, ...] | None = setting("patterns of module paths that stay whole", default=None)
     limits: dict[str, float] | None = setting(
@@ -59,13 +70,17 @@ class PruneSection:
     select: str | None = setting("what channels are set against", default=None, choices=("global", "per_layer"))
     price: str | None = setting("how channels are set against their cost", default=None, choices=("auto", "none"))
     regrow: bool | None = setting("measure masked channels too", default=None)
+    export: str | None = setting("another form of the small network", default=None, choices=("onnx",))
     compare: str | None = setting("what is trained beside it, to compare", default=None, choices=("dense",))
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """No limit, or times that don't go together."""
-        if not self._limits():
-            names = ", ".join(f"`{name}`" for name in _LIMITS)
+        if all(getattr(self, name) is None for name in LIMITS):
+            names = ", ".join(f"`{name}`" for name in LIMITS)
             yield "macs", f"no limit is given; at least one of {names} is needed, such as macs = 0.3"
+        for key in ("batch", "threads", "runtime"):
+            if getattr(self, key) is not None and self.latency_ms is None:
+                yield key, f"`{key}` belongs to `latency_ms`, which isn't given; remove it, or give latency_ms = 2.0"
         if self.memory is not None and self.decay is not None:
             yield "decay", "`decay` is given and so is `memory`, which has one of its own; remove one of them"
         for key in ("warmup", "freeze"):
@@ -87,7 +102,7 @@ class PruneSection:
         Raises:
             BudgetError: one isn't a positive number.
         """
-        return Budget(**self._limits())
+        return Budget(**{name: value for name in _BUDGET if (value := getattr(self, name)) is not None})
 
     def pruner(self, model: nn.Module, example: Any, *, steps: int, rng_seed: int) -> Pruner:
         """The pruner of a network.
@@ -101,17 +116,22 @@ class PruneSection:
         Raises:
             BudgetError: the budget can't be reached, or there is nothing to prune.
             InputError: times of `warmup` and `freeze` that don't go together.
+            MissingExtra: what `export` needs isn't installed.
         """
+        if self.export is not None:
+            require("onnx", "onnxscript", "onnxruntime")
         options: dict[str, Any] = {key: value for key, value in vars(self).items() if value is not None}
-        for key in (*_LIMITS, "compare"):
+        for key in (*_BUDGET, "compare", "export"):
             options.pop(key, None)
         if "decay" in options:
             options["memory"] = options.pop("decay")
         times: dict[str, Any] = {key: _time(options.pop(key)) for key in ("warmup", "freeze") if key in options}
         return Pruner(model, example, self.budget(), steps=steps, rng_seed=rng_seed, **options, **times)
 
-    def _limits(self) -> dict[str, float]:
-        return {name: getattr(self, name) for name in _LIMITS if getattr(self, name) is not None}
+    def choices(self) -> dict[str, Any]:
+        """What may be pruned, as `linnet.prune.plan` takes it."""
+        known = ("align", "keep", "limits", "min_fraction", "select")
+        return {name: getattr(self, name) for name in known if getattr(self, name) is not None}
 
 
 def _time(value: float) -> float:

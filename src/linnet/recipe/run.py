@@ -8,6 +8,7 @@ from typing import Any
 
 from linnet.engine import FitResult, Ranks
 from linnet.errors import RecipeError
+from linnet.prune import export
 from linnet.recipe.parse import parse
 from linnet.recipe.plan import Plan
 from linnet.recipe.tasks import RecipeTask, find_task
@@ -29,10 +30,10 @@ def run(
 
     The stages are train, evaluate and report; each ends with one whole file in the run folder (`weights.safetensors`,
     `record.jsonl`, `report.html`). With [prune] the weights are those of the small network, `plan.json` says which
-    channels stayed, `life.json` how many were in use when, and the network that isn't pruned is trained beside it if
-    `compare` asks for it. A stage whose file is there isn't done again: a run that was killed goes on where it was
-    (training from its last checkpoint, to the same bits), and one that is finished is left alone. Under `torchrun` all
-    processes train, and the first one does the rest.
+    channels stayed and `life.json` how many were in use when; the network that isn't pruned is trained beside it if
+    `compare` asks for it, and `model.onnx` is there if `export` does. A stage whose file is there isn't done again: a
+    run that was killed goes on where it was (training from its last checkpoint, to the same bits), and one that is
+    finished is left alone. Under `torchrun` all processes train, and the first one does the rest.
 
     Args:
         path: The recipe.
@@ -51,9 +52,8 @@ def run(
     plan = parse(path, overrides=overrides, task_named=task_named)
     if plan.task.settled is not None:
         plan = plan.task.settled(plan)
-    place = Path("runs") / plan.path.stem if out is None else Path(out)
-    _refuse_other_content(place, plan)
-    stages = _stages(plan)
+    place = folder_of(plan, out)
+    stages = stages_of(plan)
     if all((place / stage.product).exists() for stage in stages):
         _log.info("%s is finished; its report is %s. Nothing was done.", place, place / stages[-1].product)
         return RunFolder.open(place)
@@ -74,8 +74,19 @@ def run(
     return work.folder
 
 
+def folder_of(plan: Plan, out: Path | str | None) -> Path:
+    """Where a plan's run goes.
+
+    Raises:
+        RecipeError: something else is there.
+    """
+    place = Path("runs") / plan.path.stem if out is None else Path(out)
+    _refuse_other_content(place, plan)
+    return place
+
+
 @dataclass(frozen=True)
-class _Stage:
+class Stage:
     """A part of a run.
 
     Attributes:
@@ -83,12 +94,14 @@ class _Stage:
         product: File in the run folder that is there, whole, when the stage is done.
         do: Does it; writes the product last.
         needs: Makes what it needs of trained networks, in every process.
+        beside: Files that it writes before.
     """
 
     name: str
     product: str
     do: Callable[[Work], object]
     needs: Callable[[Work], object] | None = None
+    beside: tuple[str, ...] = ()
 
 
 def _train(work: Work) -> None:
@@ -100,6 +113,10 @@ def _train(work: Work) -> None:
 
 def _train_dense(work: Work) -> None:
     work.dense_built.save(work.dense_model, work.folder.path / _DENSE)
+
+
+def _export(work: Work) -> None:
+    export(work.model, work.folder.path / _ONNX, work.built.example)
 
 
 def _evaluate(work: Work) -> None:
@@ -145,22 +162,25 @@ def _report(work: Work) -> None:
     write_report(work.folder.path, work.folder.path / "report.html", title=title, lead=lead)
 
 
-_DENSE = "dense.safetensors"
+_DENSE, _ONNX = "dense.safetensors", "model.onnx"
 
 
-def _stages(plan: Plan) -> tuple[_Stage, ...]:
+def stages_of(plan: Plan) -> tuple[Stage, ...]:
     """What a plan comes to, in order."""
     compares = plan.prune is not None and plan.prune.compare is not None
-    dense = _Stage("train the dense network", _DENSE, _train_dense, lambda work: work.dense_model)
+    dense = Stage("train the dense network", _DENSE, _train_dense, lambda work: work.dense_model)
 
     def networks(work: Work) -> None:
         _ = work.model, work.dense_model if compares else None
 
+    pruned = () if plan.prune is None else ("plan.json", "life.json")
+    export = Stage("export", _ONNX, _export, lambda work: work.model)
     return (
-        _Stage("train", "weights.safetensors", _train, lambda work: work.model),
+        Stage("train", "weights.safetensors", _train, lambda work: work.model, beside=pruned),
         *([dense] if compares else []),
-        _Stage("evaluate", "record.jsonl", _evaluate, networks),
-        _Stage("report", "report.html", _report),
+        *([export] if plan.prune is not None and plan.prune.export is not None else []),
+        Stage("evaluate", "record.jsonl", _evaluate, networks),
+        Stage("report", "report.html", _report),
     )
 
 

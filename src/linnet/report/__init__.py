@@ -2,7 +2,7 @@
 
 from linnet.report.dots import BINS, score_colors, score_legend, svg_dots
 from linnet.report.figures import Curve, chart, data_uri, figure, image
-from linnet.report.page import Content, Section, badge, code, note, page, steps, tiles
+from linnet.report.page import Content, Section, badge, beside, code, note, page, prose, steps, tiles
 from linnet.report.records import record_sections, write_report
 from linnet.report.tables import Cell, measured, number, table
 
@@ -13,6 +13,7 @@ __all__ = [
     "Curve",
     "Section",
     "badge",
+    "beside",
     "chart",
     "code",
     "data_uri",
@@ -22,6 +23,7 @@ __all__ = [
     "note",
     "number",
     "page",
+    "prose",
     "record_sections",
     "score_colors",
     "score_legend",

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -69,7 +70,9 @@ def figure(fig: "Figure", *, alt: str, caption: str = "") -> Markup:
         HTML; equal figures give equal bytes.
     """
     buffer = io.StringIO()
-    with drawing():
+    with drawing(), warnings.catch_warnings():
+        # The page's browser draws the text, with fonts of its own.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")

@@ -96,6 +96,25 @@ def tiles(facts: Sequence[tuple[str, Content]]) -> Markup:
     return Markup('<dl class="tiles">{}</dl>').format(Markup("").join(cells))
 
 
+def beside(picture: Content, text: Content) -> Markup:
+    """A picture with its table: side by side where the page is wide enough, else one under the other."""
+    return Markup('<div class="beside">{}{}</div>').format(_block(picture), _block(text))
+
+
+def prose(text: str) -> Markup:
+    """Text in which what stands between backticks is code.
+
+    Example:
+        >>> prose("`a<b` is frozen")
+        Markup('<code>a&lt;b</code> is frozen')
+    """
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    pieces = (Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts))
+    return Markup("").join(pieces)
+
+
 def _block(piece: Content) -> Markup:
     return piece if isinstance(piece, Markup) else Markup("<p>{}</p>").format(escape(piece))
 

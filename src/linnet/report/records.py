@@ -1,18 +1,26 @@
 """Records and run folders as one HTML page."""
 
+from __future__ import annotations
+
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from markupsafe import Markup
 
 from linnet.errors import DataError
 from linnet.report.figures import Curve, chart
 from linnet.report.page import Content, Section, note, page
+from linnet.report.pruned import drawn, pruned_sections
+from linnet.report.reliability import NAME as RELIABILITY
+from linnet.report.reliability import reliability_section
 from linnet.report.tables import Cell, measured, number, table
 from linnet.results import Record, atomic_write, read_records
+
+if TYPE_CHECKING:
+    from linnet.prune.life import MaskLife
 
 # A record whose context has one of these belongs to a curve over it, not to the table of results.
 _AXES = ("epoch", "step")
@@ -32,7 +40,8 @@ def write_report(
     """Writes records as one self-contained HTML page.
 
     Args:
-        source: A run folder (its `record.jsonl`, and `run.json` when it's there), a file of records, or records.
+        source: A run folder (its `record.jsonl`, and `run.json` and `life.json` when they are there), a file of
+            records, or records.
         path: The page to write; replaced in one step.
         title: Heading; the folder's or file's name when empty.
         lead: A sentence under the heading.
@@ -46,8 +55,9 @@ def write_report(
         DataError: there is no folder or file of records at `source`.
     """
     records, facts, name = _gathered(source)
+    life = _life(Path(source) / "life.json") if isinstance(source, str | Path) else None
     dates = [record.time for record in records if record.time]
-    sections = [*extra, *record_sections(records)]
+    sections = [*extra, *record_sections(records, life)]
     html = page(
         title or name,
         sections,
@@ -59,10 +69,14 @@ def write_report(
     return Path(path)
 
 
-def record_sections(records: Sequence[Record]) -> list[Section]:
-    """Records as sections: a table of results per split, then curves over epochs or steps.
+def record_sections(records: Sequence[Record], life: MaskLife | None = None) -> list[Section]:
+    """Records as sections: a pruned network's own, a table of results per split, calibration, curves over training.
 
     Records that differ only in `method` share a row, with a column for each method, so that rivals stand side by side.
+
+    Args:
+        records: In any order.
+        life: Of the masks, if a network was pruned.
     """
     if not records:
         return [
@@ -70,16 +84,29 @@ def record_sections(records: Sequence[Record]) -> list[Section]:
                 "Results", [note("There are no records yet: the run stopped before its first result.", kind="warn")]
             )
         ]
-    singles = [r for r in records if _axis(r) is None]
-    sections: list[Section] = []
+    sections = pruned_sections(records, life)
+    is_pruned = bool(sections)
+    singles = [r for r in records if _axis(r) is None and r.name != RELIABILITY and not (is_pruned and drawn(r))]
     if singles:
         splits = _unique(r.split for r in singles)
         tables = [_results_table([r for r in singles if r.split == split], split) for split in splits]
         sections.append(Section("Results", tables))
+    calibration = reliability_section(records)
+    if calibration is not None:
+        sections.append(calibration)
     charts = _charts([r for r in records if _axis(r) is not None])
     if charts:
         sections.append(Section("While training", charts))
     return sections
+
+
+def _life(path: Path) -> MaskLife | None:
+    """What the run folder holds of its masks' life."""
+    if not path.is_file():
+        return None
+    from linnet.prune.life import MaskLife
+
+    return MaskLife.from_json(path.read_text(encoding="utf-8"))
 
 
 def _gathered(source: str | Path | Sequence[Record]) -> tuple[list[Record], list[tuple[str, Content]], str]:

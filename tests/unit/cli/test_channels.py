@@ -68,8 +68,21 @@ def test_a_budget_shows_what_would_stay(nets, capsys):
 
 
 @pytest.mark.parametrize(
+    "limits", [["--budget", "macs=0.6,params=0.55"], ["--budget", "macs=0.6", "--budget", "params=0.55"]]
+)
+def test_several_limits_are_all_kept(limits, nets, capsys):
+    assert main(["channels", f"{nets}:small", "--input", "1x3x8x8", "--align", "1", *limits]) == 0
+    printed = capsys.readouterr().out
+    assert "budget: macs <= 0.6 of the given network's, params <= 0.55 of the given network's" in printed
+    kept = {name: float(share) for name, share in re.findall(r"  (macs|params): .*\(([\d.]+) kept\)", printed)}
+    assert 0.4 < kept["macs"] <= 0.6
+    assert 0.4 < kept["params"] <= 0.55
+
+
+@pytest.mark.parametrize(
     ("limit", "words"),
-    [("mac=0.3", "--budget came with `mac=0.3`; one of macs=VALUE"), ("macs=lots", "came with `macs=lots`"),
+    [("macs=0.3,macs=0.5", "came with `macs` twice"), ("macs=0.3,", "--budget came with ``; one of macs=VALUE"),
+     ("mac=0.3", "--budget came with `mac=0.3`; one of macs=VALUE"), ("macs=lots", "came with `macs=lots`"),
      ("macs=0", "`macs` is 0.0"), ("macs=0.001", "`macs` can't go below")],
 )  # fmt: skip
 def test_a_budget_that_is_none_is_one_clear_line(limit, words, nets, capsys):

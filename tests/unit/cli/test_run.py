@@ -4,6 +4,7 @@ import pytest
 
 import linnet.recipe
 from linnet.cli.application import main
+from linnet.cli.run import result_lines
 from linnet.results import Record, RunFolder
 
 
@@ -53,3 +54,32 @@ def test_a_setting_without_name_or_value_is_refused(asked, words, capsys):
     assert main(["run", "r.toml", "--set", words]) == 2
     assert "SECTION.KEY=VALUE" in capsys.readouterr().err
     assert asked == []
+
+
+def test_two_methods_stand_side_by_side_and_what_only_pictures_show_is_left_out():
+    records = [
+        Record("accuracy", 0.9, method="pruned", split="test"),
+        Record("accuracy", 0.95, method="dense", split="test"),
+        Record("accuracy in class", 0.5, method="pruned", context={"class": "shirt"}),
+        Record("reliability", 0.5, method="pruned", context={"bin": 1}),
+        Record("channels of layer", 5, method="pruned", context={"layer": "conv"}),
+        Record("loss", 0.5, method="pruned", context={"epoch": 1}),
+        Record("ms p50", 0.25, unit="ms", method="pruned"),
+        Record("budget used", 0.99, method="pruned", context={"limit": "macs"}),
+    ]
+    assert list(result_lines(records)) == [
+        "                   pruned  dense",
+        "accuracy              0.9   0.95",
+        "ms p50            0.25 ms      -",
+        "budget used macs     0.99      -",
+    ]
+
+
+def test_a_plan_is_shown_with_the_command_that_does_it(monkeypatch, capsys):
+    monkeypatch.setattr(linnet.recipe, "dry_run", lambda path, *, out, overrides: f"{path} {out} {overrides}")
+    assert main(["run", "r.toml", "--plan", "--set", "report.title=two words", "-o", "there"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("r.toml there {'report.title': 'two words'}\n")
+    assert "Next:   linnet run r.toml --set 'report.title=two words' -o there" in shown.replace(
+        "linnet  run", "linnet run"
+    )

@@ -14,7 +14,7 @@ from linnet.prune import Budget, Pruner, plan
 from linnet.prune.choice import choices
 from linnet.prune.plan import totals_of
 from linnet.prune.select import Selector
-from linnet.prune.timing import in_turns
+from linnet.prune.stopwatch import Timing, timed
 from linnet.prune.unused import unused
 
 EXAMPLE = torch.zeros(1, 3, 8, 8)
@@ -141,17 +141,9 @@ def test_another_limit_that_binds_is_named():
     assert unused(*_selector(Budget(macs=1.0), 4))["macs"] == (1.0, "nothing is left")
 
 
-def test_calls_are_timed_in_turns_on_one_thread():
-    order, threads = [], set()
-
-    def one(name):
-        order.append(name)
-        threads.add(torch.get_num_threads())
-
-    before = torch.get_num_threads()
-    first, second = in_turns([lambda: one("a"), lambda: one("b")], rounds=6)
-    assert order[10:] == ["a", "b"] * 6
-    assert threads == {1}
-    assert torch.get_num_threads() == before
-    assert len(first.ms) == len(second.ms) == 6
-    assert first.quantile(1.0) == max(first.ms)
+def test_timing_ends_when_it_has_enough_and_knows_the_interval_of_its_median():
+    ticks = iter(range(1000))
+    [slow] = timed(lambda: None, repeats=30, warmups=0, enough_s=6.0, clock=lambda: float(next(ticks)))
+    assert slow.runs == 5
+    even = Timing.of([float(x) for x in range(1, 101)])
+    assert even.p50_interval_s == pytest.approx((50.5 - 0.098 * 99, 50.5 + 0.098 * 99))

@@ -14,9 +14,9 @@ import torch
 
 from linnet import cost, load, models
 from linnet.cli.model_argument import model_of
-from linnet.errors import BudgetError, RecipeError
+from linnet.errors import BudgetError, MissingExtra, RecipeError
 from linnet.prune import Plan
-from linnet.recipe import parse, run
+from linnet.recipe import dry_run, parse, run
 from linnet.recipe.classifier_file import load_classifier
 from linnet.recipe.classify import TASK
 
@@ -210,3 +210,55 @@ def test_an_override_alone_makes_a_recipe_prune(recipe, task_named):
     folder = run(recipe, out=recipe.parent / "out", overrides=changed, task_named=task_named)
     assert cost(load_classifier(folder.weights), EXAMPLE).macs <= 0.5 * cost(dense_network(), EXAMPLE).macs
     assert not (folder.path / "dense.safetensors").exists()
+
+
+def test_a_dry_run_tells_stages_steps_and_a_plan_and_writes_nothing(pruned, task_named):
+    out = pruned.parent / "out"
+    told = dry_run(pruned, out=out, overrides={"prune.macs": 0.6}, task_named=task_named)
+    assert not out.exists()
+    assert re.search(r"train +writes weights.safetensors, plan.json, life.json\n", told)
+    assert re.search(r"train the dense network +writes dense.safetensors\n", told)
+    assert "training: 4 epochs of 4 batches of 8, 16 steps" in told
+    assert "measured every 2 steps, first mask at step 1, masks freeze at step 8" in told
+    assert "budget: macs <= 0.6 of the given network's, params <= 0.6" in told
+    found = re.search(r"macs: ([\d,]+) -> ([\d,]+)", told)
+    before, after = (int(number.replace(",", "")) for number in found.groups())
+    assert before == cost(dense_network(), EXAMPLE).macs
+    assert after <= 0.6 * before
+    assert re.search(r"conv1 +\d of 8", told)
+
+
+def test_a_dry_run_knows_what_is_there_already_and_what_is_in_its_way(pruned, task_named):
+    out = run(pruned, out=pruned.parent / "out", task_named=task_named).path
+    (out / "report.html").unlink()
+    told = dry_run(pruned, out=out, task_named=task_named)
+    assert told.count("(is there already)") == 3
+    with pytest.raises(RecipeError, match="a run with other settings"):
+        dry_run(pruned, out=out, overrides={"prune.macs": 0.6}, task_named=task_named)
+    with pytest.raises(BudgetError, match="`macs` can't go below"):
+        dry_run(pruned, out=pruned.parent / "new", overrides={"prune.macs": 0.001}, task_named=task_named)
+
+
+def test_a_dry_run_without_pruning_says_nothing_of_it(recipe, task_named):
+    told = dry_run(recipe, out=recipe.parent / "out", task_named=task_named)
+    assert "network: Tiny, " in told
+    assert "budget" not in told
+
+
+def test_an_onnx_file_is_written_when_it_is_asked_for(pruned, task_named):
+    runtime = pytest.importorskip("onnxruntime", reason="the extra `onnx` isn't installed")
+    pytest.importorskip("onnxscript", reason="the extra `onnx` isn't installed")
+    options = {"prune.export": "onnx", "train.epochs": 2}
+    folder = run(pruned, out=pruned.parent / "out", overrides=options, task_named=task_named)
+    x = torch.randn(3, 1, 6, 5, generator=torch.Generator().manual_seed(0))
+    session = runtime.InferenceSession(folder.path / "model.onnx", providers=["CPUExecutionProvider"])
+    [found] = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    torch.testing.assert_close(torch.from_numpy(found), load_classifier(folder.weights).eval()(x), rtol=1e-4, atol=1e-4)
+
+
+def test_a_missing_runtime_is_told_before_anything_is_trained(pruned, task_named, monkeypatch):
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtra, match=r'pip install "linnet\[onnx\]"'):
+        run(pruned, out=pruned.parent / "out", overrides={"prune.export": "onnx"}, task_named=task_named)
+    assert not (pruned.parent / "out").exists()
