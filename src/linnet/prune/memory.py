@@ -86,7 +86,8 @@ class Memory:
     """
 
     def __init__(self, slices: Mapping[str, slice], total: int, *, mixes: bool = False, normalise: Normalise = "max"):
-        self.slices, self.mixes, self.normalise = slices, mixes, normalise
+        self.slices, self.mixes = slices, mixes
+        self.normalise: Normalise = normalise
         self.utility: Floats = np.zeros(total)
         self.measurements, self.skipped, self._in_a_row = 0, 0, 0
 
