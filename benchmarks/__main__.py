@@ -11,7 +11,8 @@ from linnet.errors import InputError, LinnetError
 from linnet.results import Record, atomic_write, read_records, write_records
 
 # each a file here with `measure(*, quick)` and `as_markdown(records)`
-SUBJECTS = ("nuclei", "core", "core_training", "padam", "natural")
+SUBJECTS = ("nuclei", "core", "core_training", "padam", "natural", "prune")
+PARTED = ("core", "prune")  # those with `PARTS`, each of which is measured alone by --only
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,10 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if asked.subject == "readme":
             return _readme()
-        if (asked.zoo or asked.only) and asked.subject != "core":
-            raise InputError(f"--zoo and --only belong to the subject core; {asked.subject} was asked.")
+        if asked.zoo and asked.subject != "core":
+            raise InputError(f"--zoo belongs to the subject core; {asked.subject} was asked.")
         if asked.only:
-            return _part(asked.only, asked.json, quick=asked.quick)
+            return _part(asked.subject, asked.only, asked.json, quick=asked.quick)
         return _measure("core_zoo" if asked.zoo else asked.subject, asked.json, quick=asked.quick)
     except LinnetError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -37,12 +38,15 @@ def _measure(name: str, json: Path | None, *, quick: bool) -> int:
     return _keep(records, json)
 
 
-def _part(name: str, json: Path | None, *, quick: bool) -> int:
-    """One part of core; the file's other records stay."""
-    from benchmarks import core
-
-    records = core.measure(quick=quick, only=name)
-    print(core.as_markdown(records))
+def _part(name: str, part: str, json: Path | None, *, quick: bool) -> int:
+    """One part of a subject; the file's other records stay."""
+    if name not in PARTED:
+        raise InputError(f"--only belongs to the subjects {' and '.join(PARTED)}; {name} was asked.")
+    subject = import_module(f"benchmarks.{name}")
+    if part not in subject.PARTS:
+        raise InputError(f"{name} has no part `{part}`; it has: {', '.join(subject.PARTS)}.")
+    records = subject.measure(quick=quick, only=part)
+    print(subject.as_markdown(records))
     new = {record.name: record for record in records}
     old = {record.name: record for record in (read_records(json) if json is not None and json.exists() else [])}
     return _keep(list((old | new).values()), json)
@@ -81,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="a few images and repetitions: does it run?")
     parser.add_argument("--zoo", action="store_true", help="core: every zoo network, edited at random, with its error")
-    parser.add_argument("--only", choices=("graph", "edit", "capture", "cost", "files"), help="core: this part alone")
+    parser.add_argument("--only", metavar="PART", help="core and prune: this part alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the records in this file, one a line")
     return parser
 

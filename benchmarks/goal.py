@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -44,6 +45,27 @@ def bounded(name: str, what: str, value: float, *, bound: float, goal: str, besi
     return Record.measured(name, value, unit=unit, context=_context(what, beside, goal, bound))
 
 
+def reached(
+    name: str, what: str, value: float, *, least: float, goal: str, beside: str, unit: str = "", **facts: Any
+) -> Record:
+    """A figure that must be at least so large.
+
+    Args:
+        name: Of the record.
+        what: The row's words.
+        value: The figure.
+        least: At least this.
+        goal: The goal in words.
+        beside: What it is compared with.
+        unit: Of the value.
+        **facts: Further fields of the record; `reason` is kept only where the goal is missed, `context` is added.
+    """
+    reason = facts.pop("reason", "")
+    context = {"what": what, "beside": beside, "goal": goal, "least": least} | dict(facts.pop("context", {}))
+    context |= {"reason": reason} if reason and value < least else {}
+    return Record.measured(name, value, unit=unit, context=context, **facts)
+
+
 def missing(name: str, what: str, *, goal: float, beside: str, reason: str) -> Record:
     """A row that couldn't be measured here."""
     return Record.measured(name, None, context=_context(what, beside, f"<= {goal:g}x", goal) | {"reason": reason})
@@ -65,9 +87,14 @@ def _row(record: Record) -> str:
     if record.value is None:
         return f"| {context['what']} | {context['beside']} | {context['goal']} | not measured: {context['reason']} | |"
     interval = "" if record.interval is None else f" [{record.interval[0]:.3g}, {record.interval[1]:.3g}]"
-    met = "" if "bound" not in context else "yes" if record.value <= float(context["bound"]) else "no"
+    met = "yes" if _met(record.value, context) else "no"
+    met = met if "bound" in context or "least" in context else ""
     met += f": {context['reason']}" if "reason" in context else ""
     unit = f" {record.unit}" if record.unit else ""
     return (
         f"| {context['what']} | {context['beside']} | {context['goal']} | {record.value:.3g}{interval}{unit} | {met} |"
     )
+
+
+def _met(value: float, context: Mapping[str, Any]) -> bool:
+    return float(context.get("least", value)) <= value <= float(context.get("bound", value))

@@ -1,0 +1,119 @@
+"""How long it takes to know what may be pruned, to choose and to slice, for ResNet-50, beside torch-pruning."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks import networks
+from benchmarks.goal import bounded, missing, time_ratio
+from benchmarks.sidebyside import Side
+from linnet.core import ChannelGraph
+from linnet.core.edit import plan as edit_plan
+from linnet.core.resize import apply
+from linnet.core.width_cost import WidthCost
+from linnet.prune import Budget, plan
+from linnet.prune.choice import choices
+from linnet.prune.plan import totals_of
+from linnet.prune.select import Selector
+from linnet.prune.stopwatch import timed
+from linnet.results import Record
+
+BUDGET = Budget(macs=0.5)
+
+
+def records(*, quick: bool) -> list[Record]:
+    """Graph and plan, one selection, the slice."""
+    x = torch.zeros(1, 3, 64 if quick else 224, 64 if quick else 224)
+    model = networks.resnet50().eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the peer's own
+        peers = _beside_peer(model, x, pairs=3 if quick else 9)
+    return [*peers, _selection(model, x)]
+
+
+def _beside_peer(model: nn.Module, x: Tensor, *, pairs: int) -> list[Record]:
+    size = f"{x.shape[2]} x {x.shape[3]}"
+    plan_words = f"graph and plan of ResNet-50, {size}, beside torch-pruning's graph alone"
+    slice_words = "slice ResNet-50 to the plan, proof apart, beside torch-pruning in place, its graph ready"
+    try:
+        import torch_pruning
+    except ImportError as error:
+        return [
+            missing("prune.graph.plan", plan_words, goal=0.3, beside="torch-pruning", reason=str(error)),
+            missing("prune.graph.slice", slice_words, goal=0.5, beside="torch-pruning", reason=str(error)),
+        ]
+    sides = (
+        Side("linnet", lambda: plan(model, x, BUDGET), lambda _: 0),
+        Side(
+            "torch-pruning",
+            lambda: torch_pruning.DependencyGraph().build_dependency(model, example_inputs=x),
+            lambda _: 0,
+        ),
+    )
+    reason = "the plan ranks 26 million weights and counts the cost of two networks besides"
+    found = [time_ratio("prune.graph.plan", plan_words, *sides, goal=0.3, pairs=pairs, reason=reason)]
+    return [*found, _slice(model, x, slice_words, pairs=pairs)]
+
+
+def _slice(model: nn.Module, x: Tensor, words: str, *, pairs: int) -> Record:
+    graph = ChannelGraph(model, x)
+    edit = plan(model, x, BUDGET).multiplicity()
+    prepared = [_peer(model, graph, edit, x) for _ in range(pairs + 1)]  # the peer's graph goes with its module
+
+    def theirs() -> int:
+        network, groups = prepared.pop()
+        for group in groups():
+            group.prune()
+        return _count(network)
+
+    sides = (
+        Side("linnet", lambda: _count(apply(model, edit_plan(model, graph, edit))), lambda count: count),
+        Side("torch-pruning", theirs, lambda count: count),
+    )
+    reason = "the plan of the edit walks every axis in Python, and the kept weights are copied; the peer cuts in place"
+    return time_ratio("prune.graph.slice", words, *sides, goal=0.5, pairs=pairs, reason=reason)
+
+
+def _count(network: Any) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _peer(model: nn.Module, graph: ChannelGraph, edit: Mapping[str, Any], x: Tensor) -> tuple[nn.Module, Any]:
+    """A copy of the network, and what gives the peer's groups for the same channels."""
+    import torch_pruning
+
+    network = copy.deepcopy(model)
+    built = torch_pruning.DependencyGraph().build_dependency(network, example_inputs=x)
+
+    def groups() -> Any:
+        for name, numbers in edit.items():
+            gone = np.flatnonzero(np.array(numbers) == 0).tolist()
+            yield built.get_pruning_group(_root(network, graph, name), torch_pruning.prune_conv_out_channels, gone)
+
+    return network, groups
+
+
+def _root(network: nn.Module, graph: ChannelGraph, name: str) -> nn.Module:
+    """The first convolution that makes a class."""
+    made = (slot.tensor.rpartition(".")[0] for slot in graph.classes[name].slots if slot.role == "produce")
+    return next(module for path in made if isinstance(module := network.get_submodule(path), nn.Conv2d))
+
+
+def _selection(model: nn.Module, x: Tensor) -> Record:
+    graph = ChannelGraph(model, x)
+    law = WidthCost(graph)
+    selector = Selector(law, choices(graph).free, BUDGET.limits(totals_of(law)))
+    draw = np.random.default_rng(0)
+    utilities = [draw.random(choice.size) for choice in selector.free]
+    (timing,) = timed(lambda: selector.select(utilities), repeats=31)
+    words = f"one selection, ResNet-50, {len(selector.free)} classes, {law.dense.sum():,} channels: median"
+    return bounded(
+        "prune.graph.selection", words, 1e3 * timing.p50_s, bound=50.0, goal="<= 50 ms", beside="", unit="ms"
+    )
