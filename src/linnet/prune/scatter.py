@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from linnet.core import ChannelGraph
 from linnet.core import edit as edits
 from linnet.core.skeleton import unwrap
 from linnet.errors import InputError
@@ -44,46 +47,175 @@ def scatter(model: nn.Module, parts: Sequence[Part], weights: Sequence[float] | 
     own = {**dict(inner.named_parameters()), **dict(inner.named_buffers())}
     stored = set(inner.state_dict())
     entries = {name: _Entries(tensor) for name, tensor in own.items() if name in stored}
-    for number, ((plan, part), share) in enumerate(zip(parts, shares, strict=True)):
-        state = part.state_dict() if isinstance(part, nn.Module) else part
-        places = _places(inner, plan)
+    places = _Places(inner)
+    for plan, members in _by_plan(parts, shares):
+        covered = places.of(plan)
         for name, gathered in entries.items():
-            axes = places.get(name, {})
-            gathered.add(_checked(number, name, own[name], axes, state), _index(own[name], axes), share)
+            gathered.add(_Sum.of(name, own[name], members, covered.get(name) or _Cover.whole(own[name])))
     with torch.no_grad():
         for name, gathered in entries.items():
             own[name].copy_(gathered.mean(own[name]))
     return model
 
 
+@dataclass(frozen=True)
+class _Cover:
+    """Where a part lies in a big tensor, seen as rows: the axes up to the last narrowed one, and the rest as a tail.
+
+    Attributes:
+        rows: Rows that the part holds, in its order; None for all.
+        count: Rows of the big tensor.
+        shape: Size of the part's tensor.
+    """
+
+    rows: Tensor | None
+    count: int
+    shape: tuple[int, ...]
+
+    @classmethod
+    def whole(cls, tensor: Tensor) -> _Cover:
+        """The part holds all of it."""
+        return cls(None, 1, tuple(tensor.shape))
+
+    @classmethod
+    def of(cls, tensor: Tensor, axes: Mapping[int, Tensor]) -> _Cover:
+        """From the positions on each narrowed axis."""
+        rows = torch.zeros(1, dtype=torch.long)
+        for axis in range(max(axes) + 1):
+            size = tensor.shape[axis]
+            rows = (rows[:, None] * size + axes.get(axis, torch.arange(size))).flatten()
+        shape = tuple(len(axes[axis]) if axis in axes else size for axis, size in enumerate(tensor.shape))
+        return cls(rows.to(tensor.device), math.prod(tensor.shape[: max(axes) + 1]), shape)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A part: its place in the list, its tensors and its weight."""
+
+    number: int
+    state: Mapping[str, Tensor]
+    share: float
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """What the parts of one plan say of one tensor, in the part's own size.
+
+    Attributes:
+        cover: Where they lie.
+        total: Weighted sum in float64; of whole numbers the largest.
+        weight: Sum of the parts' weights.
+        count: Number of parts.
+        last: The last part's own values.
+    """
+
+    cover: _Cover
+    total: Tensor
+    weight: float
+    count: int
+    last: Tensor
+
+    @classmethod
+    def of(cls, name: str, tensor: Tensor, members: Sequence[_Member], cover: _Cover) -> _Sum:
+        """Sums one tensor of parts, each checked.
+
+        Raises:
+            InputError: it is missing, of another size or type, or not finite.
+        """
+        given = [_checked(member.number, name, tensor, cover, member.state) for member in members]
+        if not tensor.is_floating_point():
+            largest = given[0]
+            for other in given[1:]:
+                largest = torch.maximum(largest, other)
+            return cls(cover, largest, 1.0, len(given), largest)
+        total = torch.zeros(cover.shape, dtype=torch.float64, device=tensor.device)
+        for one, member in zip(given, members, strict=True):
+            total.add_(one, alpha=member.share)
+        if not bool(torch.isfinite(total).all()):
+            worst = next(m.number for one, m in zip(given, members, strict=True) if not bool(torch.isfinite(one).all()))
+            raise InputError(f"`{name}` of part {worst} has NaN or infinite entries; leave that part out.")
+        return cls(cover, total, sum(member.share for member in members), len(given), given[-1])
+
+
 class _Entries:
-    """What the parts say of one tensor: weighted sums in float64, the largest of whole numbers."""
+    """What all parts say of one tensor: weighted sums in float64, the largest of whole numbers.
+
+    A part covers whole rows, so weights and counts are kept for rows: one for each filter of a convolution.
+    """
 
     def __init__(self, tensor: Tensor):
-        self.floats = tensor.is_floating_point()
-        wide = tensor.new_zeros(tensor.shape, dtype=torch.float64)
-        self.last = tensor.detach().clone()
-        self.sum, self.weight = wide, wide.clone()
-        self.count = tensor.new_zeros(tensor.shape, dtype=torch.int32)
+        self.shape, self.floats = tensor.shape, tensor.is_floating_point()
+        self.last = tensor.detach().clone().reshape(1, -1)
+        self.sum = torch.zeros_like(self.last, dtype=torch.float64 if self.floats else self.last.dtype)
+        self.weight = torch.zeros(1, dtype=torch.float64, device=tensor.device)
+        self.count = torch.zeros(1, dtype=torch.int32, device=tensor.device)
 
-    def add(self, given: Tensor, index: Any, share: float) -> None:
-        """Adds a part where it covers the tensor."""
+    def add(self, part: _Sum) -> None:
+        """Adds the parts of one plan where they cover the tensor."""
+        rows = self._rows(part.cover)
+        total, last = (values.reshape(len(rows), -1) for values in (part.total, part.last))
         if self.floats:
-            self.sum[index] += share * given.double()
-            self.weight[index] += share
-            self.last[index] = given
+            self.sum.index_add_(0, rows, total)
         else:
-            first = self.count[index] == 0
-            self.last[index] = torch.where(first, given, torch.maximum(self.last[index], given))
-        self.count[index] += 1
+            first = (self.count[rows] == 0)[:, None]
+            last = torch.where(first, total, torch.maximum(self.last[rows], total))
+        self.last.index_copy_(0, rows, last)
+        self.weight.index_add_(0, rows, self.weight.new_full((len(rows),), part.weight))
+        self.count.index_add_(0, rows, self.count.new_full((len(rows),), part.count))
 
     def mean(self, old: Tensor) -> Tensor:
         """The tensor with what was gathered; one part's entries as they came."""
-        if not self.floats:
-            return self.last
         several = self.count > 1
-        mean = (self.sum / torch.where(several, self.weight, 1.0)).to(old.dtype)
-        return torch.where(several, mean, self.last)
+        if self.floats and bool(several.any()):
+            mean = (self.sum / self.weight.clamp_min(1e-300)[:, None]).to(old.dtype)
+            self.last = torch.where(several[:, None], mean, self.last)
+        return self.last.reshape(self.shape)
+
+    def _rows(self, cover: _Cover) -> Tensor:
+        """Where parts lie among the rows; these become finer where a part is narrowed on a later axis."""
+        count = max(len(self.count), cover.count)  # both are products of the tensor's first sizes
+        finer = count // len(self.count)
+        if finer > 1:
+            self.last, self.sum = (held.reshape(count, -1) for held in (self.last, self.sum))
+            self.weight, self.count = (held.repeat_interleave(finer) for held in (self.weight, self.count))
+        if cover.rows is None:
+            return torch.arange(count, device=self.count.device)
+        within = count // cover.count
+        return (cover.rows[:, None] * within + torch.arange(within, device=self.count.device)).flatten()
+
+
+class _Places:
+    """Where the parts of plans lie in a network; the network is traced once."""
+
+    def __init__(self, model: nn.Module):
+        self.model = model
+        self._graphs: dict[str, ChannelGraph] = {}
+
+    def of(self, plan: Plan) -> dict[str, _Cover]:
+        """Tensor name -> what a part of this plan covers, for tensors that are narrower in it."""
+        planned = edits.plan(self.model, self._graph(plan), plan.multiplicity())
+        tensors = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
+        covers = {}
+        for name, axes in planned.axes.items():
+            changed = {axis.axis: torch.from_numpy(axis.index) for axis in axes if axis.changes}
+            if changed:
+                covers[name] = _Cover.of(tensors[name], changed)
+        return covers
+
+    def _graph(self, plan: Plan) -> ChannelGraph:
+        key = json.dumps([plan.example, dict(plan.dense)])
+        if key not in self._graphs:
+            self._graphs[key] = graph_of(self.model, plan)
+        return self._graphs[key]
+
+
+def _by_plan(parts: Sequence[Part], shares: Sequence[float]) -> list[tuple[Plan, list[_Member]]]:
+    """The parts, those of one plan together."""
+    groups: dict[int, tuple[Plan, list[_Member]]] = {}
+    for number, ((plan, part), share) in enumerate(zip(parts, shares, strict=True)):
+        state = part.state_dict() if isinstance(part, nn.Module) else part
+        groups.setdefault(id(plan), (plan, []))[1].append(_Member(number, state, share))
+    return list(groups.values())
 
 
 def _weights(weights: Sequence[float] | None, count: int) -> list[float]:
@@ -98,33 +230,14 @@ def _weights(weights: Sequence[float] | None, count: int) -> list[float]:
     return shares
 
 
-def _places(model: nn.Module, plan: Plan) -> dict[str, dict[int, Tensor]]:
-    """Tensor name -> axis -> positions of the big tensor that the part holds, in its order."""
-    planned = edits.plan(model, graph_of(model, plan), plan.multiplicity())
-    return {
-        name: {axis.axis: torch.from_numpy(axis.index) for axis in axes if axis.changes}
-        for name, axes in planned.axes.items()
-    }
-
-
-def _index(tensor: Tensor, axes: Mapping[int, Tensor]) -> Any:
-    """What picks the part's entries out of the big tensor."""
-    if not axes:
-        return ...
-    positions = [axes.get(axis, torch.arange(size)).to(tensor.device) for axis, size in enumerate(tensor.shape)]
-    return torch.meshgrid(*positions, indexing="ij")
-
-
-def _checked(number: int, name: str, tensor: Tensor, axes: Mapping[int, Tensor], state: Mapping[str, Tensor]) -> Tensor:
+def _checked(number: int, name: str, tensor: Tensor, cover: _Cover, state: Mapping[str, Tensor]) -> Tensor:
     given = state.get(name)
     if given is None:
         raise InputError(f"`{name}` is missing in part {number}; give the state of the network that its plan makes.")
-    wanted = tuple(len(axes[axis]) if axis in axes else size for axis, size in enumerate(tensor.shape))
+    wanted = cover.shape
     if tuple(given.shape) != wanted or given.dtype != tensor.dtype:
         raise InputError(
             f"`{name}` of part {number} is {tuple(given.shape)} {str(given.dtype)[6:]}; its plan needs {wanted} "
             f"{str(tensor.dtype)[6:]}. Give each part with the plan that it was extracted by."
         )
-    if given.is_floating_point() and not bool(torch.isfinite(given).all()):
-        raise InputError(f"`{name}` of part {number} has NaN or infinite entries; leave that part out.")
     return given.detach().to(tensor.device)
