@@ -101,8 +101,8 @@ def _is_parameter(model: nn.Module, name: str) -> bool:
 def _by_channel(weight: torch.Tensor, axis: int) -> Floats:
     """Sum of |w| over all other axes."""
     rest = [other for other in range(weight.ndim) if other != axis]
-    magnitude = weight.detach().double().abs()
-    summed = (magnitude.sum(dim=rest) if rest else magnitude).cpu().numpy()
+    magnitude = weight.detach().abs()
+    summed = (magnitude.sum(dim=rest, dtype=torch.float64) if rest else magnitude.double()).cpu().numpy()
     if not np.isfinite(summed).all():
         raise InputError("a weight is NaN or infinite, so no utility can be read off it; train from finite weights.")
     return summed
