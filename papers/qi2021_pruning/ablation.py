@@ -21,25 +21,30 @@ class Variant:
         options: Of `Pruner`.
         baseline: Key of what it is compared with.
         two_limits: Whether parameters are limited too.
+        first: Whether it is run before the others: the defaults that differ from the predecessor's rest on it.
     """
 
     label: str
     options: Mapping[str, Any] = field(default_factory=dict)
     baseline: str = "default"
     two_limits: bool = False
+    first: bool = False
 
 
 VARIANTS: Mapping[str, Variant] = MappingProxyType(
     {
-        "default": Variant("the defaults: memory a running mean, classes divided by their mean", baseline=""),
+        "default": Variant(
+            "the defaults: memory a running mean, classes divided by their mean", baseline="", first=True
+        ),
         "as_known": Variant(
             "as the predecessor: memory 0.6, classes divided by their maximum",
             {"memory": "evaporate", "normalise": "max"},
+            first=True,
         ),
-        "memory_evaporate": Variant("memory: 0.6", {"memory": "evaporate"}),
+        "memory_evaporate": Variant("memory: 0.6", {"memory": "evaporate"}, first=True),
         "memory_95": Variant("memory: 0.95", {"memory": 0.95}),
         "memory_schedule": Variant("memory: 0.6, +0.1 at each drop of the rate", {"memory": "schedule"}),
-        "normalise_max": Variant("classes divided by their maximum", {"normalise": "max"}),
+        "normalise_max": Variant("classes divided by their maximum", {"normalise": "max"}, first=True),
         "every_1": Variant("measured at every step", {"every": 1}),
         "every_8": Variant("measured at every 8th step", {"every": 8}),
         "freeze_30": Variant("frozen at 30 % of the steps", {"freeze": 0.3}),
@@ -64,9 +69,10 @@ def target(variant: Variant, scale: Scale) -> Target:
     return TWO_LIMITS if variant.two_limits else scale.budgets[0]
 
 
-def variants(scale: Scale) -> list[str]:
-    """Keys of those that take part."""
-    return [key for key in VARIANTS if not scale.variants or key in scale.variants]
+def variants(scale: Scale, *, early: bool | None = None) -> list[str]:
+    """Keys of those that take part; only those of the first part, or of the second."""
+    taken = [key for key in VARIANTS if not scale.variants or key in scale.variants]
+    return [key for key in taken if early is None or VARIANTS[key].first == early]
 
 
 def images(scale: Scale) -> str:

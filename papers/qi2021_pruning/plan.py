@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from papers.qi2021_pruning.ablation import images, variants
 from papers.qi2021_pruning.arms import ARMS
 from papers.qi2021_pruning.peer import INSTALLED
@@ -15,8 +17,8 @@ def next_trials(finished: Finished, scale: Scale) -> list[Trial]:
     """All trials that can be done now, the most important first.
 
     For each set: the learning rate, chosen for the dense network, and the factor of fine-tuning, chosen for one-shot
-    L1. Then the arms, seed by seed, and in a seed budget by budget. The ablation begins after the arms' third seed and
-    goes before the later ones, also seed by seed.
+    L1. Then the arms, seed by seed, and in a seed budget by budget, three seeds; between the first and the second, and
+    after the third, the two parts of the ablation; then the arms' other seeds.
     """
     tuning = [trial for name in scale.sets for trial in _rates(name, scale)]
     if any(trial.key not in finished for trial in tuning):
@@ -24,13 +26,10 @@ def next_trials(finished: Finished, scale: Scale) -> list[Trial]:
     tuning = [trial for name in scale.sets for trial in _factors(name, finished, scale)]
     if any(trial.key not in finished for trial in tuning):
         return tuning
-    order = [(seed, 0) for seed in range(1, scale.seeds + 1)]
-    order = order[:3] + [(seed, 1) for seed in range(1, scale.ablation_seeds + 1)] + order[3:]
-    return [
-        trial
-        for seed, part in order
-        for trial in (_ablation(seed, finished, scale) if part else _arms(seed, finished, scale))
-    ]
+    arms = [_arms(seed, finished, scale) for seed in range(1, scale.seeds + 1)]
+    seeds = range(1, scale.ablation_seeds + 1)
+    early, late = ([_ablation(seed, finished, scale, early=part) for seed in seeds] for part in (True, False))
+    return [*chain.from_iterable([*arms[:1], *early, *arms[1:3], *late, *arms[3:]])]
 
 
 def chosen_rate(name: str, finished: Finished, scale: Scale) -> float:
@@ -66,13 +65,14 @@ def _arms(seed: int, finished: Finished, scale: Scale) -> list[Trial]:
                 trials.append(Trial("arms", {**settings, "arm": "dense"}))
             factor = chosen_factor(name, finished, scale)
             for arm in ARMS:
-                if arm != "dense" and (arm != "torch_pruning" or INSTALLED):
+                longer = arm == "uniform_longer" and place > 0  # at the first budget only: it takes long
+                if arm != "dense" and not longer and (arm != "torch_pruning" or INSTALLED):
                     more = {"fine_tune": factor} if arm in ("l1", "torch_pruning") else {}
                     trials.append(Trial("arms", {**settings, "arm": arm, "budget": target.name, **more}))
     return trials
 
 
-def _ablation(seed: int, finished: Finished, scale: Scale) -> list[Trial]:
+def _ablation(seed: int, finished: Finished, scale: Scale, *, early: bool) -> list[Trial]:
     name = images(scale)
     settings = {"data": name, "lr": chosen_rate(name, finished, scale), "seed": seed}
-    return [Trial("ablation", {**settings, "variant": key}) for key in variants(scale)]
+    return [Trial("ablation", {**settings, "variant": key}) for key in variants(scale, early=early)]

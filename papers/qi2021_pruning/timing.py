@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from linnet.models import VGG
-from linnet.prune.timing import in_turns
+from linnet.prune.stopwatch import timed
 from linnet.results import Record
 from papers.qi2021_pruning.bench import ready
 from papers.qi2021_pruning.scales import Scale, Stages
@@ -19,7 +19,7 @@ from papers.study import Finished, Trial
 NAME = "qi2021_pruning.ms"
 """Of a record for each set, seed and batch size: its value is the dense network's median time."""
 BATCHES = (1, 64)
-_ROUNDS = 100
+_ROUNDS, _ENOUGH_S = 100, 20.0
 
 
 def time_trials(networks: Finished, scale: Scale) -> list[Trial]:
@@ -47,11 +47,11 @@ def time_trial(trial: Trial, *, networks: Finished, scale: Scale, data: Path | N
     chosen = _chosen(networks, settings)
     built = [_built(stages, images.image_shape, images.classes).to(batch.device) for stages in chosen.values()]
     with torch.inference_mode():
-        times = in_turns([lambda net=net: net(batch) for net in built], rounds=_ROUNDS, most_s=20.0)
-    medians = dict(zip(chosen, (found.quantile(0.5) for found in times), strict=True))
+        times = timed(*(lambda net=net: net(batch) for net in built), repeats=_ROUNDS, enough_s=_ENOUGH_S)
+    medians = dict(zip(chosen, (1e3 * found.p50_s for found in times), strict=True))
     facts = {f"ms {name}": value for name, value in medians.items()}
-    facts["noise"] = max(found.quantile(0.95) / found.quantile(0.5) for found in times)
-    record = Record.measured(NAME, medians["dense"], unit="ms", n=len(times[0].ms), context=facts)
+    facts["noise"] = max(found.noise for found in times)
+    record = Record.measured(NAME, medians["dense"], unit="ms", n=times[0].runs, context=facts)
     return replace(record, command=f"python papers/qi2021_pruning/run.py --scale {scale.name} --time")
 
 
