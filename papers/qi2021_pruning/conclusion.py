@@ -4,45 +4,38 @@ from __future__ import annotations
 
 from papers.qi2021_pruning.ablation import VARIANTS
 from papers.qi2021_pruning.arms import RIVALS
-from papers.qi2021_pruning.claims import MARGIN, decided, shown
+from papers.qi2021_pruning.claims import MARGIN, against, decided, places, shown
 from papers.qi2021_pruning.findings import Study, difference, label
 
 
 def outcome_words(study: Study) -> str:
-    """Where our pruner lies, counted over sets and budgets."""
-    places = [(name, target.name) for name in study.scale.sets for target in study.scale.budgets]
-    met = [
-        decided(difference(study.arm(*place, "ours"), study.arm(*place, "dense")), at_least=-MARGIN) for place in places
-    ]
+    """Whether our bar is met, in a sentence or two."""
+    drops = [difference(study.arm(*place, "ours"), study.arm(*place, "dense")) for place in places(study)]
+    verdicts = [decided(drop, at_least=-MARGIN) for drop in drops if drop is not None]
+    if not verdicts:
+        return "Our bar was not tested."
+    means = [100 * drop.mean for drop in drops if drop is not None]
+    met = "is met" if set(verdicts) == {"holds"} else "is not met" if "does not hold" in verdicts else "is not decided"
+    beaten = [label(rival) for rival in RIVALS if (found := against(study, rival)) and "does not hold" in found]
     lines = [
-        f"Over {len(places)} places (set and budget), the drop to the dense network is at most {100 * MARGIN:g} points "
-        f"in {met.count('holds')}, more in {met.count('does not hold')}, and not decided in the others. Against each "
-        "rival:\n"
+        f"The bar against the dense network {met} at this scale: mean differences of {min(means):+.1f} to "
+        f"{max(means):+.1f} points over {len(verdicts)} place{'s' if len(verdicts) > 1 else ''} (set and budget)."
     ]
-    for rival in RIVALS:
-        found = [decided(difference(study.arm(*place, "ours"), study.arm(*place, rival))) for place in places]
-        ran = [verdict for verdict in found if verdict != "not run"]
-        lines.append(f"- {label(rival)}: {_counted(ran)}")
-    return "\n".join(lines)
+    if beaten:
+        lines.append(f"Somewhere, more than its interval, our pruner lies below: {'; '.join(beaten)}.")
+    return " ".join(lines)
 
 
 def ablation_words(study: Study) -> str:
     """Which options differ from the defaults, and by how much."""
+    if not study.variants():
+        return "The ablation was not run."
     found = []
     for key in study.variants():
         variant = VARIANTS[key]
         pair = difference(study.variant(key), study.variant(variant.baseline)) if variant.baseline else None
         if pair is not None and decided(pair) in ("holds", "does not hold"):
             found.append(f"{variant.label} ({shown(pair)})")
-    if not study.variants():
-        return "The ablation was not run."
     if not found:
-        return "No option differs from the defaults by more than its interval, so the defaults stay."
-    return "Options that differ from the defaults by more than their interval, in points: " + "; ".join(found) + "."
-
-
-def _counted(verdicts: list[str]) -> str:
-    if not verdicts:
-        return "not run."
-    above, below = verdicts.count("holds"), verdicts.count("does not hold")
-    return f"above it in {above}, below it in {below}, not decided in {len(verdicts) - above - below}."
+        return "No option differs from its baseline by more than the interval, so the defaults stay."
+    return "Options that differ from their baseline by more than the interval, in points: " + "; ".join(found) + "."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -11,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from linnet.prune.life import MaskLife
-from linnet.results import Record, t_interval
+from linnet.results import t_interval
 from papers.qi2021_pruning.findings import Study, label, numbers
 
 # After Okabe and Ito; dashes and marks say the same again.
@@ -86,7 +87,10 @@ def _accuracy_ms(study: Study) -> Figure:
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(visible=True, color="#808080", alpha=0.25, linewidth=0.6)
     axes[0].set_ylabel("test accuracy")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    columns = 1 + len(sets)
+    fig.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False, fontsize=8
+    )
     return fig
 
 
@@ -95,8 +99,9 @@ def _point(study: Study, data: str, budget: str, arm: str) -> tuple[float, float
     values, ms = numbers(study.arm(data, budget, arm)), study.ms(data, budget, arm, _BATCH)
     if not values or ms is None:
         return None
-    low, high = t_interval(values) if len(values) > 1 else (values[0], values[0])
-    return ms, fmean(values), low, high
+    mean = fmean(values)
+    low, high = t_interval(values) if len(values) > 2 else (mean, mean)
+    return ms, mean, low, high
 
 
 def _line(ax, points: list[tuple[float, float, float, float]], color: str, dash, mark: str, name: str) -> None:
@@ -110,32 +115,52 @@ def _line(ax, points: list[tuple[float, float, float, float]], color: str, dash,
     )  # fmt: skip
 
 
-def _life(study: Study, data: str) -> tuple[MaskLife, Record] | None:
-    record = study.arm(data, study.scale.budgets[0].name, "ours").get(1)
-    if record is None or "life" not in record.context:
+@dataclass(frozen=True)
+class _Life:
+    """A mask's life: widths and used share by step, the dense widths before, the steps of the freeze and of the end."""
+
+    life: MaskLife
+    dense: Sequence[int]
+    frozen: float
+    end: int
+
+
+def _life(study: Study, data: str) -> _Life | None:
+    record, dense = (study.arm(data, study.scale.budgets[0].name, arm).get(1) for arm in ("ours", "dense"))
+    if record is None or dense is None or "life" not in record.context:
         return None
-    return MaskLife.from_json(str(record.context["life"])), record
+    whole, own, trained = (
+        float(dense.context["macs"]),
+        float(record.context["macs"]),
+        float(record.context["train_macs"]),
+    )
+    end = int(record.context["steps"])
+    frozen = end * (trained / study.scale.epochs - own) / (whole - own)
+    widths = [width for stage in study.scale.stages for width in stage]
+    return _Life(MaskLife.from_json(str(record.context["life"])), widths, frozen, end)
 
 
-def _lives(lives: dict[str, tuple[MaskLife, Record]]) -> Figure:
+def _lives(lives: dict[str, _Life]) -> Figure:
     fig = Figure(figsize=(5.2 * len(lives), 5.2), layout="constrained", facecolor="#ffffff")
     rows = fig.subplots(2, len(lives), squeeze=False, sharex="col", height_ratios=[3, 1])
-    for column, (data, (life, record)) in enumerate(lives.items()):
+    for column, (data, found) in enumerate(lives.items()):
         top, bottom = rows[0][column], rows[1][column]
-        end = int(record.context["steps"])
+        life, end = found.life, found.end
         steps = [*life.steps, end]
         for place in range(len(life.names)):
             kept = [row[place] for row in life.kept]
             color, dash = _SHADES[place % len(_SHADES)], _DASHES[place % len(_DASHES)]
-            top.step(steps, [*kept, kept[-1]], where="post", color=color, linestyle=dash, label=f"layer {place + 1}")
+            shown = [found.dense[place], *kept, kept[-1]]
+            top.step([0, *steps], shown, where="post", color=color, linestyle=dash, label=f"layer {place + 1}")
         used = [max(row.values()) for row in life.used]
         bottom.step(steps, [*used, used[-1]], where="post", color="#0072b2", linewidth=1.2)
         bottom.axhline(1.0, color="#d55e00", linestyle="--", linewidth=1.4, label="budget")
         bottom.set_ylim(min(0.9, *used) - 0.02, 1.04)
         bottom.legend(frameon=False, fontsize=8, loc="lower right")
         top.set_title(data, fontsize=10)
-        bottom.set_xlabel("step")
+        bottom.set_xlabel("step (dotted: masks freeze, channels are taken out)")
         for ax in (top, bottom):
+            ax.axvline(found.frozen, color="#808080", linestyle=":", linewidth=1.2)
             ax.set_xlim(0, end)
             ax.spines[["top", "right"]].set_visible(False)
             ax.grid(visible=True, color="#808080", alpha=0.25, linewidth=0.6)
