@@ -13,6 +13,8 @@ from linnet.errors import InputError
 
 _log = logging.getLogger(__name__)
 
+_METRICS = 2  # of a batch, beside its loss: more would wrap a narrow terminal
+
 Style = Literal["auto", "bar", "log", "off"]
 
 
@@ -95,8 +97,8 @@ def epoch_line(epoch: Epoch, *, epochs: int) -> str:
 
 
 def _now(run: Run) -> str:
-    """What the bar says: epoch under way, last loss, first metric (validation's, if there is one)."""
+    """What the bar says: epoch under way, last loss, the batch's metrics, the first metric of the last validation."""
     parts = [f"epoch {min(run.epoch + 1, run.epochs)}/{run.epochs}", f"loss {run.loss:.4g}"]
-    shown = run.history[-1].validation if run.history else {}
-    name, value = next(iter({**shown, **run.metrics}.items()), ("", 0.0))
-    return "  ".join([*parts, f"{name} {value:.4g}"] if name else parts)
+    validation = list(run.history[-1].validation.items())[:1] if run.history else []
+    shown = [*list(run.metrics.items())[:_METRICS], *((f"val {name}", value) for name, value in validation)]
+    return "  ".join([*parts, *(f"{name} {value:.3g}" for name, value in shown)])

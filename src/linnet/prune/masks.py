@@ -158,7 +158,8 @@ class Masks:
         """(1, positions) mask of a read, on the input's device and of its type."""
         scale = self._scales.get(path)
         if scale is None or scale.device != x.device or scale.dtype != x.dtype:
-            scale = self._keep[self._flat[path]][None].to(x.device, x.dtype)
+            with torch.inference_mode(mode=False):  # a validation may ask first; training uses it afterwards
+                scale = self._keep[self._flat[path]][None].to(x.device, x.dtype)
             self._scales[path] = scale
         return scale
 

@@ -179,7 +179,7 @@ def test_the_bar_shows_epoch_loss_metric_and_time_left():
     bar.on_epoch(run)
     bar.on_end(run)
     shown = screen.getvalue()
-    assert "epoch 2/3  loss 1.25  f1 0.75" in shown
+    assert "epoch 2/3  loss 1.25  accuracy 0.5  val f1 0.75" in shown
     assert "5/15" in shown
     assert "-:--:--" in shown
     assert "epoch 1/3  loss 1.5  accuracy 0.25  val f1 0.75  lr 0.1" in shown

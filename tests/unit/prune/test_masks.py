@@ -205,6 +205,17 @@ def test_other_forward_passes_are_no_measurement(how):
     assert masks.measured() is None
 
 
+def test_a_validation_in_inference_mode_that_sees_a_mask_first_leaves_training_possible():
+    model, x = nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 1)).train(), torch.randn(6, 2)
+    _, masks = _masks(model, x)
+    masks.keep(np.array([True, False, True, True]))
+    with torch.inference_mode():
+        model(x)
+    model(x).sum().backward()
+    assert model[1].weight.grad[0, 1] == 0
+    assert (model[1].weight.grad[0, [0, 2, 3]] != 0).all()
+
+
 def test_micro_batches_of_unequal_size_add_up():
     torch.manual_seed(0)
     model, x = nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 1)).double().train(), torch.randn(7, 2).double()
