@@ -61,7 +61,8 @@ def decided(found: Paired | None, *, at_least: float = 0.0) -> str:
     verdict: Verdict = "not run" if found is None else found.verdict(at_least=at_least)
     if found is None or verdict == "not run":
         return "not run"
-    return f"not decided by {found.n} seeds" if verdict == "not decided" or found.n < SEEDS_NEEDED else verdict
+    seeds = "one seed" if found.n == 1 else f"{found.n} seeds"
+    return f"not decided by {seeds}" if verdict == "not decided" or found.n < SEEDS_NEEDED else verdict
 
 
 def _pruned(study: Study) -> list:
