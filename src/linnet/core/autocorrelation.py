@@ -108,6 +108,7 @@ class _Correlation:
 
     def __init__(self, x: Tensor, rows: Axis, columns: Axis) -> None:
         self.x = x.transpose(0, 1).contiguous()  # (C, n, H, W)
+        self.turned = self.x.transpose(2, 3).contiguous()  # a strip of columns is a run of memory here
         self.rows, self.columns = rows, columns
         room = (columns.kernel - 1) * columns.dilation, (rows.kernel - 1) * rows.dilation
         self.pitch = columns.size + room[0]
@@ -142,15 +143,17 @@ class _Correlation:
         all_columns, inside = self.columns.frame(shifts[1]), self.rows.inside(i[0], j[0])
         for strip in self.rows.left_out(i[0], j[0]):
             if all_columns[0] < all_columns[1]:
-                yield self._product(strip, all_columns, shifts)
+                yield _product(self.x, (strip, all_columns), shifts)
         for strip in self.columns.left_out(i[1], j[1]):
             if inside[0] < inside[1]:
-                yield self._product(inside, strip, shifts)
+                yield _product(self.turned, (strip, inside), shifts[::-1])
 
-    def _product(self, rows: tuple[int, int], columns: tuple[int, int], shifts: tuple[int, int]) -> Tensor:
-        here = self.x[:, :, slice(*rows), slice(*columns)].flatten(1)
-        rows, columns = ((a + by, b + by) for (a, b), by in zip((rows, columns), shifts, strict=True))
-        return here @ self.x[:, :, slice(*rows), slice(*columns)].flatten(1).T
+
+def _product(x: Tensor, window: tuple[tuple[int, int], tuple[int, int]], shifts: tuple[int, int]) -> Tensor:
+    """sum over the pixels t of a window of x[:, t] x[:, t + shift]^T, for x (C, n, ., .)."""
+    here = [slice(first, last) for first, last in window]
+    there = [slice(first + by, last + by) for (first, last), by in zip(window, shifts, strict=True)]
+    return x[:, :, here[0], here[1]].flatten(1) @ x[:, :, there[0], there[1]].flatten(1).T
 
 
 def _sums(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
