@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks import natural_dual, natural_kfac
+from benchmarks import natural_dual, natural_kfac, natural_memory
 from benchmarks.goal import as_markdown as goal_table
 from linnet.results import Record
 
@@ -15,7 +15,8 @@ def measure(*, quick: bool) -> list[Record]:
     Args:
         quick: Small networks and few repetitions: does it run?
     """
-    return [*natural_kfac.measure(quick=quick), *natural_dual.measure(quick=quick)]
+    parts = (natural_kfac.measure, natural_dual.measure, natural_memory.records)
+    return [record for part in parts for record in part(quick=quick)]
 
 
 def as_markdown(records: Sequence[Record]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
+import os
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.goal import missing, time_ratio
 from benchmarks.natural_nets import batch, mlp3, resnet18
+from benchmarks.pieces import explained, in_turns, shares
 from benchmarks.sidebyside import Comparison, Side
 from linnet.core.layer_jacobian import RuleTerm
 from linnet.core.linearise import Linearisation
@@ -22,26 +24,19 @@ from linnet.optim.damped_inverse import invert
 from linnet.optim.losses import LOSSES
 from linnet.results import Record
 
-PERIODS = {(10, 100): 1.10, (1, 10): 1.6}
-REASONS = {
-    "mlp": "two products with the inverses cost I O (I + O) MACs a layer and step, the SGD step 3 N I O: "
-    "a share of (I + O) / (3 N), which no period makes smaller",
-    "resnet": "the products with the inverses take (I + O) / (3 N S) of a step, most in the last stage, whose maps are "
-    "small; the factors of 3 x 3 kernels take 1.5 forwards of 13 autocorrelations and the pass through activations 1",
-}
-
 PEER_REASON = (
     "both run one forward and one backward of the network, which no factor makes faster; strided and 1 x 1 kernels and "
-    "maps of 4 x 4 still go through patches and full products"
+    "maps of 4 x 4 still go through patches"
 )
+PERIODS = {(10, 100): 1.10, (1, 10): 1.6}
 
 
 def measure(*, quick: bool) -> list[Record]:
     """The rows of K-FAC."""
-    width, samples, rounds = (
-        (4, 16, 3) if quick else (16, 32, 3)  # not 64 and 128: half a minute a step on 2 cores
-    )  # of 64 and 128: a step of those takes half a minute on 2 cores
-    records = _overheads("mlp", mlp3(64 if quick else 512), batch((784,), 64 if quick else 512), rounds=3 * rounds)
+    width, samples, rounds = (4, 16, 3) if quick else (16, 32, 5)  # 64 and 128 take half a minute a step on 2 cores
+    mlp = mlp3(64 if quick else 512)
+    records = _overheads("mlp", mlp, batch((784,), 64 if quick else 512), rounds=2 * rounds + 1)
+    records += _overheads("mlp_large_batch", mlp, batch((784,), 128 if quick else 4096), rounds=rounds)
     records += _overheads("resnet", resnet18(width), batch((3, 32, 32), samples), rounds=rounds)
     records += _factors(width, samples, pairs=rounds)
     return [*records, _inverse(quick=quick)]
@@ -49,36 +44,43 @@ def measure(*, quick: bool) -> list[Record]:
 
 def _overheads(name: str, model: nn.Module, data: tuple[Tensor, Tensor], *, rounds: int) -> list[Record]:
     """Mean K-FAC step over SGD step, from steps of each kind timed in turns."""
-    kinds = _time_kinds(model, data, rounds)
+    kinds = in_turns(_sides(model, data), rounds)
+    alone = shares(kinds, "SGD")
+    a_pass = alone["forward and pass"] - alone["forward"]
     records = []
     for (factor_every, inverse_every), goal in PERIODS.items():
         means = [
             plain + (factor - plain) / factor_every + (inverse - factor) / inverse_every
             for plain, factor, inverse in zip(kinds["plain"], kinds["factor"], kinds["inverse"], strict=True)
         ]
-        result = Comparison("K-FAC", "SGD", tuple(means), tuple(kinds["sgd"]))
+        result = Comparison("K-FAC", "SGD", tuple(means), tuple(kinds["SGD"]))
         ratio, (lo, hi) = 1 / result.speed_ratio, result.interval
         context = {
-            "what": f"K-FAC step, {name} of {sum(p.numel() for p in model.parameters()):,} parameters, batch "
-            f"{len(data[1])}, factors every {factor_every}, inverses every {inverse_every}",
+            "what": f"K-FAC step, {name.replace('_', ' ')}, {sum(p.numel() for p in model.parameters()):,} parameters, "
+            f"batch {len(data[1])}, factors every {factor_every}, inverses every {inverse_every}",
             "beside": "SGD with momentum",
             "goal": f"<= {goal:g}x",
             "bound": goal,
             "threads": torch.get_num_threads(),
+            "load": round(os.getloadavg()[0], 1),
         }
-        if ratio > goal:
-            context["reason"] = REASONS[name]
-        key = f"natural.kfac.{name}.every_{factor_every}_{inverse_every}"
-        records.append(
-            Record.measured(
-                key, ratio, unit="x", n=rounds, interval=(1 / hi, 1 / lo), level=0.95, rng_seed=0, context=context
-            )
-        )
+        record = Record.measured(
+            f"natural.kfac.{name}.every_{factor_every}_{inverse_every}", ratio, unit="x", n=rounds,
+            interval=(1 / hi, 1 / lo), level=0.95, rng_seed=0, context=context,
+        )  # fmt: skip
+        parts = {
+            "the SGD step itself": 1.0,
+            "two products with the inverses a layer": alone["products"],
+            f"1/{factor_every} of a pass through activations": a_pass / factor_every,
+            f"1/{inverse_every} of all Cholesky inverses": alone["inverses"] / inverse_every,
+        }
+        more = f"; the factors of one step, {alone['factor'] - alone['plain'] - a_pass:.2g}x, not counted"
+        records.append(explained(record, parts, "of an SGD step", more))
     return records
 
 
-def _time_kinds(model: nn.Module, data: tuple[Tensor, Tensor], rounds: int) -> dict[str, list[float]]:
-    """Seconds of an SGD step and of K-FAC's three kinds of steps, in turns."""
+def _sides(model: nn.Module, data: tuple[Tensor, Tensor]) -> dict[str, Callable[[], object]]:
+    """An SGD step, K-FAC's three kinds of steps, and the parts that no K-FAC step can do without."""
     x, y = data
     torch.manual_seed(0)
     sgd = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
@@ -90,23 +92,40 @@ def _time_kinds(model: nn.Module, data: tuple[Tensor, Tensor], rounds: int) -> d
         for kind, (factors, inverses) in {"plain": (10**9, 10**9), "factor": (1, 10**9), "inverse": (1, 1)}.items()
     }  # fmt: skip
 
-    def step(optimizer: torch.optim.Optimizer) -> float:
+    def step(optimizer: torch.optim.Optimizer) -> None:
         for other in kfac.values():
             other._approximation.listening = other is optimizer
-        begin = time.perf_counter()
         optimizer.zero_grad()
         cross_entropy(model(x), y).backward()
         optimizer.step()
-        return time.perf_counter() - begin
 
-    sides: dict[str, torch.optim.Optimizer] = {"sgd": sgd, **kfac}
-    for optimizer in sides.values():
-        step(optimizer)
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, optimizer in sides.items():
-            times[name].append(step(optimizer))
-    return times
+    sides: dict[str, Callable[[], object]] = {"SGD": lambda: step(sgd)}
+    sides |= {kind: partial(step, optimizer) for kind, optimizer in kfac.items()}
+    return sides | _bare(model, x)
+
+
+def _bare(model: nn.Module, x: Tensor) -> dict[str, Callable[[], object]]:
+    """The parts as bare torch calls: products with inverses, a pass through activations, Cholesky inverses."""
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    shapes = [cast(Tensor, m.weight).flatten(1).shape for m in layers]
+    pairs = [(torch.eye(o), torch.zeros(o, i), torch.eye(i)) for o, i in shapes]
+
+    def passed() -> None:
+        outputs: list[Tensor] = []
+        handles = [m.register_forward_hook(lambda _m, _a, out: outputs.append(out)) for m in layers]
+        f = model(x)
+        for handle in handles:
+            handle.remove()
+        torch.autograd.grad(f.sum(), outputs)
+
+    return {
+        "products": lambda: [b @ v @ a for b, v, a in pairs],
+        "forward": lambda: model(x),
+        "forward and pass": passed,
+        "inverses": lambda: [
+            torch.cholesky_inverse(torch.linalg.cholesky_ex(m).L) for b, _, a in pairs for m in (a, b)
+        ],
+    }
 
 
 def _factors(width: int, samples: int, *, pairs: int) -> list[Record]:
@@ -128,19 +147,19 @@ def _factors(width: int, samples: int, *, pairs: int) -> list[Record]:
 
     what = f"all factors (1 sample of the labels), ResNet-18 shape of width {width}, batch {samples}"
     same: Callable[[object], int] = lambda _: 0  # noqa: E731
-    records = [
-        _explained(
-            time_ratio(
-                "natural.kfac.factors_beside_gradient",
-                f"{what}, forward included",
-                Side("ours", ours, same),
-                Side("forward + gradient", gradient, same),
-                goal=1.5,
-                pairs=pairs,
-            ),
-            REASONS["resnet"],
-        )
-    ]
+    row = time_ratio(
+        "natural.kfac.factors_beside_gradient",
+        f"{what}, forward included",
+        Side("ours", ours, same),
+        Side("forward + gradient", gradient, same),
+        goal=1.5,
+        pairs=pairs,
+    )
+    sides = {"gradient": gradient, "pass": _bare(model, x)["forward and pass"]}
+    alone = shares(in_turns(sides, pairs), "gradient")
+    parts = {"the forward and the pass through activations": alone["pass"]}
+    more = ", before any factor; the factors' own products are about as many MACs as the gradient's"
+    records = [explained(row, parts, "of forward and gradient", more)]
     peer = "natural.kfac.factors_beside_curvlinops"
     if find_spec("curvlinops") is None:
         return [*records, missing(peer, what, goal=0.5, beside="curvlinops KFAC", reason="not installed")]
@@ -155,8 +174,11 @@ def _factors(width: int, samples: int, *, pairs: int) -> list[Record]:
         )  # fmt: skip
         return operator.compute_kronecker_factors()
 
-    row = time_ratio(peer, what, Side("ours", ours, same), Side("curvlinops KFAC", theirs, same), goal=0.5, pairs=pairs)
-    return [*records, _explained(row, PEER_REASON)]
+    row = time_ratio(
+        peer, what, Side("ours", ours, same), Side("curvlinops KFAC", theirs, same), goal=0.5, pairs=pairs,
+        reason=PEER_REASON,
+    )  # fmt: skip
+    return [*records, row]
 
 
 def _inverse(*, quick: bool) -> Record:
@@ -177,9 +199,3 @@ def _inverse(*, quick: bool) -> Record:
         goal=0.5,
         pairs=5,
     )
-
-
-def _explained(record: Record, reason: str) -> Record:
-    if record.value is None or record.value <= float(record.context["bound"]):
-        return record
-    return replace(record, context={**record.context, "reason": reason})

@@ -85,12 +85,13 @@ def step_bytes(way: str, model: str) -> int:
     ctypes.CDLL(None).malloc_trim(0)
     time.sleep(0.1)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = _status("VmRSS")
+    before = status_bytes("VmRSS")
     opt.step()
-    return max(0, _status("VmHWM") - before)
+    return max(0, status_bytes("VmHWM") - before)
 
 
-def _status(key: str) -> int:
+def status_bytes(key: str) -> int:
+    """A size of this process as Linux tells it, such as "VmRSS"."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{key}:"))
     return int(line.split()[1]) * 1024
 

@@ -1,0 +1,39 @@
+"""Parts that a step can't do without, timed in turns beside a whole reference step: the reasons of missed goals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from linnet.results import Record
+
+
+def in_turns(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each side, all in turns, after each was run once."""
+    for run in sides.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, run in sides.items():
+            begin = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - begin)
+    return times
+
+
+def shares(times: Mapping[str, list[float]], reference: str) -> dict[str, float]:
+    """Each side's time over the reference's, the median over rounds."""
+    base = np.asarray(times[reference])
+    return {name: float(np.median(np.asarray(seconds) / base)) for name, seconds in times.items() if name != reference}
+
+
+def explained(record: Record, parts: Mapping[str, float], beside: str, more: str = "") -> Record:
+    """The record with its reason, where it misses its goal: what the parts alone take."""
+    if record.value is None or record.value <= float(record.context["bound"]):
+        return record
+    told = ", ".join(f"{name} {share:.2g}x" for name, share in parts.items())
+    reason = f"alone, as bare torch calls timed beside: {told} {beside}, together {sum(parts.values()):.2g}x{more}"
+    return replace(record, context={**record.context, "reason": reason} | {f"x {k}": v for k, v in parts.items()})
