@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import core_zoo
@@ -36,12 +37,13 @@ it makes is compared with the same masked network.
 def page() -> str:
     """The page's text."""
     core, training, zoo = (read_records(file) for file in (CORE, TRAINING, ZOO))
-    tables = [_HEAD, as_markdown(core), _measured(core), _TRAINED, as_markdown(training), _measured(training)]
-    parts = [*tables, _PROOFS, core_zoo.as_markdown(zoo), _measured(zoo)]
+    tables = [_HEAD, as_markdown(core), measured(core), _TRAINED, as_markdown(training), measured(training)]
+    parts = [*tables, _PROOFS, core_zoo.as_markdown(zoo), measured(zoo)]
     return "\n".join(f"{part}\n" for part in parts)
 
 
-def _measured(records: list[Record]) -> str:
+def measured(records: Sequence[Record]) -> str:
+    """How, when and on what the records were made."""
     made = dict.fromkeys(f"`{r.command}`, commit {r.commit}, {r.time[:10]}, {r.machine}" for r in records)
     loads = [float(r.context["load"]) for r in records if "load" in r.context]
     beside = (

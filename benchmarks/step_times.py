@@ -18,7 +18,10 @@ BLOCKS = 10  # 100 steps together: the period of K-FAC's inverses
 
 
 def measure(
-    chosen: Mapping[str, Mapping[str, Mapping[str, Fact]]], scales: Mapping[str, Scale], loaded: Mapping[str, Images]
+    chosen: Mapping[str, Mapping[str, Mapping[str, Fact]]],
+    scales: Mapping[str, Scale],
+    loaded: Mapping[str, Images],
+    command: str,
 ) -> list[Record]:
     """Seconds of a step: the mean over a whole period of 100 steps, so that rare refreshes are in it.
 
@@ -29,6 +32,7 @@ def measure(
         chosen: Problem -> rival -> its settings.
         scales: Problem -> batch.
         loaded: Problem -> images.
+        command: What to type for it.
     """
     records: list[Record] = []
     for problem, rivals in chosen.items():
@@ -48,7 +52,7 @@ def measure(
             records.append(
                 Record.measured(
                     "natural.step_time", float(seconds.mean()), unit="s", n=BLOCK * BLOCKS, interval=(lo, hi),
-                    level=0.95, rng_seed=0, method=name, context=context,
+                    level=0.95, rng_seed=0, method=name, context=context, command=command,
                 )
             )  # fmt: skip
     return records

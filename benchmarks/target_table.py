@@ -20,7 +20,8 @@ def as_markdown(finished: Finished, times: Sequence[Record], scales: Mapping[str
     for problem, scale in scales.items():
         found = [r for r in finished.values() if r.context.get("problem") == problem]
         title = f"**{PROBLEMS[problem].title}**: to {scale.target:.0%} of {scale.held_out:,} held-out images, "
-        title += f"{scale.images:,} training images, at most {scale.steps} steps of {scale.batch}"
+        title += f"{scale.images:,} training images, at most {scale.steps} steps of {scale.batch}; "
+        title += f"{scale.draws} settings of each rival tried for {scale.tune_steps} steps"
         rows = sorted((_row(name, found, times, problem) for name in RANGES), key=lambda row: row[0])
         parts += [title, "\n".join([_HEAD, "|---" * 8 + "|", *(text for _, text in rows)])]
     return "\n\n".join(parts)
@@ -30,11 +31,10 @@ def _row(name: str, found: Sequence[Record], times: Sequence[Record], problem: s
     """(order, text)."""
     if missing(name) is not None:
         return float("inf"), f"| {WORDS[name]} | not installed: {missing(name)} | | | | | | |"
-    runs = [r for r in found if r.method == name and r.context["stage"] == "final"]
+    runs = _final(found, name)
     if not runs:
         return float("inf"), f"| {WORDS[name]} | no runs yet | | | | | | |"
-    steps = [int(r.context["steps_to_target"]) for r in runs]
-    there = [s for s in steps if s >= 0]
+    there = _steps(runs)
     step = next((r for r in times if r.method == name and r.context["problem"] == problem), None)
     most = 2 * len(there) > len(runs)
     seconds = "not measured" if step is None else _span([s * (step.value or 0.0) for s in there], 3) if most else ""
@@ -49,6 +49,21 @@ def _row(name: str, found: Sequence[Record], times: Sequence[Record], problem: s
         str(runs[0].context["settings"]),
     ]
     return (float(np.median(there)) if most else 1e9 - len(there)), f"| {' | '.join(cells)} |"
+
+
+def arrivals(finished: Finished, problem: str) -> dict[str, tuple[list[Record], list[int]]]:
+    """Rival -> its final runs, and the steps of those that arrived."""
+    found = [r for r in finished.values() if r.context.get("problem") == problem]
+    runs = {name: _final(found, name) for name in RANGES}
+    return {name: (some, _steps(some)) for name, some in runs.items() if some}
+
+
+def _final(found: Sequence[Record], name: str) -> list[Record]:
+    return [r for r in found if r.method == name and r.context["stage"] == "final"]
+
+
+def _steps(runs: Sequence[Record]) -> list[int]:
+    return [step for r in runs if (step := int(r.context["steps_to_target"])) >= 0]
 
 
 def settings_table(finished: Finished, problem: str) -> str:

@@ -91,7 +91,7 @@ SCALES: Mapping[str, Mapping[str, Scale]] = {
             images=20_000, held_out=2_000, tested=10_000, target=0.85, tune_steps=60, steps=300
         ),
         "cifar10_jpeg": Scale(
-            images=6_000, held_out=1_000, tested=4_000, target=0.33, tune_steps=60, steps=300, batch=64
+            images=6_000, held_out=1_000, tested=4_000, target=0.30, tune_steps=60, steps=200, batch=64
         ),
     },
     "gpu": {

@@ -26,6 +26,7 @@ from linnet.results import Record, read_records, write_records
 from papers.study import Finished, Trial, carry_out
 
 Scales = dict[str, Scale]
+COMMAND = "python -m benchmarks.time_to_target --scale cpu --data DATA --out benchmarks/records/time_to_target"
 
 
 def next_trials(finished: Finished, *, scales: Scales) -> list[Trial]:
@@ -82,8 +83,10 @@ def run_trial(trial: Trial, *, scales: Scales, loaded: dict[str, Images]) -> Rec
     if not tuning:
         context["test_accuracy"] = accuracy(model, data.test)
     context["settings"] = " ".join(f"{key}={value:g}" for key, value in settings.items())
-    key = f"natural.time_to_target.{trial.stage}"
-    return Record.measured(key, now, n=1, rng_seed=seed, method=name, split="val", context=context)
+    return Record.measured(
+        f"natural.time_to_target.{trial.stage}", now, n=1, rng_seed=seed, method=name, split="val", context=context,
+        command=COMMAND,
+    )  # fmt: skip
 
 
 @torch.no_grad()
@@ -123,7 +126,8 @@ def main(arguments: list[str] | None = None) -> int:
         told=lambda record, count: print(f"{count:4} {record.value:.4f}  {record.context['trial']}", flush=True),
     )
     if asked.times:
-        write_records(times, measure(chosen_settings(outcome.finished, scales), scales, loaded))
+        chosen = chosen_settings(outcome.finished, scales)
+        write_records(times, measure(chosen, scales, loaded, f"{COMMAND} --times"))
     print(as_markdown(outcome.finished, read_records(times) if times.exists() else [], scales))
     print(f"{outcome.done_now} runs now; {len(outcome.left)} are left: the same command goes on.")
     return 0

@@ -33,6 +33,10 @@ class DampedInverse(ABC):
     def times(self, right: Tensor) -> Tensor:
         """(M + rho)^-1 Y for Y (groups, d, k)."""
 
+    def times_left(self, left: Tensor) -> Tensor:
+        """Y (M + rho)^-1 for Y (groups, k, d)."""
+        return self.times(left.mT).mT
+
     @abstractmethod
     def tensors(self) -> tuple[Tensor, ...]:
         """What the inverse is made of."""
@@ -55,6 +59,10 @@ class DenseInverse(DampedInverse):
     def times(self, right: Tensor) -> Tensor:
         """One product."""
         return torch.bmm(self.matrix, right.to(self.matrix.dtype))
+
+    def times_left(self, left: Tensor) -> Tensor:
+        """One product, of a contiguous result."""
+        return torch.bmm(left.to(self.matrix.dtype), self.matrix)
 
     def tensors(self) -> tuple[Tensor, ...]:
         """The matrix."""

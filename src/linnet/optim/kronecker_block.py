@@ -168,7 +168,7 @@ class KroneckerBlock:
         assert self.a_inverse is not None
         assert self.b_inverse is not None
         v = self.stacked(gradient)
-        return self.unstacked(self.a_inverse.times(self.b_inverse.times(v).mT).mT.to(v.dtype))
+        return self.unstacked(self.a_inverse.times_left(self.b_inverse.times(v)).to(v.dtype))
 
     def stacked(self, gradient: Mapping[str, Tensor]) -> Tensor:
         """V = [dW, db], (groups, O, I)."""

@@ -65,11 +65,11 @@ def test_steps_are_timed_in_turns(monkeypatch):
     monkeypatch.setattr(step_times, "BLOCK", 2)
     loaded = {"fashion_mnist": images("fashion_mnist", SMOKE["fashion_mnist"], None)}
     chosen = {"fashion_mnist": {"sgdm": {"lr": 0.01, "weight_decay": 0.0}, "kfac": {"lr": 0.01, "damping": 0.1}}}
-    records = step_times.measure(chosen, SMOKE, loaded)
+    records = step_times.measure(chosen, SMOKE, loaded, "told")
     assert [r.method for r in records] == ["sgdm", "kfac"]
     assert records[0].context["times_sgdm"] == 1.0
     assert records[1].context["times_sgdm"] == pytest.approx(records[1].value / records[0].value)
-    assert all(r.n == 4 for r in records)
+    assert all((r.n, r.command) == (4, "told") for r in records)
 
 
 def test_chosen_settings_are_those_of_the_best_draw(monkeypatch):
