@@ -10,11 +10,12 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.goal import bounded, time_ratio
 from benchmarks.natural_nets import batch, mlp3, small_cnn
-from benchmarks.pieces import explained, in_turns, shares
+from benchmarks.pieces import explained, in_turns, passes, shares
 from benchmarks.sidebyside import Side
 from linnet.core import Capture
 from linnet.core.self_product import self_product
 from linnet.optim import NaturalGradient
+from linnet.optim.approximation import Fisher
 from linnet.results import Record
 
 CLASSES = 10
@@ -32,7 +33,8 @@ def measure(*, quick: bool) -> list[Record]:
     for name, (model, shape) in nets.items():
         data = batch(shape, samples)
         parts = _parts(model, data, 5 if pairs > 5 else pairs)
-        for fisher, goal in (("model", (2 + CLASSES) / 3 * 1.2), ("sampled", 2.0)):
+        goals: dict[Fisher, float] = {"model": (2 + CLASSES) / 3 * 1.2, "sampled": 2.0}
+        for fisher, goal in goals.items():
             row = _step(name, model, data, fisher, goal, pairs)
             records.append(explained(row, parts[fisher], "of an SGD step"))
     return [*records, _kept(*nets["mlp"], samples)]
@@ -51,7 +53,7 @@ def _sgd(model: nn.Module, data: tuple[Tensor, Tensor]) -> Callable[[], None]:
     return step
 
 
-def _step(name: str, model: nn.Module, data: tuple[Tensor, Tensor], fisher: str, goal: float, pairs: int) -> Record:
+def _step(name: str, model: nn.Module, data: tuple[Tensor, Tensor], fisher: Fisher, goal: float, pairs: int) -> Record:
     x, y = data
     exact = NaturalGradient(
         model, "cross_entropy", "exact", fisher=fisher, damping=1e-2, lr=1e-3, isotropy_every=0
@@ -76,18 +78,6 @@ def _parts(model: nn.Module, data: tuple[Tensor, Tensor], rounds: int) -> dict[s
     samples = len(x)
     layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
 
-    def passes(count: int) -> Callable[[], object]:
-        def run() -> None:
-            outputs: list[Tensor] = []
-            handles = [m.register_forward_hook(lambda _m, _a, out: outputs.append(out)) for m in layers]
-            f = model(x)
-            for handle in handles:
-                handle.remove()
-            for number in range(count):
-                torch.autograd.grad(f[:, number].sum(), outputs, retain_graph=True)
-
-        return run
-
     def pull() -> object:
         f = model(x)
         return torch.autograd.grad(f.sum(), list(model.parameters()))
@@ -108,8 +98,8 @@ def _parts(model: nn.Module, data: tuple[Tensor, Tensor], rounds: int) -> dict[s
             {
                 "SGD": _sgd(model, data),
                 "a forward": lambda: model(x),
-                "forward and 9 passes through activations": passes(CLASSES - 1),
-                "forward and 2 passes through activations": passes(2),
+                "forward and 9 passes through activations": passes(model, x, CLASSES - 1),
+                "forward and 2 passes through activations": passes(model, x, 2),
                 "half of each product of n rows": products(n),
                 "half of each product of 2 N rows": products(2 * samples),
                 "the factor in float32": factor(n),

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.goal import missing, time_ratio
 from benchmarks.natural_nets import batch, mlp3, resnet18
-from benchmarks.pieces import explained, in_turns, shares
+from benchmarks.pieces import explained, in_turns, passes, shares
 from benchmarks.sidebyside import Comparison, Side
 from linnet.core.layer_jacobian import RuleTerm
 from linnet.core.linearise import Linearisation
@@ -109,19 +109,10 @@ def _bare(model: nn.Module, x: Tensor) -> dict[str, Callable[[], object]]:
     layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     shapes = [cast(Tensor, m.weight).flatten(1).shape for m in layers]
     pairs = [(torch.eye(o), torch.zeros(o, i), torch.eye(i)) for o, i in shapes]
-
-    def passed() -> None:
-        outputs: list[Tensor] = []
-        handles = [m.register_forward_hook(lambda _m, _a, out: outputs.append(out)) for m in layers]
-        f = model(x)
-        for handle in handles:
-            handle.remove()
-        torch.autograd.grad(f.sum(), outputs)
-
     return {
         "products": lambda: [b @ v @ a for b, v, a in pairs],
         "forward": lambda: model(x),
-        "forward and pass": passed,
+        "forward and pass": passes(model, x, 1),
         "inverses": lambda: [
             torch.cholesky_inverse(torch.linalg.cholesky_ex(m).L) for b, _, a in pairs for m in (a, b)
         ],
@@ -165,7 +156,7 @@ def _factors(width: int, samples: int, *, pairs: int) -> list[Record]:
         return [*records, missing(peer, what, goal=0.5, beside="curvlinops KFAC", reason="not installed")]
     from curvlinops import KFACLinearOperator
 
-    parameters = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    parameters = [cast(nn.Parameter, m.weight) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 
     def theirs() -> object:
         operator = KFACLinearOperator(

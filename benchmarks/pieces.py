@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from linnet.results import Record
 
@@ -22,6 +25,26 @@ def in_turns(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
             run()
             times[name].append(time.perf_counter() - begin)
     return times
+
+
+def passes(model: nn.Module, x: Tensor, count: int) -> Callable[[], None]:
+    """A forward, and backward passes from single outputs to the outputs of linear layers and convolutions alone."""
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+
+    def run() -> None:
+        outputs: list[Tensor] = []
+
+        def keep(_module: nn.Module, _inputs: object, output: Any) -> None:
+            outputs.append(output)
+
+        handles = [m.register_forward_hook(keep) for m in layers]
+        f = model(x)
+        for handle in handles:
+            handle.remove()
+        for number in range(count):
+            torch.autograd.grad(f[:, number].sum(), outputs, retain_graph=number + 1 < count)
+
+    return run
 
 
 def shares(times: Mapping[str, list[float]], reference: str) -> dict[str, float]:

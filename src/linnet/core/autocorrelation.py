@@ -146,7 +146,7 @@ class _Correlation:
                 yield _product(self.x, (strip, all_columns), shifts)
         for strip in self.columns.left_out(i[1], j[1]):
             if inside[0] < inside[1]:
-                yield _product(self.turned, (strip, inside), shifts[::-1])
+                yield _product(self.turned, (strip, inside), (shifts[1], shifts[0]))
 
 
 def _product(x: Tensor, window: tuple[tuple[int, int], tuple[int, int]], shifts: tuple[int, int]) -> Tensor:
