@@ -226,6 +226,7 @@ class _Loop:
         self.state.means.add({"loss": run.loss, **run.metrics})
         for listener in self.listeners:
             listener.on_step(run)
+        self.update.follow_sizes()
         if average:
             average.follow(run.model)
 

@@ -47,6 +47,17 @@ class Update:
     rng_seed: int
     listeners: Sequence[Listener]
     whole: bool = field(default=True, init=False)
+    _sizes: list[torch.Size] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._sizes = self._present_sizes()
+
+    def follow_sizes(self) -> None:
+        """Wraps the network anew when a listener has changed the size of a weight: DDP's buckets don't follow."""
+        sizes = self._present_sizes()
+        if sizes != self._sizes:
+            self.network, self._sizes = self.run.model, sizes  # lets the old wrapper go first
+            self.network = self.ranks.wrap(self.run.model)
 
     def __call__(self, batch: Any) -> None:
         """Makes one update with a batch that is on the device.
@@ -140,6 +151,10 @@ class Update:
             f"Look at that batch (`loader.epoch({run.epoch}, start={run.batch})`), lower the learning rate, "
             "or clip gradients (`grad_clip=1.0`)."
         )
+
+    def _present_sizes(self) -> list[torch.Size]:
+        """Of all weights; in a run of several processes only, where they matter."""
+        return [parameter.shape for parameter in self.run.model.parameters()] if self.ranks.world > 1 else []
 
     def _versions(self) -> list[int]:
         """How often each weight and buffer was written in place."""

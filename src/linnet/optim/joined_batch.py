@@ -9,8 +9,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from linnet.core.linearise import DROPOUTS
+from linnet.core.processes import world
 from linnet.errors import InputError
-from linnet.optim.shared_work import world
 
 
 def joined(model: nn.Module, x: Any, y: Tensor) -> tuple[Any, Tensor]:

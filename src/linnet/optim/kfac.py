@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from linnet.core.edit import Edit
 from linnet.core.layer_jacobian import LayerJacobian
 from linnet.core.linearise import Linearisation
+from linnet.core.processes import added, world
 from linnet.errors import InputError, OptimizerStateError, TrainingError
 from linnet.optim.approximation import Approximation, Batch, Direction, Settings
 from linnet.optim.curvature_blocks import Allotment, Block, allot, not_covered, too_large
@@ -21,7 +22,7 @@ from linnet.optim.edited_blocks import edited_blocks
 from linnet.optim.everyday import Listener, Watch
 from linnet.optim.isotropic_share import alpha_of
 from linnet.optim.kronecker_block import KroneckerBlock, Sums
-from linnet.optim.shared_work import added, own_generator, reduced, refresh, world
+from linnet.optim.shared_work import own_generator, reduced, refresh
 from linnet.optim.small_block import SmallBlock
 
 

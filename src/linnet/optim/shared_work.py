@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 
+from linnet.core.processes import world
 from linnet.optim.curvature_blocks import Block
 from linnet.optim.damped_inverse import DenseInverse
 from linnet.optim.kronecker_block import KroneckerBlock, Sums
@@ -29,20 +29,6 @@ class Job:
     side: str
     cost: int
     owner: int
-
-
-def world() -> tuple[int, int]:
-    """(rank, number of processes); (0, 1) for a process on its own."""
-    if not dist.is_available() or not dist.is_initialized():
-        return 0, 1
-    return dist.get_rank(), dist.get_world_size()
-
-
-def added(values: Tensor) -> Tensor:
-    """The sum over all processes."""
-    if world()[1] > 1:
-        dist.all_reduce(values)
-    return values
 
 
 def own_generator(shared: torch.Generator) -> torch.Generator:

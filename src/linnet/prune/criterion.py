@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import torch
@@ -98,11 +98,3 @@ def _pair(batch: Any) -> tuple[tuple[Any, ...], Any]:
         )
     inputs, targets = batch
     return inputs if isinstance(inputs, tuple) else (inputs,), targets
-
-
-def as_flat(utilities: Mapping[str, Floats], slices: Mapping[str, slice], total: int) -> Tensor:
-    """Utilities of all classes in one float64 tensor (total,)."""
-    flat = torch.zeros(total, dtype=torch.float64)
-    for name, part in slices.items():
-        flat[part] = torch.from_numpy(utilities[name])
-    return flat

@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from linnet.core import ChannelGraph, resize
-from linnet.core.skeleton import meta, rebuild
-from linnet.core.width_cost import TOTALS, WidthCost
-from linnet.errors import TrainingError
+from linnet.core import ChannelGraph
+from linnet.core.processes import of_first
+from linnet.core.skeleton import meta
+from linnet.errors import InputError, LinnetError, TrainingError
+from linnet.prune.agreement import require_agreement
+from linnet.prune.body import Body, Bools
 from linnet.prune.budget import Budget
 from linnet.prune.choice import choices
-from linnet.prune.compact import compact
-from linnet.prune.criterion import FROM_DATA, Criterion, as_flat
+from linnet.prune.chooser import Chooser
+from linnet.prune.compiled import refuse_compiled
+from linnet.prune.criterion import Criterion
 from linnet.prune.life import MaskLife
-from linnet.prune.masks import Masks
-from linnet.prune.memory import Forgetting, Memory
+from linnet.prune.memory import Forgetting
 from linnet.prune.option import one_of
 from linnet.prune.outcome import records
-from linnet.prune.plan import Plan, kept_channels, planned, totals_of
+from linnet.prune.plan import Plan, planned
 from linnet.prune.reads import reads
-from linnet.prune.same_rate import Select, same_rate
-from linnet.prune.select import Price, Selection, Selector
+from linnet.prune.retire import Retirement
+from linnet.prune.same_rate import Select
+from linnet.prune.stored import require_own
 from linnet.prune.timetable import Phase, Timetable
-from linnet.prune.utility import Normalise, from_weights
+from linnet.prune.utility import Normalise
+from linnet.prune.weighing import Weighing
 
 logger = logging.getLogger(__name__)
+Compaction = Literal["auto", "progressive", False]
 
 
 @dataclass(frozen=True)
@@ -81,18 +86,23 @@ class Pruner:
         normalise: What the utilities of a class are divided by: its "max" or its "mean".
         select: "global" sets channels of all classes against one another, "per_layer" keeps one share of every class.
         price: "none" ranks by utility alone, "auto" looks for a price of the limits when there are several.
-        compact: Whether the network becomes smaller at the freeze; else it stays masked until `finish`.
+        compact: "auto" makes the network smaller once, at the freeze; "progressive" also before, whenever a tenth of
+            its MACs has been masked for `retire` updates of the mask; False leaves it masked until `finish`.
+        retire: Updates of the mask after which a masked channel may be taken out, for "progressive".
         keep: Patterns of module paths that stay whole: `head`, `layer1.*`.
         limits: Pattern -> largest share of its classes' channels that may stay.
         min_fraction: At least this share of every class stays.
         regrow: Measure masked channels too, by what they would gain.
         also: Networks of the same structure (an average of the weights) that become small with it.
+        rewrap: Called with the network whenever it became smaller. Under DDP it must wrap it anew; without it the
+            network stays masked until `finish` there.
         rng_seed: For criterion "random".
 
     Raises:
         BudgetError: the budget can't be reached, or there is nothing to prune.
         GraphError: the network can't be traced.
         InputError: an option out of its range.
+        TrainingError: the network was compiled and called before, so that masks would be ignored.
 
     Source:
         Qi et al. 2021 (abstract) for the aim; utility, memory and mask follow the published code of its predecessor
@@ -127,44 +137,44 @@ class Pruner:
         select: Select = "global",
         normalise: Normalise = "mean",
         price: str = "auto",
-        compact: bool = True,
+        compact: Compaction = "auto",
+        retire: int = 50,
         keep: Sequence[str] = (),
         limits: Mapping[str, float] | None = None,
         min_fraction: float = 0.05,
         regrow: bool = False,
         also: Sequence[nn.Module] = (),
+        rewrap: Callable[[nn.Module], Any] | None = None,
         rng_seed: int = 0,
     ):
         one_of("price", price, ("auto", "none"))
-        self.criterion, self.rng_seed = one_of("criterion", criterion, get_args(Criterion)), rng_seed
-        self.select = one_of("select", select, get_args(Select))
+        one_of("select", select, get_args(Select))
+        one_of("criterion", criterion, get_args(Criterion))
         one_of("normalise", normalise, get_args(Normalise))
-        self.budget, self.compacts, self.also = budget, compact, tuple(also)
-        self.forgetting = Forgetting.named(memory)
+        _check(compact, retire)
+        forgetting = Forgetting.named(memory)
+        self.budget, self.compacts, self.rewrap = budget, compact, rewrap
         self.time = Timetable(steps, warmup, freeze, every)
         self._graph = ChannelGraph(model, example)
         self.model = self._graph.check(model)
-        if self.model is not model:
-            logger.info("the wrapper %s is taken off: its inner network is pruned", type(model).__name__)
+        refuse_compiled(self.model)
         places, unmasked = reads(self.model, self._graph)
         self._shell = meta(self.model)
         self._found = choices(
             self._graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits, whole=unmasked
         )
-        law = WidthCost(self._graph)
-        self._dense, self._limits = totals_of(law), budget.limits(totals_of(law))
-        self._selector = Selector(law, self._found.free, self._limits)
-        self._auto, self._price = price == "auto" and len(self._limits) > 1, self._plain_price()
+        self._chooser = Chooser(self._graph, budget, self._found, price=price, select=select)
         names = [name for choice in self._found.free for name in choice.classes]
-        self._masks = Masks(self.model, self._graph, places, names, regrow=regrow)
-        self._seen = Memory(self._masks.slices, self._masks.total, mixes=self.forgetting.mixes, normalise=normalise)
-        self._selection: Selection | None = None
+        self._body = Body(self.model, self._graph, places, names, regrow=regrow, also=also)
+        try:
+            self._weighing = Weighing(self._body, criterion, forgetting, normalise=normalise, rng_seed=rng_seed)
+        except LinnetError:
+            self._body.remove()
+            raise
+        self._retirement = Retirement(self._chooser.selector, self._body.slices, self._body.total, retire)
         self.changes, self.life = 0, MaskLife(tuple(names))
-        self._used = self._shares(np.array([choice.size for choice in self._found.free]))
-        self.compacted, self.finished = False, False
-        if not self._needs_data:
-            self._weigh()  # refuses here what can't be ranked
-        self._masks.measuring = self.time.measures and self._needs_data
+        self.compacted, self.finished, self._met = False, False, False
+        self._gate()
 
     def step(self, optimizer: torch.optim.Optimizer) -> PruneStep:
         """The one added line of a training loop, after `optimizer.step()`.
@@ -177,31 +187,35 @@ class Pruner:
 
         Raises:
             TrainingError: no backward pass came before a measured step, the optimizer is another network's, the pruner
-                is finished, or 20 measurements in a row weren't finite.
+                is finished, 20 measurements in a row weren't finite, or the processes of a run prune differently.
         """
         self._require_own(optimizer)
+        self._meet()
         now, measured = self.time.step, self.time.measures
         if measured:
-            self._measure()
-        changed = self._set_masks() if measured and self._seen.measurements and now + 1 >= self.time.warmup_steps else 0
-        share = changed / max(self._masks.total, 1) if measured else None
+            self._weighing.update(self.time)
+        known = measured and self._weighing.memory.measurements
+        changed = self._update_masks() if known and now + 1 >= self.time.warmup_steps else 0
+        share = changed / max(self._body.total, 1) if measured else None
         phase = self.time.phase
         freezes = self.time.next(changed=share, lr=max(float(group["lr"]) for group in optimizer.param_groups))
-        compacted = freezes and self._selection is not None and self._compact(optimizer)
-        self._masks.measuring = self.time.measures and self._needs_data
-        return PruneStep(now, phase, dict(self._used), changed, compacted)
+        compacted = self._take_out(optimizer, freezes=freezes)
+        self._gate()
+        return PruneStep(now, phase, self._chooser.used, changed, compacted)
 
     def plan(self) -> Plan:
-        """What stays at this moment, in the numbering of the network that was given.
+        """What stays at this moment, in the numbering of the network that was given; nothing is changed.
 
         Raises:
             TrainingError: nothing was measured yet.
         """
-        self._require_measured()
-        if self._selection is None:
-            self._set_masks()
-        assert self._selection is not None
-        return planned(self._graph, self.budget, self._found, self._selection, self._seen.by_class())
+        self._weighing.require_measured()
+        if self._chooser.selection is None:
+            named = self._chooser.trial(self._weighing.by_class())
+        else:
+            parts = self._body.slices.items()
+            named = {name: tuple(np.flatnonzero(self._body.kept[part]).tolist()) for name, part in parts}
+        return planned(self._graph, self.budget, self._found, named)
 
     def finish(self, *, eval_loader: Iterable[Any] | None = None, dense: nn.Module | None = None) -> Any:
         """The small network: plain, of the same class, without hooks, proved to be the masked one.
@@ -209,6 +223,8 @@ class Pruner:
         Its `.report` has costs, channels of each layer and measured milliseconds beside those of the given network;
         with a loader also accuracy, per class too, likelihood and calibration. Those of the network before pruning
         aren't known from this training: they are there only if `dense` is.
+
+        In a run of several processes all must call it; buffers become those of rank 0.
 
         Args:
             eval_loader: Batches (inputs, labels) of a classifier, which it wasn't trained on.
@@ -218,46 +234,45 @@ class Pruner:
             A new module with `.report`, its records. The trained network keeps its masks until `remove`.
 
         Raises:
-            TrainingError: nothing was measured yet.
+            TrainingError: nothing was measured yet, or the processes hold different masks.
             ProofError: the small network isn't the masked one.
         """
-        plan = self.plan()
-        if self.compacted:
-            small = rebuild(self.model, lambda _, tensor: tensor.detach().clone(), keep_hooks=True)
-        else:
-            with self._masks.lifted(self.model):
-                small = resize(self.model, self._graph, plan.multiplicity())
-        report = records(
-            plan, small, self._graph, self._selector, self._shell, steps=self.time.step, changes=self.changes,
-            skipped=self.skipped, eval_loader=eval_loader, dense=dense,
+        self._weighing.require_measured()
+        if self._chooser.selection is None:
+            self._update_masks()
+        self._agree_on_masks()
+        for buffer in self.model.buffers():
+            of_first(buffer)
+        small = self._body.small()
+        small.report = records(
+            self.plan(), small, self._graph, self._chooser.selector, self._shell, steps=self.time.step,
+            changes=self.changes, skipped=self.skipped, eval_loader=eval_loader, dense=dense,
         )  # fmt: skip
-        small.report = report  # type: ignore[assignment]
         self.finished = True
         return small
 
     @property
     def skipped(self) -> int:
         """Measurements that weren't finite."""
-        return self._seen.skipped
+        return self._weighing.memory.skipped
 
     def remove(self) -> None:
         """Takes all hooks off the trained network."""
-        self._masks.remove()
+        self._body.remove()
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs: tensors, numbers and words (fit for `weights_only=True`)."""
-        selection = self._selection
         return {
-            "sizes": {name: self._graph.classes[name].size for name in self._masks.names},
-            "memory": self._seen.state_dict(),
-            "kept": torch.from_numpy(self._masks.kept),
+            "sizes": {name: self._graph.classes[name].size for name in self._body.names},
+            "memory": self._weighing.state_dict(),
+            "kept": torch.from_numpy(self._body.kept.copy()),
+            "alive": torch.from_numpy(self._body.alive.copy()),
+            "quiet": torch.from_numpy(self._retirement.quiet.copy()),
             "time": self.time.state_dict(),
-            "widths": [] if selection is None else list(selection.widths),
-            "price": [self._price.alpha, *self._price.weights],
+            "chosen": self._chooser.state_dict(),
             "changes": self.changes,
-            "used": dict(self._used),
             "compacted": self.compacted,
-            "proof_error": _edit_of(self.model).error if self.compacted else 0.0,
+            "proof_error": self._body.error,
             "life": self.life.state_dict(),
         }
 
@@ -267,98 +282,89 @@ class Pruner:
         A network that was already made small becomes so again, so that its state fits.
 
         Raises:
-            TrainingError: the state is of another network, or damaged.
+            TrainingError: the state is of another network, damaged, or of a time before this network became smaller.
+                All is as before.
         """
-        sizes = {name: self._graph.classes[name].size for name in self._masks.names}
-        if not isinstance(state, Mapping) or state.get("sizes") != sizes:
-            given = state.get("sizes") if isinstance(state, Mapping) else type(state).__name__
-            raise TrainingError(
-                f"this is the state of a pruner of another network or budget (its classes: {given}); one of "
-                f"{sizes} is needed. Make the pruner from the same network, align and keep."
-            )
-        kept, widths = state["kept"].numpy().astype(bool), tuple(int(width) for width in state["widths"])
-        self._seen.load_state_dict(state["memory"])
-        self.time.load_state_dict(state["time"])
-        self._price = Price(float(state["price"][0]), tuple(float(x) for x in state["price"][1:]))
-        self.changes = int(state["changes"])
-        self._used = {name: float(share) for name, share in state["used"].items()}
+        require_own(state, self.state_dict())
+        kept, alive = (state[name].cpu().numpy().astype(np.bool_) for name in ("kept", "alive"))
+        self._require_alive(alive)
+        self._body.keep(kept)
+        if state["compacted"] or not np.array_equal(alive, self._body.alive):
+            self._body.take_out(alive, last=state["compacted"])
+            self._chooser.narrow(self._retirement.widths(alive))
+        self._body.error = float(state["proof_error"])  # of the trained network, not of this start
+        self._weighing.load_state_dict(state["memory"])
         self.life.load_state_dict(state["life"])
-        self._selection = Selection(widths, self._price, 0.0) if widths else None
-        if state["compacted"] and not self.compacted:
-            self._masks.remove()
-            compact(self.model, self._graph, self.plan().multiplicity(), also=self.also)
-            _edit_of(self.model).error = float(state["proof_error"])  # of the trained network, not of this start
-            self.compacted = True
-        elif not self.compacted:
-            self._masks.keep(kept)
-        self._masks.measuring = self.time.measures and self._needs_data
+        self._retirement.quiet = state["quiet"].cpu().numpy().copy()
+        self.time.load_state_dict(state["time"])
+        self._chooser.load_state_dict(state["chosen"])
+        self.changes, self.compacted = int(state["changes"]), bool(state["compacted"])
+        self._gate()
 
-    @property
-    def _needs_data(self) -> bool:
-        return self.criterion in FROM_DATA
+    def _gate(self) -> None:
+        """Tells the masks whether the step to come is measured."""
+        self._body.measures(self.time.measures and self._weighing.needs_data)
 
-    def _weigh(self) -> None:
-        """Utilities as the weights have them now."""
-        names = self._masks.names
-        found = from_weights(self.model, self._graph, names, self.criterion, rng_seed=self.rng_seed)
-        everywhere = np.ones(self._masks.total, dtype=np.bool_)
-        self._seen.take(as_flat(found, self._masks.slices, self._masks.total), 1, decay=0.0, live=everywhere)
-
-    def _measure(self) -> None:
-        if not self._needs_data:
-            self._weigh()
-            return
-        measured = self._masks.measured(signed=self.criterion == "bn_taylor")
-        if measured is None:
-            raise TrainingError(
-                f"step {self.time.step} measures the channels, but no backward pass through this network in training "
-                "mode came before it. Call `pruner.step(optimizer)` once for each update, after loss.backward()."
-            )
-        live = self._masks.kept | self._masks.regrow
-        decay = self.time.decay(self.forgetting.decay(self.time.drops))
-        self._seen.take(*measured, decay=decay, live=live)
-
-    def _set_masks(self) -> int:
+    def _update_masks(self) -> int:
         """Selects and masks; gives how many channels changed."""
-        utilities = self._seen.by_class()
-        ranked = [np.mean([np.sort(utilities[c])[::-1] for c in choice.classes], axis=0) for choice in self._found.free]
-        anew = self._auto and (self._selection is None or self.time.settles)
-        if self.select == "per_layer":
-            self._selection = same_rate(self._selector, ranked)
-        else:
-            self._selection = self._selector.select(ranked, "auto" if anew else self._price)
-        self._price = self._selection.price
-        before = self._masks.kept
-        kept = np.zeros(self._masks.total, dtype=np.bool_)
-        for name, channels in kept_channels(self._found, self._selection, utilities).items():
-            kept[self._masks.slices[name]][list(channels)] = True
-        self._masks.keep(kept)
-        self._used = self._shares(np.array(self._selection.widths))
+        before, kept = self._body.kept, np.zeros(self._body.total, dtype=np.bool_)
+        for name, channels in self._chooser.choose(self._weighing.by_class(), anew=self.time.settles).items():
+            kept[self._body.slices[name]][list(channels)] = True
+        self._body.keep(kept)
+        self._retirement.note(kept)
         changed = int((kept != before).sum())
         self.changes += changed
-        self.life.note(self.time.step, [int(kept[part].sum()) for part in self._masks.slices.values()], self._used)
+        widths = [int(kept[part].sum()) for part in self._body.slices.values()]
+        self.life.note(self.time.step, widths, self._chooser.used)
         return changed
 
-    def _compact(self, optimizer: torch.optim.Optimizer) -> bool:
-        if not self.compacts:
+    def _take_out(self, optimizer: torch.optim.Optimizer, *, freezes: bool) -> bool:
+        """Makes the network smaller if it is time."""
+        if self._chooser.selection is None or not (freezes or self.compacts == "progressive"):
             return False
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            logger.warning(
-                "the network stays masked until `finish`: under DDP its buckets wouldn't follow smaller tensors"
-            )
+        if freezes:
+            self._agree_on_masks()
+        if not self._may_take_out or (self.time.frozen and not freezes):
             return False
-        with self._masks.lifted(self.model):
-            compact(self.model, self._graph, self.plan().multiplicity(), optimizer=optimizer, also=self.also)
-        self._masks.remove()
-        self.compacted = True
+        alive = self._body.kept if freezes else self._retirement.due(self._body.alive)
+        if alive is None:
+            return False
+        if not freezes:
+            self._agree_on_masks()
+        self._body.take_out(alive, optimizer, last=freezes)
+        self._chooser.narrow(self._retirement.widths(alive))
+        self.compacted = freezes
+        if self.rewrap is not None:
+            self.rewrap(self.model)
         return True
 
-    def _shares(self, widths: np.ndarray) -> dict[str, float]:
-        totals = self._selector.totals(widths)[0]
-        return {name: int(totals[TOTALS.index(name)]) / limit for name, limit in self._limits.items()}
+    @property
+    def _may_take_out(self) -> bool:
+        """Whether the network may become smaller: DDP's buckets don't follow smaller tensors by themselves."""
+        in_group = dist.is_available() and dist.is_initialized()
+        return bool(self.compacts) and (self.rewrap is not None or not in_group)
 
-    def _plain_price(self) -> Price:
-        return Price(0.0, tuple([1 / len(self._limits)] * len(self._limits)))
+    def _meet(self) -> None:
+        """At the first step: do all processes prune alike, and is anything left out?"""
+        if self._met:
+            return
+        words = f"{self._chooser}, {self.time}, {self._weighing}, compact {self.compacts}"
+        require_agreement(
+            "the budget or the options", words, "Make the Pruner with the same arguments on every process."
+        )
+        if self.compacts and not self._may_take_out:
+            logger.warning(
+                "the network stays masked until `finish`: under DDP its buckets wouldn't follow smaller tensors. Give "
+                "Pruner(..., rewrap=function), which wraps the smaller network anew, or train by linnet.engine.fit."
+            )
+        self._met = True
+
+    def _agree_on_masks(self) -> None:
+        require_agreement(
+            "the masks",
+            f"step {self.time.step}: {np.packbits(self._body.kept).tobytes().hex()}",
+            "Call `pruner.step` on every process after every update, and begin from the same weights.",
+        )
 
     def _require_own(self, optimizer: torch.optim.Optimizer) -> None:
         if self.finished:
@@ -369,14 +375,16 @@ class Pruner:
                 "the optimizer holds no parameter of the pruned network; give the optimizer of this training loop."
             )
 
-    def _require_measured(self) -> None:
-        if not self._seen.measurements:
+    def _require_alive(self, alive: Bools) -> None:
+        if self.compacted or (alive & ~self._body.alive).any():
             raise TrainingError(
-                "nothing was measured yet, so no channel is known to be of use. Train with `pruner.step(optimizer)` "
-                "after each update, or rank channels by the weights alone: Pruner(..., criterion='l1')."
+                "this pruner's network has become smaller already, and the state needs channels that are gone. Make "
+                "network, optimizer and pruner anew, then load."
             )
 
 
-def _edit_of(model: nn.Module) -> Any:
-    """What edits made of a network."""
-    return model.linnet_edit
+def _check(compact: Any, retire: int) -> None:
+    if compact is True or compact not in get_args(Compaction):
+        raise InputError(f"`compact` is {compact!r}; 'auto', 'progressive' or False is needed.")
+    if retire < 1:
+        raise InputError(f"`retire` is {retire}; a number of updates of the mask, 1 or more, is needed.")

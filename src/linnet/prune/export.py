@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from linnet.core.example import Example, example_from_dict
-from linnet.errors import InputError, ProofError
+from linnet.errors import GraphError, InputError, ProofError
+from linnet.prune.masks import has_masks
 from linnet.prune.onnx_model import batch_of, still, to_onnx
 from linnet.prune.runtime import require, session
 from linnet.results import atomic_write
@@ -38,7 +39,7 @@ def export(small: nn.Module, path: str | os.PathLike[str], example: Any = None) 
     Raises:
         MissingExtra: `pip install "linnet[onnx]"` is needed.
         InputError: the path doesn't end in `.onnx`, or there is no example.
-        GraphError: the network can't be expressed in ONNX.
+        GraphError: the network can't be expressed in ONNX, or a pruner's masks are still on it.
         ProofError: the file computes something else; it isn't kept.
         OSError: the disk is full, say; what stood there before is still there.
 
@@ -49,6 +50,11 @@ def export(small: nn.Module, path: str | os.PathLike[str], example: Any = None) 
     path = Path(path)
     if path.suffix != ".onnx":
         raise InputError(f"`path` is {path}; a name that ends in .onnx is needed, such as small.onnx.")
+    if has_masks(small):
+        raise GraphError(
+            f"this {type(small).__name__} has a pruner's masks: its file would be as large as the whole network's. "
+            "Export what `finish` gave."
+        )
     plain, given = still(small), example_of(small, example)
     written = to_onnx(plain, given)
     error = _difference(plain, given, written)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
+
 from linnet.engine import Listener, Run
 from linnet.prune.during import Pruner, PruneStep
 
 
 class Pruning(Listener):
     """Calls a pruner after each update of `engine.fit`, and keeps its state in the checkpoints.
+
+    Under `torchrun` the network becomes small on every process alike, and `fit` wraps it in DDP anew.
 
     A run that is resumed after its network became small becomes small again before its weights are read. An average of
     weights (`fit(..., average=)`) begins anew for the tensors that became smaller. Early stop doesn't go with it: the
@@ -29,6 +33,7 @@ class Pruning(Listener):
 
     def __init__(self, pruner: Pruner):
         self.pruner = pruner
+        self.pruner.rewrap = pruner.rewrap or _by_the_loop
         self.steps: list[PruneStep] = []
 
     def on_step(self, run: Run) -> None:
@@ -42,3 +47,7 @@ class Pruning(Listener):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The pruner's; makes the network small again if it was."""
         self.pruner.load_state_dict(state)
+
+
+def _by_the_loop(model: nn.Module) -> None:
+    """Nothing: `fit` looks after each step whether a weight has another size."""

@@ -24,7 +24,8 @@ class Masks:
     z.grad[b, c] = sum over reads and positions of x * dL/dx: what the loss of sample b would lose without channel c, to
     first order. With `regrow` it is x * (m + z): masked channels are measured as well.
 
-    Everything lives outside of the model's state: its parameters, buffers and keys stay as they are.
+    Everything lives outside of the model's state: its parameters, buffers and keys stay as they are. Masks are tensors
+    that change in place, so a compiled network is traced once with a gate and once without, whatever the masks become.
 
     Args:
         model: The unwrapped network; hooks are put on it.
@@ -36,6 +37,8 @@ class Masks:
     Attributes:
         measuring: Whether forward passes in training mode with gradients get a gate.
         in_eval: Those in eval mode too.
+        gate: That of the forward pass under way, (B, channels + 1).
+        masked: Whether any channel is masked.
 
     Source:
         The early mask and the absolute value for each sample follow the published predecessor of the method (dynamic
@@ -55,35 +58,32 @@ class Masks:
         starts = np.cumsum([0, *sizes])
         self.names, self.total = tuple(names), int(starts[-1])
         self.slices = {name: slice(int(a), int(b)) for name, a, b in zip(names, starts, starts[1:], strict=False)}
-        self.measuring, self.regrow, self.in_eval = False, regrow, False
-        self._flat = {read.module: torch.from_numpy(self._index(graph, read)) for read in reads}
-        self._last = {read.module: read.last for read in reads}
+        self.measuring, self.regrow, self.masked, self.in_eval = False, regrow, False, False
+        self.gate: Tensor | None = None
+        self._gates: list[Tensor] = []  # of all forward passes since the last measurement
+        self._next: Tensor | None = None  # made beforehand: a compiled network can't make one
         self._keep = torch.ones(self.total + 1)  # the last 1 is for positions of other classes
-        self._scales: dict[str, Tensor] = {}
-        self._gates: list[Tensor] = []
+        self._sites = {read.module: _Site(self, self._index(graph, read), last=read.last) for read in reads}
         self._handles: list[RemovableHandle] = []
         self.install(model)
 
     def install(self, model: nn.Module) -> None:
         """Puts the hooks on a network."""
         self._handles.append(model.register_forward_pre_hook(self._open, with_kwargs=True))
-        for path in self._flat:
-            module = model.get_submodule(path)
-            hook = lambda _, inputs, path=path: self._read(path, inputs)  # noqa: E731
-            self._handles.append(module.register_forward_pre_hook(hook))
+        for path, site in self._sites.items():
+            self._handles.append(model.get_submodule(path).register_forward_pre_hook(site.multiply))
 
     def remove(self) -> None:
-        """Takes every hook off."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
-        self._gates.clear()
+        """Takes every hook off, and every mask out of what was compiled with it."""
+        self._detach()
+        for site in self._sites.values():
+            site.scale.fill_(1)
 
     @contextmanager
     def lifted(self, model: nn.Module) -> Iterator[None]:
         """The network without hooks; they are back afterwards."""
         gates = list(self._gates)
-        self.remove()
+        self._detach()
         try:
             yield
         finally:
@@ -102,7 +102,9 @@ class Masks:
             kept: bool (channels,).
         """
         self._keep[:-1] = torch.from_numpy(kept.astype(np.float32))
-        self._scales.clear()
+        self.masked = not kept.all()
+        for site in self._sites.values():
+            site.scale.copy_(self._keep[site.flat])
 
     def measured(self, *, signed: bool = False) -> tuple[Tensor, int] | None:
         """Takes what the gates measured: sum over samples of |z.grad| (channels,), and the number of samples.
@@ -113,8 +115,10 @@ class Masks:
         Returns:
             None when no gated forward pass was followed by a backward pass. The gates are gone afterwards.
         """
-        gradients = [gate.grad for gate in self._gates if gate.grad is not None]
-        self._gates.clear()
+        gates, self._gates, self.gate = self._gates, [], None
+        gradients = [gate.grad for gate in gates if gate.grad is not None]
+        if gates:
+            gates[-1].grad, self._next = None, gates[-1]
         if not gradients:
             return None
         total = torch.stack([(g if signed else g.abs())[:, :-1].sum(dim=0) for g in gradients]).sum(dim=0)
@@ -129,8 +133,16 @@ class Masks:
                 index[own] = self.slices[name].start + read.channels[own]
         return index
 
+    def _detach(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._gates.clear()
+        self.gate = None
+
     def _open(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Before the network runs: a gate for its samples, if this pass is to be measured."""
+        self.gate = None
         if not (self.measuring and (module.training or self.in_eval) and torch.is_grad_enabled()):
             return
         first = next((item for item in [*args, *kwargs.values()] if isinstance(item, Tensor) and item.ndim), None)
@@ -139,34 +151,67 @@ class Masks:
                 "the network was called without a tensor, so the number of samples is unknown; give the batch as a "
                 "tensor argument of the network itself."
             )
-        dtype = torch.float64 if first.dtype == torch.float64 else torch.float32  # under autocast too
-        gate = torch.zeros(len(first), self.total + 1, device=first.device, dtype=dtype, requires_grad=True)
+        gate, self._next = self._next, None
+        if gate is None or gate.shape[0] != first.shape[0] or gate.device != first.device:
+            gate = (_OUTSIDE if torch.compiler.is_compiling() else _new_gate)(self, first)
+        self.gate = gate
         self._gates.append(gate)
 
-    def _read(self, path: str, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        x = inputs[0]
-        gated = bool(self._gates) and self.measuring and torch.is_grad_enabled() and self._gates[-1].grad is None
-        if not gated and bool(self._keep.all()):
+    def follow(self, device: torch.device) -> None:
+        """Moves masks to where the network computes."""
+        for site in self._sites.values():
+            site.to(device)
+
+
+def _new_gate(masks: Masks, first: Tensor) -> Tensor:
+    """A gate of zeros, of float32 or the samples' type if that is finer."""
+    kind = torch.promote_types(first.dtype, torch.float32) if first.is_floating_point() else torch.float32
+    masks.follow(first.device)
+    return torch.zeros(first.shape[0], masks.total + 1, device=first.device, dtype=kind, requires_grad=True)
+
+
+_OUTSIDE: Any = torch._disable_dynamo(_new_gate)  # torch.compiler.disable would load the compiler at once
+
+
+def has_masks(model: nn.Module) -> bool:
+    """Whether a pruner's masks are on a network, or were copied along with it."""
+    hooks = [hook for module in model.modules() for hook in module._forward_pre_hooks.values()]
+    return any(isinstance(getattr(hook, "__self__", None), (Masks, _Site)) for hook in hooks)
+
+
+class _Site:
+    """What stands at one read.
+
+    Attributes:
+        flat: int64 (positions,): place in the flat mask.
+        scale: (1, positions): the mask.
+    """
+
+    def __init__(self, masks: Masks, flat: Ints, *, last: bool):
+        self.masks, self.last, self.flat = masks, last, torch.from_numpy(flat)
+        self.scale = torch.ones(1, len(flat))
+        run = np.array_equal(flat, np.arange(flat[0], flat[0] + len(flat)))
+        self.index: slice | Tensor = slice(int(flat[0]), int(flat[-1]) + 1) if run else self.flat
+
+    def to(self, device: torch.device) -> None:
+        """Moves mask and index."""
+        self.scale = self.scale.to(device)
+        if isinstance(self.index, Tensor):
+            self.index = self.index.to(device)
+
+    def multiply(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """The layer's inputs, the first of them masked and gated."""
+        x, gate = inputs[0], self.masks.gate
+        compiled = torch.compiler.is_compiling()  # always with the mask then, so that its coming changes no graph
+        if gate is not None and not (torch.is_grad_enabled() and (compiled or gate.grad is None)):
+            gate = None
+        if gate is None and not (self.masks.masked or compiled):
             return None
-        scale = self._scale(path, x)
-        if gated:
-            gate = self._gates[-1][:, self._flat_on(path, x.device)]
-            scale = scale + (gate if self.regrow else scale * gate)
-        return (x * _shaped(scale, x, last=self._last[path]), *inputs[1:])
-
-    def _scale(self, path: str, x: Tensor) -> Tensor:
-        """(1, positions) mask of a read, on the input's device and of its type."""
-        scale = self._scales.get(path)
-        if scale is None or scale.device != x.device or scale.dtype != x.dtype:
-            with torch.inference_mode(mode=False):  # a validation may ask first; training uses it afterwards
-                scale = self._keep[self._flat[path]][None].to(x.device, x.dtype)
-            self._scales[path] = scale
-        return scale
-
-    def _flat_on(self, path: str, device: torch.device) -> Tensor:
-        if self._flat[path].device != device:
-            self._flat[path] = self._flat[path].to(device)
-        return self._flat[path]
+        scale = self.scale.to(x.device)
+        if gate is not None:
+            slope = gate[:, self.index].to(x.device)
+            scale = scale + (slope if self.masks.regrow else scale * slope)
+        return (x * _shaped(scale, x, last=self.last), *inputs[1:])
 
 
 def _shaped(scale: Tensor, x: Tensor, *, last: bool) -> Tensor:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from linnet.errors import InputError, TrainingError
@@ -95,7 +94,7 @@ class Memory:
         """Takes a measurement in, or counts it as skipped when it isn't finite.
 
         Args:
-            total: float64 (total,): sums over this process's samples; a sign that is left counts for nothing.
+            total: float64 (total,): sums over samples; a sign that is left counts for nothing.
             samples: How many there were.
             decay: Of the memory.
             live: bool (total,): which channels were measured.
@@ -103,7 +102,6 @@ class Memory:
         Raises:
             TrainingError: the 20th measurement in a row that isn't finite.
         """
-        total, samples = _summed(total, samples)
         if not bool(torch.isfinite(total).all()):
             self._skip()
             return
@@ -140,12 +138,3 @@ class Memory:
                 f"{_MOST_SKIPPED} measurements in a row were NaN or infinite; the loss is. Lower the learning "
                 "rate, or clip gradients."
             )
-
-
-def _summed(total: Tensor, samples: int) -> tuple[Tensor, int]:
-    """Over all processes of a distributed run, before anything is normalised."""
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-        return total, samples
-    flat = torch.cat([total, total.new_tensor([samples])])
-    dist.all_reduce(flat)
-    return flat[:-1], int(flat[-1])

@@ -52,6 +52,12 @@ class Plan:
     example: Mapping[str, Any]
     latency: Latency | None = None
 
+    @property
+    def cost(self) -> Cost:
+        """What one sample costs in the pruned network: equal to `linnet.cost` of it."""
+        macs, params, size, peak = (self.after[name] for name in TOTALS)
+        return Cost(params=params, macs=macs, bytes=size, peak_activation_bytes=peak)
+
     def multiplicity(self) -> dict[str, list[int]]:
         """The edit that `linnet.resize` makes: 1 for what stays, 0 for what goes."""
         found = {}
@@ -161,9 +167,9 @@ def plan(
     ranked = ranks(found, utilities)
     if clock is None:
         selected = same_rate(selector, ranked) if select == "per_layer" else selector.select(ranked)
-        return planned(graph, budget, found, selected, utilities)
+        return planned(graph, budget, found, kept_channels(found, selected, utilities))
     selected, latency = on_time(clock, inner, found, selector.limits, utilities, select=select)
-    return replace(planned(graph, budget, found, selected, utilities), latency=latency)
+    return replace(planned(graph, budget, found, kept_channels(found, selected, utilities)), latency=latency)
 
 
 def on_time(
@@ -221,19 +227,15 @@ def totals_of(law: WidthCost) -> dict[str, int]:
     return dict(zip(TOTALS, law.totals(law.dense)[0].tolist(), strict=True))
 
 
-def planned(
-    graph: ChannelGraph, budget: Budget, found: Choices, selection: Selection, utilities: Mapping[str, Floats]
-) -> Plan:
-    """The plan of a selection: every class keeps its most useful channels, the first of equal ones.
+def planned(graph: ChannelGraph, budget: Budget, found: Choices, kept: Mapping[str, tuple[int, ...]]) -> Plan:
+    """The plan that keeps these channels.
 
     Args:
         graph: The given network's graph.
         budget: What was asked for.
         found: What may be pruned.
-        selection: How wide each choice stays.
-        utilities: Class name -> (size,).
+        kept: Class name -> channels, for the classes that may be pruned.
     """
-    kept = kept_channels(found, selection, utilities)
     dense = {name: known.size for name, known in graph.classes.items()}
     unsized = Plan(budget, kept, dense, found.frozen, _by_name(graph.cost()), {}, graph.example)
     return replace(unsized, after=_by_name(graph.cost(unsized.multiplicity())))

@@ -27,7 +27,7 @@ def same_rate(selector: Selector, utilities: Sequence[Floats]) -> Selection:
     Returns:
         Widths that keep every limit.
     """
-    shares = [np.array(choice.widths) / choice.size for choice in selector.free]
+    shares = [allowed / choice.size for allowed, choice in zip(selector.allowed, selector.free, strict=True)]
     rates = np.unique(np.concatenate([[0.0], *shares]))
     low, high = 0, len(rates) - 1  # at 0 all classes are at their floor, which is feasible
     while low < high:
@@ -47,9 +47,9 @@ def same_rate(selector: Selector, utilities: Sequence[Floats]) -> Selection:
 
 def _widths(selector: Selector, rate: float) -> Ints:
     found = []
-    for choice in selector.free:
-        allowed = [width for width in choice.widths if width / choice.size <= rate]
-        found.append(allowed[-1] if allowed else choice.widths[0])
+    for allowed, choice in zip(selector.allowed, selector.free, strict=True):
+        narrow = allowed[allowed / choice.size <= rate]
+        found.append(narrow[-1] if len(narrow) else allowed[0])
     return np.array(found, dtype=np.int64)
 
 
@@ -65,8 +65,8 @@ def _filled(selector: Selector, widths: Ints) -> Ints:
 
 
 def _wider(selector: Selector, widths: Ints, row: int) -> Ints | None:
-    larger = [width for width in selector.free[row].widths if width > widths[row]]
-    if not larger:
+    larger = selector.allowed[row][selector.allowed[row] > widths[row]]
+    if not len(larger):
         return None
     trial = widths.copy()
     trial[row] = larger[0]

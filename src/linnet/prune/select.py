@@ -98,6 +98,16 @@ class Selector:
         """(trials, costs) of (trials, choices) widths."""
         return self.law.totals(np.atleast_2d(widths) @ self._members + self._rest)
 
+    @property
+    def allowed(self) -> tuple[Ints, ...]:
+        """Widths that each choice may take, ascending."""
+        return tuple(self._allowed)
+
+    def narrow(self, most: Ints) -> None:
+        """From now on no choice may be wider than this, (choices,)."""
+        self._allowed = [row[row <= width] for row, width in zip(self._allowed, most, strict=True)]
+        self._fair = self._unstarved()
+
     def select(self, utilities: Sequence[Floats], price: Price | Literal["auto", "none"] = "auto") -> Selection:
         """Widths for these utilities.
 

@@ -100,7 +100,7 @@ def test_a_pruner_measures_the_same_in_training_mode():
         )
         nn.functional.cross_entropy(net(inputs), targets).backward()
         pruner.step(optimizer)
-        for t, utilities in zip(by_hand, pruner._seen.by_class().values(), strict=True):
+        for t, utilities in zip(by_hand, pruner._weighing.memory.by_class().values(), strict=True):
             expected = t.abs().mean(0) if criterion == "taylor" else t.mean(0).abs()
             np.testing.assert_allclose(utilities, (expected / expected.max()).numpy(), rtol=1e-10)
         pruner.remove()
@@ -125,9 +125,9 @@ def test_l1_follows_the_weights_of_the_moment():
     net(_batch(dtype=torch.float32)[0]).sum().backward()
     pruner.step(optimizer)
     name = next(iter(pruner.plan().kept))
-    assert np.argmax(pruner._seen.by_class()[name]) == 2
-    assert pruner._seen.by_class()[name].mean() == pytest.approx(1.0)
-    assert len(pruner._masks._gates) == 0  # weights need no gate
+    assert np.argmax(pruner._weighing.memory.by_class()[name]) == 2
+    assert pruner._weighing.memory.by_class()[name].mean() == pytest.approx(1.0)
+    assert len(pruner._body._masks._gates) == 0  # weights need no gate
 
 
 def test_a_random_mask_stays_as_it_was_drawn():

@@ -83,7 +83,7 @@ def test_a_masked_network_is_refused_for_what_finish_gives(tmp_path):
         net(torch.randn(5, 3, 8, 8)).logsumexp(1).mean().backward()
         optimizer.step()
         pruner.step(optimizer)
-    with pytest.raises(GraphError, match="has hooks, a pruner's masks perhaps: export what `finish` gave"):
+    with pytest.raises(GraphError, match=r"has a pruner's masks: .* Export what `finish` gave"):
         export(net, tmp_path / "masked.onnx", EXAMPLE)
     small, x = pruner.finish().eval(), torch.randn(3, 3, 8, 8)
     given = _run(export(small, tmp_path / "small.onnx"), x)[0]

@@ -134,7 +134,7 @@ def test_gates_measure_what_a_loop_over_samples_finds(regrow):
     nn.functional.cross_entropy(model(x), y, reduction="sum").backward()
     total, samples = masks.measured()
     assert samples == 5
-    torch.testing.assert_close(total[masks.slices["0"]], by_loop, rtol=1e-6, atol=1e-7)  # gates are float32
+    torch.testing.assert_close(total[masks.slices["0"]], by_loop, rtol=1e-12, atol=1e-14)
     assert masks.measured() is None
 
 
@@ -151,7 +151,7 @@ def test_a_flattened_channel_is_measured_over_all_its_positions():
         hidden = model[0](x)
         g = (2 * model[2](hidden.flatten(1))) @ model[2].weight
         by_hand = (hidden.flatten(1) * g).view(4, 3, 4).sum(dim=2).abs().sum(dim=0)
-    torch.testing.assert_close(total, by_hand, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(total, by_hand, rtol=1e-12, atol=1e-14)
 
 
 def test_a_layer_used_twice_sums_its_reads_signed():
@@ -177,7 +177,7 @@ def test_a_layer_used_twice_sums_its_reads_signed():
         g1 = g2 @ model.b.weight
         g0 = g1 @ model.b.weight
         by_hand = (h0 * g0 + h1 * g1 + h2 * g2).abs().sum(dim=0)
-    torch.testing.assert_close(total, by_hand, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(total, by_hand, rtol=1e-12, atol=1e-14)
 
 
 def test_masked_channels_are_measured_only_when_they_may_come_back():
@@ -227,4 +227,4 @@ def test_micro_batches_of_unequal_size_add_up():
         model(part).sum().backward()
     added, count = masks.measured()
     assert samples == count == 7
-    torch.testing.assert_close(added, whole, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(added, whole, rtol=1e-12, atol=1e-14)
