@@ -106,7 +106,15 @@ def test_the_demo_finds_most_of_what_it_drew(tmp_path, capsys):
     assert f"Result: {out / 'report.html'}" in shown
     assert "Next:   linnet nuclei detect" in shown
     html = (out / "report.html").read_text()
-    assert html.count("<svg") == 2
+    assert html.count("<svg") == 3
+    assert shown.count("isotropy error") == 9
+    assert "Natural gradient on its predicted line" in html
+    steps = re.findall(r"step \d: loss ([\d.]+) \(predicted ([\d.]+)\), alpha 1, isotropy error (\S+),", shown)
+    losses = [(float(measured), float(predicted)) for measured, predicted, _ in steps]
+    assert losses[0][0] == losses[0][1]
+    for measured, predicted in losses:
+        assert predicted * 0.9 <= measured <= predicted * 1.8  # O(1 / sqrt(width)) above the line, more so later
+    assert max(float(error) for _, _, error in steps) < 1e-10
     assert "://" not in re.sub(r"""xmlns(:\w+)?=("[^"]*"|'[^']*')""", "", html)
     for name in ("tissue", "fluorescence"):
         assert {Path(f"{name}{end}") for end in (".png", ".csv", ".geojson")} <= {

@@ -125,7 +125,7 @@ def mask_life(life: MaskLife, dense: Mapping[str, int], last_step: int | None) -
     end = max(last_step or 0, life.steps[-1] + 1)
     with drawing():
         height = 4.8 if len(life.names) <= _FEW_LAYERS else min(3.2 + 0.22 * len(life.names), 14)
-        fig = Figure(figsize=(8.2, height), layout="constrained")
+        fig = Figure(figsize=(6.6, height), layout="constrained")
         top, bottom = fig.subplots(2, 1, sharex=True, height_ratios=(height - 1.7, 1.7))
         if len(life.names) <= _FEW_LAYERS:
             _lines(top, life, dense, end)
@@ -153,7 +153,7 @@ def class_changes(dense: Mapping[str, Record], pruned: Mapping[str, Record]) -> 
         names = [*names[: _MOST_CLASSES // 2], *names[-_MOST_CLASSES // 2 :]]
     marks = marks_of(["dense", "pruned"])
     with drawing():
-        fig = Figure(figsize=(7.2, 0.34 * len(names) + 1.3), layout="constrained")
+        fig = Figure(figsize=(5.2, 0.32 * len(names) + 1.3), layout="constrained")
         axes = fig.subplots()
         for place, name in enumerate(names):
             ends = [dense[name].value or 0.0, pruned[name].value or 0.0]
@@ -199,7 +199,7 @@ def _lines(axes: Any, life: MaskLife, dense: Mapping[str, int], end: int) -> Non
     axes.set_ylim(bottom=0)
     axes.set_ylabel("channels in use")
     axes.grid(visible=True, **GRID)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=9)
 
 
 def _rows(fig: Any, axes: Any, life: MaskLife, dense: Mapping[str, int], end: int) -> None:
@@ -230,4 +230,4 @@ def _budget(axes: Any, life: MaskLife, end: int) -> None:
     axes.set_ylabel("of the budget")
     axes.set_xlabel("training step")
     axes.grid(visible=True, **GRID)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=9)
