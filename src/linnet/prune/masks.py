@@ -170,7 +170,8 @@ def _new_gate(masks: Masks, first: Tensor) -> Tensor:
     return torch.zeros(first.shape[0], masks.total + 1, device=first.device, dtype=kind, requires_grad=True)
 
 
-_OUTSIDE: Any = torch._disable_dynamo(_new_gate)  # torch.compiler.disable would load the compiler at once
+# torch.compiler.disable would load the compiler at once
+_OUTSIDE: Any = torch._disable_dynamo(_new_gate)  # pyright: ignore[reportPrivateImportUsage]
 
 
 def has_masks(model: nn.Module) -> bool:
