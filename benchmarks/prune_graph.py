@@ -57,9 +57,23 @@ def _beside_peer(model: nn.Module, x: Tensor, *, pairs: int) -> list[Record]:
             lambda _: 0,
         ),
     )
-    reason = "the plan ranks 26 million weights and counts the cost of two networks besides"
+    reason = "the plan ranks 26 million weights and counts the cost of two networks; the peer's graph does neither"
     found = [time_ratio("prune.graph.plan", plan_words, *sides, goal=0.3, pairs=pairs, reason=reason)]
+    whole = Side("torch-pruning", lambda: _peer_plan(model, x), lambda _: 0)
+    words = f"graph and plan of ResNet-50, {size}, beside torch-pruning's own plan: graph, groups, L1 of all channels"
+    found.append(time_ratio("prune.graph.whole_plan", words, sides[0], whole, goal=0.3, pairs=min(pairs, 5)))
     return [*found, _slice(model, x, slice_words, pairs=pairs)]
+
+
+def _peer_plan(model: nn.Module, x: Tensor) -> int:
+    """What the peer does before it cuts, by its documented calls: channels of every group, chosen over all layers."""
+    import torch_pruning
+
+    pruner = torch_pruning.pruner.BasePruner(
+        model, x, importance=torch_pruning.importance.MagnitudeImportance(p=1), global_pruning=True, round_to=8,
+        pruning_ratio=0.3, ignored_layers=[module for module in model.modules() if isinstance(module, nn.Linear)],
+    )  # fmt: skip
+    return len(list(pruner.step(interactive=True)))  # type: ignore[arg-type]
 
 
 def _slice(model: nn.Module, x: Tensor, words: str, *, pairs: int) -> Record:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,11 @@ class Timing:
         half = min(0.98 / math.sqrt(len(seconds)), 0.5)
         p50, p95, low, high = (float(at) for at in np.quantile(seconds, [0.5, 0.95, 0.5 - half, 0.5 + half]))
         return cls(float(min(seconds)), p50, p95, len(seconds), (low, high))
+
+    def joined(self, other: Timing) -> Timing:
+        """Of both together; the quantiles are those of the calmer one."""
+        calmer = min(self, other, key=lambda timing: timing.noise)
+        return replace(calmer, best_s=min(self.best_s, other.best_s), runs=self.runs + other.runs)
 
     @property
     def noise(self) -> float:

@@ -41,6 +41,11 @@ def test_noise_is_the_late_runs_over_the_median():
     assert Timing.of([1.0] * 90 + [2.0] * 10).noise == pytest.approx(2.0)
 
 
+def test_two_timings_together_keep_the_best_run_and_the_calmer_quantiles():
+    wild, calm = Timing(1.0, 2.0, 6.0, 30, (1.9, 2.1)), Timing(1.5, 1.6, 1.7, 30, (1.5, 1.7))
+    assert wild.joined(calm) == calm.joined(wild) == Timing(1.0, 1.6, 1.7, 60, (1.5, 1.7))
+
+
 def test_threads_and_cores_are_what_they_were_before():
     before = torch.get_num_threads()
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
