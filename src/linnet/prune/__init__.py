@@ -6,10 +6,11 @@ network, `scatter` puts networks that were trained apart back into the big one, 
 """
 
 from linnet.prune.budget import Budget
-from linnet.prune.during import Pruner, PruneStep
+from linnet.prune.during import Pruner
 from linnet.prune.export import export
 from linnet.prune.listener import Pruning
 from linnet.prune.plan import Plan, extract, plan
 from linnet.prune.scatter import scatter
+from linnet.prune.timetable import PruneStep
 
 __all__ = ["Budget", "Plan", "PruneStep", "Pruner", "Pruning", "export", "extract", "plan", "scatter"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,13 @@ class Body:
             return rebuild(self.model, lambda _, tensor: tensor.detach().clone(), keep_hooks=True)
         with self._masks.lifted(self.model):
             return resize(self.model, self._graph, self._multiplicity(self.kept))
+
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """The network without masks; they are back afterwards."""
+        assert self._masks is not None
+        with self._masks.lifted(self.model):
+            yield
 
     def remove(self) -> None:
         """Takes all hooks off."""

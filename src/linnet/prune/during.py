@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -23,40 +23,22 @@ from linnet.prune.choice import choices
 from linnet.prune.chooser import Chooser
 from linnet.prune.compiled import refuse_compiled
 from linnet.prune.criterion import Criterion
+from linnet.prune.latency import Clock
 from linnet.prune.life import MaskLife
 from linnet.prune.memory import Forgetting
 from linnet.prune.option import one_of
-from linnet.prune.outcome import records
+from linnet.prune.outcome import latency_records, records
 from linnet.prune.plan import Plan, planned
 from linnet.prune.reads import reads
 from linnet.prune.retire import Retirement
 from linnet.prune.same_rate import Select
 from linnet.prune.stored import require_own
-from linnet.prune.timetable import Phase, Timetable
+from linnet.prune.timetable import PruneStep, Timetable
 from linnet.prune.utility import Normalise
 from linnet.prune.weighing import Weighing
 
 logger = logging.getLogger(__name__)
 Compaction = Literal["auto", "progressive", False]
-
-
-@dataclass(frozen=True)
-class PruneStep:
-    """What one call of `Pruner.step` came to.
-
-    Attributes:
-        step: Index of the training step.
-        phase: "warmup", "masked" or "frozen".
-        used: Name of each limit -> share of it that the masked network costs; above 1 only before the first mask.
-        changed: Channels whose mask changed.
-        compacted: Whether the network itself became smaller now.
-    """
-
-    step: int
-    phase: Phase
-    used: Mapping[str, float]
-    changed: int
-    compacted: bool
 
 
 class Pruner:
@@ -66,7 +48,8 @@ class Pruner:
     by its class's mean. The memory is a running mean of v for channels in use and stays for masked ones, so these come
     back when the others sink below them. After the warm-up the channels with the largest u that the budget allows are
     in use and all others are multiplied by 0 where they are read; half-way the mask freezes, the channels are taken out
-    of the network and of the optimizer's state, and training goes on with the small network.
+    of the network and of the optimizer's state, and training goes on with the small network. A latency is predicted
+    until the freeze; there small networks are measured as a whole until one meets it.
 
     Args:
         model: Any module (before it is wrapped in DDP or compiled). Hooks are put on it; its state stays its own.
@@ -151,7 +134,7 @@ class Pruner:
         one_of("select", select, get_args(Select))
         one_of("criterion", criterion, get_args(Criterion))
         one_of("normalise", normalise, get_args(Normalise))
-        _check(compact, retire)
+        _check(compact, retire, budget)
         forgetting = Forgetting.named(memory)
         self.budget, self.compacts, self.rewrap = budget, compact, rewrap
         self.time = Timetable(steps, warmup, freeze, every)
@@ -163,7 +146,8 @@ class Pruner:
         self._found = choices(
             self._graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits, whole=unmasked
         )
-        self._chooser = Chooser(self._graph, budget, self._found, price=price, select=select)
+        clock = Clock.of(self.model, self._graph, self._found.free, budget, align=align)
+        self._chooser = Chooser(self._graph, budget, self._found, price=price, select=select, clock=clock)
         names = [name for choice in self._found.free for name in choice.classes]
         self._body = Body(self.model, self._graph, places, names, regrow=regrow, also=also)
         try:
@@ -215,7 +199,7 @@ class Pruner:
         else:
             parts = self._body.slices.items()
             named = {name: tuple(np.flatnonzero(self._body.kept[part]).tolist()) for name, part in parts}
-        return planned(self._graph, self.budget, self._found, named)
+        return replace(planned(self._graph, self.budget, self._found, named), latency=self._chooser.latency)
 
     def finish(self, *, eval_loader: Iterable[Any] | None = None, dense: nn.Module | None = None) -> Any:
         """The small network: plain, of the same class, without hooks, proved to be the masked one.
@@ -240,14 +224,16 @@ class Pruner:
         self._weighing.require_measured()
         if self._chooser.selection is None:
             self._update_masks()
+        self._be_on_time()
         self._agree_on_masks()
         for buffer in self.model.buffers():
             of_first(buffer)
         small = self._body.small()
+        self._chooser.measure(small)
         small.report = records(
             self.plan(), small, self._graph, self._chooser.selector, self._shell, steps=self.time.step,
             changes=self.changes, skipped=self.skipped, eval_loader=eval_loader, dense=dense,
-        )  # fmt: skip
+        ) + latency_records(self._chooser.latency)  # fmt: skip
         self.finished = True
         return small
 
@@ -307,8 +293,19 @@ class Pruner:
 
     def _update_masks(self) -> int:
         """Selects and masks; gives how many channels changed."""
+        return self._mask(self._chooser.choose(self._weighing.by_class(), anew=self.time.settles))
+
+    def _be_on_time(self) -> None:
+        """Measures small networks as a whole until the budget's latency is met; once, with the masks that come last."""
+        if self._chooser.clock is not None and self._chooser.latency is None:
+            with self._body.lifted():
+                named = self._chooser.on_time(self.model, self._weighing.by_class())
+            self._mask(named)
+
+    def _mask(self, named: Mapping[str, tuple[int, ...]]) -> int:
+        """Masks all channels but these; gives how many changed."""
         before, kept = self._body.kept, np.zeros(self._body.total, dtype=np.bool_)
-        for name, channels in self._chooser.choose(self._weighing.by_class(), anew=self.time.settles).items():
+        for name, channels in named.items():
             kept[self._body.slices[name]][list(channels)] = True
         self._body.keep(kept)
         self._retirement.note(kept)
@@ -323,6 +320,7 @@ class Pruner:
         if self._chooser.selection is None or not (freezes or self.compacts == "progressive"):
             return False
         if freezes:
+            self._be_on_time()
             self._agree_on_masks()
         if not self._may_take_out or (self.time.frozen and not freezes):
             return False
@@ -348,6 +346,7 @@ class Pruner:
         """At the first step: do all processes prune alike, and is anything left out?"""
         if self._met:
             return
+        self._chooser.agree_on_limit()
         words = f"{self._chooser}, {self.time}, {self._weighing}, compact {self.compacts}"
         require_agreement(
             "the budget or the options", words, "Make the Pruner with the same arguments on every process."
@@ -383,8 +382,13 @@ class Pruner:
             )
 
 
-def _check(compact: Any, retire: int) -> None:
+def _check(compact: Any, retire: int, budget: Budget) -> None:
     if compact is True or compact not in get_args(Compaction):
         raise InputError(f"`compact` is {compact!r}; 'auto', 'progressive' or False is needed.")
     if retire < 1:
         raise InputError(f"`retire` is {retire}; a number of updates of the mask, 1 or more, is needed.")
+    if compact == "progressive" and budget.latency_ms is not None:
+        raise InputError(
+            "`compact` is 'progressive' and the budget has `latency_ms`, which is measured of whole networks at the "
+            "freeze, when parts would be gone already; compact='auto' is needed."
+        )

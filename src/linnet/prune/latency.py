@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,27 @@ class Clock:
                 f"narrowest network ({self.measured.about}); {self.target_ns / _NS:g} ms was asked. Lower `align` or "
                 "`min_fraction`, keep less, or give a larger budget."
             )
+
+    @classmethod
+    def of(
+        cls, model: nn.Module, graph: ChannelGraph, free: Sequence[Choice], budget: Budget, *, align: int
+    ) -> Clock | None:
+        """A clock where the budget has a latency."""
+        return None if budget.latency_ms is None else cls(model, graph, WidthCost(graph), free, budget, align=align)
+
+    def forget_network(self) -> None:
+        """Lets go of the given network's exported copy; it is made anew where it is needed."""
+        self._call = None
+
+    def again(self, small: nn.Module, known: Latency) -> Latency:
+        """A latency measured once more, of the network itself; the given network's stays."""
+        (timing,) = timed(self._network_call(small), threads=self.measured.threads)
+        latency = replace(
+            known, after_ms=timing.best_s * 1e3, p50_ms=timing.p50_s * 1e3, p95_ms=timing.p95_s * 1e3, runs=timing.runs
+        )
+        if latency.after_ms > latency.target_ms:
+            logger.warning("the small network took longer than when it met its target: %s", latency)
+        return latency
 
     def first_channels(self, widths: Sequence[int]) -> dict[str, list[int]]:
         """Multiplicities that keep the first channels of every class."""

@@ -7,7 +7,8 @@ from typing import Any
 from torch import nn
 
 from linnet.engine import Listener, Run
-from linnet.prune.during import Pruner, PruneStep
+from linnet.prune.during import Pruner
+from linnet.prune.timetable import PruneStep
 
 
 class Pruning(Listener):

@@ -18,7 +18,7 @@ from linnet.prune.plan import Plan
 from linnet.prune.quality import quality
 from linnet.prune.runtime import network_call
 from linnet.prune.select import Selector
-from linnet.prune.stopwatch import timed
+from linnet.prune.stopwatch import Latency, timed
 from linnet.prune.unused import unused
 from linnet.results import Record
 
@@ -72,6 +72,19 @@ def records(
         networks = {SMALL: small} | ({} if dense is None else {GIVEN: dense})
         found += quality(networks, eval_loader)
     return tuple(found)
+
+
+def latency_records(latency: Latency | None) -> tuple[Record, ...]:
+    """The measured milliseconds of both networks beside the target; none where the budget has none."""
+    if latency is None:
+        return ()
+    context = {"target_ms": latency.target_ms, "runtime": latency.runtime, "threads": latency.threads}
+    context |= {"samples": latency.batch, "p50_ms": latency.p50_ms, "p95_ms": latency.p95_ms}
+    facts = {"unit": "ms", "n": latency.runs}
+    return (
+        Record.measured("latency ms", latency.before_ms, method=GIVEN, **facts),
+        Record.measured("latency ms", latency.after_ms, method=SMALL, context=context, **facts),
+    )
 
 
 def _of_layers(plan: Plan, graph: ChannelGraph) -> list[Record]:

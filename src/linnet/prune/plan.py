@@ -158,7 +158,7 @@ def plan(
     found = choices(graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits, whole=unmasked)
     law = WidthCost(graph)
     selector = Selector(law, found.free, budget.limits(totals_of(law)))
-    clock = None if budget.latency_ms is None else Clock(inner, graph, law, found.free, budget, align=align)
+    clock = Clock.of(inner, graph, found.free, budget, align=align)
     names = tuple(name for choice in found.free for name in choice.classes)
     if criterion in FROM_DATA:
         utilities = from_data(inner, graph, names, criterion, data, loss=loss, normalise=normalise)
@@ -180,7 +180,6 @@ def on_time(
     utilities: Mapping[str, Floats],
     *,
     select: Select = "global",
-    normalise: Normalise = "mean",
     price: Price | None = None,
 ) -> tuple[Selection, Latency]:
     """The selection that keeps the counted limits and a measured latency.

@@ -82,15 +82,24 @@ class Selector:
     """
 
     def __init__(self, law: Costs, free: Sequence[Choice], limits: Mapping[str, int]):
-        self.law, self.free, self.limits = law, tuple(free), dict(limits)
+        self.law, self.free = law, tuple(free)
         self._columns = [law.columns.index(name) for name in limits]
-        self._caps = np.array([limits[name] for name in limits], dtype=np.float64)
         self._members = np.zeros((len(free), len(law.names)), dtype=np.int64)
         for row, choice in enumerate(free):
             self._members[row, [law.names.index(name) for name in choice.classes]] = 1
         self._rest = law.dense * (1 - self._members.sum(axis=0))
         self._allowed = [np.array(choice.widths, dtype=np.int64) for choice in free]
-        self._spendable = np.minimum(self._caps, self.law.totals(law.dense)[0, self._columns])
+        self.limit(limits)
+
+    def limit(self, limits: Mapping[str, int]) -> None:
+        """Other limits of the same costs from now on.
+
+        Raises:
+            BudgetError: they can't be reached even at the smallest widths.
+        """
+        self.limits = dict(limits)
+        self._caps = np.array(list(self.limits.values()), dtype=np.float64)
+        self._spendable = np.minimum(self._caps, self.law.totals(self.law.dense)[0, self._columns])
         self._refuse_unreachable()
         self._fair = self._unstarved()
 

@@ -1,8 +1,9 @@
-"""Timetable: when a pruner measures, masks and freezes."""
+"""Timetable: when a pruner measures, masks and freezes, and what a step of it came to."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,6 +18,25 @@ _QUIET_SHARE = 0.001
 _LOW_LR = 0.1
 _DROP = 0.5  # a learning rate below so much of what it was is a drop
 _SETTLE = 0.1  # share of the time before the freeze over which the memory's decay rises to 1
+
+
+@dataclass(frozen=True)
+class PruneStep:
+    """What one call of `Pruner.step` came to.
+
+    Attributes:
+        step: Index of the training step.
+        phase: "warmup", "masked" or "frozen".
+        used: Name of each limit -> share of it that the masked network costs; above 1 only before the first mask.
+        changed: Channels whose mask changed.
+        compacted: Whether the network itself became smaller now.
+    """
+
+    step: int
+    phase: Phase
+    used: Mapping[str, float]
+    changed: int
+    compacted: bool
 
 
 @dataclass

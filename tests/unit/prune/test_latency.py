@@ -10,47 +10,11 @@ from linnet import ChannelGraph, resize
 from linnet.errors import BudgetError
 from linnet.models import create
 from linnet.prune import Budget, Plan, extract, plan
-from linnet.prune.stopwatch import Timing
+from tests.unit.prune.machine import Call, machine, network_s
+
+__all__ = ["machine"]  # a fixture
 
 EXAMPLE = torch.zeros(1, 3, 16, 16)
-
-
-class _Call:
-    def __init__(self, seconds):
-        self.seconds = seconds
-
-
-def _kernel_s(self, inputs, outputs, runtime, **kind):
-    """Overhead, work, and the penalty of channels that aren't a multiple of 8."""
-    work = inputs * outputs / max(self.groups or inputs, 1) * 9 * self.extent[0] ** 2
-    return _Call(2e-6 + work * 1e-11 * (1.0 if outputs % 8 == 0 else 1.5))
-
-
-def _network_s(network):
-    """Not the sum of kernels: a third less, and a constant more."""
-    work = sum(m.weight.numel() / 1e9 + 3e-6 for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear)))
-    return 2e-5 + 0.7 * work * 8
-
-
-@pytest.fixture
-def machine(monkeypatch, tmp_path):
-    """Gives the networks that were measured; `noise` makes runs uneven."""
-    monkeypatch.setenv("LINNET_CACHE", str(tmp_path))
-    measured, noise = [], [1.0]
-
-    def network_call(self, network):
-        measured.append(network)
-        return _Call(_network_s(network))
-
-    def timed(*calls, threads):
-        runs = [[call.seconds] * 20 + [call.seconds * noise[0]] * 10 for call in calls]
-        return tuple(Timing.of(seconds) for seconds in runs)
-
-    monkeypatch.setattr("linnet.prune.kernel.Kernel.call", _kernel_s)
-    monkeypatch.setattr("linnet.prune.measured.quickest", lambda call: call.seconds)
-    monkeypatch.setattr("linnet.prune.latency.Clock._network_call", network_call)
-    monkeypatch.setattr("linnet.prune.latency.timed", timed)
-    return type("Machine", (), {"networks": measured, "noise": noise})
 
 
 def _net():
@@ -58,14 +22,14 @@ def _net():
     return create("resnet", depth=8, width=32)
 
 
-DENSE_MS = _network_s(_net()) * 1e3
+DENSE_MS = network_s(_net()) * 1e3
 
 
 @pytest.mark.parametrize("share", [0.9, 0.75, 0.6, 0.5, 0.4])
 def test_the_target_is_met_within_five_percent_and_never_exceeded(machine, share):
     net, target = _net(), share * DENSE_MS
     made = plan(net, EXAMPLE, Budget(latency_ms=target))
-    took = _network_s(extract(net, made)) * 1e3
+    took = network_s(extract(net, made)) * 1e3
     assert 0.95 * target <= took <= target
     assert made.latency.after_ms == pytest.approx(took)
     assert made.latency.before_ms == pytest.approx(DENSE_MS)
@@ -103,7 +67,7 @@ def test_a_target_out_of_reach_names_the_smallest_that_was_measured(machine):
     net = _net()
     graph = ChannelGraph(net, EXAMPLE)
     eight = {c.name: [1] * 8 + [0] * (c.size - 8) for c in graph.classes.values() if c.frozen is None}
-    least = _network_s(resize(net, graph, eight))
+    least = network_s(resize(net, graph, eight))
     with pytest.raises(BudgetError, match=rf"`latency_ms` can't go below {least * 1e3:.3g} ms, measured.*was asked"):
         plan(net, EXAMPLE, Budget(latency_ms=0.3 * least * 1e3))
 
@@ -121,7 +85,7 @@ def test_a_machine_that_became_slower_is_followed(machine, monkeypatch):
     plan(_net(), EXAMPLE, Budget(latency_ms=0.6 * DENSE_MS))
 
     def slow(self, network):
-        return _Call(1.6 * _network_s(network))
+        return Call(1.6 * network_s(network))
 
     monkeypatch.setattr("linnet.prune.latency.Clock._network_call", slow)
     made = plan(_net(), EXAMPLE, Budget(latency_ms=0.8 * DENSE_MS))
