@@ -99,9 +99,14 @@ def _sides(model: nn.Module, data: tuple[Tensor, Tensor]) -> dict[str, Callable[
         cross_entropy(model(x), y).backward()
         optimizer.step()
 
+    def alone(run: Callable[[], object]) -> None:
+        for other in kfac.values():
+            other._approximation.listening = False
+        run()
+
     sides: dict[str, Callable[[], object]] = {"SGD": lambda: step(sgd)}
     sides |= {kind: partial(step, optimizer) for kind, optimizer in kfac.items()}
-    return sides | _bare(model, x)
+    return sides | {name: partial(alone, run) for name, run in _bare(model, x).items()}
 
 
 def _bare(model: nn.Module, x: Tensor) -> dict[str, Callable[[], object]]:

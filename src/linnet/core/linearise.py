@@ -191,6 +191,8 @@ class Linearisation:
             terms = {name: rows[name] for name in owned[path]}
             label = path if path or len(terms) > 1 else next(iter(terms))
             layers.append(LayerJacobian(label, self._modules[path], terms, samples, passes))
+        if passes > 1 and not any(isinstance(term, RowsTerm) for term in rows.values()):
+            self._capture.drop_gradients()  # the uses hold them stacked
         return tuple(layers)
 
     def _owner(self, name: str) -> str:

@@ -28,10 +28,11 @@ def weight_gradients(uses: Sequence[Positions]) -> Tensor:
     shape = (first.passes, first.samples, first.groups, first.outputs_size, first.inputs_size)
     if len(uses) == 1 and first.bytes_per_sample * first.samples <= TILE_BYTES:
         return _products(first.inputs(), first.outputs())
-    result = first.g.new_zeros(shape)
-    for use in uses:
+    result = first.g.new_empty(shape)
+    for number, use in enumerate(uses):
         for tile in tiles(use.samples, use.bytes_per_sample, TILE_BYTES):
-            result[:, tile] += _products(use.inputs(tile), use.outputs(tile))
+            part = _products(use.inputs(tile), use.outputs(tile))
+            result[:, tile] = part if number == 0 else part.add_(result[:, tile])
     return result
 
 

@@ -98,11 +98,11 @@ def solve(matrix: Tensor, right: Tensor, regular: Regular, *, of: str) -> Solved
     if not bool(torch.isfinite(matrix.diagonal()).all()):  # |M_ij| <= sqrt(M_ii M_jj): it speaks for all entries
         raise ArithmeticError(f"the Gram matrix of {of} holds NaN or infinity")
     rho, accuracy, right = regular.rho, regular.accuracy, right.double()
-    lifted = matrix.clone()
-    lifted.diagonal().add_(rho)
-    refined = _refined(lifted, right) if rho and len(matrix) >= _LARGE else None
+    refined = _refined(matrix, rho, right) if rho and len(matrix) >= _LARGE else None
     if refined is not None:
         return Solved(refined, "Cholesky in float32, refined to float64")
+    lifted = matrix.clone()
+    lifted.diagonal().add_(rho)
     factor, failed = torch.linalg.cholesky_ex(lifted)
     if not int(failed) and (rho or _spread(factor) > accuracy):
         return Solved(_substituted(factor, right), "Cholesky, float64")
@@ -114,23 +114,26 @@ def solve(matrix: Tensor, right: Tensor, regular: Regular, *, of: str) -> Solved
     return _by_eigenvectors(matrix, right, rho, accuracy, of)
 
 
-def _refined(matrix: Tensor, right: Tensor) -> Tensor | None:
-    """M^-1 b for M positive definite in float64, from a factor in float32, which takes half the time.
+def _refined(matrix: Tensor, rho: float, right: Tensor) -> Tensor | None:
+    """(M + rho)^-1 b for M positive semi-definite in float64, from a factor in float32, which takes half the time.
 
-    v <- v + (L L^T)^-1 (b - M v) until the residual, taken in float64, is what a factor in float64 leaves; None where
-    that doesn't come about (a condition of 1e6 or more).
+    v <- v + (L L^T)^-1 (b - M v - rho v) until the residual, taken in float64, is what a factor in float64 leaves; None
+    where that doesn't come about (a condition of 1e6 or more).
 
     Source:
         Iterative refinement as in LAPACK's dsposv; the bound on the residual is ours.
     """
-    factor, failed = torch.linalg.cholesky_ex(matrix.float())
+    narrow = matrix.float()
+    narrow.diagonal().add_(rho)
+    factor, failed = torch.linalg.cholesky_ex(narrow)
     if int(failed):
         return None
-    v, residual, size = torch.zeros_like(right), right, float(matrix.norm())
+    v, residual, size = torch.zeros_like(right), right, float(narrow.norm())
+    del narrow
     for _ in range(_REFINEMENTS):
         scale = residual.abs().max().clamp_min(torch.finfo(right.dtype).tiny)
         v = v + _substituted(factor, (residual / scale).float()).double() * scale
-        residual = right - matrix @ v
+        residual = right - matrix @ v - rho * v
         allowed = 8 * torch.finfo(right.dtype).eps * (float(right.norm()) + size * float(v.norm()))
         if float(residual.norm()) <= allowed:
             return v
