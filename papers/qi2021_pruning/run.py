@@ -12,7 +12,9 @@ HERE = Path(__file__).resolve().parent
 if str(HERE.parents[1]) not in sys.path:  # started as a file: the folder `papers` must be found
     sys.path.insert(0, str(HERE.parents[1]))
 
-from linnet.errors import LinnetError  # noqa: E402
+import torch  # noqa: E402
+
+from linnet.errors import InputError, LinnetError  # noqa: E402
 from linnet.results import Record  # noqa: E402
 from papers.qi2021_pruning import plan  # noqa: E402
 from papers.qi2021_pruning.scales import SCALES, Scale  # noqa: E402
@@ -31,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = asked.out or (Path("runs") / "qi2021_pruning")
     path = folder / f"{asked.scale}.jsonl"
     try:
+        _require_gpu(scale, quick=asked.quick or asked.report)
         if asked.time:
             print(_told(_times(path, scale, asked.data)))
         elif not asked.report:
@@ -39,6 +42,19 @@ def main(arguments: list[str] | None = None) -> int:
     except LinnetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _require_gpu(scale: Scale, *, quick: bool) -> None:
+    """Refuses days of work on a CPU.
+
+    Raises:
+        InputError: the scale is meant for a GPU, and torch sees none.
+    """
+    if scale.device == "auto" and not quick and not torch.cuda.is_available():
+        raise InputError(
+            f"--scale {scale.name} trains VGG-16 for {scale.epochs} epochs and torch sees no GPU. Take --scale cpu, or "
+            "add --quick to see that it runs."
+        )
 
 
 def times_path(path: Path) -> Path:

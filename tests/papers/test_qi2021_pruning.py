@@ -207,6 +207,22 @@ def test_the_smallest_scale_runs_to_tables_and_a_page(tmp_path, capsys):
     assert (tmp_path / "README.md").read_text() == text
 
 
+def test_the_largest_scale_is_refused_without_a_gpu(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main(["--scale", "gpu", "--out", str(tmp_path)]) == 2
+    assert "torch sees no GPU. Take --scale cpu" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_data_it_says_what_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("LINNET_DATA", str(tmp_path / "none"))
+    monkeypatch.setattr("papers.qi2021_pruning.run.SCALES", {**SCALES, "cpu": replace(CPU, workers=0)})
+    assert main(["--scale", "cpu", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "fashion_mnist" in said
+
+
 def test_the_largest_scale_takes_the_same_path(tmp_path):
     """bfloat16, augmentation on the device, two limits: on a small network, for two epochs."""
     pytest.importorskip("sklearn", reason="the smoke scale learns scikit-learn's digits")
@@ -217,6 +233,7 @@ def test_the_largest_scale_takes_the_same_path(tmp_path):
         budgets=(Target("headline", 0.5, 0.6),),
         align=2,
         device="cpu",
+        precision=SCALES["gpu"].precision,
     )
     assert tiny.precision == "bfloat16"
     path = tmp_path / "gpu.jsonl"
