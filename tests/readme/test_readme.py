@@ -72,7 +72,15 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize(
-    "page", ["concepts/capture.md", "concepts/channels.md", "howto/channel_rule.md", "howto/listener.md", "padam.md"]
+    "page",
+    [
+        "concepts/capture.md",
+        "concepts/channels.md",
+        "concepts/masked_is_sliced.md",
+        "howto/channel_rule.md",
+        "howto/listener.md",
+        "padam.md",
+    ],
 )
 def test_code_of_the_docs_runs(page, tmp_path):
     for code in blocks((ROOT / "docs" / page).read_text(), "python"):
@@ -80,7 +88,16 @@ def test_code_of_the_docs_runs(page, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "page", ["read_a_graph", "freeze", "narrow_in_a_loop", "per_sample_gradients", "network_files"]
+    "page",
+    [
+        "read_a_graph",
+        "freeze",
+        "narrow_in_a_loop",
+        "per_sample_gradients",
+        "network_files",
+        "prune_under_torchrun",
+        "federated",
+    ],
 )
 def test_code_of_the_how_tos_runs_from_top_to_bottom(page, tmp_path):
     code = "\n".join(blocks((ROOT / "docs" / "howto" / f"{page}.md").read_text(), "python"))

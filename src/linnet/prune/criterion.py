@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from linnet.core import ChannelGraph
 from linnet.core.skeleton import rebuild
 from linnet.errors import InputError
+from linnet.prune.batch import pair
 from linnet.prune.masks import Masks
 from linnet.prune.memory import Memory
 from linnet.prune.reads import reads
@@ -69,7 +70,7 @@ def from_data(
     totals: list[Tensor] = []
     samples = 0
     for batch in [] if data is None else data:
-        inputs, targets = _pair(batch)
+        inputs, targets = pair(batch, "data")
         loss(copied(*inputs), targets).backward()
         measured = masks.measured(signed=criterion == "bn_taylor")
         if measured is None:
@@ -89,12 +90,3 @@ def from_data(
         )
     memory.take(total, samples, decay=0.0, live=masks.kept)
     return memory.by_class()
-
-
-def _pair(batch: Any) -> tuple[tuple[Any, ...], Any]:
-    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-        raise InputError(
-            f"`data` gave a {type(batch).__name__}; pairs (inputs, targets) are needed, such as a DataLoader gives."
-        )
-    inputs, targets = batch
-    return inputs if isinstance(inputs, tuple) else (inputs,), targets
