@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks import pruned_picture
 from benchmarks.blocks import filled, markers
 from benchmarks.table import accuracy_table, cost_table, provenance
 from linnet.results import atomic_write, read_records
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 RECORDS = ROOT / "benchmarks" / "records" / "nuclei.jsonl"
 BEGIN, END = markers("records")
-_BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n\n```text\n(?P<output>.*?)```", re.DOTALL)
+CODE = re.compile(r"```python\n(?P<code>.*?)```\n\n```text\n(?P<output>.*?)```", re.DOTALL)
 
 
 def refresh(readme: Path = README, records: Path = RECORDS) -> bool:
@@ -26,7 +27,7 @@ def refresh(readme: Path = README, records: Path = RECORDS) -> bool:
         InputError: the records can't be read, or the README has no markers.
     """
     text = readme.read_text(encoding="utf-8")
-    wanted = with_output(with_records(text, records))
+    wanted = with_output(pruned_picture.with_table(with_records(text, records)))
     if wanted == text:
         return False
     atomic_write(readme, wanted)
@@ -42,7 +43,7 @@ def with_records(text: str, records: Path) -> str:
 
 def with_output(text: str) -> str:
     """The README's text with what its Python code prints, run now, in the `text` block below the code."""
-    return _BLOCK.sub(lambda block: f"```python\n{block['code']}```\n\n```text\n{printed(block['code'])}```", text)
+    return CODE.sub(lambda block: f"```python\n{block['code']}```\n\n```text\n{printed(block['code'])}```", text)
 
 
 def printed(code: str) -> str:

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from benchmarks import card, graphs, readme
+from benchmarks import card, graphs, pruned_picture, readme
 from linnet.cli.application import main
 
 ROOT = readme.ROOT
@@ -28,14 +29,29 @@ def commands() -> list[str]:
 
 
 def test_the_code_prints_what_the_readme_shows():
-    [code] = blocks(README, "python")
-    [output] = blocks(README, "text")
+    [(code, output)] = readme.CODE.findall(README)
     assert len(code.strip().splitlines()) <= 12
     assert readme.printed(code) == output
 
 
+def test_the_other_code_of_the_readme_runs(tmp_path):
+    shown = [code for code, _ in readme.CODE.findall(README)]
+    others = [code for code in blocks(README, "python") if code not in shown]
+    assert others
+    for code in others:
+        subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
+
+
 def test_the_tables_are_those_of_the_records():
     assert readme.with_records(README, readme.RECORDS) == README
+    assert pruned_picture.with_table(README) == README
+
+
+def test_the_pictures_of_pruning_are_there_in_both_themes():
+    for path, (paper, _) in pruned_picture._THEMES.items():
+        assert f"docs/images/{path.name}" in README
+        corner = Image.open(path).convert("RGB").getpixel((0, 0))
+        assert "#{:02x}{:02x}{:02x}".format(*corner) == paper
 
 
 def test_the_model_card_is_that_of_the_weights():

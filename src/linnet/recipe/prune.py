@@ -41,6 +41,8 @@ class PruneSection:
         decay: Their decay for each measurement, in place of `memory`.
         criterion: What a channel's utility is made of.
         select: Whether channels of all classes are set against one another.
+        normalise: What the utilities of a class are divided by.
+        compact: When the network itself becomes small: at the freeze, on the way too, or only at the end.
         price: How channels are set against their cost.
         regrow: Measure masked channels too.
         export: "onnx": write the small network as an ONNX file too.
@@ -68,6 +70,10 @@ class PruneSection:
     decay: float | None = setting("decay of the utilities, in place of memory", default=None, at_least=0, at_most=1)
     criterion: str | None = setting("what a utility is made of", default=None, choices=get_args(Criterion))
     select: str | None = setting("what channels are set against", default=None, choices=("global", "per_layer"))
+    normalise: str | None = setting("what utilities are divided by", default=None, choices=("max", "mean"))
+    compact: str | None = setting(
+        "when the network itself becomes small", default=None, choices=("auto", "progressive", "never")
+    )
     price: str | None = setting("how channels are set against their cost", default=None, choices=("auto", "none"))
     regrow: bool | None = setting("measure masked channels too", default=None)
     export: str | None = setting("another form of the small network", default=None, choices=("onnx",))
@@ -125,6 +131,8 @@ class PruneSection:
             options.pop(key, None)
         if "decay" in options:
             options["memory"] = options.pop("decay")
+        if self.compact == "never":
+            options["compact"] = False
         times: dict[str, Any] = {key: _time(options.pop(key)) for key in ("warmup", "freeze") if key in options}
         return Pruner(model, example, self.budget(), steps=steps, rng_seed=rng_seed, **options, **times)
 

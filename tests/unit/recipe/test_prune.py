@@ -15,7 +15,7 @@ import torch
 from linnet import cost, load, models
 from linnet.cli.model_argument import model_of
 from linnet.errors import BudgetError, MissingExtra, RecipeError
-from linnet.prune import Plan
+from linnet.prune import Budget, Plan
 from linnet.recipe import dry_run, parse, run
 from linnet.recipe.classifier_file import load_classifier
 from linnet.recipe.classify import TASK
@@ -144,6 +144,21 @@ def test_a_killed_run_goes_on_to_the_same_bits(pruned, task_named):
 def _newest(out):
     found = [int(path.stem.split("-")[1]) for path in (out / "checkpoints").glob("checkpoint-*.safetensors")]
     return max(found, default=-1)
+
+
+def test_every_key_reaches_the_pruner(pruned, task_named):
+    changed = {
+        "prune.decay": 0.7, "prune.criterion": "bn_taylor", "prune.select": "per_layer", "prune.normalise": "max",
+        "prune.compact": "never", "prune.keep": ["head"], "prune.limits": {"conv2": 0.5}, "prune.warmup": 3,
+        "prune.freeze": 0.75, "prune.min_fraction": 0.1, "prune.regrow": True, "prune.price": "none",
+    }  # fmt: skip
+    plan = parse(pruned, overrides=changed, task_named=task_named)
+    pruner = plan.prune.pruner(dense_network(), EXAMPLE, steps=16, rng_seed=0)
+    assert (pruner.time.warmup_steps, pruner.time.freeze_at, pruner.time.every) == (3, 12, 2)
+    assert pruner.budget == Budget(macs=0.5, params=0.6)
+    folder = run(pruned, out=pruned.parent / "out", overrides=changed, task_named=task_named)
+    kept = Plan.from_json((folder.path / "plan.json").read_text()).kept
+    assert len(kept["conv2"]) <= 8  # half of 16
 
 
 def test_averaged_weights_are_those_of_the_small_network(pruned, task_named):
