@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from linnet.cli.closing import closing
-from linnet.cli.model_argument import example_of, model_of, with_weights
+from linnet.cli.model_argument import example_of, model_of, own_input, with_weights
 from linnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def channels(
     model: str,
     /,
     *,
-    input_: Annotated[str, Parameter(name="--input", alias="-i")],
+    input_: Annotated[str | None, Parameter(name="--input", alias="-i")] = None,
     weights: Path | None = None,
     frozen: Annotated[list[str] | None, Parameter(negative="")] = None,
     grouped: str = "within",
@@ -38,7 +38,8 @@ def channels(
 
     Args:
         model: A name of linnet.models, file.py:factory, package.module:factory, or a file saved by linnet.
-        input_: Size of the network's input, such as 1x3x224x224; 1x16:int64 for tokens.
+        input_: Size of the network's input, such as 1x3x224x224; 1x16:int64 for tokens. A classifier of linnet.models,
+            or one that a recipe has trained, knows its own.
         weights: A safetensors file with the network's values; without it they are as the factory draws them.
         frozen: Path of a module whose channels shall stay; may be given again.
         grouped: How grouped convolutions are edited: within (every group alike) or whole (groups come and go).
@@ -55,7 +56,9 @@ def channels(
     from linnet.core import ChannelGraph
 
     wanted = _budget(budget) if budget else None
-    network, example = model_of(model), example_of(input_)
+    network = model_of(model)
+    size = input_ or own_input(model, network)
+    example = example_of(size)
     if weights is not None:
         network = with_weights(network, weights)
     graph = ChannelGraph(network, example, frozen=frozen or (), grouped=grouped)
@@ -68,7 +71,7 @@ def channels(
 
         print(f"\n{plan(network, example, wanted, align=align)}")
     written = _write(graph, model, json, html)
-    command = f"linnet channels {model} --input {input_}"
+    command = f"linnet channels {model} --input {size}"
     if written:
         closing(", ".join(map(str, written)), f"{command} --try CLASS=0.5 narrows a class and proves it")
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from difflib import get_close_matches
 from pathlib import Path
@@ -80,6 +81,32 @@ def example_of(words: str) -> Tensor:
             f"--input came as `{words}`; a size was needed, such as 1x3x224x224, or 1x16:int64 for tokens."
         )
     return torch.zeros([int(p) for p in parts], dtype=dtype)
+
+
+def own_input(words: str, model: nn.Module) -> str:
+    """The size of one input that a network knows of itself: a run's weights say it, others by their `input_shape`.
+
+    Args:
+        words: MODEL as typed.
+        model: What it gave.
+
+    Raises:
+        InputError: the network says nothing of it.
+    """
+    shape: Any = None
+    if words.endswith(".safetensors"):
+        from linnet.engine.tensor_file import kind_of
+        from linnet.recipe.classifier_file import input_shape
+
+        shape = input_shape(words) if kind_of(words) == "classifier" else None
+    elif words.isidentifier():
+        asked = inspect.signature(type(model)).parameters.get("input_shape")
+        shape = None if asked is None else asked.default
+    if not isinstance(shape, (tuple, list)):
+        raise InputError(
+            f"`{words}` doesn't say what it takes: the size of one input is needed, such as --input 1x3x224x224."
+        )
+    return "x".join(map(str, (1, *shape)))
 
 
 def _named(name: str) -> Any:

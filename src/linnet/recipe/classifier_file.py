@@ -50,3 +50,12 @@ def load_classifier(path: str | Path) -> nn.Module:
         return load(model, path)
     model.load_state_dict(tensors)
     return model
+
+
+def input_shape(path: str | Path) -> tuple[int, ...]:
+    """(channels, height, width) of the images that a saved classifier takes.
+
+    Raises:
+        CheckpointError: the file isn't whole, or isn't a classifier's.
+    """
+    return tuple(read_tensors(path, CLASSIFIER)[1]["model"]["options"]["input_shape"])

@@ -13,6 +13,7 @@ from linnet.core import ChannelGraph
 from linnet.engine import load, save
 from linnet.errors import CheckpointError, InputError
 from linnet.models import MLP, Tiny
+from linnet.recipe.classifier_file import save_classifier
 
 NETS = """
 import torch
@@ -50,6 +51,21 @@ def test_the_table_the_cost_and_the_next_command_are_printed(nets, capsys):
     assert "one sample: 258 parameters, 3,712 MACs" in out
     assert "Result: the table above" in out
     assert "Next:   linnet channels" in out
+
+
+def test_a_network_that_knows_its_input_needs_none(tmp_path, nets, capsys):
+    assert main(["channels", "tiny"]) == 0
+    out = capsys.readouterr().out
+    assert "one sample: 5,466 parameters" in out
+    assert "Next:   linnet channels tiny --input 1x3x32x32 --html channels.html draws it" in out
+    saved = save_classifier(
+        Tiny(input_shape=(1, 8, 9), classes=2, width=4), tmp_path / "net.safetensors", name="tiny",
+        options={"input_shape": (1, 8, 9), "classes": 2, "width": 4}, facts={},
+    )  # fmt: skip
+    assert main(["channels", str(saved)]) == 0
+    assert "--input 1x1x8x9 " in capsys.readouterr().out
+    assert main(["channels", f"{nets}:small"]) == 2
+    assert "doesn't say what it takes: the size of one input is needed, such as --input" in capsys.readouterr().err
 
 
 def test_a_trial_is_proved_and_priced(nets, capsys):
