@@ -111,6 +111,7 @@ def test_code_of_the_docs_runs(page, tmp_path):
         "narrow_in_a_loop",
         "per_sample_gradients",
         "network_files",
+        "prune",
         "prune_under_torchrun",
         "federated",
     ],
