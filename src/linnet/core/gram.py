@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from linnet.core.per_sample import column_cuts, gradient_columns, tiles, weight_gradients
+from linnet.core.per_sample import column_cuts, gradient_columns, gradient_rows, tiles
 from linnet.core.positions import Positions
 from linnet.core.self_product import self_product
 
@@ -234,8 +234,7 @@ def _by_gradients(uses: Sequence[Positions], others: Sequence[Positions] | None,
     heights = [side.samples * side.passes for side in (first, last)]
     columns = first.groups * first.outputs_size * first.inputs_size
     if sum(heights) * columns * first.g.element_size() <= max_bytes:  # whole, without a copy into blocks
-        theirs = None if others is None else sample_major(weight_gradients(others))
-        return _product(sample_major(weight_gradients(uses)), theirs)
+        return _product(gradient_rows(uses), None if others is None else gradient_rows(others))
     total = first.g.new_zeros(heights)
     for cut in column_cuts(first, rows=max(heights), budget=max_bytes // 2):
         theirs = None if others is None else gradient_columns(others, cut)
