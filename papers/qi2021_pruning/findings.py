@@ -61,6 +61,10 @@ class Study:
         """Those that were run."""
         return list(self._variants)
 
+    def peer_ran(self) -> bool:
+        """Whether Torch-Pruning was run."""
+        return any(arm == "torch_pruning" for _, _, arm in self._arms)
+
     def diverged(self) -> int:
         """Runs whose loss became infinite or NaN."""
         return sum(bool(record.context.get("diverged")) for record in self.trainings.values())

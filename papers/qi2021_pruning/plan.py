@@ -13,12 +13,17 @@ from papers.study import Finished, Trial
 TUNING_SEED = 0
 
 
-def next_trials(finished: Finished, scale: Scale) -> list[Trial]:
+def next_trials(finished: Finished, scale: Scale, *, peer: bool = INSTALLED) -> list[Trial]:
     """All trials that can be done now, the most important first.
 
     For each set: the learning rate, chosen for the dense network, and the factor of fine-tuning, chosen for one-shot
     L1. Then the arms, seed by seed, and in a seed budget by budget, three seeds; between the first and the second, and
     after the third, the two parts of the ablation; then the arms' other seeds.
+
+    Args:
+        finished: What is finished.
+        scale: Sizes.
+        peer: Whether Torch-Pruning takes part.
     """
     tuning = [trial for name in scale.sets for trial in _rates(name, scale)]
     if any(trial.key not in finished for trial in tuning):
@@ -26,7 +31,7 @@ def next_trials(finished: Finished, scale: Scale) -> list[Trial]:
     tuning = [trial for name in scale.sets for trial in _factors(name, finished, scale)]
     if any(trial.key not in finished for trial in tuning):
         return tuning
-    arms = [_arms(seed, finished, scale) for seed in range(1, scale.seeds + 1)]
+    arms = [_arms(seed, finished, scale, peer=peer) for seed in range(1, scale.seeds + 1)]
     seeds = range(1, scale.ablation_seeds + 1)
     early, late = ([_ablation(seed, finished, scale, early=part) for seed in seeds] for part in (True, False))
     return [*chain.from_iterable([*arms[:1], *early, *arms[1:3], *late, *arms[3:]])]
@@ -56,7 +61,7 @@ def _factors(name: str, finished: Finished, scale: Scale) -> list[Trial]:
     return [Trial("fine-tuning", {**shared, "fine_tune": factor}) for factor in scale.fine_tune]
 
 
-def _arms(seed: int, finished: Finished, scale: Scale) -> list[Trial]:
+def _arms(seed: int, finished: Finished, scale: Scale, *, peer: bool) -> list[Trial]:
     trials = []
     for place, target in enumerate(scale.budgets):
         for name in scale.sets:
@@ -66,7 +71,7 @@ def _arms(seed: int, finished: Finished, scale: Scale) -> list[Trial]:
             factor = chosen_factor(name, finished, scale)
             for arm in ARMS:
                 longer = arm == "uniform_longer" and place > 0  # at the first budget only: it takes long
-                if arm != "dense" and not longer and (arm != "torch_pruning" or INSTALLED):
+                if arm != "dense" and not longer and (arm != "torch_pruning" or peer):
                     more = {"fine_tune": factor} if arm in ("l1", "torch_pruning") else {}
                     trials.append(Trial("arms", {**settings, "arm": arm, "budget": target.name, **more}))
     return trials

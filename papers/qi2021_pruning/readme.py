@@ -8,7 +8,6 @@ from linnet.results import atomic_write
 from papers.qi2021_pruning import pictures, tables
 from papers.qi2021_pruning.conclusion import ablation_words, outcome_words
 from papers.qi2021_pruning.findings import Study
-from papers.qi2021_pruning.peer import INSTALLED
 from papers.qi2021_pruning.plan import next_trials
 from papers.table import Table, as_markdown
 
@@ -101,15 +100,19 @@ def _pictures(study: Study) -> str:
 
 
 def _not_run(study: Study) -> str:
-    left = [trial for trial in next_trials(study.trainings, study.scale) if trial.key not in study.trainings]
+    left = [
+        trial
+        for trial in next_trials(study.trainings, study.scale, peer=study.peer_ran())
+        if trial.key not in study.trainings
+    ]
     rows = []
     if left:
         stages = sorted({trial.stage for trial in left})
         rows.append(f"| scale `{study.scale.name}` | cut: {len(left)} runs of {', '.join(stages)} |")
     if not study.times:
         rows.append("| milliseconds | not measured: `--time` |")
-    if not INSTALLED and not any("torch_pruning" in key for key in study.trainings):
-        rows.append("| Torch-Pruning | not installed: `make peers` |")
+    if not study.peer_ran():
+        rows.append("| Torch-Pruning | not run: `make peers` installs it |")
     if study.diverged():
         rows.append(f"| runs that diverged | {study.diverged()} |")
     if study.scale.name != "gpu":

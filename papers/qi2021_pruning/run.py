@@ -22,16 +22,13 @@ from papers.qi2021_pruning.timing import time_trial, time_trials  # noqa: E402
 from papers.qi2021_pruning.training import run_trial  # noqa: E402
 from papers.study import Outcome, carry_out, finished_trials  # noqa: E402
 
-RECORDS = HERE / "records"
-"""Where the committed records lie, two files for each scale: trainings, and times measured apart."""
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Does the study, or what is left of it; gives the exit code."""
     asked = _parser().parse_args(arguments)
     scale = SCALES[asked.scale].quick() if asked.quick else SCALES[asked.scale]
     folder = asked.out or (Path("runs") / "qi2021_pruning")
-    path = folder / f"{asked.scale}.jsonl"
+    path = folder / "records" / f"{asked.scale}.jsonl"
     try:
         _require_gpu(scale, quick=asked.quick or asked.report)
         if asked.time:
@@ -110,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, help="folder that holds fashion_mnist and cifar10_jpeg (or: LINNET_DATA)")
     parser.add_argument("--minutes", type=float, help="begin no run after so much time")
     parser.add_argument("--time", action="store_true", help="train nothing; measure the networks' ms, one thread")
-    parser.add_argument("--out", type=Path, help="folder of records, tables and pictures (runs/qi2021_pruning)")
+    parser.add_argument("--out", type=Path, help="folder of records, tables, pictures (runs/qi2021_pruning)")
     parser.add_argument("--quick", action="store_true", help="128 images, two epochs: does it run? Claims nothing")
     parser.add_argument("--report", action="store_true", help="train nothing; write tables and pictures again")
     return parser

@@ -55,6 +55,7 @@ class Scale:
         align: Kept channels come in multiples of this.
         ablation_seeds: Seeds of the ablation; 0: it is left out.
         variants: Keys of the ablation's variants; empty: all.
+        timing_rounds: How often each network is timed.
         workers: Processes.
         device: Where.
         precision: Of the forward pass.
@@ -77,6 +78,7 @@ class Scale:
     align: int
     ablation_seeds: int
     variants: tuple[str, ...]
+    timing_rounds: int
     workers: int
     device: str
     precision: Precision = "float32"
@@ -124,7 +126,8 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             budgets=(Target("50 %", 0.5),),
             align=2,
             ablation_seeds=1,
-            variants=("default", "as_known", "two_limits", "two_limits_no_price"),
+            variants=("default", "as_known"),
+            timing_rounds=10,
             workers=0,
             device="cpu",
         ),
@@ -146,6 +149,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             align=4,
             ablation_seeds=3,
             variants=(),
+            timing_rounds=100,
             workers=1,
             device="cpu",
         ),
@@ -167,6 +171,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             align=8,
             ablation_seeds=0,
             variants=(),
+            timing_rounds=100,
             workers=0,
             device="auto",
             precision="bfloat16",

@@ -8,7 +8,6 @@ from papers.qi2021_pruning.ablation import VARIANTS
 from papers.qi2021_pruning.arms import ARMS
 from papers.qi2021_pruning.claims import claims, decided, shown
 from papers.qi2021_pruning.findings import Runs, Study, difference, label, numbers
-from papers.qi2021_pruning.peer import INSTALLED
 from papers.table import Table
 from papers.verdict import mean_and_sd
 
@@ -42,7 +41,8 @@ def arms_table(study: Study, data: str) -> Table:
 def _arm_row(study: Study, data: str, budget: str, arm: str) -> list[str]:
     runs, dense = study.arm(data, budget, arm), study.arm(data, "", "dense")
     if not runs or not dense:
-        why = "Torch-Pruning is not installed: `make peers`" if arm == "torch_pruning" and not INSTALLED else "not run"
+        missing = arm == "torch_pruning" and not study.peer_ran()
+        why = "Torch-Pruning is not installed: `make peers`" if missing else "not run"
         return [budget or "100 %", label(arm), "0", why, *["-"] * 9]
     mean, sd = mean_and_sd(numbers(runs))
     ours = study.arm(data, budget, "ours")

@@ -19,7 +19,7 @@ from papers.study import Finished, Trial
 NAME = "qi2021_pruning.ms"
 """Of a record for each set, seed and batch size: its value is the dense network's median time."""
 BATCHES = (1, 64)
-_ROUNDS, _ENOUGH_S = 100, 20.0
+_ENOUGH_S = 20.0
 
 
 def time_trials(networks: Finished, scale: Scale) -> list[Trial]:
@@ -47,7 +47,7 @@ def time_trial(trial: Trial, *, networks: Finished, scale: Scale, data: Path | N
     chosen = _chosen(networks, settings)
     built = [_built(stages, images.image_shape, images.classes).to(batch.device) for stages in chosen.values()]
     with torch.inference_mode():
-        times = timed(*(lambda net=net: net(batch) for net in built), repeats=_ROUNDS, enough_s=_ENOUGH_S)
+        times = timed(*(lambda net=net: net(batch) for net in built), repeats=scale.timing_rounds, enough_s=_ENOUGH_S)
     medians = dict(zip(chosen, (1e3 * found.p50_s for found in times), strict=True))
     facts = {f"ms {name}": value for name, value in medians.items()}
     facts["noise"] = max(found.noise for found in times)
