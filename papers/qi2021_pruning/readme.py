@@ -51,7 +51,7 @@ _LIMITS = """## What this does not show
 - Arms share one learning rate, tuned for the dense network. Fine-tuning has a tuned factor on it; our pruner has its
   defaults.
 - Torch-Pruning's sparse training is not used, only its group norm and its slicing.
-- Milliseconds are torch's on one thread; a runtime such as onnxruntime rewards other widths.
+- Milliseconds are torch's on one thread; a runtime such as onnxruntime rewards other widths.{noise}
 """
 
 
@@ -126,7 +126,11 @@ def _limits(study: Study) -> str:
     scale = study.scale
     images = f"{scale.images:,}" if scale.images > 0 else "all"
     test = f"{scale.test_images:,}" if scale.test_images else "same"
-    return _LIMITS.format(images=images, epochs=scale.epochs, test=test)
+    found = [float(record.context["noise"]) for record in study.times.values()]
+    noise = (
+        f" The\n  95 % quantile of a network's times was up to {max(found):.1f} times their median." if found else ""
+    )
+    return _LIMITS.format(images=images, epochs=scale.epochs, test=test, noise=noise)
 
 
 def _provenance(study: Study) -> str:

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from papers.qi2021_pruning.ablation import VARIANTS
 from papers.qi2021_pruning.arms import ARMS
-from papers.qi2021_pruning.claims import claims, decided, shown
+from papers.qi2021_pruning.claims import SEEDS_NEEDED, claims, decided, shown
 from papers.qi2021_pruning.findings import Runs, Study, difference, label, numbers
 from papers.table import Table
 from papers.verdict import mean_and_sd
@@ -24,9 +24,10 @@ def claims_table(study: Study) -> Table:
 
 def arms_table(study: Study, data: str) -> Table:
     """Every arm on one set: accuracy, differences, calibration, cost, milliseconds."""
-    rows = [_arm_row(study, data, "", "dense")]
+    rows, first = [_arm_row(study, data, "", "dense")], study.scale.budgets[0]  # trained longer at the first only
     for target in sorted(study.scale.budgets, key=lambda target: -target.macs):
-        rows += [_arm_row(study, data, target.name, arm) for arm in ARMS if arm != "dense"]
+        shown_arms = [arm for arm in ARMS if arm != "dense" and (arm != "uniform_longer" or target == first)]
+        rows += [_arm_row(study, data, target.name, arm) for arm in shown_arms]
     columns = [
         "budget", "arm", "n", "accuracy (sd)", "points to dense", "ours - it, points", "nll, nat", "ECE", "MACs",
         "parameters", "training MACs", "ms, batch 1", "ms, batch 64",
@@ -87,7 +88,7 @@ def ablation_table(study: Study) -> Table:
                 str(len(runs)),
                 f"{mean:.3f}" + (f" ({sd:.3f})" if len(runs) > 1 else ""),
                 "-" if pair is None else f"{shown(pair)}",
-                "-" if pair is None else _says(decided(pair)),
+                "-" if pair is None else _says(decided(pair), pair.n),
                 f"{macs:.3f}",
                 f"{params:,.0f}",
                 f"{fmean(numbers(runs, 'flips')):,.0f}",
@@ -105,8 +106,9 @@ def ablation_table(study: Study) -> Table:
     )
 
 
-def _says(verdict: str) -> str:
-    return {"holds": "better", "does not hold": "worse"}.get(verdict, "no difference shown")
+def _says(verdict: str, n: int) -> str:
+    open_words = "no difference shown" if n >= SEEDS_NEEDED else "too few seeds"
+    return {"holds": "better", "does not hold": "worse"}.get(verdict, open_words)
 
 
 def tuning_table(study: Study) -> Table:

@@ -38,7 +38,14 @@ def made_up(trial):
         value += 0.001 * (settings["seed"] % 2) * (settings["variant"] != "default")
     share = {"25 %": 0.25, "10 %": 0.1, "50 %": 0.5}.get(settings.get("budget", ""), 1.0)
     extra = {"nll": 0.4, "ece": 0.03, "macs": 1000 * share, "params": 500 * share, "train_macs": 6000.0, "wall_s": 2.0}
-    extra |= {"used_macs": 0.99, "most_used": 0.995, "difference": 1e-7, "flips": 10, "widths": "8 8/16 16/32 32"}
+    extra |= {
+        "used_macs": 0.99,
+        "most_used": 0.995,
+        "difference": 0.0,
+        "proof_error": 1e-7,
+        "flips": 10,
+        "widths": "8 8/16 16/32 32",
+    }
     context = {"trial": trial.key, "stage": trial.stage, **settings, **extra}
     return Record("made up", value, n=2000, rng_seed=settings["seed"], context=context, machine="m", commit="c")
 
