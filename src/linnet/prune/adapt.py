@@ -129,7 +129,7 @@ def _opened(model: nn.Module, chosen: list[nn.Module]) -> list[nn.Parameter]:
     model.requires_grad_(requires_grad=False)
     opened = [parameter for module in chosen for parameter in module.parameters(recurse=False)]
     for parameter in opened:
-        parameter.requires_grad_(requires_grad=True)
+        parameter.requires_grad = True
     if not opened:
         raise TrainingError("the batch norms of this network have no weights; give parts='head'.")
     return opened
