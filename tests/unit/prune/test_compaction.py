@@ -95,4 +95,7 @@ def test_what_was_taken_out_never_comes_back_and_the_budget_holds():
         assert not (pruner._body.kept & ~pruner._body.alive).any()
         assert before is None or not (pruner._body.alive & ~before).any()
         before = pruner._body.alive
+        x = torch.randn(3, 3, 6, 6, generator=draw)
+        torch.testing.assert_close(net.eval()(x), pruner._body.small().eval()(x), rtol=1e-5, atol=1e-6)
+        net.train()
     assert not before.all()
