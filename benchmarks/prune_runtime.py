@@ -95,7 +95,8 @@ def _speed_row(name: str, what: str, dense: list[float], small: list[float], mac
     faster = [a / b for a, b in zip(dense, small, strict=True)]
     words = f"{what} ({macs:.2f}); {np.median(faster):.2f} times as fast"
     reason = "memory traffic and the calls of each operator don't shrink with the multiply-accumulates"
-    context = {"dense_ms": 1e3 * float(np.median(dense)), "small_ms": 1e3 * float(np.median(small))}
+    context: dict[str, Any] = {"dense_ms": 1e3 * float(np.median(dense)), "small_ms": 1e3 * float(np.median(small))}
+    context["with"] = runtime_name("onnxruntime")
     return _times(
         name, words, [f / macs for f in faster], least=least, goal=f">= {least:g}x", beside="the whole network",
         reason=reason, context=context,
@@ -150,7 +151,13 @@ def _target_row(name: str, target_ms: float, small: Timing, networks: int) -> Re
     ratio = small.best_s * 1e3 / target_ms
     noisy = f"; noisy: p95 / p50 was {small.noise:.2f}" if small.noise > 1.2 else ""
     words = f"{name}, latency target {target_ms:.3g} ms: measured over target ({small.best_s * 1e3:.3g} ms)"
-    context = {"bound": 1.0, "networks measured": networks, "p50_ms": small.p50_s * 1e3, "p95_ms": small.p95_s * 1e3}
+    context: dict[str, Any] = {
+        "bound": 1.0,
+        "networks measured": networks,
+        "p50_ms": small.p50_s * 1e3,
+        "p95_ms": small.p95_s * 1e3,
+    }
+    context["with"] = runtime_name("onnxruntime")
     if not 0.95 <= ratio <= 1:
         context["reason"] = f"a second measurement, of the file, differs from the one that met the target{noisy}"
     return reached(
