@@ -112,11 +112,13 @@ def test_code_of_the_docs_runs(page, tmp_path):
         "per_sample_gradients",
         "network_files",
         "prune",
+        "prune_to_a_latency",
         "prune_under_torchrun",
         "federated",
     ],
 )
-def test_code_of_the_how_tos_runs_from_top_to_bottom(page, tmp_path):
+def test_code_of_the_how_tos_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("LINNET_CACHE", str(tmp_path))
     code = "\n".join(blocks((ROOT / "docs" / "howto" / f"{page}.md").read_text(), "python"))
     subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
 
