@@ -71,12 +71,12 @@ def _one_limit(network: str, draws: int) -> list[Record]:
                 fit += int(selector.fits(selector.wider(np.array(selection.widths))[1]).sum())
     shares = ", ".join(f"{share:.0%}" for share in SHARES[network])
     what = f"{network}, budgets of {shares} by MACs or parameters, {len(uses)} selections"
-    reason = "on narrow layers one unit of 8 channels is more than 1.5 % of the limit; no unit fits (next row)"
-    facts = {"n": len(uses), "reason": reason, "context": {"median": float(np.median(uses))}}
+    full = "" if min(uses) >= 0.985 or fit else "; no unit fits: one of 8 channels is more than what is left"
+    facts = {"n": len(uses), "context": {"median": float(np.median(uses))}}
     return [
         reached(
-            f"prune.use.{network}", f"least share of the limit used: {what}", min(uses), least=0.985,
-            goal=">= 0.985, or no unit fits", beside="exact count", **facts,
+            f"prune.use.{network}", f"least share of the limit used: {what}{full}", min(uses),
+            least=0.0 if full else 0.985, goal=">= 0.985, or no unit fits", beside="exact count", **facts,
         ),
         bounded(
             f"prune.over.{network}", f"most share of the limit used: {what}", max(uses), bound=1.0, goal="<= 1",
