@@ -63,7 +63,7 @@ def _keep(records: list[Record], json: Path | None) -> int:
 
 
 def _readme() -> int:
-    from benchmarks import card, graphs, padam_page, picture, proofs, prune_page, pruned_picture, readme
+    from benchmarks import card, graphs, natural_page, padam_page, picture, proofs, prune_page, pruned_picture, readme
 
     for path in padam_page.refresh():
         print(f"{path} says what the records of Padam say.")
@@ -72,6 +72,7 @@ def _readme() -> int:
     print(f"{atomic_write(card.PAGE, card.shipped_card())} was written from the weights.")
     print(f"{atomic_write(proofs.PAGE, proofs.page())} was written from the records of core.")
     print(f"{atomic_write(prune_page.PAGE, prune_page.page())} was written from the records of prune.")
+    print(f"{atomic_write(natural_page.PAGE, natural_page.page())} was written from the records of natural.")
     print(f"{picture.draw()} was drawn.")
     print(f"{' and '.join(map(str, pruned_picture.draw()))} were drawn.")
     print(f"{' and '.join(map(str, graphs.write()))} were written from the rules and the networks.")

@@ -1,0 +1,37 @@
+"""What docs/natural.md says is what the records say."""
+
+import pytest
+
+from benchmarks import natural_page
+from benchmarks.rivals import RANGES, missing
+from benchmarks.targets import SCALES
+from linnet.results import read_records
+from papers.study import finished_trials
+
+PEERS_THERE = all(missing(name) is None for name in RANGES)
+
+
+@pytest.mark.skipif(not PEERS_THERE, reason="a rival isn't installed (make peers), and its rows would say so")
+def test_the_page_is_that_of_the_records():
+    assert natural_page.PAGE.read_text(encoding="utf-8") == natural_page.page()
+
+
+def test_every_missed_goal_has_a_reason():
+    for record in read_records(natural_page.SPEED):
+        if "bound" in record.context and record.value > record.context["bound"]:
+            assert record.context["reason"], record.name
+
+
+def test_the_study_is_whole():
+    finished = finished_trials(natural_page.STUDY)
+    for problem, scale in SCALES["cpu"].items():
+        for name in RANGES:
+            runs = [r for r in finished.values() if (r.method, r.context["problem"]) == (name, problem)]
+            stages = [r.context["stage"] for r in runs]
+            assert (stages.count("tune"), stages.count("final")) == (scale.draws, scale.seeds), (problem, name)
+            assert len({r.context["settings"] for r in runs if r.context["stage"] == "final"}) == 1
+
+
+def test_every_rival_was_timed():
+    timed = {(r.context["problem"], r.method) for r in read_records(natural_page.TIMES)}
+    assert timed == {(problem, name) for problem in SCALES["cpu"] for name in RANGES}
