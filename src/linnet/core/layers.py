@@ -7,18 +7,21 @@ from linnet.core.embedding_layer import EmbeddingRule
 from linnet.core.layer_rule import LayerRule
 from linnet.core.matrix_layers import MatrixRule
 from linnet.core.norm_layers import NormRule
+from linnet.core.prelu_layer import PReLURule
 from linnet.core.scaled_layer import ScaledRule
 
-RULES: tuple[LayerRule, ...] = (ScaledRule(), MatrixRule(), NormRule(), EmbeddingRule())
+RULES: tuple[LayerRule, ...] = (ScaledRule(), MatrixRule(), NormRule(), EmbeddingRule(), PReLURule())
 CONSTANT_STATISTICS: tuple[LayerRule, ...] = (
     ScaledRule(),
     MatrixRule(),
     NormRule(constant_statistics=True),
     EmbeddingRule(),
+    PReLURule(),
 )
 _METHODS = ("forward", "_conv_forward", "_output_padding")
 COVERED = (
-    "Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, BatchNorm in eval, Layer-, Group-, Instance-, RMSNorm, Embedding"
+    "Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, BatchNorm in eval, Layer-, Group-, Instance-, RMSNorm, "
+    "Embedding, PReLU"
 )
 
 

@@ -25,6 +25,9 @@ from linnet.errors import CaptureError
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
+UNUSED = "it isn't used in the forward, or its path to the outputs is detached"
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a parameter is held: a module's path and the parameter's name in it."""
@@ -214,7 +217,7 @@ class Linearisation:
             return self._capture.uncovered_parameters.get(name, "no module above it gives a single tensor")
         climbed = any(reader.module not in self._capture for reader in readers)
         if not readers or (climbed and name not in self._used):
-            return "it isn't used in the forward"
+            return UNUSED
         return tuple(readers)
 
     def _term(self, name: str) -> Term:

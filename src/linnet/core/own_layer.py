@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from linnet.core.per_sample import TILE_BYTES
@@ -52,9 +53,9 @@ def own_rows(name: str, module: nn.Module, leaves: Sequence[str], calls: Sequenc
     total: dict[str, Tensor] = {}
     for call in calls:
         try:
-            with (
-                torch.no_grad()
-            ):  # about the module's other parameters; the transforms inside differentiate all the same
+            # no gradients about the module's other parameters: the transforms inside differentiate all the same; the
+            # fused attentions have no rule for vmap
+            with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
                 rows = _rows_of_call(module, leaves, call)
         except (RuntimeError, ValueError, TypeError) as error:
             raise CaptureError(

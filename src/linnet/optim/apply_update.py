@@ -35,7 +35,7 @@ def apply_update(
         parameters, steps = [p for p, _ in pairs], [found for _, found in pairs]
         if momentum and in_functions:
             for p, found in pairs:
-                optimizer.state[p]["previous"] = found.clone()
+                optimizer.state[p]["previous"] = found.to(p.dtype, copy=True)
         if scale != 1.0:
             steps = list(_lists._foreach_mul(steps, scale))
         if momentum and not in_functions:
@@ -52,9 +52,9 @@ def _heavy_ball(
 ) -> list[Tensor]:
     """m <- mu m + Delta, in place where there is an m."""
     states: list[dict[str, Any]] = [optimizer.state[p] for p in parameters]
-    for state, step in zip(states, steps, strict=True):
+    for state, p in zip(states, parameters, strict=True):
         if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(step)
+            state["momentum_buffer"] = torch.zeros_like(p)  # of its dtype: so torch loads a saved one
     buffers = [state["momentum_buffer"] for state in states]
     _lists._foreach_mul_(buffers, momentum)
     _lists._foreach_add_(buffers, [step.to(m.dtype) for m, step in zip(buffers, steps, strict=True)])

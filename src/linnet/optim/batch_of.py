@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from linnet.core.layer_jacobian import LayerJacobian
-from linnet.core.linearise import Linearisation
+from linnet.core.linearise import UNUSED, Linearisation, coupling
 from linnet.errors import CaptureError, InputError
 from linnet.optim.approximation import Approximation, Batch, Direction, Settings
 
@@ -87,12 +87,37 @@ def batch_of(
         return {name: torch.zeros_like(p) if g is None else g for (name, p), g in pairs}
 
     def rows(given: Tensor) -> tuple[LayerJacobian, ...]:
-        layers = linear.rows(given)
+        layers = readable(linear.rows(given), linear.unread, rescue=settings.uncovered == "gradient")
         if check:
-            _check_rows(layers, given, pull)
+            _check_rows(layers, given, pull, coupled=bool(coupling(linear.model)))
         return layers
 
     return Batch(settings, damping, f, r, cotangents, u, rows, pull)
+
+
+def readable(layers: tuple[LayerJacobian, ...], unread: dict[str, str], *, rescue: bool) -> tuple[LayerJacobian, ...]:
+    """The layers without the parameters whose module can't be differentiated sample by sample.
+
+    Args:
+        layers: Of one batch.
+        unread: Parameter name -> why it has no rows; those found here are added.
+        rescue: Whether such parameters follow the plain gradient; else the error comes when the rows are asked for.
+    """
+    if not rescue:
+        return layers
+    found = []
+    for layer in layers:
+        terms = {}
+        for name, term in layer.terms.items():
+            try:
+                term.held()
+            except CaptureError as error:
+                unread[name] = str(error)
+            else:
+                terms[name] = term
+        if terms:
+            found.append(replace(layer, terms=terms))
+    return tuple(found)
 
 
 def accounted(direction: Direction, batch: Batch, linear: Linearisation) -> Direction:
@@ -109,7 +134,7 @@ def accounted(direction: Direction, batch: Batch, linear: Linearisation) -> Dire
             uncovered[name] = "it is in no parameter group, so it stays as it is"
             continue
         uncovered[name] = linear.unread.get(name, "this approximation doesn't treat it")
-        if "isn't used" in uncovered[name]:
+        if uncovered[name] == UNUSED:
             continue
         if batch.settings.uncovered == "raise":
             raise InputError(
@@ -120,18 +145,51 @@ def accounted(direction: Direction, batch: Batch, linear: Linearisation) -> Dire
     return replace(direction, delta=delta, uncovered=uncovered)
 
 
+def told(direction: Direction, model: nn.Module, names: Mapping[str, Tensor]) -> Direction:
+    """As `accounted`, where the gradients are the user's: whatever isn't treated stays as it is.
+
+    Args:
+        direction: Of an everyday step.
+        model: The network.
+        names: Parameters in the optimizer's groups.
+    """
+    uncovered = dict(direction.uncovered)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and name not in direction.covered and name not in uncovered:
+            left_out = name not in names
+            uncovered[name] = (
+                "it is in no parameter group, so it stays as it is" if left_out else "no gradient came to it"
+            )
+    return replace(direction, uncovered=uncovered)
+
+
+def _terms_size(layer: LayerJacobian) -> float:
+    """Size of the terms that the layer's gradients are sums of."""
+    sizes = [torch.stack([t.norm() for t in term.held()]) for term in layer.terms.values()]
+    return max(float(norms.square().sum()) if len(norms) > 1 else float(norms[0]) for norms in sizes)
+
+
 def _check_rows(
-    layers: tuple[LayerJacobian, ...], cotangents: Tensor, pull: Callable[[Tensor], dict[str, Tensor]]
+    layers: tuple[LayerJacobian, ...],
+    cotangents: Tensor,
+    pull: Callable[[Tensor], dict[str, Tensor]],
+    *,
+    coupled: bool,
 ) -> None:
     """The stored rows give autograd's gradient, so that nothing is missed in silence.
 
-    Samples and outputs are weighed unequally: a plain sum may cancel and leave nothing but rounding to compare.
+    Samples and outputs are weighed unequally: a plain sum may cancel and leave nothing but rounding to compare. Where
+    batch statistics couple the samples, row n is what a whole pass left at sample n: only passes can be weighed, and
+    rounding is that of the terms of the sum.
     """
     passes, samples = cotangents.shape[:2]
-    v = torch.cos(1.7 * torch.arange(samples * passes, dtype=cotangents.dtype, device=cotangents.device))
+    count = torch.arange(samples * passes, dtype=cotangents.dtype, device=cotangents.device)
+    v = torch.cos(1.7 * (count % passes if coupled else count))
     weights = v.view(samples, passes).T.reshape(passes, samples, *[1] * (cotangents.ndim - 2))
     expected = pull((weights * cotangents).sum(0))
     largest = max((float(g.abs().max()) for g in expected.values()), default=0.0)
+    if coupled:
+        largest = max(largest, *(_terms_size(layer) for layer in layers))
     allowed = 1e3 * torch.finfo(cotangents.dtype).eps * largest
     for layer in layers:
         for name, found in layer.pull(v).items():

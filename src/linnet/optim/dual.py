@@ -159,7 +159,7 @@ def _by_eigenvectors(matrix: Tensor, right: Tensor, rho: float, accuracy: float,
     missed = float(inside[~kept].norm() / right.norm().clamp_min(torch.finfo(values.dtype).tiny))
     rank, n = int(kept.sum()), len(values)
     if not rho and missed > _MISSED:
-        advice = 1e-3 * float(values.clamp_min(0).mean())
+        advice = 1e-3 * float(values.clamp_min(0).mean()) or 1e-3
         raise InputError(
             f"{of}: its Gram matrix has rank {rank} of {n}, so {n - rank} directions of the outputs can't be reached "
             "at damping 0 (too few parameters or too narrow a layer for the batch, dead units, or samples that are "

@@ -81,9 +81,9 @@ class Listener:
             if not f.requires_grad:
                 return
             watch = Watch(linear, f.detach().to(torch.promote_types(f.dtype, torch.float32)))
-            outputs.register_hook(watch.keep)
             with torch.autocast(f.device.type, enabled=False):
                 keep_open = owner.heard(watch)
+            outputs.register_hook(watch.keep)  # after the owner's own passes: the next one is the user's
             if keep_open:
                 linear.seal()
                 self._open = None

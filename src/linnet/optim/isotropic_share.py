@@ -40,3 +40,20 @@ def alpha_of(blocks: Mapping[str, Block], batch: Batch) -> float | None:
         else:
             return None
     return total
+
+
+def rank_notes(blocks: Mapping[str, Block], batch: Batch) -> tuple[str, ...]:
+    """What a report says of layers whose inputs have a rank below N: there K isn't alpha I."""
+    notes = []
+    for block, layer in zip(blocks.values(), batch.layers, strict=False):
+        if not isinstance(block, KroneckerBlock) or block.a_inverse is None:
+            continue
+        term, rank = layer.terms.get(block.weight), block.a_inverse.rank
+        if not isinstance(term, RuleTerm) or term.uses[0].a.ndim != 2 or rank is None or rank >= batch.samples:
+            continue
+        notes.append(
+            f"`{block.weight}`: its inputs have rank {rank}, {batch.samples - rank} short of the {batch.samples} "
+            "samples, so the step isn't isotropic: give a damping above 0, fewer samples or a wider layer; "
+            "linnet.data.forster(x) where these are the network's inputs"
+        )
+    return tuple(notes)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,17 +15,20 @@ from torch.utils.hooks import RemovableHandle
 
 from linnet.core.edit import Edit
 from linnet.core.layer_jacobian import LayerJacobian
-from linnet.core.linearise import Linearisation
+from linnet.core.linearise import UNUSED, Linearisation
 from linnet.core.processes import added, world
 from linnet.errors import InputError, OptimizerStateError, TrainingError
 from linnet.optim.approximation import Approximation, Batch, Direction, Settings
+from linnet.optim.batch_of import readable
 from linnet.optim.curvature_blocks import Allotment, Block, allot, not_covered, too_large
 from linnet.optim.edited_blocks import edited_blocks
 from linnet.optim.everyday import Listener, Watch
-from linnet.optim.isotropic_share import alpha_of
+from linnet.optim.isotropic_share import alpha_of, rank_notes
 from linnet.optim.kronecker_block import KroneckerBlock, Sums
 from linnet.optim.shared_work import own_generator, reduced, refresh
 from linnet.optim.small_block import SmallBlock
+
+_SCALED = 50.0  # |p - onehot|_1 is 2 at most; the rest is room for weights and factors in a user's loss
 
 
 class Kfac(Approximation):
@@ -56,6 +61,7 @@ class Kfac(Approximation):
         self._renew = False  # after an edit
         self._watches: list[Watch] = []
         self._pending: dict[str, Sums] = {}
+        self._unconfirmed: list[tuple[Watch, dict[str, Sums]]] = []
         self._found: dict[str, Block] = {}
         self._listener = Listener(self)
         if settings.adapt_damping and settings.momentum:
@@ -82,7 +88,7 @@ class Kfac(Approximation):
         if batch.undamped:
             return self._undamped(batch)
         if self._due(self.settings.factor_every):
-            self._take(self._read(batch.layers, batch.damping))
+            self._take(self._read(batch.layers, batch.damping, {}))
         return self._damped(batch.gradient, batch.damping, None)
 
     def _undamped(self, batch: Batch) -> Direction:
@@ -97,14 +103,17 @@ class Kfac(Approximation):
         self.steps += 1
         route = f"undamped; {_routes(blocks)}"
         alpha = alpha_of(blocks, batch)
-        return Direction(delta, alpha, route, allotment.covered, allotment.uncovered, self._notes())
+        notes = (*self._notes(), *rank_notes(blocks, batch))
+        return Direction(delta, alpha, route, allotment.covered, allotment.uncovered, notes)
 
     def _damped(self, gradient: Mapping[str, Tensor], damping: Mapping[str, float], alpha: float | None) -> Direction:
+        """The direction of every parameter that has a gradient; the others, frozen ones for instance, stay."""
         self._refresh_if_due(damping)
-        delta = _times(self.blocks, self._uncovered, gradient)
+        found = _times(self.blocks, self._uncovered, self._filled(gradient))
+        delta = {name: d for name, d in found.items() if name in gradient}
         self.steps, self._renew = self.steps + 1, False
-        notes = self._notes()
-        return Direction(delta, alpha, _routes(self.blocks), dict(self._covered), dict(self._uncovered), notes)
+        told = ({name: how for name, how in of.items() if name in damping} for of in (self._covered, self._uncovered))
+        return Direction(delta, alpha, _routes(self.blocks), *told, notes=self._notes())
 
     # everyday use
 
@@ -136,8 +145,34 @@ class Kfac(Approximation):
             return True
         f, model = watch.f, settings.fisher == "model"
         cotangents = settings.loss.root(f) if model else settings.loss.draw(f, own_generator(settings.generator))
-        self._add(self._read(watch.linear.rows(cotangents), self.dampings))
+        self._confirm()
+        with self._deaf():
+            layers = readable(watch.linear.rows(cotangents), watch.linear.unread, rescue=self._rescues)
+            self._unconfirmed.append((watch, self._read(layers, self.dampings, watch.linear.unread)))
         return False
+
+    def _confirm(self) -> None:
+        """Takes in the forwards whose backward has run; the others wait for it until the step."""
+        waiting = []
+        for watch, sums in self._unconfirmed:
+            if watch.g is None:
+                waiting.append((watch, sums))
+            else:
+                self._add(sums)
+        self._unconfirmed = waiting
+
+    @contextmanager
+    def _deaf(self) -> Iterator[None]:
+        """Forwards inside are linnet's own: a module that owns parameters is run sample by sample."""
+        self.listening, before = False, self.listening
+        try:
+            yield
+        finally:
+            self.listening = before
+
+    @property
+    def _rescues(self) -> bool:
+        return self.settings.uncovered == "gradient"
 
     def forget(self) -> None:
         """Drops what was captured, if its backward has run: the gradients it belongs to are gone."""
@@ -155,9 +190,10 @@ class Kfac(Approximation):
             )
         try:
             self._require_finite(gradients)
+            self._require_unscaled()
             if self._due(self.settings.factor_every):
                 self._take_watched()
-            direction = self._damped(self._filled(gradients), damping, None)
+            direction = self._damped(gradients, damping, None)
             self._measure(gradients, direction.delta)
             direction = replace(direction, alpha=self._alpha)
         finally:
@@ -165,14 +201,16 @@ class Kfac(Approximation):
         return direction
 
     def _take_watched(self) -> None:
+        self._watches = [watch for watch in self._watches if watch.g is not None]
         if not self._watches:
             raise TrainingError(
-                "opt.step() saw no forward pass since the last step, so there is nothing to take curvature from. Run "
-                "the model that the optimizer was made with (itself, or in DistributedDataParallel), with gradients "
-                "on; not a compiled or copied one."
+                "opt.step() saw no forward pass and its backward since the last step, so there is nothing to take "
+                "curvature from. Run the model that the optimizer was made with (itself, or in "
+                "DistributedDataParallel), with gradients on; not a compiled or copied one."
             )
         if self.settings.fisher == "empirical":
             self._read_backward()
+        self._confirm()
         self._take(reduced(self._pending))
 
     def _read_backward(self) -> None:
@@ -180,9 +218,9 @@ class Kfac(Approximation):
         total = sum(watch.samples for watch in self._watches)
         scale = total / self._loss_scale()
         for watch in self._watches:
-            if watch.g is None:
-                continue
-            sums = self._read(watch.linear.collected(), self.dampings)
+            with self._deaf():
+                layers = readable(watch.linear.collected(), watch.linear.unread, rescue=self._rescues)
+                sums = self._read(layers, self.dampings, watch.linear.unread)
             for key, part in sums.items():
                 part.scale_gradients(scale, exact=isinstance(self._found[key], SmallBlock))
             self._add(sums)
@@ -207,7 +245,7 @@ class Kfac(Approximation):
         return 1.0 if self.settings.scaler is None else float(self.settings.scaler.get_scale())
 
     def _filled(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A gradient for every parameter that has curvature: 0 where the loss didn't reach it."""
+        """A gradient for every parameter that has curvature: 0 where the loss didn't reach it, or it is frozen."""
         values = dict(self.model.named_parameters())
         names = (name for block in self.blocks.values() for name in block.names)
         return {name: torch.zeros_like(values[name]) for name in names if name not in gradients} | dict(gradients)
@@ -216,10 +254,23 @@ class Kfac(Approximation):
         if not bool(torch.isfinite(nn.utils.get_total_norm(gradients.values())).all()):
             raise ArithmeticError("a gradient holds NaN or infinity")
 
+    def _require_unscaled(self) -> None:
+        """A GradScaler that nobody told of makes alpha and the empirical Fisher information wrong by its scale."""
+        if self.settings.scaler is not None or self.settings.loss.name != "cross_entropy":
+            return
+        found = [watch.g.abs().sum(1).max() for watch in self._watches if watch.g is not None]
+        largest = float(torch.stack(found).max()) if found else 0.0
+        if math.isfinite(largest) and largest > _SCALED:
+            raise TrainingError(
+                f"a gradient of size {largest:.3g} came to the outputs of one sample; that of a cross entropy is 2 at "
+                "most, so the loss was scaled. Give the optimizer the GradScaler of the loop: "
+                "NaturalGradient(..., scaler=scaler)."
+            )
+
     def _clear(self) -> None:
         for watch in self._watches:
             watch.linear.release()
-        self._watches, self._pending = [], {}
+        self._watches, self._pending, self._unconfirmed = [], {}, []
         self._listener.drop()
 
     # factors
@@ -233,11 +284,13 @@ class Kfac(Approximation):
             raise not_covered(allotment.uncovered)
         return allotment
 
-    def _read(self, layers: Sequence[LayerJacobian], damping: Mapping[str, float]) -> dict[str, Sums]:
+    def _read(
+        self, layers: Sequence[LayerJacobian], damping: Mapping[str, float], unread: Mapping[str, str]
+    ) -> dict[str, Sums]:
         """What a batch adds to each block."""
         allotment = self._allotted(layers, damping, self.blocks | self._found)
         self._covered |= allotment.covered
-        self._uncovered = allotment.uncovered
+        self._uncovered = {name: why for name, why in unread.items() if why != UNUSED} | allotment.uncovered
         settings, sums, alone = self.settings, {}, world()[1] == 1
         for key, (block, layer) in allotment.blocks.items():
             sums[key] = block.read(layer, dtype=settings.compute_dtype, keep_vectors=alone and settings.ema == 0.0)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from linnet.core.functional import call_with
 from linnet.core.linearise import DROPOUTS
@@ -90,6 +91,7 @@ def jacobian_vector(
         if random_state is not None:
             stack.enter_context(torch.random.fork_rng())
             torch.set_rng_state(random_state)
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # the fused attentions have no second derivative
         try:
             moved = _by_dual_numbers(outputs, chosen, tangents)
         except (NotImplementedError, RuntimeError):

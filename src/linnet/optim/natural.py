@@ -16,7 +16,8 @@ from linnet.errors import NonFiniteLoss, TrainingError
 from linnet.optim.adapt_damping import EVERY, adapted, loss_now
 from linnet.optim.apply_update import apply_update
 from linnet.optim.approximation import Approximation, Direction, Fisher, Settings
-from linnet.optim.batch_of import direction_on
+from linnet.optim.batch_of import direction_on, told
+from linnet.optim.before import Before
 from linnet.optim.joined_batch import joined
 from linnet.optim.kl_clip import clip_scale
 from linnet.optim.losses import LOSSES
@@ -24,6 +25,7 @@ from linnet.optim.measure import Isotropy, isotropy, jacobian_vector, random_sta
 from linnet.optim.registry import APPROXIMATIONS
 from linnet.optim.request import (
     check_everyday,
+    check_groups,
     check_inputs,
     check_model,
     check_no_gradients,
@@ -116,7 +118,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         rng_seed: int = 0,
         scaler: torch.amp.GradScaler | None = None,
     ) -> None:
-        model = unwrap(model)
+        model = unwrap(model) if isinstance(model, nn.Module) else model
         check_request(locals())
         self.model = model
         self._kl_clip, self._isotropy_every = kl_clip, isotropy_every
@@ -195,13 +197,16 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             raise TrainingError("There is no report before the first step. Call opt.step(x, y) first.")
         return self._report
 
-    def step(self, x: Any = None, y: Tensor | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def step(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x: Any = None, y: Tensor | None = None, *, closure: Any = None
+    ) -> Any:
         """One update.
 
         Args:
             x: Input batch, or a tuple of inputs; or, without `y`, a closure as torch's optimizers take it.
             y: Targets: of the outputs' shape for "mse", class indices (N,) for "cross_entropy". Without x and y the
                 gradients of a `loss.backward()` are used (kfac only).
+            closure: Computes the loss and its gradients, as torch's optimizers take it (kfac only).
 
         Returns:
             The loss before the update as a float, in linnet's units; in everyday use what a closure gave.
@@ -212,7 +217,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             NonFiniteLoss: NaN or infinity in ten steps in a row.
         """
         if y is None:
-            return self._everyday(x)
+            return self._everyday(closure if x is None else x)
         start = time.perf_counter()
         check_inputs(x, y)
         check_no_gradients(self.param_groups)
@@ -220,16 +225,14 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         x, y = joined(self.model, x, y)
         names = self._names()
         state = random_state(self.model)
+        before = Before.of(self.model, self._settings.generator)
         self._approximation.listening = False
-        kept = self._settings.generator.get_state()
         try:
             loss, direction, moved = self._find(x, y, names, state)
-        except ArithmeticError as error:
-            if isinstance(error, NonFiniteLoss):
-                raise
-            return self._skip(error)
-        except BaseException:
-            self._settings.generator.set_state(kept)
+        except BaseException as error:
+            before.put_back()
+            if isinstance(error, ArithmeticError) and not isinstance(error, NonFiniteLoss):
+                return self._skip(error)
             raise
         finally:
             self._approximation.listening = True
@@ -304,6 +307,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             return
         self._isotropy = measured or self._isotropy
         self._apply(direction.delta, alpha)
+        torch.clear_autocast_cache()  # inside an autocast block it holds the weights of before
         self._alpha, self._steps, self._skips.in_a_row = alpha, self._steps + 1, 0
         eta = float(self.param_groups[0]["lr"]) / (alpha if self._relative else 1.0)
         self._report = StepReport(
@@ -346,6 +350,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+            loss = loss.detach() if isinstance(loss, Tensor) else loss
         names = self._names()
         gradients = {name: p.grad for name, p in names.items() if p.grad is not None}
         if not gradients:
@@ -354,6 +359,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         try:
             direction = self._approximation.from_gradients(gradients, self._approximation.dampings)
             direction, _ = self._clipped(direction, None, lambda: gradients)
+            direction = told(direction, self.model, names)
         except ArithmeticError as error:
             self._skip(error)
             return loss
@@ -362,6 +368,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
 
     def _names(self) -> dict[str, Tensor]:
         """Name -> trainable parameter, of those in the groups."""
+        check_groups(self.param_groups, self.model, relative=self._relative)
         own = {id(p) for group in self.param_groups for p in group["params"]}
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad and id(p) in own}
 
@@ -378,6 +385,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         own = {
             "asked": [self._approximation.name, self._settings.loss.name, self._settings.fisher],
             "shapes": shapes,
+            "relative": self._relative,
             "steps": self._steps,
             "skipped": [self._skips.total, self._skips.in_a_row],
             "alpha": self._alpha,
@@ -395,7 +403,12 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         """
         own = state_dict.get("natural")
         shapes = {name: list(p.shape) for name, p in self._names().items()}
-        check_saved(own, [self._approximation.name, self._settings.loss.name, self._settings.fisher], shapes)
+        check_saved(
+            own,
+            [self._approximation.name, self._settings.loss.name, self._settings.fisher],
+            shapes,
+            relative=self._relative,
+        )
         assert own is not None
         self._approximation.load_state(own["approximation"])
         super().load_state_dict({key: value for key, value in state_dict.items() if key != "natural"})

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from linnet.core.linearise import coupling
@@ -22,6 +23,11 @@ def check_request(asked: Mapping[str, Any]) -> None:
     Raises:
         InputError: the first of them.
     """
+    if not isinstance(asked["model"], nn.Module):
+        raise InputError(
+            f"`model` is a {type(asked['model']).__name__}; the network itself is needed, not its parameters: "
+            "NaturalGradient(model). Parameter groups go into `groups`."
+        )
     for key, known in (
         ("approx", APPROXIMATIONS),
         ("loss", LOSSES),
@@ -37,6 +43,16 @@ def check_request(asked: Mapping[str, Any]) -> None:
     _check_number("ema", asked["ema"], "0 or more and below 1", lambda v: 0 <= v < 1)
     for key, least in (("factor_every", 1), ("inverse_every", 1), ("solve_rows", 1), ("isotropy_every", 0)):
         _check_number(key, asked[key], f"{least} or more", lambda v, least=least: v >= least)
+    for key in ("factor_every", "inverse_every", "solve_rows", "isotropy_every", "rng_seed"):
+        if not isinstance(asked[key], int):
+            raise InputError(f"`{key}` is {asked[key]!r}; a whole number is needed.")
+    dtype, scaler = asked["compute_dtype"], asked["scaler"]
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise InputError(f"`compute_dtype` is {dtype!r}; a floating dtype such as torch.bfloat16, or None, is needed.")
+    if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
+        raise InputError(f"`scaler` is {scaler!r}; the torch.amp.GradScaler of the loop, or None, is needed.")
+    if asked["adapt_damping"] and asked["approx"] != "kfac":
+        raise InputError(f"`adapt_damping` is for approx='kfac'; approx is {asked['approx']!r}. Leave it out.")
     for key in ("lr", "kl_clip"):
         if asked[key] is not None:
             _check_number(key, asked[key], "above 0, or None", lambda v: v > 0)
@@ -47,6 +63,32 @@ def check_request(asked: Mapping[str, Any]) -> None:
             f"`momentum` in function space (approx={asked['approx']!r}) needs fisher='model'; fisher is "
             f"{asked['fisher']!r}. Set momentum=0, or approx='kfac' for heavy ball."
         )
+
+
+def check_groups(groups: Sequence[dict[str, Any]], model: nn.Module, *, relative: bool) -> None:
+    """Refuses groups that can't step, at construction and whenever something has written into them.
+
+    Args:
+        groups: Of the optimizer.
+        model: Its network.
+        relative: Whether "lr" is c, below 2.
+
+    Raises:
+        InputError: a rate isn't a number that can be used, or a parameter isn't the network's.
+    """
+    own = {id(p) for p in model.parameters()}
+    for number, group in enumerate(groups):
+        needed, fits = (
+            ("c, 0 or more and below 2", lambda v: 0 <= v < 2) if relative else ("0 or more", lambda v: v >= 0)
+        )
+        _check_number(f"lr of group {number}", float(group["lr"]), needed, fits)
+        foreign = sum(id(p) not in own for p in group["params"])
+        if foreign:
+            raise InputError(
+                f"{foreign} of the {len(group['params'])} parameters of group {number} aren't the network's: it is "
+                "another network, or layers were replaced. Make a new optimizer for the network as it is now, or edit "
+                "networks by linnet.resize(..., optimizer=opt)."
+            )
 
 
 def group_dampings(groups: Sequence[dict[str, Any]], names: Mapping[str, Tensor] | None = None) -> dict[str, float]:

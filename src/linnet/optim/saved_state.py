@@ -6,13 +6,16 @@ from typing import Any
 from linnet.errors import OptimizerStateError
 
 
-def check_saved(saved: Mapping[str, Any] | None, asked: Sequence[str], shapes: Mapping[str, list[int]]) -> None:
+def check_saved(
+    saved: Mapping[str, Any] | None, asked: Sequence[str], shapes: Mapping[str, list[int]], *, relative: bool
+) -> None:
     """Refuses the state of another optimizer or of another network.
 
     Args:
         saved: The part "natural" of a state dict; None where there is none.
         asked: (approx, loss, fisher) of the optimizer that shall take it.
         shapes: Parameter name -> shape, of its network.
+        relative: Whether its groups' "lr" is c (lr=None) and not eta.
 
     Raises:
         OptimizerStateError: what differs.
@@ -22,6 +25,12 @@ def check_saved(saved: Mapping[str, Any] | None, asked: Sequence[str], shapes: M
         raise OptimizerStateError(
             f"The state is of {came}; this is NaturalGradient{tuple(asked)} (approx, loss, fisher). Make the "
             "optimizer as it was when the state was saved."
+        )
+    if saved["relative"] != relative:
+        ways = {True: 'lr=None, so that the groups\' "lr" is c', False: "an lr of its own"}
+        raise OptimizerStateError(
+            f"The state is of an optimizer made with {ways[saved['relative']]}; this one was made with "
+            f"{ways[relative]}. Make the optimizer as it was when the state was saved."
         )
     theirs = saved["shapes"]
     if theirs != shapes:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from linnet.core.gram import DEFAULT_BYTES
 from linnet.core.layer_jacobian import LayerJacobian
-from linnet.core.linearise import Linearisation, coupling
+from linnet.core.linearise import UNUSED, Linearisation, coupling
 from linnet.errors import CaptureError, InputError
 
 
@@ -95,7 +95,7 @@ def _jacobian(model: nn.Module, x: Tensor) -> tuple[LayerJacobian, ...]:
         f = linear.forward(x)
         identity = torch.eye(f.shape[1], dtype=f.dtype, device=f.device)
         layers = linear.rows(identity[:, None].expand(f.shape[1], *f.shape))
-    refused = {name: why for name, why in linear.unread.items() if "isn't used" not in why}
+    refused = {name: why for name, why in linear.unread.items() if why != UNUSED}
     if refused:
         name, why = next(iter(refused.items()))
         raise CaptureError(f"`{name}` has no rows: {why}. Freeze it to leave it out of the kernel.")

@@ -71,14 +71,13 @@ def test_everything_else_is_reported_with_its_reason():
         "embed": "`max_norm` overwrites its weight",
         "rnn": "LSTM isn't covered",
         "norm": "in train mode batch statistics couple the samples",
-        "act": "PReLU isn't covered",
         "attention": "MultiheadAttention isn't covered",
         "attention.out_proj": "it wasn't called",
         "unused": "it wasn't called",
         "frozen": "its output needs no gradient",
         "loose": "the loss doesn't depend on it",
     }
-    assert cap.names == ["head"]
+    assert cap.names == ["act", "head"]
     assert set(cap.uncovered) == set(reasons)
     for name, reason in reasons.items():
         assert reason in cap.uncovered[name]

@@ -255,7 +255,7 @@ def test_errors_say_what_is_missing():
         opt.step()
     for p in model.parameters():
         p.grad = torch.ones_like(p)
-    with pytest.raises(TrainingError, match="saw no forward pass since the last step"):
+    with pytest.raises(TrainingError, match="saw no forward pass and its backward since the last step"):
         opt.step()
     with pytest.raises(TrainingError, match="gradients of another loss"):
         opt.step(*batch())
