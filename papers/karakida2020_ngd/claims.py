@@ -98,8 +98,8 @@ def claims(finished: Finished) -> Table:
     rows = [
         (
             "(1) approximate Fisher information converges as fast as the exact one",
-            "loss left after one step of c = 1 (bound: half of what gradient descent leaves, eta = 1 / lambda_max): "
-            + _each(left),
+            "loss left after one step of c = 1 (bound: half of what gradient descent leaves, eta = 1 / lambda_max; "
+            "the verdict is on exact, block, tridiagonal and kfac): " + _each(left),
             all_of([left[a].below(0.5 * fmean(left["gradient"].values or [math.nan])) for a in LAYERWISE]),
         ),
         (

@@ -72,13 +72,16 @@ def ntk_mlp(
         >>> ntk_mlp(depth=3, width=64, inputs=784).layers[0].weight_scale == (2 / 784) ** 0.5
         True
     """
+    for key, value in (("depth", depth), ("width", width), ("inputs", inputs), ("outputs", outputs)):
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise InputError(f"`{key}` is {value!r}; a whole number is needed.")
     if depth is not None and widths is not None and depth != len(widths) + 1:
         raise InputError(f"`depth` is {depth} and `widths` gives {len(widths) + 1} weight layers; give one of them.")
     hidden = [width] * ((3 if depth is None else depth) - 1) if widths is None else list(widths)
     sizes = [inputs, *hidden, outputs]
     if (depth is not None and depth < 1) or min(sizes) < 1:
         raise InputError(f"`depth` is {depth} and the layer sizes are {sizes}; each must be 1 or more.")
-    if weight_variance <= 0 or bias_variance < 0:
+    if not (0 < weight_variance < math.inf and 0 <= bias_variance < math.inf):
         raise InputError(
             f"`weight_variance` is {weight_variance} and `bias_variance` {bias_variance}; above 0 and at least 0 are "
             "needed."

@@ -13,6 +13,7 @@ from linnet.optim.approximation import Batch
 from linnet.optim.batch_of import batch_of
 from linnet.optim.blocks import layer_pattern
 from linnet.optim.dual import BlockThomas, Regular, solve
+from linnet.optim.losses import LOSSES
 from linnet.optim.measure import jacobian_vector
 from linnet.optim.natural import NaturalGradient
 from linnet.optim.request import check_inputs, check_model, group_dampings
@@ -92,14 +93,19 @@ def predict(
         raise InputError(f"`steps` is {steps!r}; a whole number of steps, 1 or more, is needed.")
     (x, y), (points, targets) = data, x_test if isinstance(x_test, tuple) else (x_test, None)
     check_inputs(x, y)
+    check_inputs(points, points if targets is None else targets)
     named: Any = "exact" if approx == "gradient" else approx
     optimizer = NaturalGradient(model, loss, named, damping=damping, c=c, lr=lr, solve_rows=10**9)
     check_model(model, optimizer._approximation)
+    f, g = _outputs(model, x), _outputs(model, points)
+    LOSSES[loss].check(f, y)
+    if targets is not None:
+        LOSSES[loss].check(g, targets)
     if kernel is None:
         law: _Law = _NetworkLaw(optimizer, x, y, points, gradient=approx == "gradient")
     else:
-        law = _KernelLaw(kernel, x, points, _outputs(model, x).shape[1], approx, damping)
-    return _follow(law, _outputs(model, x), y, _outputs(model, points), targets, steps=steps, c=c, lr=lr)
+        law = _KernelLaw(kernel, x, points, f.shape[1], approx, damping)
+    return _follow(law, f, y, g, targets, steps=steps, c=c, lr=lr)
 
 
 class _Law:

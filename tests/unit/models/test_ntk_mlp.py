@@ -134,3 +134,12 @@ def test_what_cant_be_made_is_named():
         ntk_mlp(inputs=2, weight_variance=0.0)
     with pytest.raises(InputError, match="`activation` is 'swish'"):
         ntk_mlp(inputs=2, activation="swish")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [({"width": 2.5}, r"`width` is 2\.5; a whole number"), ({"bias_variance": float("nan")}, "`bias_variance` nan")],
+)
+def test_sizes_are_whole_and_variances_finite(asked, message):
+    with pytest.raises(InputError, match=message):
+        ntk_mlp(inputs=3, **asked)

@@ -99,6 +99,12 @@ def test_what_has_no_prediction_is_named(problem):
         predict(model, (x, y), x_test, loss="cross_entropy")  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="`steps` is 0"):
         predict(model, (x, y), x_test, steps=0)
+    with pytest.raises(InputError, match=r"`y` has shape \(.*needs one"):
+        predict(model, (x, torch.ones(len(x), 7).double()), x_test)
+    with pytest.raises(InputError, match="samples and `y`"):
+        predict(model, (x, y), (x_test, torch.ones(len(x_test) + 1, 1).double()))
+    with pytest.raises(InputError, match="is a NoneType; a tensor"):
+        predict(model, (x, y), None)
     with pytest.raises(InputError, match="`kernel` gave shape"):
         predict(model, (x, y), x_test, kernel=lambda a, b: {"all": torch.ones(3, 3)})
     with pytest.raises(InputError, match="can't be predicted from layer kernels"):
