@@ -15,9 +15,9 @@ RECORDS = ROOT / "benchmarks" / "records" / "prune.jsonl"
 _HEAD = """# What pruning reaches
 
 This page is written by `python -m benchmarks readme` from the records of `python -m benchmarks prune`. Times are
-ratios of pairs that ran in turns in one process: their median, with its bootstrap 95 % interval in brackets. A goal
-that is missed stays in the table, with the reason. How to prune: [in your own loop](howto/prune.md), [to a
-latency](howto/prune_to_a_latency.md).
+ratios of pairs that ran in turns in one process: their median, with its bootstrap 95 % interval in brackets (of whole
+trainings: the range over the seeds). A goal that is missed stays in the table, with the reason. How to prune: [in your
+own loop](howto/prune.md), [to a latency](howto/prune_to_a_latency.md).
 """
 _PARTS = {
     "Budgets, and the proof that the small network is the masked one": ("use", "over", "fit", "exact"),
