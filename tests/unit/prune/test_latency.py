@@ -117,5 +117,5 @@ def test_real_runtimes_measure_a_real_network(runtime, monkeypatch, tmp_path):
     made = plan(net, EXAMPLE, Budget(macs=0.5, latency_ms=10_000, runtime=runtime, batch=2))
     assert 0 < made.latency.after_ms <= made.latency.p50_ms <= made.latency.p95_ms
     assert made.latency.runtime.startswith(runtime)
-    assert made.latency.runs == 30
+    assert made.latency.runs in (30, 60)  # once more where other work disturbs
     assert list(tmp_path.glob("latency/*.json"))
