@@ -38,6 +38,7 @@ class Body:
         total: Number of channels.
         kept: bool (total,): what isn't masked.
         alive: bool (total,): what is still in the network.
+        removed: Whether the hooks were taken off.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Body:
         regrow: bool = False,
         also: Sequence[nn.Module] = (),
     ):
+        self.removed = False
         self.model, self.also, self._graph, self._regrow = model, tuple(also), graph, regrow
         self._masks: Masks | None = Masks(model, graph, places, names, regrow=regrow)
         self.names, self.slices, self.total = self._masks.names, self._masks.slices, self._masks.total
@@ -134,6 +136,7 @@ class Body:
 
     def remove(self) -> None:
         """Takes all hooks off."""
+        self.removed = True
         if self._masks is not None:
             self._masks.remove()
 

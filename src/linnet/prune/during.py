@@ -30,6 +30,12 @@ from linnet.prune.option import one_of
 from linnet.prune.outcome import latency_records, records
 from linnet.prune.plan import Plan, planned
 from linnet.prune.reads import reads
+from linnet.prune.requirements import (
+    require_arguments,
+    require_one_pruner,
+    require_optimizer,
+    require_twins,
+)
 from linnet.prune.retire import Retirement
 from linnet.prune.same_rate import Select
 from linnet.prune.stored import require_own
@@ -134,6 +140,7 @@ class Pruner:
         one_of("select", select, get_args(Select))
         one_of("criterion", criterion, get_args(Criterion))
         one_of("normalise", normalise, get_args(Normalise))
+        require_arguments(budget, align, also)
         _check(compact, retire, budget)
         forgetting = Forgetting.named(memory)
         self.budget, self.compacts, self.rewrap = budget, compact, rewrap
@@ -141,6 +148,8 @@ class Pruner:
         self._graph = ChannelGraph(model, example)
         self.model = self._graph.check(model)
         refuse_compiled(self.model)
+        require_one_pruner(self.model)
+        require_twins(self._graph, also)
         places, unmasked = reads(self.model, self._graph)
         self._shell = meta(self.model)
         self._found = choices(
@@ -158,6 +167,10 @@ class Pruner:
         self._retirement = Retirement(self._chooser.selector, self._body.slices, self._body.total, retire)
         self.changes, self.life = 0, MaskLife(tuple(names))
         self.compacted, self.finished, self._met = False, False, False
+        self._asked = (
+            f"{budget}, align {align}, {self.time}, {self._weighing}, {select}, price {price}, compact {compact}, "
+            f"keep {sorted(keep)}, limits {dict(limits or {})}, min_fraction {min_fraction}, regrow {regrow}"
+        )
         self._gate()
 
     def step(self, optimizer: torch.optim.Optimizer) -> PruneStep:
@@ -181,8 +194,13 @@ class Pruner:
         known = measured and self._weighing.memory.measurements
         changed = self._update_masks() if known and now + 1 >= self.time.warmup_steps else 0
         share = changed / max(self._body.total, 1) if measured else None
-        phase = self.time.phase
+        phase = "warmup" if self._chooser.selection is None else self.time.phase
         freezes = self.time.next(changed=share, lr=max(float(group["lr"]) for group in optimizer.param_groups))
+        if freezes and self.skipped and not self._weighing.memory.measurements:
+            raise TrainingError(
+                f"masks freeze at step {now}, and none of {self.skipped} measurements was finite, so no channel is "
+                "known to be of use. Lower the learning rate or the loss scale, or freeze later."
+            )
         compacted = self._take_out(optimizer, freezes=freezes)
         self._gate()
         return PruneStep(now, phase, self._chooser.used, changed, compacted)
@@ -249,6 +267,7 @@ class Pruner:
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs: tensors, numbers and words (fit for `weights_only=True`)."""
         return {
+            "asked": self._asked,
             "sizes": {name: self._graph.classes[name].size for name in self._body.names},
             "memory": self._weighing.state_dict(),
             "kept": torch.from_numpy(self._body.kept.copy()),
@@ -347,9 +366,10 @@ class Pruner:
         if self._met:
             return
         self._chooser.agree_on_limit()
-        words = f"{self._chooser}, {self.time}, {self._weighing}, compact {self.compacts}"
         require_agreement(
-            "the budget or the options", words, "Make the Pruner with the same arguments on every process."
+            "the budget or the options",
+            f"{self._chooser}, {self._asked}",
+            "Make the Pruner with the same arguments on every process.",
         )
         if self.compacts and not self._may_take_out:
             logger.warning(
@@ -368,11 +388,11 @@ class Pruner:
     def _require_own(self, optimizer: torch.optim.Optimizer) -> None:
         if self.finished:
             raise TrainingError("the pruner has finished; train what `finish` gave, or make a new Pruner.")
-        own = {id(parameter) for parameter in self.model.parameters()}
-        if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
+        if self._body.removed:
             raise TrainingError(
-                "the optimizer holds no parameter of the pruned network; give the optimizer of this training loop."
+                "the hooks were taken off by `remove`, so nothing is masked any more; make a new Pruner."
             )
+        require_optimizer(optimizer, self.model, shrinks=self._may_take_out and not self.time.frozen)
 
     def _require_alive(self, alive: Bools) -> None:
         if self.compacted or (alive & ~self._body.alive).any():

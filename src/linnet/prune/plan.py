@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from linnet.core import ChannelGraph, Cost, resize
 from linnet.core.example import example_from_dict
 from linnet.core.width_cost import TOTALS, WidthCost
-from linnet.errors import BudgetError
+from linnet.errors import BudgetError, InputError
 from linnet.prune.budget import Budget
 from linnet.prune.choice import Choices, choices
 from linnet.prune.criterion import FROM_DATA, Criterion, Loss, from_data
@@ -274,8 +274,13 @@ def graph_of(model: nn.Module, plan: Plan) -> ChannelGraph:
     """The channel graph that a plan speaks of, built from a network of its structure.
 
     Raises:
-        BudgetError: the plan is of another network.
+        BudgetError: the plan is of another network, or damaged.
+        InputError: it is no plan.
     """
+    if not isinstance(plan, Plan):
+        raise InputError(
+            f"`plan` is a {type(plan).__name__}; a Plan is needed: Plan.from_json(text) reads a stored one."
+        )
     graph = ChannelGraph(model, example_from_dict(plan.example, lambda shape, dtype: torch.zeros(shape, dtype=dtype)))
     own = {name: known.size for name, known in graph.classes.items()}
     if own != dict(plan.dense):
@@ -285,4 +290,12 @@ def graph_of(model: nn.Module, plan: Plan) -> ChannelGraph:
             f"{plan.dense.get(name, 'none')} in the plan: it is the plan of another network. Make one for this: "
             "linnet.prune.plan(model, example, budget)."
         )
+    for name, kept in plan.kept.items():
+        if name not in own:
+            raise BudgetError(f"`{name}` is a class of the plan that this network doesn't have: the plan is damaged.")
+        if not kept or list(kept) != sorted(set(kept)) or not 0 <= kept[0] <= kept[-1] < own[name]:
+            raise BudgetError(
+                f"the plan keeps channels {str(list(kept))[:80]} of `{name}`; different numbers from 0 to "
+                f"{own[name] - 1} in increasing order, one at least, are needed: the plan is damaged. Make it again."
+            )
     return graph

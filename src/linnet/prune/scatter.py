@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,12 +44,19 @@ def scatter(model: nn.Module, parts: Sequence[Part], weights: Sequence[float] | 
         The aim is Qi et al. 2021 (distributed training in cloud and edge); the rule is ours.
     """
     inner = unwrap(model)
+    _require_pairs(parts)
     shares = _weights(weights, len(parts))
     own = {**dict(inner.named_parameters()), **dict(inner.named_buffers())}
     stored = set(inner.state_dict())
     entries = {name: _Entries(tensor) for name, tensor in own.items() if name in stored}
     places = _Places(inner)
     for plan, members in _by_plan(parts, shares):
+        for member in members:
+            if foreign := [name for name in member.state if name not in stored]:
+                raise InputError(
+                    f"`{foreign[0]}` of part {member.number} isn't in this network; give the state of the network that "
+                    "its plan makes."
+                )
         covered = places.of(plan)
         for name, gathered in entries.items():
             gathered.add(_Sum.of(name, own[name], members, covered.get(name) or _Cover.whole(own[name])))
@@ -132,7 +140,10 @@ class _Sum:
         for one, member in zip(given, members, strict=True):
             total.add_(one, alpha=member.share)
         if not bool(torch.isfinite(total).all()):
-            worst = next(m.number for one, m in zip(given, members, strict=True) if not bool(torch.isfinite(one).all()))
+            pairs = zip(given, members, strict=True)
+            worst = next((m.number for one, m in pairs if not bool(torch.isfinite(one).all())), None)
+            if worst is None:
+                raise InputError(f"`weights` are so large that the sum over `{name}` overflows; give smaller ones.")
             raise InputError(f"`{name}` of part {worst} has NaN or infinite entries; leave that part out.")
         return cls(cover, total, sum(member.share for member in members), len(given), given[-1])
 
@@ -218,9 +229,21 @@ def _by_plan(parts: Sequence[Part], shares: Sequence[float]) -> list[tuple[Plan,
     return list(groups.values())
 
 
+def _require_pairs(parts: Any) -> None:
+    if not isinstance(parts, Sequence) or isinstance(parts, str):
+        raise InputError(f"`parts` is a {type(parts).__name__}; a list of (plan, network) pairs is needed.")
+    for number, part in enumerate(parts):
+        fits = isinstance(part, tuple) and len(part) == 2
+        if not (fits and isinstance(part[0], Plan) and isinstance(part[1], (nn.Module, Mapping))):
+            kinds = ", ".join(type(one).__name__ for one in part) if isinstance(part, tuple) else type(part).__name__
+            raise InputError(f"`parts[{number}]` is ({kinds}); (Plan, network or its state dict) is needed.")
+
+
 def _weights(weights: Sequence[float] | None, count: int) -> list[float]:
     if not count:
         raise InputError("no part came; at least one (plan, network) pair is needed.")
+    if weights is not None and not all(isinstance(w, (int, float)) and not isinstance(w, bool) for w in weights):
+        raise InputError(f"`weights` are {str(list(weights))[:80]}; one positive number for each part is needed.")
     shares = [1.0] * count if weights is None else [float(weight) for weight in weights]
     if len(shares) != count:
         raise InputError(f"{len(shares)} weights came for {count} parts; one for each is needed.")
@@ -235,6 +258,8 @@ def _checked(number: int, name: str, tensor: Tensor, cover: _Cover, state: Mappi
     if given is None:
         raise InputError(f"`{name}` is missing in part {number}; give the state of the network that its plan makes.")
     wanted = cover.shape
+    if not isinstance(given, Tensor):
+        raise InputError(f"`{name}` of part {number} is a {type(given).__name__}; a tensor {wanted} is needed.")
     if tuple(given.shape) != wanted or given.dtype != tensor.dtype:
         raise InputError(
             f"`{name}` of part {number} is {tuple(given.shape)} {str(given.dtype)[6:]}; its plan needs {wanted} "

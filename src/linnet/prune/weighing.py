@@ -59,6 +59,11 @@ class Weighing:
                 self._weigh()
             return
         total, samples = measurement(self._body, signed=self.criterion == "bn_taylor")
+        if not samples and not self._body.model.training:
+            raise TrainingError(
+                f"step {time.step} measures the channels, but the network is in eval mode, where nothing is measured. "
+                "Call model.train() after a validation."
+            )
         if not samples:
             raise TrainingError(
                 f"step {time.step} measures the channels, but no backward pass through this network in training "
