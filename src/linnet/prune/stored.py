@@ -27,7 +27,7 @@ def require_own(state: Any, own: Mapping[str, Any]) -> None:
             f"this is the state of a pruner of another network or budget (its classes: {given}); one of "
             f"{own['sizes']} is needed. Make the pruner from the same network, align and keep."
         )
-    asked = state.get("asked", own["asked"]) if isinstance(state, Mapping) else None
+    asked = str(state.get("asked", own["asked"]))
     if asked != own["asked"]:
         raise TrainingError(
             f"this is the state of a pruner with another budget or other options ({asked[:300]}; here "

@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.blocks import markers
 from benchmarks.readme import BEGIN, END, refresh, with_output, with_records
 from benchmarks.table import accuracy_table, cost_table
 from linnet.errors import InputError
@@ -42,11 +43,13 @@ def test_a_cost_within_the_noise_shows_its_interval_and_no_minus_zero():
 
 def test_the_readme_is_brought_up_to_date_once(tmp_path):
     readme, records = tmp_path / "README.md", write_records(tmp_path / "r.jsonl", RECORDS)
-    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    pruned = "\n".join(markers("prune"))
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n{pruned}\n")
     assert refresh(readme, records)
     text = readme.read_text()
     assert text.startswith(f"before\n{BEGIN}\n| images |")
-    assert text.endswith(f"{END}\nafter\n")
+    assert f"{END}\nafter\n" in text
+    assert "| multiply-accumulates |" in text
     assert "old" not in text
     assert not refresh(readme, records)
 

@@ -216,7 +216,8 @@ def test_two_processes_train_and_one_writes(recipe):
     subprocess.run([*command, str(recipe), str(out)], env=environment, check=True, timeout=500)
     folder = RunFolder.open(out)
     records = [(r.name, r.split, r.context.get("class"), r.context.get("epoch")) for r in folder.records()]
-    assert len(set(records)) == len(records)
+    bins = [r.context.get("bin") for r in folder.records()]
+    assert len(set(zip(records, bins, strict=True))) == len(records)
     assert ("accuracy", "test", None, None) in records
     assert ("loss", "train", None, 2) in records
     assert (out / "report.html").exists()
