@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks import natural_dual, natural_kfac, natural_memory
+from benchmarks import natural_dual, natural_kfac, natural_memory, natural_page
 from benchmarks.goal import as_markdown as goal_table
 from linnet.results import Record
 
@@ -20,5 +20,5 @@ def measure(*, quick: bool) -> list[Record]:
 
 
 def as_markdown(records: Sequence[Record]) -> str:
-    """The table of goals, with the reason where one is missed."""
-    return goal_table(records)
+    """The table of goals, with the reason where one is missed, and time to target as it was recorded."""
+    return f"{goal_table(records)}\n\n{natural_page.target_tables()}"

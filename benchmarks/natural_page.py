@@ -64,6 +64,13 @@ def page() -> str:
     return "\n".join(f"{part}\n" for part in parts)
 
 
+def target_tables() -> str:
+    """Time to target as the committed records have it, for a terminal."""
+    finished, times, scales = finished_trials(STUDY), read_records(TIMES), dict(SCALES["cpu"])
+    said = "Time to target, from the committed records (measure it by `python -m benchmarks.time_to_target`):\n"
+    return f"{said}\n{as_markdown(finished, times, scales)}\n{words(finished, times, scales)}"
+
+
 def words(finished: Finished, times: Sequence[Record], scales: Mapping[str, Scale]) -> str:
     """Who won, said in words."""
     told = []

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import rivals, step_times
+from benchmarks import natural, rivals, step_times
 from benchmarks.natural_nets import small_cnn, small_resnet
+from benchmarks.natural_page import SPEED
 from benchmarks.target_table import as_markdown, settings_table
 from benchmarks.targets import SCALES, images
 from benchmarks.time_to_target import chosen_settings, next_trials, run_trial
-from linnet.results import Record
+from linnet.results import Record, read_records
 from papers.study import Trial
 
 SMOKE, CPU = dict(SCALES["smoke"]), dict(SCALES["cpu"])
@@ -102,3 +103,10 @@ def test_curvlinops_in_a_hand_loop_learns():
     for _ in range(8):
         update(x, y)
     assert float(torch.nn.functional.cross_entropy(model(x), y).detach()) < before
+
+
+def test_the_subject_natural_shows_the_recorded_tables_as_well():
+    shown = natural.as_markdown(read_records(SPEED))
+    assert "| K-FAC step, mlp" in shown
+    assert "Time to target, from the committed records" in shown
+    assert "in seconds AdamW" in shown
