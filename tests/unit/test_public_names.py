@@ -1,7 +1,9 @@
 """The public names of `linnet`, pinned: a change here is a change of the interface."""
 
+import pkgutil
 import subprocess
 import sys
+from importlib.metadata import entry_points
 
 import pytest
 
@@ -30,6 +32,58 @@ PUBLIC = [
     "spectra",
 ]
 
+PUBLIC_OF = {
+    "core": (
+        "Call Capture ChannelClass ChannelGraph Cost LayerCapture Node Program Ref Resized Slot Value cost "
+        "record resize rules "
+    ),
+    "data": (
+        "ArrayLoader Augment Forster ImageSet NucleusImage Optics Photometric Standardise brightness_contrast "
+        "cifar10_jpeg crop data_root digits fashion_mnist flip fluorescence_field forster hold_out "
+        "image_folder mnist read_idx read_jpeg_container read_nucleus_set shift split_digest "
+    ),
+    "engine": (
+        "Average Best Checkpoint Compute EarlyStop Epoch FitResult GroupSchedule Listener Loader Ranks Run "
+        "Schedule Task as_loader derive_seed fit load load_checkpoint load_latest save save_checkpoint shard "
+    ),
+    "errors": (
+        "BudgetError CaptureError CheckpointError DataError GraphError ImageError InputError LinnetError "
+        "MissingExtra NonFiniteLoss OptimizerStateError PointsError ProofError RecipeError TrainingError "
+        "UnsupportedOperator "
+    ),
+    "models": (
+        "BasicBlock ConvNet MLP NTKPerceptron ResNet ResidualUNet SmallUNet Tiny VGG create names ntk_mlp "
+        "options resnet20 resnet56 vgg16 "
+    ),
+    "nuclei": (
+        "BatchResult Count Detections Detector Evaluation Matching Thresholds detect evaluate load match "
+        "read_points train "
+    ),
+    "optim": ("EffectiveRates NaturalGradient Padam Prediction StepReport padam_lr predict "),
+    "prune": ("Budget Plan PruneStep Pruner Pruning adapt export extract plan scatter "),
+    "recipe": ("Built Plan Problem RecipeTask Setting dry_run find_task installed parse run setting "),
+    "report": (
+        "BINS Cell Content Curve Section badge beside chart code data_uri figure image measured note number "
+        "page prose record_sections score_colors score_legend steps svg_dots table tiles write_report "
+    ),
+    "results": (
+        "Bin Record RunFolder append_record atomic_path atomic_write calibration_error classification_records "
+        "command commit environment machine mean_interval read_records reliability share_interval t_interval "
+        "versions write_records "
+    ),
+    "spectra": ("infinite_width_ntk ntk "),
+}
+
+# What docs, messages and installed entry points name inside the folders.
+INNER = (
+    "linnet.core.labels.rule",
+    "linnet.engine.tensor_file.read_tensors",
+    "linnet.nuclei.recipe.TASK",
+    "linnet.recipe.classify.TASK",
+    "linnet.recipe.prune.PruneSection",
+    "linnet.recipe.setting.setting",
+)
+
 
 def test_the_public_names_are_these():
     assert linnet.__all__ == PUBLIC
@@ -50,3 +104,22 @@ def test_import_loads_nothing_heavy():
     heavy = "import sys, linnet; print([m for m in ('torch', 'numpy', 'scipy', 'skimage', 'rich') if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("folder", PUBLIC_OF)
+def test_the_names_of_each_folder_stay_and_load(folder):
+    module = getattr(linnet, folder)
+    for name in PUBLIC_OF[folder].split():
+        assert getattr(module, name) is not None, name
+        assert name in dir(module), name
+
+
+@pytest.mark.parametrize("path", INNER)
+def test_what_docs_and_messages_name_inside_the_folders_stays(path):
+    module, _, name = path.rpartition(".")
+    assert getattr(pkgutil.resolve_name(module), name) is not None
+
+
+def test_the_tasks_that_are_installed_are_these():
+    tasks = {entry.name: entry.value for entry in entry_points(group="linnet.tasks")}
+    assert tasks == {"classify": "linnet.recipe.classify:TASK", "nuclei": "linnet.nuclei.recipe:TASK"}
