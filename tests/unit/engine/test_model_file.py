@@ -101,9 +101,7 @@ def test_tied_weights_are_stored_once_and_stay_tied(tmp_path):
     assert torch.equal(found[0].weight, net[0].weight)
     loose = nn.Sequential(nn.Linear(64, 64, bias=False), nn.ReLU(), nn.Linear(64, 64, bias=False))
     assert torch.equal(load(loose, path)[2].weight, net[0].weight)
-    with pytest.raises(
-        CheckpointError, match=r"`2\.weight`.*`0\.weight`"
-    ):
+    with pytest.raises(CheckpointError, match=r"`2\.weight`.*`0\.weight`"):
         load(tied(), save(loose, path))
 
 
@@ -221,9 +219,7 @@ def test_another_network_is_refused(path, tmp_path):
     deeper = save(Deeper(), tmp_path / "deeper.safetensors")
     with pytest.raises(CheckpointError, match=r"`extra\.weight`"):
         load(Net(), deeper, strict_class=False)
-    with pytest.raises(
-        CheckpointError, match=r"`head\.weight`.*\(3, 8\)"
-    ):
+    with pytest.raises(CheckpointError, match=r"`head\.weight`.*\(3, 8\)"):
         load(Net(outputs=5), path)
 
 
@@ -274,9 +270,7 @@ class Stateful(nn.Linear):
 
 
 def test_state_that_is_no_tensor_is_refused(tmp_path):
-    with pytest.raises(
-        CheckpointError, match=r"`_extra_state`.*Stateful"
-    ):
+    with pytest.raises(CheckpointError, match=r"`_extra_state`.*Stateful"):
         save(Stateful(2, 2), tmp_path / "net.safetensors")
     assert list(tmp_path.iterdir()) == []
 

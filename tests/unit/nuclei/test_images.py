@@ -294,9 +294,7 @@ class TestRefused:
 
         (tmp_path / "a.png").write_bytes(b"x")
         monkeypatch.setattr(type(tmp_path), "open", refuse)
-        with pytest.raises(
-            ImageError, match=r"a\.png.*Permission denied"
-        ):
+        with pytest.raises(ImageError, match=r"a\.png.*Permission denied"):
             read_image(tmp_path / "a.png")
 
     @pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])

@@ -78,9 +78,7 @@ class TestTables:
     @pytest.mark.parametrize("outside", [(-0.51, 0), (0, -0.51), (9.5, 0), (0, 19.5), (15, 5)])
     def test_outside_the_image(self, tmp_path, outside):
         y, x = outside
-        with pytest.raises(
-            PointsError, match=rf"a\.csv.*y = {y}"
-        ):
+        with pytest.raises(PointsError, match=rf"a\.csv.*y = {y}"):
             read_points(put(tmp_path, "a.csv", f"y,x\n1,1\n{y},{x}\n"), shape=(10, 20))
 
 

@@ -263,9 +263,7 @@ def test_arguments_that_cant_be_used_are_named(asked, message):
 
 def test_five_layers_undamped_tridiagonal_name_the_five_and_the_remedies():
     sizes = [nn.Linear(6, 6) for _ in range(5)]
-    with pytest.raises(
-        InputError, match=r"tridiagonal.*'block'.*damping"
-    ):
+    with pytest.raises(InputError, match=r"tridiagonal.*'block'.*damping"):
         NaturalGradient(nn.Sequential(*sizes), approx="tridiagonal")
     with pytest.raises(InputError, match=r"tridiagonal.*exact"):
         NaturalGradient(nn.Sequential(*sizes[:2]), approx="tridiagonal")
@@ -301,9 +299,7 @@ def test_a_batch_that_cant_be_used_changes_nothing():
     optimizer = NaturalGradient(perceptron(), "mse", "block", "sampled", damping=0.1)
     refused(optimizer, InputError, r"`y`.*\b4\b", x, y[:4])
     refused(optimizer, InputError, r"`y`.*\(5, 2\)", x, y[:, :2])
-    refused(
-        optimizer, InputError, r"(?=.*'mse').*`y`.*int64", x, torch.ones(5, 3, dtype=torch.int64)
-    )
+    refused(optimizer, InputError, r"(?=.*'mse').*`y`.*int64", x, torch.ones(5, 3, dtype=torch.int64))
     refused(optimizer, InputError, r"`y`.*opt\.step\(x, y\)", x)
     refused(optimizer, TrainingError, r"opt\.step\(x, y\).*kfac")
     optimizer = NaturalGradient(perceptron(), "cross_entropy", "exact", damping=0.1)

@@ -228,9 +228,7 @@ def test_a_loss_scaler_that_nobody_told_of_is_found():
     opt = NaturalGradient(model, "cross_entropy", "kfac", damping=0.1)
     scaler, before = torch.amp.GradScaler("cpu"), parameters_of(model)
     scaler.scale(F.cross_entropy(model(x.float()), y)).backward()
-    with pytest.raises(
-        TrainingError, match=r"NaturalGradient\(\.\.\., scaler=scaler\)"
-    ):
+    with pytest.raises(TrainingError, match=r"NaturalGradient\(\.\.\., scaler=scaler\)"):
         scaler.step(opt)
     assert all(torch.equal(before[name], p) for name, p in parameters_of(model).items())
 

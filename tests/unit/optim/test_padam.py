@@ -291,9 +291,7 @@ def test_closure_and_hooks():
 
 def test_outside_the_theory_it_warns_once_with_numbers_and_remedy():
     x = parameter(1.0)
-    with pytest.warns(
-        UserWarning, match=r"group 0.*betas\[1\] > 0\.99"
-    ):
+    with pytest.warns(UserWarning, match=r"group 0.*betas\[1\] > 0\.99"):
         opt = Padam([x], betas=(0.99, 0.9), p=0.5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -188,9 +188,7 @@ def main(out):
         rank = dist.get_rank()
         for odd, pair in references.items():
             compare(*pair, odd=odd)
-        refused(
-            lambda model: pruner_of(model, budget=Budget(macs=0.4 + 0.1 * rank)), "budget.*rank 1"
-        )
+        refused(lambda model: pruner_of(model, budget=Budget(macs=0.4 + 0.1 * rank)), "budget.*rank 1")
         refused(lambda model: pruner_of(model, rewrap=lambda _: None), "masks.*rank 1")
         masked_to_the_end(out)
         run(out, "whole")

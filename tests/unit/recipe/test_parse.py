@@ -287,6 +287,4 @@ def test_other_optimizers_have_no_p_and_adam_no_eps_of_zero(tmp_path):
 
 def test_only_a_set_of_files_has_another_instead(tmp_path):
     text = GOOD.replace('name = "digits"', 'name = "digits"\ninstead = "digits"')
-    assert "[data] `instead`" in refusal(
-        tmp_path, text
-    )
+    assert "[data] `instead`" in refusal(tmp_path, text)
