@@ -96,7 +96,7 @@ def test_every_public_name_loads(name):
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(AttributeError, match=r"no attribute `nucleus`.*nuclei"):
+    with pytest.raises(AttributeError, match=r"`nucleus`.*nuclei"):
         _ = linnet.nucleus
 
 

@@ -65,7 +65,7 @@ def test_a_network_that_knows_its_input_needs_none(tmp_path, nets, capsys):
     assert main(["channels", str(saved)]) == 0
     assert "--input 1x1x8x9 " in capsys.readouterr().out
     assert main(["channels", f"{nets}:small"]) == 2
-    assert "doesn't say what it takes: the size of one input is needed, such as --input" in capsys.readouterr().err
+    assert "--input" in capsys.readouterr().err
 
 
 def test_a_trial_is_proved_and_priced(nets, capsys):
@@ -97,9 +97,9 @@ def test_several_limits_are_all_kept(limits, nets, capsys):
 
 @pytest.mark.parametrize(
     ("limit", "words"),
-    [("macs=0.3,macs=0.5", "came with `macs` twice"), ("macs=0.3,", "--budget came with ``; one of macs=VALUE"),
-     ("mac=0.3", "--budget came with `mac=0.3`; one of macs=VALUE"), ("macs=lots", "came with `macs=lots`"),
-     ("macs=0", "`macs` is 0.0"), ("macs=0.001", "`macs` can't go below")],
+    [("macs=0.3,macs=0.5", "`macs`"), ("macs=0.3,", "--budget"),
+     ("mac=0.3", "`mac=0.3`"), ("macs=lots", "`macs=lots`"),
+     ("macs=0", "`macs`"), ("macs=0.001", "`macs`")],
 )  # fmt: skip
 def test_a_budget_that_is_none_is_one_clear_line(limit, words, nets, capsys):
     assert main(["channels", f"{nets}:small", "--input", "1x3x8x8", "--budget", limit, "--align", "2"]) == 2
@@ -136,7 +136,7 @@ def test_the_files_hold_the_graph_and_one_page(nets, tmp_path, capsys):
 def test_a_page_into_a_missing_folder_names_that_folder(nets, tmp_path, capsys):
     assert main(["channels", f"{nets}:small", "-i", "1x3x6x6", "--html", str(tmp_path / "no" / "page.html")]) == 2
     said = capsys.readouterr().err
-    assert f"`{tmp_path / 'no'}`: No such file or directory" in said
+    assert f"`{tmp_path / 'no'}`" in said
 
 
 def test_weights_are_taken_from_either_kind_of_file(nets, tmp_path):
@@ -150,7 +150,7 @@ def test_weights_are_taken_from_either_kind_of_file(nets, tmp_path):
     save(net, own)
     for path in (plain, own):
         assert float(with_weights(model_of(f"{nets}:small"), path)[0].bias[0].detach()) == 7
-    with pytest.raises(CheckpointError, match="Give the weights of this network"):
+    with pytest.raises(CheckpointError, match=r"plain\.safetensors"):
         with_weights(nn.Linear(2, 2), plain)
 
 
@@ -164,14 +164,14 @@ def test_names_modules_and_the_shipped_detector_are_models():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("resnett", r"`resnett` is no network; a name of linnet.models, file.py:factory.* Nearest: resnet"),
-        ("missing.py:net", r"the file missing.py doesn't exist"),
-        ("no_such_package:net", r"No module named 'no_such_package'"),
-        ("{nets}:smal", r"`smal` isn't there; a function or class was needed. There: small"),
-        ("{nets}:WIDTH", r"`WIDTH` is a int; a function or class"),
-        ("{nets}:wide", r"can't be called without arguments .*Write a function without arguments"),
-        ("{nets}:nothing", r"gave a int; a torch.nn.Module was needed"),
-        ("missing.safetensors", r"doesn't exist; a safetensors file was needed"),
+        ("resnett", "`resnett`.*resnet"),
+        ("missing.py:net", r"missing\.py"),
+        ("no_such_package:net", "no_such_package"),
+        ("{nets}:smal", "`smal`.*small"),
+        ("{nets}:WIDTH", "`WIDTH`.*int"),
+        ("{nets}:wide", "without arguments"),
+        ("{nets}:nothing", r"torch\.nn\.Module"),
+        ("missing.safetensors", r"missing\.safetensors"),
     ],
 )
 def test_a_model_that_is_none_is_one_clear_line(words, message, nets, capsys):
@@ -185,15 +185,15 @@ def test_a_model_that_is_none_is_one_clear_line(words, message, nets, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--input", "1x3xq"], "--input came as `1x3xq`; a size was needed, such as 1x3x224x224"),
-        (["--input", "1x3:int9"], "--input came as `1x3:int9`"),
-        (["--input", "1x4x6x6"], "can't run on the example"),
-        (["--input", "1x3x6x6", "--try", "0"], "--try came with `0`; CLASS=FRACTION was needed"),
-        (["--input", "1x3x6x6", "--try", "0=2"], "--try came with `0=2`"),
-        (["--input", "1x3x6x6", "--try", "00=0.5"], "`00` is no channel class"),
-        (["--input", "1x3x6x6", "--try", "input=0.5"], "`input` is frozen"),
-        (["--input", "1x3x6x6", "--frozen", "9"], "there is no such module"),
-        (["--input", "1x3x6x6", "--grouped", "all"], "'within' or 'whole' is needed"),
+        (["--input", "1x3xq"], "`1x3xq`"),
+        (["--input", "1x3:int9"], "`1x3:int9`"),
+        (["--input", "1x4x6x6"], "(1, 4, 6, 6)"),
+        (["--input", "1x3x6x6", "--try", "0"], "--try"),
+        (["--input", "1x3x6x6", "--try", "0=2"], "`0=2`"),
+        (["--input", "1x3x6x6", "--try", "00=0.5"], "`00`"),
+        (["--input", "1x3x6x6", "--try", "input=0.5"], "frozen"),
+        (["--input", "1x3x6x6", "--frozen", "9"], "frozen"),
+        (["--input", "1x3x6x6", "--grouped", "all"], "grouped"),
     ],
 )
 def test_a_wrong_option_is_one_clear_line(options, message, nets, capsys):
@@ -203,8 +203,8 @@ def test_a_wrong_option_is_one_clear_line(options, message, nets, capsys):
 
 def test_a_file_that_does_not_say_how_it_is_built_names_the_way(nets, tmp_path):
     path = save(model_of(f"{nets}:small"), tmp_path / "own.safetensors")
-    with pytest.raises(CheckpointError, match=r"a network, which doesn't say how.*file.py:factory --weights"):
+    with pytest.raises(CheckpointError, match=r"file\.py:factory --weights"):
         model_of(str(path))
     assert load(model_of(f"{nets}:small"), path)[0].out_channels == 8
-    with pytest.raises(InputError, match="is no network"):
+    with pytest.raises(InputError, match="`a:b:c d`"):
         model_of("a:b:c d")

@@ -147,7 +147,7 @@ def test_an_average_of_another_network_is_refused():
     given = Trained()
     given.average = nn.Sequential(nn.Conv2d(3, 5, 3))
     given.before = given.content()
-    with pytest.raises(LinnetError, match="the graph of another network"):
+    with pytest.raises(LinnetError, match=r"`0\.weight`.*ChannelGraph\(model, example\)"):
         given.resize()
     given.assert_unchanged()
 
@@ -164,6 +164,6 @@ def test_an_average_that_fails_its_own_proof_stops_all():
     with torch.no_grad():
         given.average[3].weight.fill_(float("inf"))
     given.before = given.content()
-    with pytest.raises(LinnetError, match=r"`3.weight` has elements that aren't finite"):
+    with pytest.raises(LinnetError, match=r"`3\.weight`"):
         given.resize()
     given.assert_unchanged()

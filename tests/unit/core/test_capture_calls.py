@@ -15,7 +15,7 @@ def test_a_layer_used_twice_points_to_its_calls():
     with Capture(model) as cap:
         model(torch.ones(3, 2)).sum().backward()
     for name in ("a", "g"):
-        with pytest.raises(CaptureError, match=r"`0` ran 2 times.*Read `.calls`"):
+        with pytest.raises(CaptureError, match=r"`0`.*`\.calls`"):
             getattr(cap["0"], name)
     first, second = cap["0"].calls
     assert torch.equal(first.a, torch.ones(3, 2))
@@ -28,7 +28,7 @@ def test_calls_of_different_batches_are_not_summed():
     with Capture(model) as cap:
         (layer(torch.ones(3, 2)).sum() + layer(torch.ones(4, 2)).sum()).backward()
     assert [len(call.a) for call in cap["0"].calls] == [3, 4]
-    with pytest.raises(CaptureError, match="with 3 and with 4 samples"):
+    with pytest.raises(CaptureError, match=r"`0`.*\b3\b.*\b4\b"):
         cap["0"].per_sample()
 
 
@@ -37,9 +37,9 @@ def test_a_parameter_held_by_two_layers_is_refused_by_both_names():
     model[2].weight = model[0].weight
     with Capture(model) as cap:
         model(torch.ones(3, 2)).sum().backward()
-    with pytest.raises(CaptureError, match=r"`0.weight` is also `2.weight`"):
+    with pytest.raises(CaptureError, match=r"`0\.weight`.*`2\.weight`"):
         cap["0"].per_sample("weight")
-    with pytest.raises(CaptureError, match=r"`2.weight` is also `0.weight`"):
+    with pytest.raises(CaptureError, match=r"`2\.weight`.*`0\.weight`"):
         cap["2"].gram()
     assert torch.equal(cap["2"].per_sample("bias"), torch.ones(3, 2))
     assert cap["2"].gram(params=["bias"]).tolist() == [[2.0] * 3] * 3
@@ -60,7 +60,7 @@ def test_rows_that_are_not_samples_are_refused():
         model(torch.ones(3, 8)).sum().backward()
     assert cap["inner"].a.shape == (12, 2)
     assert cap["inner"].factors()[0].tolist() == [[12.0, 12.0], [12.0, 12.0]]
-    with pytest.raises(CaptureError, match="`inner` saw 12 rows on axis 0, the model's input has 3 samples"):
+    with pytest.raises(CaptureError, match=r"`inner`.*12"):
         cap["inner"].gram()
 
 
@@ -87,5 +87,5 @@ def test_unequal_passes_through_calls_are_refused():
         first, second = layer(torch.ones(3, 2)), layer(torch.ones(3, 2))
         (first + second).sum().backward(retain_graph=True)
         first.sum().backward()
-    with pytest.raises(CaptureError, match="got 1 to 2 gradients"):
+    with pytest.raises(CaptureError, match=r"`0`.*keep='all'"):
         cap["0"].per_sample()

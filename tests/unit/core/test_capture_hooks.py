@@ -59,7 +59,7 @@ def test_tensor_hooks_are_gone_after_the_block():
     with Capture(model) as cap:
         out = model(X)
     out.sum().backward()
-    with pytest.raises(CaptureError, match="inside the `with Capture"):
+    with pytest.raises(CaptureError, match=r"with Capture\("):
         cap["0"]
 
 
@@ -67,7 +67,7 @@ def test_reading_before_backward_says_so():
     model = net()
     with Capture(model) as cap:
         model(X)
-        with pytest.raises(CaptureError, match=r"`0`: there is no gradient: was `backward` called"):
+        with pytest.raises(CaptureError, match=r"`0`.*`backward`"):
             cap["0"]
 
 
@@ -89,8 +89,8 @@ def test_opening_twice_is_refused_and_opening_again_starts_afresh():
     cap = Capture(model)
     with cap:
         model(X).sum().backward()
-        with pytest.raises(CaptureError, match="already open"):
+        with pytest.raises(CaptureError, match="open"):
             cap.__enter__()
     assert cap["0"].a is not None
-    with cap, pytest.raises(CaptureError, match="there is no gradient"):
+    with cap, pytest.raises(CaptureError, match="`backward`"):
         cap["0"]

@@ -41,7 +41,7 @@ def test_batch_norm_without_running_statistics_is_read_as_well():
 
 
 def test_its_option_is_checked():
-    with pytest.raises(InputError, match="`batch_statistics` is 'ignore'; it must be 'refuse' or 'constant'"):
+    with pytest.raises(InputError, match="`batch_statistics`"):
         Capture(net(), batch_statistics="ignore")
 
 
@@ -61,5 +61,5 @@ def test_columns_are_the_vectors_that_the_factors_sum(layer, positions):
 def test_other_layers_have_no_columns():
     with Capture(nn.LayerNorm(3)) as cap:
         cap._model(torch.randn(2, 3)).sum().backward()
-    with pytest.raises(CaptureError, match="LayerNorm has no Kronecker factors"):
+    with pytest.raises(CaptureError, match="LayerNorm"):
         cap[""].columns()

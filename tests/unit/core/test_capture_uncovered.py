@@ -26,7 +26,7 @@ def test_an_overwritten_tensor_is_refused_by_name(which):
         lambda: cap["0"].gram(),
         lambda: cap["0"].factors(),
     ):
-        with pytest.raises(CaptureError, match=f"`0`: its {what} was overwritten in place"):
+        with pytest.raises(CaptureError, match=f"`0`.*{what}"):
             read()
     assert cap["4"].per_sample("bias").shape == (5, 3)
 
@@ -36,7 +36,7 @@ def test_running_statistics_that_moved_are_refused():
     with Capture(model) as cap:
         model(X).sum().backward()
     model.train()(X)
-    with pytest.raises(CaptureError, match="`1`: its running statistics was overwritten"):
+    with pytest.raises(CaptureError, match=r"`1`.*running statistics"):
         cap["1"].per_sample()
 
 
@@ -84,7 +84,7 @@ def test_everything_else_is_reported_with_its_reason():
     covered = {f"{name}.{param}" for name in cap.names for param in cap[name].parameters}
     assert covered | set(cap.uncovered_parameters) == set(dict(model.named_parameters()))
     assert not covered & set(cap.uncovered_parameters)
-    with pytest.raises(CaptureError, match=r"`rnn` isn't captured: LSTM isn't covered \(covered: Linear"):
+    with pytest.raises(CaptureError, match=r"`rnn`.*LSTM"):
         cap["rnn"]
 
 
@@ -137,7 +137,7 @@ def test_an_input_without_a_sample_axis_is_refused(layer, x):
     with Capture(model) as cap:
         model(x).sum().backward()
     assert "sample axis" in cap.uncovered["0"]
-    with pytest.raises(CaptureError, match="give a batch"):
+    with pytest.raises(CaptureError, match=r"`0`.*batch"):
         cap["0"]
 
 
@@ -174,14 +174,14 @@ def test_a_script_module_is_refused():
 def test_bad_options_say_what_is_needed():
     model = net()
     for options, words in (
-        ({"keep": "first"}, "`keep` is 'first'; it must be 'last' or 'all'"),
-        ({"loss_scale": 0.0}, "`loss_scale` is 0.0; a finite number above 0"),
-        ({"loss_scale": float("nan")}, "`loss_scale` is nan"),
-        ({"layers": "4"}, r"a list of module paths is needed: \['4'\]"),
+        ({"keep": "first"}, "`keep`"),
+        ({"loss_scale": 0.0}, r"`loss_scale`.*0\.0"),
+        ({"loss_scale": float("nan")}, "`loss_scale`.*nan"),
+        ({"layers": "4"}, r"`layers`.*\['4'\]"),
     ):
         with pytest.raises(InputError, match=words):
             Capture(model, **options)
-    with pytest.raises(CaptureError, match="names `conv`, which is no module"):
+    with pytest.raises(CaptureError, match=r"`layers`.*`conv`"):
         Capture(model, layers=["conv"])
 
 
@@ -195,16 +195,16 @@ def test_bad_reading_says_what_is_needed():
     with Capture(nn.Linear(2, 3)) as other:
         other._model(torch.ones(3, 2)).sum().backward()
     cases = [
-        (lambda: cap["encoded"], r"No module `encoded`. Nearest: `encoder`"),
-        (lambda: cap["act"], r"`act` isn't captured: it has no parameters"),
+        (lambda: cap["encoded"], "`encoded`.*`encoder`"),
+        (lambda: cap["act"], "`act`"),
         (
             lambda: cap["encoder"].per_sample("gain"),
-            r"`encoder` \(Linear\) has no parameter 'gain'. It has: weight, bias",
+            "`encoder`.*gain",
         ),
-        (lambda: cap["encoder"].gram(params=[]), "`params` is empty"),
-        (lambda: cap["encoder"].gram(other[""]), "A capture of the same layer"),
-        (lambda: cap["norm"].factors(), "LayerNorm has no Kronecker factors"),
-        (lambda: cap["encoder"].factors(sharing="none"), "must be 'expand' or 'reduce'"),
+        (lambda: cap["encoder"].gram(params=[]), "`params`"),
+        (lambda: cap["encoder"].gram(other[""]), "`other`"),
+        (lambda: cap["norm"].factors(), "LayerNorm"),
+        (lambda: cap["encoder"].factors(sharing="none"), "`sharing`"),
     ]
     for read, words in cases:
         with pytest.raises(CaptureError, match=words) as caught:
@@ -214,5 +214,5 @@ def test_bad_reading_says_what_is_needed():
 
 @pytest.mark.parametrize("model", [3, {"a": torch.ones(2)}, nn.Linear])
 def test_what_is_no_module_is_refused_by_name(model):
-    with pytest.raises(InputError, match=f"`model` is a {type(model).__name__}; a torch.nn.Module is needed"):
+    with pytest.raises(InputError, match=f"`model`.*{type(model).__name__}"):
         Capture(model)

@@ -66,7 +66,7 @@ def test_plain_data_and_back(name):
 
 
 def test_newer_plain_data_is_refused():
-    with pytest.raises(GraphError, match="format 1 is needed; this has format 2"):
+    with pytest.raises(GraphError, match=r"format.*2"):
         ChannelGraph.from_dict({"format": 2})
 
 
@@ -79,32 +79,32 @@ def test_frozen_modules_and_axes():
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
-        (lambda: ChannelGraph(net(), X, frozen=["conv"]), r"frozen='conv': there is no such module"),
-        (lambda: ChannelGraph(net(), X, frozen=[("0.weigth", 0)]), "did you mean `0.weight`"),
-        (lambda: ChannelGraph(net(), X, frozen=[("0.weight", 9)]), r"has axes 0\.\.3"),
-        (lambda: ChannelGraph(net(), X, grouped="all"), "'within' or 'whole' is needed"),
-        (lambda: ChannelGraph(net(), torch.zeros(1, 4, 8, 8)), r"can't run on the example \(input \(1, 4, 8, 8\)"),
-        (lambda: ChannelGraph(net(), "image"), "a tensor, a tuple of arguments"),
-        (lambda: GRAPH.at("0.wight", 0), r"no tensor of this network; did you mean `0\.weight`"),
-        (lambda: GRAPH.at("0.weight", 7), r"axes 0\.\.3; axis 7"),
-        (lambda: GRAPH.copies({"o": 2}), "`o` is no channel class of this graph"),
-        (lambda: GRAPH.copies({"3": 2}), "`3` is frozen, because it is the model's output"),
-        (lambda: GRAPH.copies({"0": [1, 1]}), "it has 8 channels: one for each, or one"),
-        (lambda: GRAPH.copies({"0": 0}), "`0`: no channel would be left on axis 0"),
-        (lambda: GRAPH.copies({"0": [-1] + [1] * 7}), "whole numbers >= 0"),
-        (lambda: GRAPH.copies({"0": [0.5] * 8}), "whole numbers >= 0"),
-        (lambda: GRAPH.copies({"0": torch.ones(8)}), r"type float32.*`mask\.long\(\)`"),
-        (lambda: GRAPH.copies({"0": 10**9}), r"`0` would have 8e\+09 channels .*at most 1000000 are made"),
-        (lambda: GRAPH.copies({"0": 2**62}), "at most 1000000 are made"),
-        (lambda: GRAPH.copies([1, 0]), r"`multiplicity` is a list; a dict of class names is needed"),
-        (lambda: GRAPH.copies(None), r"`multiplicity` is a NoneType"),
-        (lambda: GRAPH.copies({"0.weight": 2}), r"`0\.weight` belongs to class `0`\.$"),
-        (lambda: GRAPH.copies({"": 2}), r"there are `input`, `0`, `3`\.$"),
-        (lambda: GRAPH.at("0.wight", 0), r"`0\.weight` or .*`\?$"),
-        (lambda: ChannelGraph(net(), X, frozen=["zzz"]), r"there are `0`, `1`, `2`, `3`\.$"),
-        (lambda: GRAPH.check({"a": X}), "`model` is a dict; a torch.nn.Module is needed"),
-        (lambda: GRAPH.check(nn.Conv2d(3, 8, 3)), "the graph of another network"),
-        (lambda: GRAPH.check(nn.Sequential(nn.Conv2d(3, 9, 3), *list(net())[1:])), r"`0.weight` has size \(9, 3"),
+        (lambda: ChannelGraph(net(), X, frozen=["conv"]), "frozen.*'conv'"),
+        (lambda: ChannelGraph(net(), X, frozen=[("0.weigth", 0)]), r"[Dd]id you mean.*0\.weight"),
+        (lambda: ChannelGraph(net(), X, frozen=[("0.weight", 9)]), r"0\.weight.*9"),
+        (lambda: ChannelGraph(net(), X, grouped="all"), "grouped"),
+        (lambda: ChannelGraph(net(), torch.zeros(1, 4, 8, 8)), r"example.*\(1, 4, 8, 8\)"),
+        (lambda: ChannelGraph(net(), "image"), "`example`"),
+        (lambda: GRAPH.at("0.wight", 0), r"`0\.wight`.*`0\.weight`"),
+        (lambda: GRAPH.at("0.weight", 7), r"`0\.weight`.*7"),
+        (lambda: GRAPH.copies({"o": 2}), "`o`"),
+        (lambda: GRAPH.copies({"3": 2}), "`3`.*frozen"),
+        (lambda: GRAPH.copies({"0": [1, 1]}), r"`0`.*\(2,\)"),
+        (lambda: GRAPH.copies({"0": 0}), r"`0`.*`0\.weight`"),
+        (lambda: GRAPH.copies({"0": [-1] + [1] * 7}), "`0`.*-1"),
+        (lambda: GRAPH.copies({"0": [0.5] * 8}), r"`0`.*0\.5"),
+        (lambda: GRAPH.copies({"0": torch.ones(8)}), r"`0`.*float32.*`mask\.long\(\)`"),
+        (lambda: GRAPH.copies({"0": 10**9}), r"`0`.*8e\+09"),
+        (lambda: GRAPH.copies({"0": 2**62}), r"`0`.*e\+19"),
+        (lambda: GRAPH.copies([1, 0]), "`multiplicity`.*list"),
+        (lambda: GRAPH.copies(None), "`multiplicity`.*None"),
+        (lambda: GRAPH.copies({"0.weight": 2}), r"`0\.weight`.*`0`"),
+        (lambda: GRAPH.copies({"": 2}), "`input`, `0`, `3`"),
+        (lambda: GRAPH.at("0.wight", 0), r"`0\.wight`.*`0\.weight`.*`3\.weight`"),
+        (lambda: ChannelGraph(net(), X, frozen=["zzz"]), "`0`, `1`, `2`, `3`"),
+        (lambda: GRAPH.check({"a": X}), "`model`.*dict"),
+        (lambda: GRAPH.check(nn.Conv2d(3, 8, 3)), r"`0\.weight`.*Conv2d"),
+        (lambda: GRAPH.check(nn.Sequential(nn.Conv2d(3, 9, 3), *list(net())[1:])), r"`0\.weight`.*\(9, 3"),
     ],
 )
 def test_what_bad_input_gets(ask, words):
@@ -115,7 +115,7 @@ def test_what_bad_input_gets(ask, words):
 def test_unknown_class_gets_the_nearest_names():
     entry = ZOO["resnet"]
     graph = ChannelGraph(entry.model(), entry.example())
-    with pytest.raises(GraphError, match=r"did you mean `layer1\.0\.conv1`"):
+    with pytest.raises(GraphError, match=r"`layer1\.0\.conv`.*`layer1\.0\.conv1`"):
         graph.copies({"layer1.0.conv": 2})
 
 
@@ -124,7 +124,7 @@ def test_a_module_of_a_class_with_another_name_gets_that_class():
     graph = ChannelGraph(entry.model(), entry.example())
     known = next(c for c in graph.classes.values() if len({s.tensor for s in c.slots if s.role == "produce"}) > 2)
     path = next(p for s in known.slots if s.role == "produce" and (p := s.tensor.rpartition(".")[0]) != known.name)
-    with pytest.raises(GraphError, match=rf"`{path}` belongs to class `{known.name}`\.$"):
+    with pytest.raises(GraphError, match=rf"`{path}`.*`{known.name}`"):
         graph.copies({path: 2})
 
 

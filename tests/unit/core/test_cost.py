@@ -164,7 +164,7 @@ def test_costs_are_equal_by_their_totals():
 
 
 def test_an_example_that_does_not_fit_is_refused():
-    with pytest.raises(GraphError, match="can't run on the example"):
+    with pytest.raises(GraphError, match=r"example.*\(1, 4\)"):
         cost(nn.Linear(3, 2), torch.zeros(1, 4))
 
 

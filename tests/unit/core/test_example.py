@@ -51,9 +51,9 @@ def test_as_plain_data_and_back():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (3, "`example` is a int; a tensor, a tuple of arguments or a dict"),
-        ((1, "a"), "`example` holds no tensor"),
-        ({}, "`example` holds no tensor"),
+        (3, "`example`.*int"),
+        ((1, "a"), "`example`.*tensor"),
+        ({}, "`example`.*tensor"),
     ],
 )
 def test_what_is_no_example_is_refused(given, words):
@@ -62,7 +62,7 @@ def test_what_is_no_example_is_refused(given, words):
 
 
 def test_what_cannot_be_stored_is_refused():
-    with pytest.raises(GraphError, match="holds a object; tensors, numbers, strings"):
+    with pytest.raises(GraphError, match=r"`example`.*object"):
         example_to_dict(Example((torch.zeros(1), object()), {}))
 
 

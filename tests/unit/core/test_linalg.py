@@ -91,14 +91,14 @@ def test_solve_at_zero_drops_what_is_below_the_cut():
 
 def test_an_indefinite_matrix_is_refused_with_a_damping_that_would_do():
     matrix = torch.diag(torch.tensor([2.0, -0.75, 1.0], dtype=F64))
-    with pytest.raises(InputError, match=r"smallest eigenvalue is -0.75.*A damping above 0.75") as caught:
+    with pytest.raises(InputError, match=r"-0\.75.*damping") as caught:
         solve(matrix, torch.ones(3), damping=0.5)
-    found = re.search(r"needed: (\S+) would do", str(caught.value))
+    found = re.search(r"\b(0\.\d{3,})", str(caught.value))
     assert found is not None
     enough = float(found.group(1))
     assert 0.75 < enough < 0.77
     assert torch.isfinite(solve(matrix, torch.ones(3), damping=enough)).all()
-    with pytest.raises(InputError, match=r"isn't positive definite: its smallest eigenvalue is -1\.5"):
+    with pytest.raises(InputError, match=r"-1\.5"):
         KroneckerSolver.of(matrix, torch.diag(torch.tensor([1.0, 2.0]))).solve(torch.ones(2, 3), damping=0.1)
 
 
@@ -122,15 +122,15 @@ def test_least_squares_are_the_same_from_either_side(rows, columns, damping):
 def test_bad_input_says_what_is_needed():
     eye = torch.eye(2)
     cases = [
-        (lambda: solve(torch.ones(2, 3), eye, damping=1.0), r"`matrix` has shape \(2, 3\); a square matrix"),
-        (lambda: solve(eye * float("nan"), eye, damping=1.0), "`matrix` holds NaN or infinity"),
-        (lambda: solve(eye, eye, damping=-1.0), "`damping` is -1.0; a finite number, 0 or more"),
-        (lambda: kronecker_solve(eye, eye, eye, damping=float("inf")), "`damping` is inf"),
-        (lambda: kronecker_solve(eye, eye, eye, damping=1.0, damped="both"), "must be 'product' or 'factors'"),
-        (lambda: KroneckerSolver.of(torch.ones(2), eye), r"`a` has shape \(2,\)"),
-        (lambda: factored_damping(0 * eye, eye, damping=1.0), "mean diagonals 0 and 1. Both must be above 0"),
-        (lambda: damped_least_squares(eye, torch.ones(3), damping=1.0), "`v` has 3 rows and `jacobian` 2"),
-        (lambda: damped_least_squares(eye, torch.ones(2), damping=1.0, samples=0), "`samples` is 0"),
+        (lambda: solve(torch.ones(2, 3), eye, damping=1.0), r"`matrix`.*\(2, 3\)"),
+        (lambda: solve(eye * float("nan"), eye, damping=1.0), "`matrix`.*NaN"),
+        (lambda: solve(eye, eye, damping=-1.0), r"`damping`.*-1\.0"),
+        (lambda: kronecker_solve(eye, eye, eye, damping=float("inf")), "`damping`.*inf"),
+        (lambda: kronecker_solve(eye, eye, eye, damping=1.0, damped="both"), "`damped`"),
+        (lambda: KroneckerSolver.of(torch.ones(2), eye), r"`a`.*\(2,\)"),
+        (lambda: factored_damping(0 * eye, eye, damping=1.0), "damped='product'"),
+        (lambda: damped_least_squares(eye, torch.ones(3), damping=1.0), "`v`.*3"),
+        (lambda: damped_least_squares(eye, torch.ones(2), damping=1.0, samples=0), "`samples`"),
     ]
     for call, words in cases:
         with pytest.raises(InputError, match=words):

@@ -285,7 +285,7 @@ class Factored(torch.optim.SGD):
     [
         (lambda p: Strange(p, lr=0.1), "`curvature`.*state_powers"),
         (lambda p: Factored(p, lr=0.1), "`row_var`"),
-        (lambda p: torch.optim.LBFGS(p), "LBFGS keeps flat state"),
+        (lambda p: torch.optim.LBFGS(p), "LBFGS"),
     ],
 )
 def test_unknown_state_is_refused_by_its_key_and_nothing_changes(make, words):
@@ -310,9 +310,9 @@ def test_taught_powers_are_used():
 
 def test_foreign_parameters_and_per_consumer_shares_are_refused():
     model = fresh()
-    with pytest.raises(OptimizerStateError, match="group 0 holds a parameter of size"):
+    with pytest.raises(OptimizerStateError, match=r"group 0.*\(3,\)"):
         resize(model, GRAPH, WIDER, optimizer=torch.optim.SGD([torch.zeros(3, requires_grad=True)], lr=0.1))
-    with pytest.raises(OptimizerStateError, match="no multiples of the old ones"):
+    with pytest.raises(OptimizerStateError, match="per_consumer"):
         resize(model, GRAPH, WIDER, optimizer=torch.optim.SGD(model.parameters(), lr=0.1), split="per_consumer")
 
 

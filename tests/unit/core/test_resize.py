@@ -213,7 +213,7 @@ def test_a_swapped_axis_is_seen(monkeypatch):
         return edited(old, [replace(e, axis=1 - e.axis) for e in axes] if square else axes)
 
     monkeypatch.setattr(RESIZE, "edited", swapped)
-    with pytest.raises(ProofError, match=r"`2` is the first module that differs"):
+    with pytest.raises(ProofError, match=r"`2`.*ChannelGraph\(\.\.\., frozen="):
         resize(model, graph, {"0": [0, 1, 2, 1], "2": [1, 2, 0, 1]})
 
 
@@ -232,7 +232,7 @@ def test_wrong_shares_are_seen_and_the_module_named(monkeypatch):
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     monkeypatch.setattr(RESIZE, "edited", lambda old, axes: edited(old, axes, powers=()))
-    with pytest.raises(ProofError, match=r"`b` is the first module that differs after the edit \(eval mode\)"):
+    with pytest.raises(ProofError, match="`b`"):
         resize(model, GRAPH, {"a": 2}, optimizer=optimizer)
     assert optimizer.param_groups[0]["params"][0] is model.a.weight
 
@@ -241,14 +241,14 @@ def test_classes_that_fail_alone_are_named(monkeypatch):
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2)).double()
     graph = ChannelGraph(model, torch.zeros(2, 3, dtype=torch.float64))
     monkeypatch.setattr(RESIZE, "edited", lambda old, axes: edited(old, axes, powers=()))
-    with pytest.raises(ProofError, match="Edited alone, these classes fail: `2`"):
+    with pytest.raises(ProofError, match=r"classes.*`2`"):
         resize(model, graph, {"0": [0, 1, 1, 1], "2": 2})
 
 
 def test_weights_that_are_not_finite_prove_nothing():
     model = net()
     model.a.weight.data.fill_(float("nan"))
-    with pytest.raises(ProofError, match=r"`a.weight` has elements that aren't finite"):
+    with pytest.raises(ProofError, match=r"`a\.weight`"):
         resize(model, GRAPH, {"a": 2})
 
 
@@ -270,7 +270,7 @@ class _Hidden(nn.Module):
 def test_a_branch_that_hardly_reaches_the_output_is_proved_too(scale):
     torch.manual_seed(0)
     model, x = _Hidden(scale), torch.randn(4, 6)
-    with pytest.raises(ProofError, match="`b` is the first module that differs"):
+    with pytest.raises(ProofError, match="`b`"):
         resize(model, ChannelGraph(model, x), {"a": 4})
 
 
@@ -288,7 +288,7 @@ def test_an_output_that_no_weight_can_change_proves_nothing():
             return super().forward(x) * 0
 
     model, x = Nothing(nn.Linear(3, 4), nn.Linear(4, 2)), torch.randn(2, 3)
-    with pytest.raises(ProofError, match="constant on the probe"):
+    with pytest.raises(ProofError, match=r"`Nothing`.*probe=batch"):
         resize(model, ChannelGraph(model, x), {"0": 2})
 
 
@@ -303,17 +303,17 @@ def test_a_probe_can_be_given():
             net(),
             GRAPH,
             {"probe": torch.ones(2, 4, 7, 7)},
-            r"`probe` \(input \(2, 4, 7, 7\) float32\).*input \(2, 3, 7, 7\)",
+            r"`probe`.*\(2, 4, 7, 7\)",
         ),
-        (net(), GRAPH, {"probe": "x"}, "`probe` is a str"),
-        (net(), GRAPH, {"also": nn.Sequential(net())}, r"`also` is a Sequential; .*also=\[network\]"),
+        (net(), GRAPH, {"probe": "x"}, "`probe`.*str"),
+        (net(), GRAPH, {"also": nn.Sequential(net())}, r"`also`.*also=\[network\]"),
         (net(), GRAPH, {"also": [AveragedModel(net())]}, r"also=\[average\.module\]"),
         (AveragedModel(net()), GRAPH, {}, r"`average\.module`"),
-        (net(), GRAPH, {"also": [3]}, "`model` is a int"),
-        (net(), GRAPH, {"optimizer": [torch.optim.SGD(net().parameters())]}, "`optimizer` is a list; one"),
-        (GRAPH, net(), {}, "`graph` is a Net; a ChannelGraph is needed .the two are swapped"),
-        (net(), None, {}, r"`graph` is a NoneType; .*make one"),
-        (net().to("meta"), GRAPH, {}, r"`a\.weight` is on the meta device"),
+        (net(), GRAPH, {"also": [3]}, "`model`.*int"),
+        (net(), GRAPH, {"optimizer": [torch.optim.SGD(net().parameters())]}, "`optimizer`.*list"),
+        (GRAPH, net(), {}, "`graph`.*Net"),
+        (net(), None, {}, "`graph`.*None"),
+        (net().to("meta"), GRAPH, {}, r"`a\.weight`.*meta"),
     ],
 )
 def test_arguments_of_another_kind_are_refused_by_name(model, graph, options, words):
@@ -342,7 +342,7 @@ def test_norms_need_one_equal_multiplicity():
     model, graph = norm_net()
     assert resize(model, graph, {"0": 2, "2": 3}).linnet_edit.error <= 1e-10
     for name, numbers in (("0", [1, 2] * 4), ("2", [1, 1, 1, 1, 1, 2])):
-        with pytest.raises(GraphError, match="needs one equal multiplicity"):
+        with pytest.raises(GraphError, match=f"`{name}`"):
             resize(model, graph, {name: numbers})
 
 
@@ -356,9 +356,9 @@ def test_narrowing_through_a_norm_only_when_allowed():
     with torch.no_grad():
         apart = (small(example()) - masked(model, graph, {"0": [0, 1, 1, 1, 0, 1, 1, 1]})(example())).abs().max()
     assert 1e-3 < float(apart) < 10
-    with pytest.raises(GraphError, match="can't be shared out to its 2 groups"):
+    with pytest.raises(GraphError, match="2 groups"):
         resize(model, graph, {"0": [0, 1, 1, 1, 1, 1, 1, 1]}, approximate=True)
-    with pytest.raises(GraphError, match="needs one equal multiplicity"):
+    with pytest.raises(GraphError, match="`0`"):
         resize(model, graph, {"0": [0, 1, 2, 1, 0, 1, 1, 1]}, approximate=True)
 
 
@@ -366,15 +366,15 @@ def test_parts_of_a_split_need_equal_sums():
     entry = ZOO["shufflenet v2"]
     model = entry.model()
     graph = ChannelGraph(model, entry.example())
-    with pytest.raises(GraphError, match=r"`stem` 4 -> 8.*equal sums in the parts of a split"):
+    with pytest.raises(GraphError, match="`stem`"):
         resize(model, graph, {"stem": 2})
 
 
 def test_unknown_split_and_per_consumer_with_optimizer():
     model = net()
-    with pytest.raises(GraphError, match="one of even, random, per_consumer"):
+    with pytest.raises(GraphError, match=r"`split`.*'fair'"):
         resize(model, GRAPH, {"a": 2}, split="fair")
-    with pytest.raises(OptimizerStateError, match="no multiples"):
+    with pytest.raises(OptimizerStateError, match="per_consumer"):
         resize(model, GRAPH, {"a": 2}, split="per_consumer", optimizer=torch.optim.SGD(model.parameters()))
 
 

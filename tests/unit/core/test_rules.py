@@ -147,7 +147,7 @@ def test_what_freezes_says_why_and_where(f, reason):
     assert graph.classes["a"].frozen is not None
     assert re.search(reason, graph.classes["a"].frozen)
     assert "test_rules.py" in graph.classes["a"].frozen or "functional.py" in graph.classes["a"].frozen
-    with pytest.raises(GraphError, match="is frozen, because"):
+    with pytest.raises(GraphError, match=r"`a`.*frozen"):
         resize(model, graph, {"a": 2})
 
 
@@ -164,8 +164,8 @@ def test_operators_without_a_rule_are_refused_by_name(f, op):
     with pytest.raises(UnsupportedOperator) as caught:
         between(f)
     message = str(caught.value)
-    assert f"({op} at test_rules.py:" in message
-    assert "4 channels made by `a.weight` axis 0" in message
+    assert f"rule('{op}')" in message
+    assert "test_rules.py:" in message
     assert "frozen=[('a.weight', 0)" in message
     assert isinstance(caught.value, NotImplementedError)
     model = Between(f).double()
@@ -182,7 +182,7 @@ def test_writing_into_a_part_is_refused_and_freezing_the_module_passes():
             return x
 
     model = nn.Sequential(nn.Conv2d(3, 4, 1), Part(), nn.Conv2d(4, 2, 1))
-    with pytest.raises(UnsupportedOperator, match=r"`1` \(add .*writes into a part.*frozen=\['1'\]"):
+    with pytest.raises(UnsupportedOperator, match=r"`1`.*\badd\b.*frozen=\['1'\]"):
         ChannelGraph(model, torch.zeros(1, 3, 4, 4))
     graph = ChannelGraph(model, torch.zeros(1, 3, 4, 4), frozen=["1"])
     assert graph.classes["0"].frozen == "`1` is frozen by the caller"
@@ -209,7 +209,7 @@ def test_a_third_party_teaches_its_operator():
         assert resize(model, graph, {"a": [0, 1, 2, 1]}).linnet_edit.error <= 1e-10
     finally:
         RULES.pop("linnet_test::scaled_silu", None)
-    with pytest.raises(GraphError, match="is no operator"):
+    with pytest.raises(GraphError, match=r"`3`.*torch\.ops"):
         rule(3)(print)
 
 

@@ -134,7 +134,7 @@ def test_reasons_name_the_operator_and_the_line(name):
 def test_parts_of_a_split_keep_equal_sums():
     f, channels, made, _ = EXACT["reversed halves"]
     model, graph = built(f, channels, made)
-    with pytest.raises(GraphError, match="equal sums in the parts of a split"):
+    with pytest.raises(GraphError, match="`a`"):
         resize(model, graph, {"a": [2, 1, 1, 1]})
     assert resize(model, graph, {"a": [2, 1, 1, 2]}, split="random").linnet_edit.error <= 1e-10
 
@@ -150,7 +150,7 @@ def test_parts_of_a_split_keep_equal_sums():
     ],
 )
 def test_what_has_no_rule_is_refused_until_it_is_frozen(f, op):
-    with pytest.raises(UnsupportedOperator, match=rf"\({op} at .*frozen=\[\('a.weight', 0\)") as caught:
+    with pytest.raises(UnsupportedOperator, match=rf"\b{op}\b.*frozen=\[\('a.weight', 0\)") as caught:
         built(f)
     assert "rule('" + op in str(caught.value)
     graph = ChannelGraph(Between(f).double(), image(), frozen=[("a.weight", 0)])

@@ -103,7 +103,7 @@ def test_model_that_needs_its_batch_keeps_it():
 def test_fused_attention_is_off_while_recording_and_restored_after_an_error():
     layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
     assert "addmm" in operators(record(layer, torch.zeros(1, 3, 8)))
-    with pytest.raises(GraphError, match="can't run on the example"):
+    with pytest.raises(GraphError, match=r"example.*\(1, 3, 7\)"):
         record(layer, torch.zeros(1, 3, 7))
     assert torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -157,11 +157,11 @@ def test_wrappers_are_taken_off():
 @pytest.mark.parametrize(
     ("make", "needed"),
     [
-        (lambda: nn.LazyLinear(3), "run the model once"),
+        (lambda: nn.LazyLinear(3), "LazyLinear"),
         (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(2, 3)), "remove_parametrizations"),
         (lambda: nn.utils.prune.l1_unstructured(nn.Linear(2, 3), "weight", 0.5), "prune.remove"),
-        (lambda: nn.Linear(2, 3, dtype=torch.complex64), "real parameters are needed"),
-        (lambda: "resnet", "a torch.nn.Module is needed"),
+        (lambda: nn.Linear(2, 3, dtype=torch.complex64), "complex64"),
+        (lambda: "resnet", "`model`.*str"),
     ],
 )
 @pytest.mark.filterwarnings("ignore")
@@ -172,7 +172,7 @@ def test_unfit_models_are_refused_with_the_remedy(make, needed):
 
 @pytest.mark.parametrize(
     ("example", "words"),
-    [(3, "a tensor, a tuple"), ((1, 2), "holds no tensor"), (torch.zeros(1, 5), "can't run on the example")],
+    [(3, "`example`.*int"), ((1, 2), "`example`"), (torch.zeros(1, 5), r"example.*\(1, 5\)")],
 )
 def test_examples_that_do_not_fit(example, words):
     with pytest.raises(GraphError, match=words):
@@ -184,7 +184,7 @@ def test_model_without_tensor_output():
         def forward(self, x):
             return x.shape[0]
 
-    with pytest.raises(GraphError, match="returned no tensor"):
+    with pytest.raises(GraphError, match=r"`Nothing`.*int"):
         record(Nothing(), torch.zeros(1, 2))
 
 

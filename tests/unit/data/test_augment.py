@@ -53,9 +53,9 @@ def test_shift_moves_and_fills(generator, fill, mode, dtype):
 
 
 def test_a_window_that_does_not_fit_is_refused(generator):
-    with pytest.raises(InputError, match=r"`size` is \(8, 3\); between 1 x 1 and 7 x 8"):
+    with pytest.raises(InputError, match=r"`size`.*\(8, 3\)"):
         crop(ramp(1), generator, size=(8, 3), padding=1)
-    with pytest.raises(InputError, match=r"`padding` is 5; to reflect, less than .* 5 is needed"):
+    with pytest.raises(InputError, match=r"`padding`.*5"):
         shift(ramp(1), generator, most_px=5, fill="reflect")
 
 

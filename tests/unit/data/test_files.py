@@ -9,7 +9,7 @@ def test_environment_decides(tmp_path, monkeypatch):
     monkeypatch.setenv("LINNET_DATA", str(tmp_path))
     assert data_root() == tmp_path
     monkeypatch.setenv("LINNET_DATA", str(tmp_path / "none"))
-    with pytest.raises(DataError, match=r"LINNET_DATA is .*none', which is not a folder"):
+    with pytest.raises(DataError, match=r"LINNET_DATA.*none"):
         data_root()
 
 
@@ -29,7 +29,7 @@ def test_sha256_is_the_standard_one():
 
 def test_other_content_is_refused_with_both_digests(tmp_path):
     check_content(tmp_path, b"abc", sha256(b"abc"))
-    with pytest.raises(DataError, match=rf"SHA-256 {sha256(b'abd')[:16]}\.\.\., ba7816bf8f01cfea\.\.\. was needed"):
+    with pytest.raises(DataError, match=rf"SHA-256.*{sha256(b'abd')[:16]}"):
         check_content(tmp_path, b"abd", sha256(b"abc"))
 
 
@@ -38,5 +38,5 @@ def test_a_file_that_decompresses_too_far_is_refused(tmp_path, monkeypatch):
     (tmp_path / "nine").write_bytes(b"123456789")
     assert read_file(tmp_path / "nine") == b"123456789"
     (tmp_path / "ten").write_bytes(b"1234567890")
-    with pytest.raises(DataError, match="more than 9 bytes"):
+    with pytest.raises(DataError, match="9 bytes"):
         read_file(tmp_path / "ten")

@@ -33,13 +33,13 @@ def test_the_dtype_stays():
 
 
 def test_what_cant_be_transformed_is_named():
-    with pytest.raises(InputError, match=r"`x` has shape \(3, 5\)"):
+    with pytest.raises(InputError, match=r"`x`.*\(3, 5\)"):
         forster(points(3, 5))
     x = points(10, 3)
-    with pytest.raises(InputError, match="zero row"):
+    with pytest.raises(InputError, match=r"`x`.*zero"):
         forster(x * (torch.arange(10) > 0)[:, None])
-    with pytest.raises(InputError, match="rank 2 of 3"):
+    with pytest.raises(InputError, match=r"`x`.*rank 2"):
         forster(x * torch.tensor([1.0, 1.0, 0.0]))
     crowded = torch.cat([x[:1].repeat(9, 1), x])
-    with pytest.raises(InputError, match="isn't isotropic after 50 steps"):
+    with pytest.raises(InputError, match=r"`x`.*`tolerance`"):
         forster(crowded, most_steps=50)

@@ -39,15 +39,15 @@ def test_reads_values_in_row_order(tmp_path, pack):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "begins with nothing"),
-        (b"\x89PNG\r\n", "begins with 89 50 4e 47"),
-        (b"\0\0\x07\x01\0\0\0\0", "not an idx file"),
-        (b"\0\0\x0d\x01\0\0\0\x01\0\0\0\0", "holds float32"),
-        (b"\0\0\x08\x03\0\0\0\x01", "ends within its header"),
-        (b"\0\0\x08\x00", "0 are declared"),
-        (struct.pack(">BBBBII", 0, 0, 8, 2, 3, 4) + b"\0" * 11, "declares 3 x 4 = 12 bytes and holds 11"),
-        (struct.pack(">BBBBII", 0, 0, 8, 2, 3, 4) + b"\0" * 13, "holds 13"),
-        (struct.pack(">BBBBIII", 0, 0, 8, 3, 2**31, 2**31, 2**31), "holds 0"),
+        (b"", "nothing"),
+        (b"\x89PNG\r\n", "89 50 4e 47"),
+        (b"\0\0\x07\x01\0\0\0\0", "00 00 07 01"),
+        (b"\0\0\x0d\x01\0\0\0\x01\0\0\0\0", "float32"),
+        (b"\0\0\x08\x03\0\0\0\x01", "header"),
+        (b"\0\0\x08\x00", "dimensions.*0"),
+        (struct.pack(">BBBBII", 0, 0, 8, 2, 3, 4) + b"\0" * 11, "12 bytes.*11"),
+        (struct.pack(">BBBBII", 0, 0, 8, 2, 3, 4) + b"\0" * 13, "12 bytes.*13"),
+        (struct.pack(">BBBBIII", 0, 0, 8, 3, 2**31, 2**31, 2**31), r"2147483648.*\b0\b"),
     ],
 )
 def test_refuses_what_is_no_idx_file_of_bytes(tmp_path, content, said):
@@ -60,7 +60,7 @@ def test_refuses_what_is_no_idx_file_of_bytes(tmp_path, content, said):
 @pytest.mark.parametrize("cut", [5, 12, -9, -1])
 def test_refuses_truncated_gzip(tmp_path, cut):
     (tmp_path / "cut.gz").write_bytes(gzip.compress(packed(np.arange(200, dtype=np.uint8)))[:cut])
-    with pytest.raises(DataError, match=r"cut\.gz is a truncated or damaged gzip"):
+    with pytest.raises(DataError, match=r"cut\.gz.*gzip"):
         read_idx(tmp_path / "cut.gz")
 
 
@@ -68,15 +68,15 @@ def test_refuses_gzip_with_a_flipped_bit(tmp_path):
     content = bytearray(gzip.compress(packed(np.arange(200, dtype=np.uint8))))
     content[-6] ^= 1  # in the checksum
     (tmp_path / "flipped.gz").write_bytes(bytes(content))
-    with pytest.raises(DataError, match="damaged gzip"):
+    with pytest.raises(DataError, match=r"flipped\.gz.*gzip"):
         read_idx(tmp_path / "flipped.gz")
 
 
 def test_missing_file_says_what_lies_there(tmp_path):
     (tmp_path / "other.gz").touch()
-    with pytest.raises(DataError, match=r"none\.gz does not exist.*has: other\.gz"):
+    with pytest.raises(DataError, match=r"none\.gz.*other\.gz"):
         read_idx(tmp_path / "none.gz")
-    with pytest.raises(DataError, match="can't be read"):
+    with pytest.raises(DataError, match="directory"):
         read_idx(tmp_path)
 
 
@@ -111,18 +111,18 @@ def test_shorter_test_files_are_preferred(tmp_path):
 
 @pytest.mark.usefixtures("unknown_files")
 def test_refuses_parts_that_do_not_belong_together(tmp_path):
-    with pytest.raises(DataError, match="2 images and 3 labels"):
+    with pytest.raises(DataError, match=r"2 images.*3 labels"):
         mnist("train", root=write_set(tmp_path / "a", np.zeros((2, 2, 2)), [1, 2, 3]))
-    with pytest.raises(DataError, match="labels have 1"):
+    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte.*dimension"):
         mnist("train", root=write_set(tmp_path / "b", np.zeros((2, 2, 2)), [[1], [2]]))
-    with pytest.raises(DataError, match="labels go from 1 to 10"):
+    with pytest.raises(DataError, match=r"labels.*10"):
         mnist("train", root=write_set(tmp_path / "c", np.zeros((2, 2, 2)), [1, 10]))
-    with pytest.raises(InputError, match='`split` is \'val\'; "train" or "test"'):
+    with pytest.raises(InputError, match="`split`"):
         mnist("val", root=tmp_path)
 
 
 def test_refuses_a_known_name_with_other_content(tmp_path):
-    with pytest.raises(DataError, match="not the file it is named after"):
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte.*SHA-256"):
         mnist("train", root=write_set(tmp_path, np.zeros((2, 2, 2)), [1, 2]))
 
 

@@ -15,13 +15,13 @@ def make(labels, classes=3):
 @pytest.mark.parametrize(
     ("images", "labels", "said"),
     [
-        (torch.zeros(2, 1, 2, 2), torch.zeros(2, dtype=torch.int64), "images are torch.float32"),
-        (torch.zeros(2, 2, 2, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), r"shape \(2, 2, 2\)"),
-        (torch.zeros(0, 1, 2, 2, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64), "no side 0"),
-        (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.zeros(2), "labels are torch.float32"),
-        (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), r"shape \(2,\)"),
-        (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 3]), "labels go from 0 to 3; with 3 classes"),
-        (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.tensor([-1, 0]), "labels go from -1 to 0"),
+        (torch.zeros(2, 1, 2, 2), torch.zeros(2, dtype=torch.int64), "images.*float32"),
+        (torch.zeros(2, 2, 2, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), r"images.*\(2, 2, 2\)"),
+        (torch.zeros(0, 1, 2, 2, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64), r"images.*\(0, 1, 2, 2\)"),
+        (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.zeros(2), "labels.*float32"),
+        (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), r"labels.*\(3,\)"),
+        (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 3]), "labels.*0 to 3"),
+        (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.tensor([-1, 0]), "labels.*-1"),
     ],
 )
 def test_refuses_what_is_no_set(images, labels, said):
@@ -63,9 +63,9 @@ def test_hold_out_follows_its_seed():
 
 
 def test_hold_out_refuses_what_it_cannot_do():
-    with pytest.raises(InputError, match="`fraction` is 1"):
+    with pytest.raises(InputError, match="`fraction`"):
         hold_out(make([0, 0]), 1, rng_seed=0)
-    with pytest.raises(InputError, match="no class has two images"):
+    with pytest.raises(InputError, match="class"):
         hold_out(make([0, 1, 2]), 0.5, rng_seed=0)
 
 

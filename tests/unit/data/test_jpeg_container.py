@@ -39,13 +39,13 @@ def test_images_keep_order_colour_and_label(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"offset": None}, "has no offset; it holds jpeg, label"),
-        ({"label": np.array([1, 0], dtype=np.int64)}, "`label` is int64"),
-        ({"label": np.array([1], dtype=np.uint8)}, "3 offsets and 1 labels"),
-        ({"label": np.array([1, 9], dtype=np.uint8)}, "has the label 9; with 2 classes, 0 to 1"),
-        ({"offset": np.array([0, 10, 9_999_999])}, "its offsets don't rise"),
-        ({"offset": np.array([0, -5, 20])}, "its offsets don't rise"),
-        ({"label": np.array([{}, {}], dtype=object)}, "not a readable npz"),
+        ({"offset": None}, "offset"),
+        ({"label": np.array([1, 0], dtype=np.int64)}, "`label`.*int64"),
+        ({"label": np.array([1], dtype=np.uint8)}, "3 offsets.*1 label"),
+        ({"label": np.array([1, 9], dtype=np.uint8)}, r"label.*\b9\b"),
+        ({"offset": np.array([0, 10, 9_999_999])}, "offsets"),
+        ({"offset": np.array([0, -5, 20])}, "offsets"),
+        ({"label": np.array([{}, {}], dtype=object)}, r"bad\.npz.*npz"),
     ],
 )
 def test_refuses_a_container_that_lies(tmp_path, changed, said):
@@ -58,10 +58,10 @@ def test_refuses_a_container_that_lies(tmp_path, changed, said):
 @pytest.mark.parametrize(
     ("second", "said"),
     [
-        (stream((0, 0, 255), size=(8, 9)), "image 1 is 8 x 9 pixels; 8 x 8 was needed"),
-        (stream((0, 0, 255), form="PNG"), "image 1 is not a readable JPEG"),
-        (stream((0, 0, 255))[:300], "image 1 is not a readable JPEG"),
-        (b"no picture", "image 1 is not a readable JPEG"),
+        (stream((0, 0, 255), size=(8, 9)), "image 1.*8 x 9"),
+        (stream((0, 0, 255), form="PNG"), "image 1.*JPEG"),
+        (stream((0, 0, 255))[:300], "image 1.*JPEG"),
+        (b"no picture", "image 1.*JPEG"),
     ],
 )
 def test_names_the_image_that_cannot_be_decoded(tmp_path, second, said):
@@ -74,13 +74,13 @@ def test_names_the_image_that_cannot_be_decoded(tmp_path, second, said):
 def test_refuses_a_truncated_file(tmp_path, cut):
     path = write(tmp_path / "whole.npz", [stream((255, 0, 0))], [0])
     (tmp_path / "cut.npz").write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(DataError, match=r"cut\.npz is not a readable npz"):
+    with pytest.raises(DataError, match=r"cut\.npz.*npz"):
         read_jpeg_container(tmp_path / "cut.npz", classes=("red",))
 
 
 def test_refuses_a_known_name_with_other_content(tmp_path):
     write(tmp_path / "test.npz", [stream((255, 0, 0))], [0])
-    with pytest.raises(DataError, match="not the file it is named after"):
+    with pytest.raises(DataError, match=r"test\.npz.*SHA-256"):
         cifar10_jpeg("test", root=tmp_path)
 
 

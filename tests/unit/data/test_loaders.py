@@ -91,12 +91,12 @@ def test_global_random_state_is_left_alone():
 @pytest.mark.parametrize(
     ("arrays", "options", "said"),
     [
-        ([], {"batch_size": 1}, r"have lengths \[\]"),
-        ([torch.zeros(2), torch.zeros(3)], {"batch_size": 1}, r"have lengths \[2, 3\]"),
-        ([torch.zeros(0)], {"batch_size": 1}, r"have lengths \[0\]"),
-        ([torch.zeros(2)], {"batch_size": 0}, "`batch_size` is 0"),
-        ([torch.zeros(2)], {"batch_size": 1, "rng_seed": -1}, "`rng_seed` is -1"),
-        ([torch.zeros(2)], {"batch_size": 3, "drop_last": True}, "`drop_last` leaves no batch"),
+        ([], {"batch_size": 1}, r"`arrays`.*\[\]"),
+        ([torch.zeros(2), torch.zeros(3)], {"batch_size": 1}, r"`arrays`.*\[2, 3\]"),
+        ([torch.zeros(0)], {"batch_size": 1}, r"`arrays`.*\[0\]"),
+        ([torch.zeros(2)], {"batch_size": 0}, "`batch_size`.*0"),
+        ([torch.zeros(2)], {"batch_size": 1, "rng_seed": -1}, "`rng_seed`"),
+        ([torch.zeros(2)], {"batch_size": 3, "drop_last": True}, "`drop_last`"),
     ],
 )
 def test_refuses_what_cannot_be_loaded(arrays, options, said):
@@ -105,5 +105,5 @@ def test_refuses_what_cannot_be_loaded(arrays, options, said):
 
 
 def test_refuses_a_batch_that_cannot_be_dealt_out():
-    with pytest.raises(InputError, match="`batch_size` is 5 and there are 2 processes; a multiple of 2"):
+    with pytest.raises(InputError, match=r"`batch_size`.*5"):
         ArrayLoader([torch.arange(9)], batch_size=5).epoch(0, rank=0, world=2)

@@ -71,11 +71,11 @@ def test_bright_light_saturates_in_place_of_wrapping():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"shape": (0, 10), "n": 1}, "`shape` is"),
-        ({"shape": (10, 10), "n": -1}, "`n` is -1"),
-        ({"shape": (40, 40), "n": 50}, "nuclei don't fit into 40 x 40"),
-        ({"shape": (40, 40), "n": 1, "touching": 1.5}, "`touching` is 1.5"),
-        ({"shape": (40, 40), "n": 1, "diameter_px": (20, 10)}, "`diameter_px` is"),
+        ({"shape": (0, 10), "n": 1}, "`shape`"),
+        ({"shape": (10, 10), "n": -1}, "`n`"),
+        ({"shape": (40, 40), "n": 50}, "40 x 40"),
+        ({"shape": (40, 40), "n": 1, "touching": 1.5}, "`touching`"),
+        ({"shape": (40, 40), "n": 1, "diameter_px": (20, 10)}, "`diameter_px`"),
     ],
 )
 def test_senseless_requests_are_refused(arguments, message):

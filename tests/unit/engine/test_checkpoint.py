@@ -67,11 +67,11 @@ def test_nothing_there_is_none(tmp_path):
 @pytest.mark.parametrize(
     ("metadata", "match"),
     [
-        (None, "not one that linnet wrote"),
-        ({"linnet": "{"}, "no readable checkpoint"),
-        ({"linnet": "[]"}, "not one that linnet wrote"),
-        ({"linnet": '{"kind": "nucleus detector"}'}, "holds a nucleus detector; a checkpoint was needed"),
-        ({"linnet": '{"kind": "checkpoint", "version": 2}'}, "version 2; this linnet reads up to 1"),
+        (None, "linnet"),
+        ({"linnet": "{"}, "damaged"),
+        ({"linnet": "[]"}, "linnet"),
+        ({"linnet": '{"kind": "nucleus detector"}'}, "nucleus detector"),
+        ({"linnet": '{"kind": "checkpoint", "version": 2}'}, "version.*2"),
         ({"linnet": '{"kind": "checkpoint", "version": 1}'}, "SHA-256"),
     ],
 )
@@ -86,12 +86,12 @@ def test_a_foreign_file_is_refused(tmp_path, metadata, match):
 def test_a_renamed_missing_or_pickled_file_is_refused(tmp_path):
     path = save_checkpoint(tmp_path, 1, tensors(), FACTS)
     path = path.rename(tmp_path / "checkpoint-00000009.safetensors")
-    with pytest.raises(CheckpointError, match="holds step 1; it was renamed"):
+    with pytest.raises(CheckpointError, match=r"step.*1"):
         load_checkpoint(path)
-    with pytest.raises(CheckpointError, match="doesn't exist"):
+    with pytest.raises(CheckpointError, match=r"no\.safetensors"):
         load_checkpoint(tmp_path / "no.safetensors")
     torch.save({"x": torch.zeros(2)}, path)
-    with pytest.raises(CheckpointError, match="no readable checkpoint"):
+    with pytest.raises(CheckpointError, match="pickle"):
         load_checkpoint(path)
 
 
@@ -156,10 +156,10 @@ def test_nested_state_comes_back_exactly():
     assert isinstance(back["param_groups"][0]["betas"], tuple)
     assert list(back["state"]) == [0, 1]
     assert back["state"][0]["momentum"] is tensors["optimizer.1"]
-    with pytest.raises(CheckpointError, match="`optimizer` state holds a function"):
+    with pytest.raises(CheckpointError, match=r"`optimizer`.*function"):
         flatten({"x": [len, tensors.get, lambda: 0][2]}, "optimizer")
     for wrong in ({"tensor": "no"}, {"what": 1}, {"map": [[1]]}, {"float": "x"}, {}):
-        with pytest.raises(CheckpointError, match="can't be read"):
+        with pytest.raises(CheckpointError, match=r"[Cc]heckpoint"):
             unflatten(wrong, tensors)
 
 
@@ -175,7 +175,7 @@ def test_float32_moments_of_bfloat16_weights_keep_their_bits():
     load_optimizer(other, optimizer.state_dict())
     (state,) = other.state.values()
     assert torch.equal(state["momentum_buffer"], torch.tensor([1.0 + 2**-20, 2.0, 3.0]))
-    with pytest.raises(CheckpointError, match="doesn't fit SGD"):
+    with pytest.raises(CheckpointError, match="SGD"):
         load_optimizer(torch.optim.SGD([weight, torch.zeros(1)], lr=0.1), optimizer.state_dict())
 
 

@@ -48,7 +48,7 @@ def test_stopped_by_one_process_and_resumed_it_is_the_uninterrupted_run(out):
 def test_nan_on_one_process_stops_both_before_the_update(out):
     told = [(out / f"nan-{rank}.txt").read_text() for rank in (0, 1)]
     assert told[0] == told[1]
-    assert told[0].startswith("The loss of epoch 1, batch 0 (step 5) is nan")
+    assert "epoch 1, batch 0 (step 5)" in told[0]
     assert [path.name for path in list_checkpoints(out / "nan")] == [
         "checkpoint-00000002.safetensors",
         "checkpoint-00000004.safetensors",

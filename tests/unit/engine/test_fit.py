@@ -193,7 +193,7 @@ class Breaks(Classify):
 @pytest.mark.parametrize("grad_clip", [None, 1.0])
 def test_a_nan_loss_stops_before_the_update_with_the_batch_named(tmp_path, grad_clip):
     model = network()
-    with pytest.raises(NonFiniteLoss, match=r"^The loss of epoch 1, batch 2 \(step 7\) is nan"):
+    with pytest.raises(NonFiniteLoss, match=r"loss.*epoch 1, batch 2 \(step 7\)"):
         train(tmp_path, model=model, task=Breaks(7), checkpoint_every=3, grad_clip=grad_clip)
     good = train(listeners=[StopAt(7)], grad_clip=grad_clip)
     weights = dict(model.named_parameters())
@@ -213,12 +213,12 @@ def test_infinite_gradients_under_a_finite_loss_are_never_kept(tmp_path):
     batches = [(torch.ones(1, 1), torch.ones(1, 1))]
     model = line(1.0)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    with pytest.raises(NonFiniteLoss, match=r"`weight` isn't finite"):
+    with pytest.raises(NonFiniteLoss, match="`weight`"):
         fit(model, Root(), batches, optimizer=optimizer, epochs=1, folder=tmp_path, progress="off")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00000000.safetensors"]
     model = line(1.0)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    with pytest.raises(NonFiniteLoss, match=r"gradient norm of epoch 0, batch 0"):
+    with pytest.raises(NonFiniteLoss, match=r"gradient norm.*epoch 0, batch 0"):
         fit(model, Root(), batches, optimizer=optimizer, epochs=1, grad_clip=1.0, progress="off")
     assert model.weight.item() == 1.0
 
@@ -226,14 +226,14 @@ def test_infinite_gradients_under_a_finite_loss_are_never_kept(tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [
-        ({"epochs": 0}, InputError, "`epochs` is 0"),
-        ({"grad_clip": 0.0}, InputError, "`grad_clip` is 0"),
-        ({"keep": 0}, InputError, "`keep` is 0"),
-        ({"checkpoint_every": 0}, InputError, "`checkpoint_every` is 0"),
-        ({"progress": "loud"}, InputError, "`progress` is 'loud'"),
-        ({"loader": []}, TrainingError, "no batches"),
-        ({"loader": (batch for batch in [])}, InputError, "a generator can't"),
-        ({"optimizer": torch.optim.SGD([torch.zeros(2, 3)], lr=1.0)}, TrainingError, r"shape \(2, 3\)"),
+        ({"epochs": 0}, InputError, "`epochs`"),
+        ({"grad_clip": 0.0}, InputError, "`grad_clip`"),
+        ({"keep": 0}, InputError, "`keep`"),
+        ({"checkpoint_every": 0}, InputError, "`checkpoint_every`"),
+        ({"progress": "loud"}, InputError, "`progress`"),
+        ({"loader": []}, TrainingError, "loader"),
+        ({"loader": (batch for batch in [])}, InputError, "`loader`.*generator"),
+        ({"optimizer": torch.optim.SGD([torch.zeros(2, 3)], lr=1.0)}, TrainingError, r"\(2, 3\)"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(options, error, match):
@@ -244,10 +244,10 @@ def test_what_cannot_be_trained_is_refused(options, error, match):
 @pytest.mark.parametrize(
     ("loss", "match"),
     [
-        (lambda z: (3.0, {}), "a float as the loss"),
-        (lambda z: (z.sum(1), {}), r"shape \(8,\) as the loss"),
-        (lambda z: (z.sum().detach(), {}), "without gradient"),
-        (lambda z: (z.sum(), {"each": z.detach()[:, 0]}), r"metric `each`"),
+        (lambda z: (3.0, {}), "loss.*float"),
+        (lambda z: (z.sum(1), {}), r"loss.*\(8,\)"),
+        (lambda z: (z.sum().detach(), {}), r"loss.*\(\)"),
+        (lambda z: (z.sum(), {"each": z.detach()[:, 0]}), "`each`"),
     ],
 )
 def test_a_loss_that_is_no_scalar_is_refused(loss, match):
@@ -264,7 +264,7 @@ def test_a_loader_that_is_shorter_than_it_says_is_refused():
         def __len__(self):
             return 9
 
-    with pytest.raises(TrainingError, match=r"gave 5 batches in epoch 0, but its length is 9"):
+    with pytest.raises(TrainingError, match="5 batches"):
         train(loader=Short(shuffled()))
 
 

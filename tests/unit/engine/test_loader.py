@@ -57,7 +57,7 @@ def test_a_batch_is_dealt_out_evenly():
     assert parts[0]["name"] == "a"
     assert shard(batch, rank=0, world=1) is batch
     for small in (torch.zeros(2), torch.tensor(1.0)):
-        with pytest.raises(TrainingError, match="can't be split over 3 processes"):
+        with pytest.raises(TrainingError, match="3 processes"):
             shard(small, rank=0, world=3)
 
 
@@ -86,5 +86,5 @@ def test_a_loader_is_taken_as_it_is_and_others_are_refused():
     assert isinstance(loader, Loader)
     assert as_loader(loader, rng_seed=1) is loader
     for wrong in (3, iter([1]), (x for x in [1]), map(str, [1])):
-        with pytest.raises(InputError, match="`loader` is a"):
+        with pytest.raises(InputError, match="`loader`"):
             as_loader(wrong, rng_seed=0)

@@ -101,9 +101,7 @@ def test_tied_weights_are_stored_once_and_stay_tied(tmp_path):
     assert torch.equal(found[0].weight, net[0].weight)
     loose = nn.Sequential(nn.Linear(64, 64, bias=False), nn.ReLU(), nn.Linear(64, 64, bias=False))
     assert torch.equal(load(loose, path)[2].weight, net[0].weight)
-    with pytest.raises(
-        CheckpointError, match=r"`2\.weight` and `0\.weight` are one tensor in the model and two in the"
-    ):
+    with pytest.raises(CheckpointError, match=r"`2\.weight`.*`0\.weight`"):
         load(tied(), save(loose, path))
 
 
@@ -180,19 +178,19 @@ def renamed_tensor(path):
 
 
 BAD = [
-    (lambda p: p.write_bytes(b""), "the file is empty"),
-    (lambda p: p.write_bytes(p.read_bytes()[:-100]), "cut, damaged or of another format"),
-    (lambda p: p.write_bytes(p.read_bytes()[:30]), "cut, damaged or of another format"),
-    (flip, "its SHA-256 doesn't match"),
-    (renamed_tensor, "its SHA-256 doesn't match"),
-    (lambda p: rewritten(p, lambda h: h["facts"].update({"class": "Other"})), "its SHA-256 doesn't match"),
-    (lambda p: rewritten(p, lambda h: h.update(version=99)), "of version 99; this linnet reads up to 1. Update linnet"),
-    (lambda p: torch.save({"a": torch.zeros(1)}, p), "looks like a pickle, which could run code"),
-    (lambda p: p.write_bytes(b"\x80\x04}."), "looks like a pickle, which could run code"),
-    (lambda p: (p.unlink(), p.mkdir()), "is a folder; a file with a network was needed"),
-    (lambda p: p.unlink(), "doesn't exist; a file with a network"),
-    (lambda p: safetensors.torch.save_file({"a": torch.zeros(1)}, p), "not one that linnet wrote"),
-    (lambda p: write_tensors(p, {}, {}, Kind("nucleus detector")), "holds a nucleus detector; a network was needed"),
+    (lambda p: p.write_bytes(b""), "empty"),
+    (lambda p: p.write_bytes(p.read_bytes()[:-100]), "damaged"),
+    (lambda p: p.write_bytes(p.read_bytes()[:30]), "damaged"),
+    (flip, "SHA-256"),
+    (renamed_tensor, "SHA-256"),
+    (lambda p: rewritten(p, lambda h: h["facts"].update({"class": "Other"})), "SHA-256"),
+    (lambda p: rewritten(p, lambda h: h.update(version=99)), "version.*99"),
+    (lambda p: torch.save({"a": torch.zeros(1)}, p), "pickle"),
+    (lambda p: p.write_bytes(b"\x80\x04}."), "pickle"),
+    (lambda p: (p.unlink(), p.mkdir()), "folder"),
+    (lambda p: p.unlink(), "network"),
+    (lambda p: safetensors.torch.save_file({"a": torch.zeros(1)}, p), "linnet"),
+    (lambda p: write_tensors(p, {}, {}, Kind("nucleus detector")), "nucleus detector"),
 ]
 
 
@@ -214,16 +212,14 @@ class Deeper(Net):
 
 
 def test_another_network_is_refused(path, tmp_path):
-    with pytest.raises(CheckpointError, match="holds a Net; a file of Deeper was needed"):
+    with pytest.raises(CheckpointError, match=r"Deeper.*strict_class=False"):
         load(Deeper(), path)
-    with pytest.raises(CheckpointError, match=r"lacks `extra.weight`; lacks `extra.bias` \(2 missing, 0 foreign\)"):
+    with pytest.raises(CheckpointError, match=r"`extra\.weight`.*`extra\.bias`"):
         load(Deeper(), path, strict_class=False)
     deeper = save(Deeper(), tmp_path / "deeper.safetensors")
-    with pytest.raises(CheckpointError, match=r"holds `extra\.weight`, which the model lacks"):
+    with pytest.raises(CheckpointError, match=r"`extra\.weight`"):
         load(Net(), deeper, strict_class=False)
-    with pytest.raises(
-        CheckpointError, match=r"`head.weight` had size \(3, 8\) before any edit; in the model it has \(5, 8\)"
-    ):
+    with pytest.raises(CheckpointError, match=r"`head\.weight`.*\(3, 8\)"):
         load(Net(outputs=5), path)
 
 
@@ -231,12 +227,12 @@ def test_a_head_that_fits_by_chance_is_refused(tmp_path):
     net = narrowed()
     small = save(resize(net, ChannelGraph(net, X), {"conv": [1, 1, 1, 1, 0, 0, 0, 0]}), tmp_path / "small.safetensors")
     assert load(Net(), small).conv.weight.shape[0] == 4
-    with pytest.raises(CheckpointError, match=r"`conv.weight` had size \(8, 3, 3, 3\) before any edit"):
+    with pytest.raises(CheckpointError, match=r"`conv\.weight`.*\(8, 3, 3, 3\)"):
         load(Net(width=4), small)
 
 
 def test_a_network_that_was_resized_is_no_fresh_one(path):
-    with pytest.raises(CheckpointError, match="was resized already; a fresh Net of base size"):
+    with pytest.raises(CheckpointError, match=r"`model`.*Net"):
         load(narrowed(), path)
 
 
@@ -256,12 +252,12 @@ def test_a_plan_that_does_not_fit_its_tensors_is_refused(tmp_path):
         held["head.bias"] = torch.zeros(7)
 
     valid(path, unplanned)
-    with pytest.raises(CheckpointError, match=r"`head.bias` is stored with size \(7,\), and its plan says \(3,\)"):
+    with pytest.raises(CheckpointError, match=r"`head\.bias`.*\(7,\)"):
         load(Net(), path)
     for module, name, value in (("conv", "forward", 3), ("neck", "out_channels", 3), ("conv", "bias", "x")):
         save(net, path)
         valid(path, lambda facts, held, m=module, n=name, v=value: facts["plan"]["attributes"].update({m: {n: v}}))
-        with pytest.raises(CheckpointError, match=f"its plan sets `{module}.{name}`"):
+        with pytest.raises(CheckpointError, match=f"`{module}.{name}`"):
             load(Net(), path)
 
 
@@ -274,9 +270,7 @@ class Stateful(nn.Linear):
 
 
 def test_state_that_is_no_tensor_is_refused(tmp_path):
-    with pytest.raises(
-        CheckpointError, match="`_extra_state` of Stateful is a dict that is neither parameter nor buffer"
-    ):
+    with pytest.raises(CheckpointError, match=r"`_extra_state`.*Stateful"):
         save(Stateful(2, 2), tmp_path / "net.safetensors")
     assert list(tmp_path.iterdir()) == []
 
@@ -284,11 +278,11 @@ def test_state_that_is_no_tensor_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
-        (lambda path: save({"a": X}, path), "`model` is a dict; a torch.nn.Module is needed"),
-        (lambda path: save(path, Net()), r"`path` is a Net; the order is save\(model, path\)"),
-        (lambda path: load(path, Net()), r"`path` is a Net; the order is load\(model, path\)"),
-        (lambda path: load(Net, path), "`model` is a type; a torch.nn.Module"),
-        (lambda path: save(Net(), 3), "`path` is a int; the path of a file is needed"),
+        (lambda path: save({"a": X}, path), "`model`.*dict"),
+        (lambda path: save(path, Net()), r"`path`.*save\(model, path\)"),
+        (lambda path: load(path, Net()), r"`path`.*load\(model, path\)"),
+        (lambda path: load(Net, path), "`model`.*type"),
+        (lambda path: save(Net(), 3), "`path`.*int"),
     ],
 )
 def test_arguments_of_another_kind_are_refused_by_name(ask, words, path):
@@ -298,7 +292,7 @@ def test_arguments_of_another_kind_are_refused_by_name(ask, words, path):
 
 def test_an_unwritable_place_and_a_full_disk_leave_the_old_file(path, tmp_path, monkeypatch):
     before = path.read_bytes()
-    with pytest.raises(CheckpointError, match=r"the network can't be written: the folder .*missing doesn't exist"):
+    with pytest.raises(CheckpointError, match=r"missing(?!/)"):
         save(trained(), tmp_path / "missing" / "net.safetensors")
 
     def full(file, view):
@@ -306,7 +300,7 @@ def test_an_unwritable_place_and_a_full_disk_leave_the_old_file(path, tmp_path, 
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(tensor_bytes, "_write_all", full)
-    with pytest.raises(CheckpointError, match=r"can't be written \(No space left on device\).*What was there before"):
+    with pytest.raises(CheckpointError, match="No space left on device"):
         save(Net(), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["net.safetensors"]

@@ -42,12 +42,12 @@ def test_schedules_by_hand(schedule, factors):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"name": "cosin"}, "`schedule` is 'cosin'. Choose one of constant, linear, cosine, step"),
-        ({"warmup_steps": -1}, "`warmup_steps` is -1"),
-        ({"final_fraction": 1.5}, "`final_fraction` is 1.5"),
-        ({"milestones": (0.7, 0.5)}, "`milestones` are"),
-        ({"milestones": (0.5, 1.0)}, "`milestones` are"),
-        ({"gamma": 0.0}, "`gamma` is 0.0"),
+        ({"name": "cosin"}, "`schedule`.*'cosin'"),
+        ({"warmup_steps": -1}, "`warmup_steps`"),
+        ({"final_fraction": 1.5}, "`final_fraction`"),
+        ({"milestones": (0.7, 0.5)}, r"`milestones`.*\(0\.7, 0\.5\)"),
+        ({"milestones": (0.5, 1.0)}, r"`milestones`.*\(0\.5, 1\.0\)"),
+        ({"gamma": 0.0}, "`gamma`"),
     ],
 )
 def test_a_schedule_out_of_range_is_refused(options, match):
@@ -68,7 +68,7 @@ def test_the_average_by_hand():
         assert model.weight.item() == 2.75
     assert model.weight.item() == 4.0
     assert [Average(0.9).at(n) for n in (0, 8, 800)] == [0.1, 0.5, 0.9]
-    with pytest.raises(InputError, match="`decay` is 1"):
+    with pytest.raises(InputError, match="`decay`"):
         Average(1.0)
 
 
@@ -90,13 +90,13 @@ def test_early_stop_by_hand():
 
 
 def test_early_stop_refuses_what_it_cannot_watch():
-    with pytest.raises(TrainingError, match=r"watches `f1`, but Task\.validate gave `loss`, `acc`"):
+    with pytest.raises(TrainingError, match=r"(?=.*`acc`).*`f1`"):
         Watch(EarlyStop("f1")).look(Epoch(0, 0, 0.0, 0.0, validation={"loss": 1.0, "acc": 1.0}), {})
-    with pytest.raises(TrainingError, match="gave nothing"):
+    with pytest.raises(TrainingError, match="`f1`"):
         Watch(EarlyStop("f1")).look(Epoch(0, 0, 0.0, 0.0), {})
-    with pytest.raises(InputError, match="`patience` is 0"):
+    with pytest.raises(InputError, match="`patience`"):
         EarlyStop("f1", patience=0)
-    with pytest.raises(InputError, match="`mode` is 'most'"):
+    with pytest.raises(InputError, match="`mode`"):
         EarlyStop("f1", mode="most")
 
 
@@ -105,18 +105,18 @@ def test_compute_is_picked_and_checked(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert Compute.pick() == Compute("cpu")
-    with pytest.raises(InputError, match="but torch sees no GPU"):
+    with pytest.raises(InputError, match=r"`device`.*'cuda'"):
         Compute.pick("cuda")
-    with pytest.raises(InputError, match="no device of torch"):
+    with pytest.raises(InputError, match=r"`device`.*'tpu9'"):
         Compute("tpu9")
-    with pytest.raises(InputError, match="`precision` is 'half'"):
+    with pytest.raises(InputError, match="`precision`"):
         Compute("cpu", "half")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert Compute.pick().device == "cuda:1"
     monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(InputError, match="'cuda:2', but torch sees 2 GPUs"):
+    with pytest.raises(InputError, match=r"`device`.*'cuda:2'"):
         Compute.pick()
 
 
@@ -165,7 +165,7 @@ def test_progress_is_a_bar_on_a_terminal_and_a_log_elsewhere(monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
     assert [type(one) for one in progress_listeners("auto")] == [EpochLog]
     assert progress_listeners("bar", rank=1) == progress_listeners("off") == []
-    with pytest.raises(InputError, match="`progress` is 'on'"):
+    with pytest.raises(InputError, match="`progress`"):
         progress_listeners("on")
 
 

@@ -88,12 +88,12 @@ def test_registry_names_and_options():
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("resent", {}, r"no network called 'resent'\. Did you mean 'resnet'\? There are: convnet, mlp"),
-        ("tiny", {"depth": 3}, "'tiny' has no option `depth`; it has: input_shape, classes, width"),
-        ("resnet", {"depth": 18}, "`depth` is 18; 6n"),
-        ("resnet", {"width": 0}, "`width` is 0"),
-        ("tiny", {"input_shape": (1, 1, 5)}, "at least 2 x 2 pixels"),
-        ("mlp", {"hidden": (0,)}, r"`hidden` \(0,\)"),
+        ("resent", {}, "'resent'.*[Dd]id you mean.*resnet"),
+        ("tiny", {"depth": 3}, "`depth`"),
+        ("resnet", {"depth": 18}, "`depth`.*18"),
+        ("resnet", {"width": 0}, "`width`"),
+        ("tiny", {"input_shape": (1, 1, 5)}, r"`input_shape`.*\(1, 1, 5\)"),
+        ("mlp", {"hidden": (0,)}, r"`hidden`.*\(0,\)"),
     ],
 )
 def test_refuses_with_what_there_is(name, options, said):
@@ -106,7 +106,7 @@ def test_the_convnet_halves_first_and_stops_at_one_pixel():
     assert shapes == [(2, 1, 3, 3), (3, 2, 3, 3), (4, 3, 3, 3), (5, 4, 3, 3)]
     pools = sum(isinstance(m, nn.MaxPool2d) for m in ConvNet(input_shape=(1, 8, 8), widths=(2, 3, 4, 5)).modules())
     assert pools == 2  # 8 -> 4 -> 2 -> 1
-    with pytest.raises(InputError, match=r"`widths` is \(\)"):
+    with pytest.raises(InputError, match=r"`widths`.*\(\)"):
         ConvNet(widths=())
 
 
@@ -135,7 +135,7 @@ def test_vgg_pools_until_one_pixel_is_left():
     pools = [isinstance(m, nn.MaxPool2d) for m in VGG(input_shape=(1, 6, 9), stages=((2,), (3, 4), (5,))).modules()]
     assert sum(pools) == 2  # 6 -> 3 -> 1
     for stages in ((), ((4,), ()), ((4, 0),)):
-        with pytest.raises(InputError, match="one width in each stage"):
+        with pytest.raises(InputError, match="`stages`"):
             VGG(stages=stages)
 
 

@@ -126,19 +126,19 @@ def test_rows_are_the_jacobian():
 
 
 def test_what_cant_be_made_is_named():
-    with pytest.raises(InputError, match="`depth` is 4 and `widths` gives 3"):
+    with pytest.raises(InputError, match=r"`depth`.*`widths`"):
         ntk_mlp(depth=4, widths=(3, 3), inputs=2)
-    with pytest.raises(InputError, match="each must be 1 or more"):
+    with pytest.raises(InputError, match=r"\b0\b"):
         ntk_mlp(width=0, inputs=2)
-    with pytest.raises(InputError, match="`weight_variance` is 0"):
+    with pytest.raises(InputError, match="`weight_variance`"):
         ntk_mlp(inputs=2, weight_variance=0.0)
-    with pytest.raises(InputError, match="`activation` is 'swish'"):
+    with pytest.raises(InputError, match="`activation`"):
         ntk_mlp(inputs=2, activation="swish")
 
 
 @pytest.mark.parametrize(
     ("asked", "message"),
-    [({"width": 2.5}, r"`width` is 2\.5; a whole number"), ({"bias_variance": float("nan")}, "`bias_variance` nan")],
+    [({"width": 2.5}, r"`width`.*2\.5"), ({"bias_variance": float("nan")}, "`bias_variance`.*nan")],
 )
 def test_sizes_are_whole_and_variances_finite(asked, message):
     with pytest.raises(InputError, match=message):

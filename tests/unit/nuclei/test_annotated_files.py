@@ -57,14 +57,14 @@ def test_label_images_give_their_centroids(plate, tmp_path):
 def test_points_without_an_image_are_named(plate):
     images, points = plate
     (points / "zebra.csv").write_text("y,x\n1,1\n")
-    with pytest.raises(PointsError, match=r"1 image.*'zebra'.*It has 'a', 'b', 'c'"):
+    with pytest.raises(PointsError, match="'zebra'"):
         read_annotated(images, points)
 
 
 def test_a_folder_without_images_and_two_of_one_name_are_refused(plate, tmp_path):
     images, points = plate
-    with pytest.raises(ImageError, match="no images in this folder"):
+    with pytest.raises(ImageError, match=r"\.png"):
         read_annotated(points, points)
     Image.fromarray(np.zeros((8, 10), np.uint8)).save(images / "a.tif")
-    with pytest.raises(ImageError, match="have one name"):
+    with pytest.raises(ImageError, match=r"a\.tif.*a\.png"):
         read_annotated(images, points)

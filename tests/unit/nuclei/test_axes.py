@@ -39,13 +39,13 @@ def test_colour_is_one_picture_whose_parts_can_be_asked_for():
     rgba = Layout("YXS", (3, 4, 4), color=True, alpha=1)
     assert chosen([rgba]) == Choice(0, 0, None)
     assert [chosen([rgba], channel=c).sample for c in range(3)] == [0, 1, 2]
-    with pytest.raises(ImageError, match="channel 3 was asked for, but this is a colour picture: 0 is red"):
+    with pytest.raises(ImageError, match=r"channel.*red"):
         chosen([rgba], channel=3)
 
 
 def test_samples_that_are_no_colours_are_channels():
     assert chosen([Layout("YXS", (3, 4, 5))], channel=4) == Choice(0, 0, 4)
-    with pytest.raises(ImageError, match=r"holds 5 channels \(0, 1, 2, 3, 4\)"):
+    with pytest.raises(ImageError, match=r"channel.*0, 1, 2, 3, 4"):
         chosen([Layout("YXS", (3, 4, 5))])
 
 
@@ -56,26 +56,26 @@ def test_samples_that_are_no_colours_are_channels():
             [STACK],
             None,
             None,
-            r"holds 5 pages \(Z 5, each 20 x 30 uint16\).*page=N.*0 to 4; and a channel.*0 DAPI, 1 GFP",
+            "--page N.*--channel N",
         ),
-        ([STACK], 0, None, r"holds 2 channels \(0 DAPI, 1 GFP\).*--channel N, or channel=N"),
-        ([STACK], None, 0, r"holds 5 pages .*from 0 to 4\."),
-        ([STACK], 5, 0, "page 5 was asked for, but there are 5, counted from 0"),
-        ([STACK], -1, 0, "page -1 was asked for"),
-        ([STACK], 0, 2, r"channel 2 was asked for, but there are 2 \(0 DAPI, 1 GFP\)"),
-        ([STACK], 0, -1, "channel -1 was asked for"),
-        ([Layout("YX", (3, 4))], 1, None, "page 1 was asked for, but there are 1"),
-        ([Layout("YX", (3, 4))], None, 1, "there is only one channel, number 0"),
+        ([STACK], 0, None, "DAPI.*--channel N"),
+        ([STACK], None, 0, "--page N(?!.*--channel)"),
+        ([STACK], 5, 0, r"\bpage\b.*\b5\b"),
+        ([STACK], -1, 0, r"\bpage\b.*-1"),
+        ([STACK], 0, 2, r"\bchannel\b.*\b2\b"),
+        ([STACK], 0, -1, r"\bchannel\b.*-1"),
+        ([Layout("YX", (3, 4))], 1, None, r"\bpage\b.*\b1\b"),
+        ([Layout("YX", (3, 4))], None, 1, r"\bchannel\b.*\b1\b"),
         (
             [Layout("YX", (3, 4), dtype="uint8"), Layout("QYX", (3, 5, 6))],
             None,
             None,
-            r"4 pages \(0: 4 x 3 uint8, 1-3: 6 x 5\)",
+            "4 x 3 uint8.*6 x 5.*--page N",
         ),
-        ([Layout("CYX", (20, 3, 4))], None, None, r"holds 20 channels \(0, 1, 2, 3, 4, 5, 6, 7, \.\.\. 19\)"),
+        ([Layout("CYX", (20, 3, 4))], None, None, r"channel.*7, \.\.\. 19"),
     ],
 )
 def test_a_wrong_choice_lists_what_there_is(layouts, page, channel, message):
     with pytest.raises(ImageError, match=message) as caught:
         chosen(layouts, page, channel)
-    assert str(caught.value).startswith("a.tif: ")
+    assert "a.tif" in str(caught.value)

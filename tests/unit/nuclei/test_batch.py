@@ -69,14 +69,14 @@ class TestFind:
         (tmp_path / "empty").mkdir()
         found, failures = find_images([tmp_path / "empty", tmp_path / "a.png", f"{tmp_path}/*.czi"])
         assert [p.name for p in found] == ["a.png"]
-        assert "there are no images in this folder (0 other entries)" in failures[0].error
-        assert "no file matches this pattern" in failures[1].error
+        assert "images" in failures[0].error
+        assert "pattern" in failures[1].error
 
     def test_no_image_at_all_is_an_error(self, tmp_path):
         (tmp_path / "notes.txt").touch()
-        with pytest.raises(ImageError, match=r"no images in this folder \(1 other entries\).*\.png"):
+        with pytest.raises(ImageError, match=r"images.*\.png"):
             find_images([tmp_path])
-        with pytest.raises(ImageError, match="No image was named"):
+        with pytest.raises(ImageError, match=r"[Ii]mage"):
             find_images([])
 
     def test_a_name_with_brackets_is_a_file_when_it_exists(self, tmp_path):
@@ -114,10 +114,11 @@ class TestDetect:
         assert [d.image.name for d in result.done] == ["z.png"]
         assert [f.image.rpartition("/")[2] for f in result.failed] == ["empty.png", "stack.tif", "text.png", "gone.png"]
         listed = rows(tmp_path / "out" / "failed.csv")
-        assert listed[1] == [str(tmp_path / "empty.png"), "the file is empty (0 bytes). Copy or export it again."]
-        assert "there is no such file" in listed[4][1]
+        assert listed[1][0] == str(tmp_path / "empty.png")
+        assert "0 bytes" in listed[1][1]
+        assert "file" in listed[4][1]
         page = result.report.read_text(encoding="utf-8")
-        assert "holds 2 pages" in page
+        assert "--page N" in page
         assert sorted(p.name for p in (tmp_path / "out").glob("*.csv")) == ["counts.csv", "failed.csv", "z.csv"]
 
     def test_all_failed_still_leaves_the_lists(self, tmp_path):
@@ -156,7 +157,7 @@ class TestDetect:
     def test_formats_and_no_overlay(self, tmp_path):
         run(png(tmp_path / "a.png"), tmp_path / "out", formats=("json",), overlay=False)
         assert sorted(p.name for p in (tmp_path / "out").glob("a.*")) == ["a.json"]
-        with pytest.raises(InputError, match="choose one or more of: csv, geojson"):
+        with pytest.raises(InputError, match=r"`formats`.*geojson"):
             run(tmp_path / "a.png", tmp_path / "none", formats=("xlsx",))
         assert not (tmp_path / "none").exists()
 
@@ -190,7 +191,7 @@ class TestDetect:
             return bright_pixels(image, pixel_size_um)
 
         images = [png(tmp_path / f"{n}.png") for n in "abc"]
-        with pytest.raises(KeyboardInterrupt, match="Stopped after 1 of 3 images"):
+        with pytest.raises(KeyboardInterrupt, match=r"\b1 of 3"):
             run(images, tmp_path / "out", weights=stops)
         assert [r[0] for r in rows(tmp_path / "out" / "counts.csv")] == ["image", "a.png"]
         assert (tmp_path / "out" / "report.html").exists()
@@ -199,7 +200,7 @@ class TestDetect:
     def test_a_file_in_the_way_of_the_folder(self, tmp_path):
         (tmp_path / "out").touch()
         for out in (tmp_path / "out", tmp_path / "out" / "deeper"):
-            with pytest.raises(InputError, match="a file is in the way"):
+            with pytest.raises(InputError, match="folder"):
                 run(png(tmp_path / "a.png"), out)
 
     def test_reproducible_output_is_the_same_to_the_byte(self, tmp_path):

@@ -99,25 +99,25 @@ def test_intervals_are_nested_and_undefined_draws_are_left_out():
 
 def test_an_image_without_a_cluster_is_named():
     e = evaluate({"a": of((0, 0)), "b": of((0, 0))}, {})
-    with pytest.raises(PointsError, match=r"image 'b' has no cluster"):
+    with pytest.raises(PointsError, match=r"`clusters`.*'b'"):
         e.interval({"a": 1})
 
 
 @pytest.mark.parametrize("radius", [0.0, -1.0, math.nan, math.inf])
 def test_a_radius_must_be_positive_and_finite(radius):
-    with pytest.raises(PointsError, match=r"`radius_px` is .*; a positive number of pixels was needed, for example 5"):
+    with pytest.raises(PointsError, match="`radius_px`"):
         evaluate(EMPTY, EMPTY, radius)
 
 
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (np.zeros((3, 3)), r"`found` has shape \(3, 3\); finite points of shape \(n, 2\), y and x, were needed"),
-        (np.zeros(4), r"`found` has shape \(4,\)"),
-        (of((0, math.nan)), r"`found` has shape \(1, 2\); finite points"),
-        (of((0, math.inf)), r"finite points"),
-        ([["y", "x"]], r"`found` holds no numbers .*; finite points of shape \(n, 2\), y and x, were needed"),
-        ([[1, 2], [3]], r"`found` holds no numbers"),
+        (np.zeros((3, 3)), r"`found`.*\(3, 3\)"),
+        (np.zeros(4), r"`found`.*\(4,\)"),
+        (of((0, math.nan)), "`found`"),
+        (of((0, math.inf)), "`found`"),
+        ([["y", "x"]], "`found`"),
+        ([[1, 2], [3]], "`found`"),
     ],
 )
 def test_bad_points_are_refused(bad, message):
@@ -126,7 +126,7 @@ def test_bad_points_are_refused(bad, message):
 
 
 def test_found_images_without_truth_are_named():
-    with pytest.raises(PointsError, match=r"1 found image\(s\) have no truth: 'c'\. .*the truth has 'a', 'b'\."):
+    with pytest.raises(PointsError, match="'c'"):
         evaluate({"a": EMPTY, "b": EMPTY}, {"a": EMPTY, "c": EMPTY})
 
 

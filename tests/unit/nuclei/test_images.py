@@ -246,36 +246,36 @@ class TestRefused:
         for read in (read_image, open_picture):
             with pytest.raises(ImageError, match=message) as caught:
                 read(path, **options)
-            assert str(caught.value).startswith(str(path)[:20])
+            assert str(path)[:20] in str(caught.value)
 
     @pytest.mark.parametrize(
         ("name", "content", "message"),
         [
-            ("a.png", b"", "is empty .0 bytes"),
-            ("a.png", b"well,seen\n1,2\n", "holds text that begins with 'well,seen"),
-            ("a.tif", "größe\t".encode()[:3], "holds text that begins with 'gr'"),
-            ("a.png", b"<!DOCTYPE html><p>404", "holds an HTML page"),
-            ("a.jpg", b"GIF89a...", "holds a GIF"),
-            ("a.png", b"RIFF\0\0\0\0WEBPVP8 ", "holds a WebP picture"),
-            ("a.czi", b"ZISRAWFILE\0\0\0", "holds a Zeiss CZI file"),
-            ("a.png", bytes(range(128, 160)), "unknown bytes that begin with 80 81"),
-            ("a.png", b"\x89PNG\r\n\x1a\n\0\0", "PNG is cut off after 10 bytes"),
-            ("a.jpg", b"\xff\xd8\xff\xe0", "JPEG has no readable header"),
-            ("a.tif", b"II*\0", "damaged or cut off"),
-            ("a.tif", b"II*\0\x08\0\0\0", "damaged or cut off|no picture"),
-            ("a.png", declared_png(0, 10), "0 x 10 pixels, so there is nothing"),
-            ("a.png", declared_png(100_000, 100_000), "declares 100,000 x 100,000 pixels, but the file has only"),
-            ("a.jpg", declared_jpeg(60_000, 60_000), "declares 60,000 x 60,000 pixels, but the file has only"),
-            ("a.jpg", declared_jpeg(0, 60), "0 x 60 pixels, so there is nothing"),
+            ("a.png", b"", "empty"),
+            ("a.png", b"well,seen\n1,2\n", "'well,seen"),
+            ("a.tif", "größe\t".encode()[:3], "'gr"),
+            ("a.png", b"<!DOCTYPE html><p>404", "HTML"),
+            ("a.jpg", b"GIF89a...", "GIF"),
+            ("a.png", b"RIFF\0\0\0\0WEBPVP8 ", "WebP"),
+            ("a.czi", b"ZISRAWFILE\0\0\0", "Zeiss"),
+            ("a.png", bytes(range(128, 160)), "80 81"),
+            ("a.png", b"\x89PNG\r\n\x1a\n\0\0", "10 bytes"),
+            ("a.jpg", b"\xff\xd8\xff\xe0", "JPEG.*header"),
+            ("a.tif", b"II*\0", "damaged|cut off"),
+            ("a.tif", b"II*\0\x08\0\0\0", "damaged|cut off|picture"),
+            ("a.png", declared_png(0, 10), "0 x 10 pixels"),
+            ("a.png", declared_png(100_000, 100_000), "100,000 x 100,000 pixels"),
+            ("a.jpg", declared_jpeg(60_000, 60_000), "60,000 x 60,000 pixels"),
+            ("a.jpg", declared_jpeg(0, 60), "0 x 60 pixels"),
             ("a.tif", declared_tiff(100_000, 100_000, 1), "cut off"),
             (
                 "a.tif",
                 declared_tiff(100_000, 100_000, 8),
-                "declares 100,000 x 100,000 pixels, but its strips have at most 800",
+                "100,000 x 100,000.*800",
             ),
-            ("a.tif", declared_tiff(100_000, 100_000, 5), "declares 100,000 x 100,000 pixels, but its strips"),
-            ("a.tif", declared_tiff(100_000, 100_000, 50000), "declares 100,000 x 100,000 pixels, but its strips"),
-            ("a.tif", declared_tiff(0, 100, 1), "damaged|nothing to read|no picture"),
+            ("a.tif", declared_tiff(100_000, 100_000, 5), "100,000 x 100,000.*strips"),
+            ("a.tif", declared_tiff(100_000, 100_000, 50000), "100,000 x 100,000.*strips"),
+            ("a.tif", declared_tiff(0, 100, 1), "damaged|0 x 100|picture"),
         ],
     )
     def test_what_is_no_image(self, tmp_path, name, content, message):
@@ -283,10 +283,10 @@ class TestRefused:
         self.assert_refused(tmp_path / name, message)
 
     def test_places_without_a_file(self, tmp_path):
-        self.assert_refused(tmp_path, "this is a folder")
-        self.assert_refused(tmp_path / "no.png", "there is no such file")
-        self.assert_refused(str(tmp_path / "a\0.png"), "can't be opened")
-        self.assert_refused(tmp_path / ("x" * 300 + ".png"), "can't be opened")
+        self.assert_refused(tmp_path, "folder")
+        self.assert_refused(tmp_path / "no.png", r"no\.png")
+        self.assert_refused(str(tmp_path / "a\0.png"), "null byte")
+        self.assert_refused(tmp_path / ("x" * 300 + ".png"), "too long")
 
     def test_a_file_that_may_not_be_read(self, tmp_path, monkeypatch):
         def refuse(*_):
@@ -294,9 +294,7 @@ class TestRefused:
 
         (tmp_path / "a.png").write_bytes(b"x")
         monkeypatch.setattr(type(tmp_path), "open", refuse)
-        with pytest.raises(
-            ImageError, match=r"a\.png: can't be opened \(Permission denied\). Check the path and your permission"
-        ):
+        with pytest.raises(ImageError, match=r"a\.png.*Permission denied"):
             read_image(tmp_path / "a.png")
 
     @pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])
@@ -313,24 +311,24 @@ class TestRefused:
         path.write_bytes(content[: int(len(content) * share)])
         self.assert_refused(path, "cut off|damaged")
 
-    @pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinite"), (-np.inf, "infinite")])
+    @pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "inf"), (-np.inf, "inf")])
     @pytest.mark.parametrize("lazy_from", [0, 2**30])
     def test_values_that_are_not_finite(self, tmp_path, monkeypatch, value, word, lazy_from):
         monkeypatch.setattr(images, "LAZY_FROM_BYTES", lazy_from)
         pixels = np.zeros((9, 8), np.float32)
         pixels[4, 5] = value
         tifffile.imwrite(tmp_path / "a.tif", pixels)
-        with pytest.raises(ImageError, match=rf"a\.tif: 1 of its values are {word}, the first at row 4, column 5"):
+        with pytest.raises(ImageError, match=rf"a\.tif.*{word}.*4.*5"):
             open_picture(tmp_path / "a.tif").pixels[2:, 3:]
         assert np.asarray(open_picture(tmp_path / "a.tif").pixels[:4] if lazy_from == 0 else 0).max() == 0
 
     def test_complex_samples(self, tmp_path):
         tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 4), np.complex64))
-        self.assert_refused(tmp_path / "a.tif", "samples are complex64")
+        self.assert_refused(tmp_path / "a.tif", "complex64")
 
     def test_printing_colours(self, tmp_path):
         tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 4, 4), np.uint8), photometric="separated")
-        self.assert_refused(tmp_path / "a.tif", "printing colours")
+        self.assert_refused(tmp_path / "a.tif", "CMYK")
 
     def test_strips_never_written(self, tmp_path):
         def strips():
@@ -341,24 +339,24 @@ class TestRefused:
             file.write(
                 strips(), shape=(32, 32), dtype=np.uint8, rowsperstrip=16, compression="zlib", photometric="minisblack"
             )
-        self.assert_refused(tmp_path / "a.tif", "1 of its 2 strips were never written")
+        self.assert_refused(tmp_path / "a.tif", "2 strips")
 
     def test_a_stack_without_a_page_and_channels_without_a_channel(self, tmp_path):
         tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 8, 8), np.uint8), photometric="minisblack")
-        self.assert_refused(tmp_path / "a.tif", "holds 3 pages")
+        self.assert_refused(tmp_path / "a.tif", "--page N")
         tifffile.imwrite(
             tmp_path / "b.tif", np.zeros((3, 8, 8), np.uint8), photometric="minisblack", metadata={"axes": "CYX"}
         )
-        self.assert_refused(tmp_path / "b.tif", "holds 3 channels")
+        self.assert_refused(tmp_path / "b.tif", "--channel N")
         Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "c.png")
-        self.assert_refused(tmp_path / "c.png", "only one channel", channel=1)
-        self.assert_refused(tmp_path / "c.png", "page 1 was asked for", page=1)
+        self.assert_refused(tmp_path / "c.png", r"\bchannel\b.*\b1\b", channel=1)
+        self.assert_refused(tmp_path / "c.png", r"\bpage\b.*\b1\b", page=1)
 
     def test_too_large_to_read_at_once_but_fine_in_pieces(self, tmp_path, monkeypatch):
         monkeypatch.setattr(images, "MAX_WHOLE_BYTES", 100)
         monkeypatch.setattr(images, "LAZY_FROM_BYTES", 0)
         tifffile.imwrite(tmp_path / "a.tif", np.ones((16, 16), np.uint8))
-        with pytest.raises(ImageError, match=r"16 x 16 pixels would take .* open_picture"):
+        with pytest.raises(ImageError, match=r"16 x 16 pixels.*open_picture"):
             read_image(tmp_path / "a.tif")
         assert open_picture(tmp_path / "a.tif").pixels[3:5, 3:5].sum() == 4
 
@@ -367,7 +365,7 @@ class TestRefused:
         tifffile.imwrite(tmp_path / "a.tif", np.ones((16, 16), np.uint8))
         pixels = open_picture(tmp_path / "a.tif").pixels
         (tmp_path / "a.tif").unlink()
-        with pytest.raises(ImageError, match="the file has gone"):
+        with pytest.raises(ImageError, match=r"a\.tif"):
             pixels[0]
 
 

@@ -103,7 +103,7 @@ def test_a_large_real_image_is_sampled_alike_in_memory_and_in_bands(monkeypatch,
 def test_nan_and_infinity_are_found_also_outside_the_sample(monkeypatch, bad):
     image = np.random.default_rng(3).random((90, 70))
     image[71, 13] = image[2, 2] = bad
-    message = r"The image holds 2 NaN or infinite pixels; finite pixels were needed\. Replace them first\."
+    message = "image.*2 NaN"
     with pytest.raises(ImageError, match=message):
         brightness_range(image)
     monkeypatch.setattr(normalise, "_EXACT", 10)
@@ -116,11 +116,11 @@ def test_nan_and_infinity_are_found_also_outside_the_sample(monkeypatch, bad):
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.zeros((0, 5)), r"shape \(0, 5\) and no pixels; at least one pixel was needed"),
-        (np.zeros((5, 5), complex), r"values of type complex128; bool, integer or real pixels were needed"),
-        (np.zeros((5, 5), "U3"), r"values of type <U3; bool, integer or real"),
-        (np.zeros((5, 5), object), r"values of type object"),
-        (np.zeros((5, 5), "M8[s]"), r"values of type datetime64\[s\]"),
+        (np.zeros((0, 5)), r"image.*\(0, 5\)"),
+        (np.zeros((5, 5), complex), "complex128"),
+        (np.zeros((5, 5), "U3"), "<U3"),
+        (np.zeros((5, 5), object), "object"),
+        (np.zeros((5, 5), "M8[s]"), r"datetime64\[s\]"),
     ],
 )
 def test_other_values_are_refused(image, message):

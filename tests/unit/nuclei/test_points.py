@@ -41,17 +41,17 @@ class TestTables:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("", "has no column y .found: nothing"),
-            ("row,col\n1,2\n", r"has no column y \(found: row, col\).*y,x"),
-            ("y,z\n1,2\n", "has no column x"),
-            ("1,2\n3,4\n", r"has no column y \(found: 1, 2\)"),
-            ("y,x,y\n1,2,3\n", "has 2 columns y"),
-            ("y,x\n1,2\n1,two\n", "line 3: x is 'two', which is no finite number"),
-            ("y,x\n,2\n", "line 2: y is empty"),
-            ("y,x\nnan,2\n", "line 2: y is 'nan', which is no finite number"),
-            ("y,x\n1,inf\n", "line 2: x is 'inf'"),
-            ("y,x\n1,2,3\n", "line 2: 3 cells, where the header has 2"),
-            ('y,x\n1,"2\n', "is no CSV"),
+            ("", "nothing"),
+            ("row,col\n1,2\n", "row, col.*y,x"),
+            ("y,z\n1,2\n", "y, z"),
+            ("1,2\n3,4\n", "1, 2"),
+            ("y,x,y\n1,2,3\n", "y, x, y"),
+            ("y,x\n1,2\n1,two\n", "line 3.*'two'"),
+            ("y,x\n,2\n", r"line 2.*\by\b"),
+            ("y,x\nnan,2\n", "line 2.*'nan'"),
+            ("y,x\n1,inf\n", "line 2.*'inf'"),
+            ("y,x\n1,2,3\n", r"line 2.*\b3\b"),
+            ('y,x\n1,"2\n', "CSV"),
         ],
     )
     def test_what_is_no_points(self, tmp_path, text, message):
@@ -61,13 +61,13 @@ class TestTables:
 
     def test_bytes_that_are_no_text(self, tmp_path):
         (tmp_path / "a.csv").write_bytes(b"y,x\n\xff\xfe")
-        with pytest.raises(PointsError, match=r"a\.csv: this is no UTF-8 text"):
+        with pytest.raises(PointsError, match=r"a\.csv.*UTF-8"):
             read_points(tmp_path / "a.csv")
 
     def test_a_file_that_is_not_there(self, tmp_path):
-        with pytest.raises(PointsError, match=r"no\.csv: there is no such file"):
+        with pytest.raises(PointsError, match=r"no\.csv"):
             read_points(tmp_path / "no.csv")
-        with pytest.raises(ImageError, match=r"no\.png: there is no such file"):
+        with pytest.raises(ImageError, match=r"no\.png"):
             read_points(tmp_path / "no.png")
 
     @pytest.mark.parametrize("inside", [(-0.5, -0.5), (0, 0), (9.49, 19.49)])
@@ -78,9 +78,7 @@ class TestTables:
     @pytest.mark.parametrize("outside", [(-0.51, 0), (0, -0.51), (9.5, 0), (0, 19.5), (15, 5)])
     def test_outside_the_image(self, tmp_path, outside):
         y, x = outside
-        with pytest.raises(
-            PointsError, match=rf"1 of 2 points lie outside the image of 10 rows and 20 columns.*y = {y}"
-        ):
+        with pytest.raises(PointsError, match=rf"a\.csv.*y = {y}"):
             read_points(put(tmp_path, "a.csv", f"y,x\n1,1\n{y},{x}\n"), shape=(10, 20))
 
 
@@ -102,16 +100,16 @@ class TestGeoJson:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            ("{", "is no JSON"),
-            ("[" * 100_000, "is no JSON"),
-            ("3", "it holds '3'"),
-            ('{"type": "FeatureCollection"}', "it holds 'None'"),
-            ('{"type": "Polygon", "coordinates": []}', "it holds a Polygon; points are read"),
-            ('{"type": "Point", "coordinates": [1]}', r"\[1\].* is no position"),
-            ('{"type": "Point", "coordinates": ["1", 2]}', "is no position"),
-            ('{"type": "Point", "coordinates": [NaN, 2]}', "isn't finite"),
-            ('{"type": "Point", "coordinates": [1' + "0" * 400 + ", 2]}", "isn't finite"),
-            ('{"type": "MultiPoint", "coordinates": 3}', "has no list"),
+            ("{", "JSON"),
+            ("[" * 100_000, "JSON"),
+            ("3", "MultiPoint"),
+            ('{"type": "FeatureCollection"}', "MultiPoint"),
+            ('{"type": "Polygon", "coordinates": []}', "Polygon"),
+            ('{"type": "Point", "coordinates": [1]}', r"\[1\]"),
+            ('{"type": "Point", "coordinates": ["1", 2]}', "'1', 2"),
+            ('{"type": "Point", "coordinates": [NaN, 2]}', "nan"),
+            ('{"type": "Point", "coordinates": [1' + "0" * 400 + ", 2]}", r"\[10+"),
+            ('{"type": "MultiPoint", "coordinates": 3}', "MultiPoint.*coordinates"),
         ],
     )
     def test_what_is_no_points(self, tmp_path, content, message):
@@ -121,7 +119,7 @@ class TestGeoJson:
 
     def test_a_broken_gzip(self, tmp_path):
         (tmp_path / "a.geojson.gz").write_bytes(gzip.compress(b"{}")[:-9])
-        with pytest.raises(PointsError, match="can't be read as gzipped GeoJSON"):
+        with pytest.raises(PointsError, match="GeoJSON"):
             read_points(tmp_path / "a.geojson.gz")
 
 
@@ -152,11 +150,11 @@ class TestLabelImages:
     @pytest.mark.parametrize(
         ("pixels", "message"),
         [
-            (np.array([[255, 0, 255]], np.uint8), "is a mask, not a label image: one value in 2 separate pieces"),
-            (np.array([[True, False, True]]), "is a mask"),
-            (np.zeros((4, 4, 3), np.uint8), "is a colour picture"),
-            (np.array([[0, 1.5]], np.float32), "labels are whole numbers"),
-            (np.array([[0, -1]], np.int16), "labels are whole numbers"),
+            (np.array([[255, 0, 255]], np.uint8), "mask"),
+            (np.array([[True, False, True]]), "mask"),
+            (np.zeros((4, 4, 3), np.uint8), "colour"),
+            (np.array([[0, 1.5]], np.float32), "labels"),
+            (np.array([[0, -1]], np.int16), "labels"),
         ],
     )
     def test_what_is_no_label_image(self, tmp_path, pixels, message):
@@ -166,7 +164,7 @@ class TestLabelImages:
 
     def test_a_label_image_of_another_size(self, tmp_path):
         tifffile.imwrite(tmp_path / "a.tif", LABELS.astype(np.uint16))
-        with pytest.raises(PointsError, match="has 3 rows and 5 columns, the image 3 and 6"):
+        with pytest.raises(PointsError, match="label image"):
             read_points(tmp_path / "a.tif", shape=(3, 6))
 
 
@@ -196,9 +194,9 @@ class TestManyImages:
         assert list(read_points_of_images(put(tmp_path, "truth.csv", "y,x\n1,2\n"))) == ["image"]
 
     def test_a_folder_without_points_and_one_with_two_of_a_name(self, tmp_path):
-        with pytest.raises(PointsError, match="there are no points in this folder"):
+        with pytest.raises(PointsError, match="GeoJSON"):
             read_points_of_images(tmp_path)
         put(tmp_path, "a.csv", "y,x\n")
         put(tmp_path, "a.tsv", "y\tx\n")
-        with pytest.raises(PointsError, match="two files hold points of 'a'"):
+        with pytest.raises(PointsError, match="'a'"):
             read_points_of_images(tmp_path)

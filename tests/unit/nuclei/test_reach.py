@@ -120,17 +120,17 @@ class Residual(nn.Module):
     ],
 )
 def test_what_sees_the_whole_picture_or_is_unknown_is_refused(network, operator):
-    with pytest.raises(InputError, match=rf"runs `aten::\w*({operator})\w*.*has no known reach.*detect untiled"):
+    with pytest.raises(InputError, match=rf"`aten::\w*({operator})\w*.*tile=None"):
         reach(network, period=2)
 
 
 def test_a_finer_grid_than_the_picture_is_refused():
-    with pytest.raises(InputError, match=r"makes 128 cells of 64 pixels; a whole number of pixels each was needed"):
+    with pytest.raises(InputError, match=r"128.*64"):
         reach(nn.Sequential(nn.Conv2d(3, 1, 1), nn.Upsample(scale_factor=2)), period=1)
 
 
 def test_the_place_is_named():
-    with pytest.raises(InputError, match=r"^`other` runs `aten::"):
+    with pytest.raises(InputError, match=r"`other`.*`aten::"):
         reach(Residual(nn.GroupNorm(1, 3)), period=1)
 
 

@@ -78,12 +78,12 @@ class TestCsv:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (("id,y,x", "id,x,y"), "its columns are id, x, y"),
-            (("1.25", "a"), "line 2: 'a' in the column y is not a number"),
-            (("1.25", ""), "the column y has gaps"),
-            (("0.625", "0.7"), "don't belong to y and x"),
-            (("0.625", ""), "y_um or x_um is filled in some lines only"),
-            (("1,1.25", "1,1,1.25"), "line 2: 10 cells"),
+            (("id,y,x", "id,x,y"), "id, x, y"),
+            (("1.25", "a"), "line 2.*'a'"),
+            (("1.25", ""), r"column y\b"),
+            (("0.625", "0.7"), "y_um"),
+            (("0.625", ""), "y_um"),
+            (("1,1.25", "1,1,1.25"), "line 2.*10"),
         ],
     )
     def test_a_changed_file_is_refused(self, change, message):
@@ -116,7 +116,7 @@ class TestGeoJson:
         assert np.abs(back - np.array(points).reshape(-1, 2)).max(initial=0) <= 1e-9
 
     def test_a_point_that_is_not_finite_is_refused_and_nothing_is_left(self, tmp_path):
-        with pytest.raises(PointsError, match="NaN or infinite"):
+        with pytest.raises(PointsError, match="NaN"):
             write_detections(found([(np.nan, 1)]), tmp_path / "a.geojson")
         assert list(tmp_path.iterdir()) == []
 
@@ -139,7 +139,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("name", ["a", "a.xlsx"])
     def test_another_suffix_is_refused(self, tmp_path, name):
-        with pytest.raises(InputError, match=r"names no format for points. Use \.csv, \.geojson"):
+        with pytest.raises(InputError, match=r"\.csv, \.geojson"):
             found().write(tmp_path / name)
 
     def test_a_failing_write_leaves_what_was_there(self, tmp_path, monkeypatch):

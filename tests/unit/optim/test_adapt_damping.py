@@ -45,9 +45,9 @@ def test_the_look_leaves_running_statistics():
 
 
 def test_what_it_cant_be_used_with_is_refused():
-    with pytest.raises(InputError, match=r"`momentum` is 0\.9"):
+    with pytest.raises(InputError, match="`momentum`"):
         NaturalGradient(nn.Linear(2, 2), "mse", "kfac", damping=1e-2, momentum=0.9, adapt_damping=True)
     opt = NaturalGradient(nn.Linear(2, 2), "mse", "kfac", damping=1e-2, lr=0.1, adapt_damping=True)
     opt.model(torch.ones(3, 2)).sum().backward()
-    with pytest.raises(InputError, match="`adapt_damping` looks at the batch"):
+    with pytest.raises(InputError, match=r"`adapt_damping`.*opt\.step\(x, y\)"):
         opt.step()

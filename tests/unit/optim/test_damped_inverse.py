@@ -53,7 +53,7 @@ def test_an_indefinite_matrix_is_cut_and_says_so():
 @pytest.mark.parametrize("rho", [0.0, 1.0])
 def test_what_isnt_finite_is_an_arithmetic_error(rho):
     m = torch.full((1, 3, 3), float("nan"))
-    with pytest.raises(ArithmeticError, match="NaN or infinity"):
+    with pytest.raises(ArithmeticError, match="NaN"):
         invert(m, torch.full((1,), rho))
-    with pytest.raises(ArithmeticError, match="NaN or infinity"):
+    with pytest.raises(ArithmeticError, match="NaN"):
         invert_vectors(m, 3, torch.full((1,), rho))

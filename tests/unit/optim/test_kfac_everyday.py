@@ -200,7 +200,7 @@ def test_a_step_that_isnt_finite_is_skipped_whole_and_ten_are_an_error(bad):
         value = F.cross_entropy(model(x * float("nan") if bad == "input" else x), y)
         (value * float("inf") if bad == "loss" else value).backward()
         if number == 9:
-            with pytest.raises(NonFiniteLoss, match="10 steps in a row"):
+            with pytest.raises(NonFiniteLoss, match="10 steps"):
                 opt.step()
         else:
             opt.step()
@@ -251,17 +251,17 @@ def test_an_exception_in_the_forward_leaves_no_recording():
 def test_errors_say_what_is_missing():
     model = cnn()
     opt = make(model)
-    with pytest.raises(TrainingError, match="found no gradient"):
+    with pytest.raises(TrainingError, match=r"loss\.backward\(\)"):
         opt.step()
     for p in model.parameters():
         p.grad = torch.ones_like(p)
-    with pytest.raises(TrainingError, match="saw no forward pass and its backward since the last step"):
+    with pytest.raises(TrainingError, match="forward pass"):
         opt.step()
-    with pytest.raises(TrainingError, match="gradients of another loss"):
+    with pytest.raises(TrainingError, match=r"opt\.zero_grad\(\)"):
         opt.step(*batch())
     undamped = make(cnn(), damping=0.0)
     F.cross_entropy(undamped.model(batch()[0]), batch()[1]).backward()
-    with pytest.raises(InputError, match="needs a damping above 0"):
+    with pytest.raises(InputError, match="`damping`"):
         undamped.step()
 
 
@@ -270,7 +270,7 @@ def test_a_state_of_another_network_is_refused():
     opt = make(model)
     everyday(model, opt, *batch())
     other = make(nn.Sequential(nn.Flatten(), nn.Linear(72, 3)).double())
-    with pytest.raises(OptimizerStateError, match="another architecture"):
+    with pytest.raises(OptimizerStateError, match=r"`0\.weight`"):
         other.load_state_dict(opt.state_dict())
 
 
@@ -285,7 +285,7 @@ class Wide(nn.Module):
 
 def test_a_large_parameter_of_ones_own_is_an_error_unless_it_may_follow_the_gradient():
     x, y = torch.randn(4, 5000), torch.tensor([0, 1, 0, 1])
-    with pytest.raises(InputError, match=r"`table` can't be covered: it has 5000 entries.*uncovered='gradient'"):
+    with pytest.raises(InputError, match=r"`table`.*uncovered='gradient'"):
         make(Wide())
     model = Wide()
     opt = make(model, uncovered="gradient", lr=0.5)

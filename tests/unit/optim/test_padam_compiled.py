@@ -96,10 +96,9 @@ def test_when_compiling_fails_it_says_so_and_goes_on(monkeypatch, caplog):
     with caplog.at_level(logging.WARNING, logger="linnet.optim.padam"):
         opt.step()
         opt.step()
-    assert [record.message for record in caplog.records] == [
-        "Padam goes on with impl='blocked': 40000 elements on the CPU, in blocks that stay in its cache; "
-        "compiling failed (no compiler today)."
-    ]
+    (told,) = [record.message for record in caplog.records]
+    assert "impl='blocked'" in told
+    assert "no compiler today" in told
     other = Padam([y], impl="blocked")
     other.step()
     other.step()

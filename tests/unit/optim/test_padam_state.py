@@ -87,7 +87,7 @@ def test_what_adam_does_not_have_stays_and_what_it_has_wins():
     adam = torch.optim.AdamW([x], 0.01, eps=1e-6, fused=True)
     adam.step()
     opt = Padam([y], p=0.3, bias_correction="none")
-    with pytest.warns(UserWarning, match=r"rate 0\.01 was AdamW's; p = 0\.3 wants a larger one"):
+    with pytest.warns(UserWarning, match="AdamW.*`lr`"):
         opt.load_state_dict(saved_and_loaded(adam))
     group = opt.param_groups[0]
     assert (group["p"], group["bias_correction"], group["lr"], group["eps"]) == (0.3, "none", 0.01, 1e-6)
@@ -107,9 +107,9 @@ def test_from_adam_takes_parameters_groups_and_a_copy_of_the_state():
     assert torch.equal(opt.state[x]["max_exp_avg_sq"], adam.state[x]["exp_avg_sq"])
     opt.step()
     assert float(adam.state[x]["step"]) == 1
-    with pytest.warns(UserWarning, match="give `lr`"):
+    with pytest.warns(UserWarning, match="`lr`"):
         Padam.from_adam(adam)
-    with pytest.raises(InputError, match="`speed` is no argument of Padam"):
+    with pytest.raises(InputError, match="`speed`"):
         Padam.from_adam(adam, lr=0.1, speed=2)
 
 
@@ -121,10 +121,8 @@ def test_a_rate_of_adam_is_told_once_where_p_is_smaller_and_only_there(recwarn):
 
     opt = padam()
     opt.load_state_dict(adam.state_dict())
-    assert [str(w.message) for w in recwarn.list if "wants" in str(w.message)] == [
-        "The learning rate 0.001 was Adam's; p = 0.125 wants a larger one (0.1 at p = 1/8 where Adam had 0.001): give "
-        "`lr`, or set `lr` of the groups after loading."
-    ]
+    (told,) = [str(w.message) for w in recwarn.list if "`lr`" in str(w.message)]
+    assert all(given in told for given in ("Adam", "0.001", "0.125"))
     assert recwarn.pop(UserWarning).filename == __file__
     padam().load_state_dict(opt.state_dict())  # has its own p
     padam(p=0.5).load_state_dict(adam.state_dict())
@@ -137,16 +135,16 @@ def test_from_adam_of_a_padam_goes_on_with_its_p(recwarn):
     group = again.param_groups[0]
     assert (group["lr"], group["p"], group["bias_correction"]) == (0.01, 0.25, "power")
     assert not recwarn.list
-    with pytest.warns(UserWarning, match=r"rate 0\.01 was that of p = 0\.25; p = 0\.125 wants a larger one"):
+    with pytest.warns(UserWarning, match=r"p = 0\.25.*`lr`"):
         Padam.from_adam(opt, p=0.125)
 
 
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (torch.optim.NAdam, "has `momentum_decay`: it is of NAdam"),
-        (torch.optim.RAdam, "has no `amsgrad`: it is of RAdam or another"),
-        (torch.optim.Adamax, "has `exp_inf`: it is of Adamax"),
+        (torch.optim.NAdam, "NAdam"),
+        (torch.optim.RAdam, "RAdam"),
+        (torch.optim.Adamax, "Adamax"),
     ],
 )
 def test_moments_like_those_of_adam_are_not_enough(kind, words):
@@ -154,7 +152,7 @@ def test_moments_like_those_of_adam_are_not_enough(kind, words):
     other.step()
     opt = Padam([parameter(1.0)])
     before = copy.deepcopy(opt.state_dict())
-    with pytest.raises(CheckpointError, match=f"{words}.*Padam continues Padam, Adam and AdamW"):
+    with pytest.raises(CheckpointError, match=words):
         opt.load_state_dict(other.state_dict())
     assert_same(opt.state_dict(), before)
     with pytest.raises(CheckpointError, match=words):
@@ -163,7 +161,7 @@ def test_moments_like_those_of_adam_are_not_enough(kind, words):
 
 @pytest.mark.parametrize(("given", "missing"), [({}, "param_groups"), ({"param_groups": []}, "state")])
 def test_what_is_no_state_of_an_optimizer_is_refused(given, missing):
-    with pytest.raises(CheckpointError, match=rf"has no `{missing}`.*`optimizer\.state_dict\(\)`"):
+    with pytest.raises(CheckpointError, match=rf"`{missing}`.*`optimizer\.state_dict\(\)`"):
         Padam([parameter(1.0)]).load_state_dict(given)
 
 
@@ -174,18 +172,18 @@ def test_foreign_checkpoints_are_refused_and_change_nothing():
     before = copy.deepcopy(opt.state_dict())
     sgd = torch.optim.SGD([parameter(1.0, 2.0)], 0.1, momentum=0.9)
     sgd.step()
-    with pytest.raises(CheckpointError, match="like SGD"):
+    with pytest.raises(CheckpointError, match="SGD"):
         opt.load_state_dict(sgd.state_dict())
     other = Padam([parameter(1.0, 2.0, 3.0)])
     other.step()
-    with pytest.raises(CheckpointError, match=r"`exp_avg` of parameter 0 of group 0 has shape \(3,\)"):
+    with pytest.raises(CheckpointError, match=r"`exp_avg`.*\(3,\)"):
         opt.load_state_dict(other.state_dict())
-    with pytest.raises(CheckpointError, match="has 2 parameters, this optimizer's has 1"):
+    with pytest.raises(CheckpointError, match=r"[Gg]roup 0"):
         opt.load_state_dict(Padam([parameter(1.0), parameter(1.0)]).state_dict())
-    with pytest.raises(CheckpointError, match="2 parameter groups"):
+    with pytest.raises(CheckpointError, match="parameter group"):
         opt.load_state_dict(Padam([{"params": [parameter(1.0)]}, {"params": [parameter(1.0)]}]).state_dict())
     bad = copy.deepcopy(before)
     bad["param_groups"][0]["p"] = 0.9
-    with pytest.raises(InputError, match=r"`p` of group 0 is 0\.9"):
+    with pytest.raises(InputError, match=r"`p`.*0\.9"):
         opt.load_state_dict(bad)
     assert_same(opt.state_dict(), before)

@@ -95,17 +95,17 @@ def test_predict_changes_nothing(problem):
 
 def test_what_has_no_prediction_is_named(problem):
     model, x, y, x_test, _ = problem
-    with pytest.raises(InputError, match=r"closed for 'mse' only.*one-hot"):
+    with pytest.raises(InputError, match=r"`loss`.*one-hot"):
         predict(model, (x, y), x_test, loss="cross_entropy")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InputError, match="`steps` is 0"):
+    with pytest.raises(InputError, match="`steps`"):
         predict(model, (x, y), x_test, steps=0)
-    with pytest.raises(InputError, match=r"`y` has shape \(.*needs one"):
+    with pytest.raises(InputError, match=r"`y`.*\(20, 7\)"):
         predict(model, (x, torch.ones(len(x), 7).double()), x_test)
-    with pytest.raises(InputError, match="samples and `y`"):
+    with pytest.raises(InputError, match=r"`y`.*9"):
         predict(model, (x, y), (x_test, torch.ones(len(x_test) + 1, 1).double()))
-    with pytest.raises(InputError, match="is a NoneType; a tensor"):
+    with pytest.raises(InputError, match=r"`x`.*None"):
         predict(model, (x, y), None)
-    with pytest.raises(InputError, match="`kernel` gave shape"):
+    with pytest.raises(InputError, match=r"`kernel`.*\(3, 3\)"):
         predict(model, (x, y), x_test, kernel=lambda a, b: {"all": torch.ones(3, 3)})
-    with pytest.raises(InputError, match="can't be predicted from layer kernels"):
+    with pytest.raises(InputError, match="kfac"):
         predict(model, (x, y), x_test, "kfac", kernel=lambda a, b: {"all": torch.ones(20, 20)})

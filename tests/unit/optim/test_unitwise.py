@@ -124,7 +124,7 @@ def test_too_many_samples_without_damping_are_refused_by_layer():
     model = mlp(6, (9,), 1)
     x, y = torch.randn(8, 6, dtype=torch.float64), torch.randn(8, 1, dtype=torch.float64)
     before = {name: p.clone() for name, p in model.state_dict().items()}
-    with pytest.raises(InputError, match=r"`0`: its inputs have rank 7 for 8 samples, so 1 are missing at damping 0"):
+    with pytest.raises(InputError, match=r"`0`.*rank 7.*damping"):
         NaturalGradient(model, "mse", "unit").step(x, y)
     assert all(torch.equal(p, before[name]) for name, p in model.state_dict().items())
 

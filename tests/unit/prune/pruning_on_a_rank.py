@@ -188,10 +188,8 @@ def main(out):
         rank = dist.get_rank()
         for odd, pair in references.items():
             compare(*pair, odd=odd)
-        refused(
-            lambda model: pruner_of(model, budget=Budget(macs=0.4 + 0.1 * rank)), "the budget or the options of rank 1"
-        )
-        refused(lambda model: pruner_of(model, rewrap=lambda _: None), "the masks of rank 1 differ from rank 0's")
+        refused(lambda model: pruner_of(model, budget=Budget(macs=0.4 + 0.1 * rank)), "budget.*rank 1")
+        refused(lambda model: pruner_of(model, rewrap=lambda _: None), "masks.*rank 1")
         masked_to_the_end(out)
         run(out, "whole")
     run(out, "killed", Die(17))

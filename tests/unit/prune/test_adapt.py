@@ -70,16 +70,16 @@ def test_the_head_is_the_layer_that_runs_last():
 @pytest.mark.parametrize(
     ("make", "batches", "options", "error", "words"),
     [
-        (_net, _batches(), {"parts": "all"}, InputError, "`parts` is 'all'"),
-        (_net, _batches(), {"lr": 0.0}, InputError, "`lr` is 0"),
-        (_net, [], {}, TrainingError, "`loader` gave no batch"),
-        (_net, [torch.zeros(2, 1, 6, 6)], {}, InputError, "`loader` gave a Tensor; pairs"),
+        (_net, _batches(), {"parts": "all"}, InputError, "`parts`.*'all'"),
+        (_net, _batches(), {"lr": 0.0}, InputError, "`lr`.*0"),
+        (_net, [], {}, TrainingError, "`loader`"),
+        (_net, [torch.zeros(2, 1, 6, 6)], {}, InputError, "`loader`.*Tensor"),
         (lambda: nn.Sequential(nn.Linear(2, 2)), [(torch.zeros(2, 2), torch.zeros(2))], {"parts": "bn"},
-         TrainingError, "no batch norm; give parts='head'"),
+         TrainingError, "parts='head'"),
         (lambda: nn.Sequential(nn.BatchNorm1d(2)), [(torch.zeros(2, 2), torch.zeros(2))], {"parts": "head"},
-         TrainingError, "no linear or convolutional layer ran"),
+         TrainingError, "parts='bn'"),
         (_net, [*_batches(), (torch.full((4, 1, 6, 6), torch.nan), torch.zeros(4).long())], {}, NonFiniteLoss,
-         "the loss is nan; the network is as it was"),
+         "loss.*nan"),
     ],
 )  # fmt: skip
 def test_bad_input_leaves_the_network_as_it_was(make, batches, options, error, words):

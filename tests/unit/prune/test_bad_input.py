@@ -47,10 +47,10 @@ def _same(a, b):
 @pytest.mark.parametrize(
     ("make", "options", "error", "words"),
     [
-        (lambda: nn.Sequential(nn.Linear(3, 4)), {}, BudgetError, "no class of channels that may lose any"),
-        (_net, {"keep": ["*"]}, BudgetError, r"no class of channels that may lose any.*the caller keeps it"),
-        (_net, {"keep": ["3.*"]}, BudgetError, r"`keep` has '3\.\*', which fits no module"),
-        (_net, {"budget": Budget(macs=1.5)}, BudgetError, "`macs` can't go below .* of the given network's"),
+        (lambda: nn.Sequential(nn.Linear(3, 4)), {}, BudgetError, "`align`"),
+        (_net, {"keep": ["*"]}, BudgetError, "`keep`"),
+        (_net, {"keep": ["3.*"]}, BudgetError, r"`keep`.*'3\.\*'"),
+        (_net, {"budget": Budget(macs=1.5)}, BudgetError, "`macs`"),
         (_net, {"example": torch.zeros(1, 5, 8, 8)}, GraphError, "5"),
         (_net, {"example": torch.zeros(1, 3, 8, 8, dtype=torch.int64)}, GraphError, "example"),
         (_net, {"example": "an image"}, GraphError, "`example`"),
@@ -87,14 +87,14 @@ def _with(value, *path):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (_without("time"), "the pruner's state lacks `time`: it was cut"),
-        (_without("memory", "utility"), "lacks `memory.utility`"),
-        (_without("sizes"), "state of a pruner of another network"),
-        (_with({"0": 9}, "sizes"), "state of a pruner of another network or budget"),
-        (_with(torch.zeros(3, dtype=torch.float64), "memory", "utility"), r"`memory.utility` .* size \(3,\) float64"),
-        (_with(torch.full((14,), torch.nan, dtype=torch.float64), "memory", "utility"), "with NaN or infinity; a tens"),
-        (_with("soon", "time", "step"), "`time.step` of the pruner's state is a str; a int is needed"),
-        (_with(3, "chosen", "widths"), "`chosen.widths` of the pruner's state is a int; a list is needed"),
+        (_without("time"), "`time`"),
+        (_without("memory", "utility"), "`memory.utility`"),
+        (_without("sizes"), "network"),
+        (_with({"0": 9}, "sizes"), "'0': 9"),
+        (_with(torch.zeros(3, dtype=torch.float64), "memory", "utility"), r"`memory.utility`.*\(3,\)"),
+        (_with(torch.full((14,), torch.nan, dtype=torch.float64), "memory", "utility"), "`memory.utility`.*NaN"),
+        (_with("soon", "time", "step"), "`time.step`.*str"),
+        (_with(3, "chosen", "widths"), "`chosen.widths`.*int"),
     ],
 )
 def test_a_damaged_state_is_refused_before_anything_is_taken(spoil, words):
@@ -113,7 +113,7 @@ def test_a_state_from_before_the_network_became_smaller_is_refused():
     net, optimizer, pruner = _trained(12)
     assert pruner.compacted
     before = _all(net, optimizer, pruner)
-    with pytest.raises(TrainingError, match=r"has become smaller already.*Make network, optimizer and pruner anew"):
+    with pytest.raises(TrainingError, match="smaller"):
         pruner.load_state_dict(early)
     assert _same(_all(net, optimizer, pruner), before)
 
@@ -125,7 +125,7 @@ def test_a_refused_step_changes_nothing(how):
         pruner.finish()
     before = _all(net, optimizer, pruner)
     foreign = torch.optim.SGD(_net().parameters(), lr=0.1)
-    with pytest.raises(TrainingError, match=r"optimizer holds no parameter|has finished|no backward pass"):
+    with pytest.raises(TrainingError, match=r"optimizer|`finish`|backward"):
         pruner.step(foreign if how == "foreign" else optimizer)
     assert _same(_all(net, optimizer, pruner), before)
 

@@ -268,13 +268,13 @@ def test_what_is_read_outside_of_a_layer_stays_whole():
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"price": "cheap"}, InputError, "`price` is 'cheap'"),
-        ({"memory": 1.5}, InputError, "`memory` is 1.5"),
-        ({"every": 0}, InputError, "`every` is 0"),
-        ({"budget": Budget(macs=0.001)}, BudgetError, "`macs` can't go below"),
-        ({"keep": ["nothing"]}, BudgetError, "`keep` has 'nothing'"),
-        ({"compact": True}, InputError, "`compact` is True; 'auto', 'progressive' or False"),
-        ({"retire": 0}, InputError, "`retire` is 0"),
+        ({"price": "cheap"}, InputError, "`price`"),
+        ({"memory": 1.5}, InputError, "`memory`"),
+        ({"every": 0}, InputError, "`every`"),
+        ({"budget": Budget(macs=0.001)}, BudgetError, "`macs`"),
+        ({"keep": ["nothing"]}, BudgetError, "`keep`.*'nothing'"),
+        ({"compact": True}, InputError, "`compact`"),
+        ({"retire": 0}, InputError, "`retire`"),
     ],
 )
 def test_bad_options_are_refused_and_leave_no_hook(options, error, words):
@@ -286,17 +286,17 @@ def test_bad_options_are_refused_and_leave_no_hook(options, error, words):
 
 def test_a_step_without_a_backward_pass_is_refused():
     net = _net()
-    with pytest.raises(TrainingError, match="no backward pass through this network in training mode came before"):
+    with pytest.raises(TrainingError, match=r"loss\.backward\(\)"):
         _pruner(net).step(_sgd(net))
 
 
 def test_another_networks_optimizer_is_refused():
-    with pytest.raises(TrainingError, match="holds no parameter of the pruned network"):
+    with pytest.raises(TrainingError, match="optimizer"):
         _pruner(_net()).step(_sgd(_net()))
 
 
 def test_finishing_before_any_measurement_is_refused():
-    with pytest.raises(TrainingError, match=r"nothing was measured yet.*criterion='l1'"):
+    with pytest.raises(TrainingError, match="criterion='l1'"):
         _pruner(_net()).finish()
 
 
@@ -305,7 +305,7 @@ def test_a_step_after_finish_is_refused():
     optimizer, pruner = _sgd(net), _pruner(net)
     _train(net, optimizer, pruner, range(2))
     pruner.finish()
-    with pytest.raises(TrainingError, match="has finished"):
+    with pytest.raises(TrainingError, match="`finish`"):
         pruner.step(optimizer)
 
 
@@ -328,7 +328,7 @@ def test_measurements_that_are_not_finite_are_skipped_and_stop_after_twenty():
             pruner.step(optimizer)
 
     train(19)
-    with pytest.raises(TrainingError, match="20 measurements in a row"):
+    with pytest.raises(TrainingError, match="20 measurements"):
         train(1)
     assert torch.equal(pruner.state_dict()["memory"]["utility"], before)
     assert pruner.skipped == 20
@@ -337,5 +337,5 @@ def test_measurements_that_are_not_finite_are_skipped_and_stop_after_twenty():
 @pytest.mark.parametrize("state", [{}, {"sizes": {"conv1": 3}}, None])
 def test_the_state_of_another_pruner_is_refused(state):
     pruner = _pruner(_net())
-    with pytest.raises(TrainingError, match="state of a pruner of another network"):
+    with pytest.raises(TrainingError, match="network"):
         pruner.load_state_dict(state)

@@ -71,7 +71,7 @@ def test_what_was_loaded_still_knows_its_example(tmp_path):
 
 
 def test_a_network_without_an_edit_needs_an_example(tmp_path):
-    with pytest.raises(InputError, match=r"`example` is None.*export\(network, path, torch.zeros"):
+    with pytest.raises(InputError, match=r"`example`.*export\(network, path, torch\.zeros"):
         export(create("tiny"), tmp_path / "tiny.onnx")
 
 
@@ -83,7 +83,7 @@ def test_a_masked_network_is_refused_for_what_finish_gives(tmp_path):
         net(torch.randn(5, 3, 8, 8)).logsumexp(1).mean().backward()
         optimizer.step()
         pruner.step(optimizer)
-    with pytest.raises(GraphError, match=r"has a pruner's masks: .* Export what `finish` gave"):
+    with pytest.raises(GraphError, match="`finish`"):
         export(net, tmp_path / "masked.onnx", EXAMPLE)
     small, x = pruner.finish().eval(), torch.randn(3, 3, 8, 8)
     given = _run(export(small, tmp_path / "small.onnx"), x)[0]
@@ -123,7 +123,7 @@ class _Noisy(nn.Module):
 def test_a_file_that_computes_something_else_is_not_kept(tmp_path):
     path = tmp_path / "noisy.onnx"
     path.write_bytes(b"old")
-    with pytest.raises(ProofError, match=r"noisy.onnx: onnxruntime computes something else.*wasn't kept"):
+    with pytest.raises(ProofError, match=r"noisy\.onnx.*onnxruntime"):
         export(_Noisy(), path, EXAMPLE)
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["noisy.onnx"]
@@ -134,7 +134,7 @@ def test_an_operator_without_an_onnx_form_is_refused(tmp_path):
         def forward(self, x):
             return torch.linalg.eigvals(x[:, 0])
 
-    with pytest.raises(GraphError, match="`Odd` can't be expressed in ONNX"):
+    with pytest.raises(GraphError, match=r"`Odd`.*ONNX"):
         export(Odd(), tmp_path / "odd.onnx", EXAMPLE)
     assert not list(tmp_path.iterdir())
 
@@ -156,10 +156,10 @@ def test_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
 def test_a_missing_extra_names_the_line_that_installs_it(tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingExtra, match=rf'{package}, which can.*pip install "linnet\[onnx\]"'):
+    with pytest.raises(MissingExtra, match=rf'\b{package}\b.*pip install "linnet\[onnx\]"'):
         export(_small(), tmp_path / "small.onnx")
 
 
 def test_a_name_that_is_no_onnx_files_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"ends in `?.onnx"):
+    with pytest.raises(InputError, match=r"`path`.*\.onnx"):
         export(_small(), tmp_path / "small.pt")

@@ -68,7 +68,7 @@ def test_a_damaged_file_is_measured_again(tmp_path, content, caplog):
     times.path.write_text(content)
     with caplog.at_level(logging.WARNING):
         again = Measured(TORCH, tmp_path)
-    assert "can't be read" in caplog.text
+    assert str(times.path) in caplog.text
     again.kernel_ns(KERNEL, 1, 1)
     again.save()
     assert len(json.loads(times.path.read_text())["kernels"]) == 1
@@ -80,10 +80,10 @@ def test_a_folder_that_can_not_be_written_is_said_and_no_error(tmp_path, caplog)
     times.kernel_ns(KERNEL, 1, 1)
     with caplog.at_level(logging.WARNING):
         times.save()
-    assert "can't be kept" in caplog.text
+    assert str(times.path) in caplog.text
 
 
 def test_a_runtime_that_is_not_installed_names_the_line_that_installs_it(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(MissingExtra, match=r'onnxruntime, which can.*pip install "linnet\[onnx\]"'):
+    with pytest.raises(MissingExtra, match=r'onnxruntime.*pip install "linnet\[onnx\]"'):
         Measured(Budget(latency_ms=1), tmp_path)

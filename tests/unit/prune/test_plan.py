@@ -32,7 +32,7 @@ def test_the_extracted_network_costs_what_the_plan_says(name):
 
 @pytest.mark.parametrize("name", sorted(_NO_ROOM))
 def test_a_network_without_room_is_refused_in_words(name):
-    with pytest.raises(BudgetError, match=r"no class of channels that may lose any|can't go below"):
+    with pytest.raises(BudgetError, match="`align`"):
         plan(ZOO[name].model(), ZOO[name].example(), Budget(params=0.7), align=1)
 
 
@@ -57,7 +57,7 @@ def test_bn_scale_ranks_by_gamma():
 
 def test_bn_scale_of_a_class_without_batch_norm_is_refused():
     net = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 2, 1))
-    with pytest.raises(BudgetError, match=r"`0` is scaled by no batch norm.*criterion='l1'"):
+    with pytest.raises(BudgetError, match=r"`0`.*criterion='l1'"):
         plan(net, EXAMPLE, Budget(macs=0.5), align=4, criterion="bn_scale")
 
 
@@ -76,7 +76,7 @@ def test_json_there_and_back():
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"budget": {"macs": 0}, "kept": {}}'])
 def test_json_that_is_no_plan_is_refused(text):
-    with pytest.raises(BudgetError, match=r"no plan|`macs` is 0"):
+    with pytest.raises(BudgetError, match=r"`Plan\.to_json`|`macs`"):
         Plan.from_json(text)
 
 
@@ -96,17 +96,17 @@ def test_keep_and_limits_hold():
 @pytest.mark.parametrize("argument", ["keep", "limits"])
 def test_a_pattern_that_fits_nothing_is_refused_with_the_nearest(argument):
     given = {"keep": ["layer1.0.conv9"]} if argument == "keep" else {"limits": {"layer1.0.conv9": 0.5}}
-    with pytest.raises(BudgetError, match=rf"`{argument}` has 'layer1.0.conv9', which fits no module.*layer1.0.conv1"):
+    with pytest.raises(BudgetError, match=rf"`{argument}`.*'layer1\.0\.conv9'.*layer1\.0\.conv1"):
         plan(create("resnet"), EXAMPLE, Budget(macs=0.5), **given)
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"align": 0}, "`align` is 0"),
-        ({"min_fraction": 1.5}, "`min_fraction` is 1.5"),
-        ({"limits": {"conv1": 0}}, r"`limits\['conv1'\]` is 0"),
-        ({"keep": ["*"]}, "no class of channels that may lose any"),
+        ({"align": 0}, "`align`"),
+        ({"min_fraction": 1.5}, "`min_fraction`"),
+        ({"limits": {"conv1": 0}}, r"`limits\['conv1'\]`"),
+        ({"keep": ["*"]}, "`keep`"),
     ],
 )
 def test_bad_options_are_refused(options, words):
@@ -116,17 +116,17 @@ def test_bad_options_are_refused(options, words):
 
 def test_an_unknown_criterion_and_weights_that_are_not_finite_are_refused():
     net = create("resnet")
-    with pytest.raises(InputError, match=r"`criterion` is 'l2'; one of .*'bn_taylor'.* did you mean 'l1'"):
+    with pytest.raises(InputError, match=r"`criterion`.*[Dd]id you mean.*l1"):
         plan(net, EXAMPLE, Budget(macs=0.5), criterion="l2")
     with torch.no_grad():
         net.conv1.weight[0, 0, 0, 0] = np.nan
-    with pytest.raises(InputError, match="NaN or infinite"):
+    with pytest.raises(InputError, match="NaN"):
         plan(net, EXAMPLE, Budget(macs=0.5))
 
 
 def test_the_plan_of_another_network_is_refused():
     made = plan(create("resnet"), EXAMPLE, Budget(macs=0.5))
-    with pytest.raises(BudgetError, match="`conv1` has 24 channels in this ResNet and 16 in the plan"):
+    with pytest.raises(BudgetError, match=r"`conv1`.*24"):
         extract(create("resnet", width=24), made)
 
 

@@ -40,10 +40,10 @@ def pair(**options):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"budget": 0.5}, r"`budget` is 0\.5; a Budget is needed"),
-        ({"align": 1.5}, r"`align` is 1\.5; a whole number"),
-        ({"also": net()}, "`also` needs a list of networks"),
-        ({"also": [nn.Linear(2, 2)]}, r"`also\[0\]` \(Linear\) isn't of the pruned network's structure"),
+        ({"budget": 0.5}, "`budget`"),
+        ({"align": 1.5}, "`align`"),
+        ({"also": net()}, "`also`"),
+        ({"also": [nn.Linear(2, 2)]}, r"`also\[0\]`.*Linear"),
     ],
 )
 def test_arguments_of_another_kind_are_named_and_no_hook_stays(asked, message):
@@ -55,9 +55,9 @@ def test_arguments_of_another_kind_are_named_and_no_hook_stays(asked, message):
 
 def test_a_second_pruner_is_refused_until_the_first_is_removed():
     model, pruner, _ = pair()
-    with pytest.raises(InputError, match=r"already has a pruner.*pruner\.remove\(\)"):
+    with pytest.raises(InputError, match=r"pruner\.remove\(\)"):
         Pruner(model, EXAMPLE, HALF)
-    with pytest.raises(InputError, match="a copy of one that has"):
+    with pytest.raises(InputError, match=r"copy|copies"):
         Pruner(copy.deepcopy(model), EXAMPLE, HALF)
     pruner.remove()
     Pruner(model, EXAMPLE, HALF)
@@ -67,9 +67,9 @@ def test_parameters_of_others_in_the_optimizer_are_told_at_the_first_step():
     model, pruner, _ = pair()
     other = nn.Linear(3, 3)
     mixed = torch.optim.SGD([*model.parameters(), *other.parameters()], lr=0.0)
-    with pytest.raises(TrainingError, match=r"holds 2 parameters that aren't the pruned network's.*compact=False"):
+    with pytest.raises(TrainingError, match=r"2 parameters.*compact=False"):
         trained(pruner, model, mixed, 1)
-    with pytest.raises(InputError, match="`optimizer` is a int"):
+    with pytest.raises(InputError, match="`optimizer`"):
         pruner.step(3)
     model, pruner, _ = pair(compact=False)
     mixed = torch.optim.SGD([*model.parameters(), *other.parameters()], lr=0.0)
@@ -79,7 +79,7 @@ def test_parameters_of_others_in_the_optimizer_are_told_at_the_first_step():
 def test_a_freeze_without_one_finite_measurement_is_an_error_at_the_freeze():
     model, pruner, optimizer = pair()
     assert trained(pruner, model, optimizer, 9, scale=math.inf).phase == "warmup"
-    with pytest.raises(TrainingError, match=r"masks freeze at step 9, and none of 3 measurements was finite"):
+    with pytest.raises(TrainingError, match=r"step 9.*3 measurements"):
         trained(pruner, model, optimizer, 1, scale=math.inf)
 
 
@@ -87,10 +87,10 @@ def test_a_freeze_without_one_finite_measurement_is_an_error_at_the_freeze():
 def test_a_state_of_other_options_is_refused(other):
     model, pruner, optimizer = pair()
     trained(pruner, model, optimizer, 6)
-    with pytest.raises(TrainingError, match="another"):
+    with pytest.raises(TrainingError, match="options"):
         pair(**other)[1].load_state_dict(pruner.state_dict())
     larger = Pruner(net(), EXAMPLE, Budget(macs=0.8), steps=20, warmup=1)
-    with pytest.raises(TrainingError, match=r"another budget or other options.*macs"):
+    with pytest.raises(TrainingError, match=r"budget.*macs.*0\.8"):
         larger.load_state_dict(pruner.state_dict())
     again = pair()[1]
     again.load_state_dict(pruner.state_dict())
@@ -100,12 +100,12 @@ def test_a_state_of_other_options_is_refused(other):
 def test_steps_after_remove_and_in_eval_mode_say_so():
     model, pruner, optimizer = pair()
     model.eval()
-    with pytest.raises(TrainingError, match=r"in eval mode.*model\.train\(\)"):
+    with pytest.raises(TrainingError, match=r"model\.train\(\)"):
         trained(pruner, model, optimizer, 1)
     model.train()
     trained(pruner, model, optimizer, 1)
     pruner.remove()
-    with pytest.raises(TrainingError, match="taken off by `remove`"):
+    with pytest.raises(TrainingError, match="`remove`"):
         trained(pruner, model, optimizer, 1)
 
 
@@ -116,9 +116,9 @@ def test_a_damaged_plan_is_refused_and_changes_nothing(kept):
     text = json.loads(good.to_json())
     text["kept"]["0"] = kept
     bad, before = Plan.from_json(json.dumps(text)), copy.deepcopy(model.state_dict())
-    with pytest.raises(BudgetError, match=r"keeps channels .* of `0`; different numbers from 0 to 15"):
+    with pytest.raises(BudgetError, match=r"`0`.*15"):
         extract(model, bad)
-    with pytest.raises(BudgetError, match="the plan is damaged"):
+    with pytest.raises(BudgetError, match="plan"):
         scatter(model, [(bad, extract(model, good))])
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
@@ -126,14 +126,14 @@ def test_a_damaged_plan_is_refused_and_changes_nothing(kept):
 @pytest.mark.parametrize(
     ("parts", "weights", "message"),
     [
-        (None, None, "`parts` is a NoneType; a list of"),
-        (lambda p, s: [p], None, r"`parts\[0\]` is \(Plan\); \(Plan, network"),
-        (lambda p, s: [(s, p)], None, r"`parts\[0\]` is \(Sequential, Plan\)"),
-        (lambda p, s: [(p.to_json(), s)], None, r"`parts\[0\]` is \(str, Sequential\)"),
-        (lambda p, s: [(p, s)], ["a"], r"`weights` are \['a'\]"),
-        (lambda p, s: [(p, s), (p, s)], [1e308, 1e308], "`weights` are so large that the sum over"),
-        (lambda p, s: [(p, {**s.state_dict(), "zzz": torch.ones(1)})], None, "`zzz` of part 0 isn't in this network"),
-        (lambda p, s: [(p, {**s.state_dict(), "0.weight": 3})], None, r"`0\.weight` of part 0 is a int; a tensor"),
+        (None, None, "`parts`.*None"),
+        (lambda p, s: [p], None, r"`parts\[0\]`.*\(Plan\)"),
+        (lambda p, s: [(s, p)], None, r"`parts\[0\]`.*\(Sequential, Plan\)"),
+        (lambda p, s: [(p.to_json(), s)], None, r"`parts\[0\]`.*\(str, Sequential\)"),
+        (lambda p, s: [(p, s)], ["a"], r"`weights`.*\['a'\]"),
+        (lambda p, s: [(p, s), (p, s)], [1e308, 1e308], r"`weights`.*`0\.weight`"),
+        (lambda p, s: [(p, {**s.state_dict(), "zzz": torch.ones(1)})], None, "`zzz`"),
+        (lambda p, s: [(p, {**s.state_dict(), "0.weight": 3})], None, r"`0\.weight`.*int"),
     ],
 )
 def test_parts_that_cant_be_scattered_are_named_and_change_nothing(parts, weights, message):

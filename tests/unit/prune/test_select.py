@@ -86,7 +86,7 @@ def test_equal_utilities_leave_no_class_empty():
 
 
 def test_an_unreachable_budget_names_the_smallest_cost_and_who_holds_it():
-    with pytest.raises(BudgetError, match=r"`macs` can't go below [\d,]+ \(0\.\d+ of .*`0` at 8 of 16") as error:
+    with pytest.raises(BudgetError, match=r"`macs`.*`0`.*8 of 16") as error:
         _selector(_net(16, 16), Budget(macs=0.01), align=8)
     graph = ChannelGraph(_net(16, 16), torch.zeros(1, 3, 6, 6))
     least = graph.cost({"0": [1] * 8 + [0] * 8, "2": [1] * 8 + [0] * 8}).macs

@@ -59,11 +59,11 @@ def test_state_there_and_back():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"steps": 1}, "`steps` is 1"),
-        ({"every": 0}, "`every` is 0"),
-        ({"warmup": -1}, "`warmup` is -1"),
-        ({"freeze": 1.5}, "`freeze` is 1.5"),
-        ({"steps": 100, "warmup": 0.5, "freeze": 0.5}, "`freeze` comes at step 50, not after `warmup` at step 50"),
+        ({"steps": 1}, "`steps`"),
+        ({"every": 0}, "`every`"),
+        ({"warmup": -1}, "`warmup`"),
+        ({"freeze": 1.5}, r"`freeze`.*1\.5"),
+        ({"steps": 100, "warmup": 0.5, "freeze": 0.5}, "`freeze`.*`warmup`"),
     ],
 )
 def test_bad_options_are_refused(options, words):

@@ -33,7 +33,7 @@ def test_constants_reach_the_optimizer(recipe, task_named):
     assert optimizer.param_groups[0]["lr"] == 0.5
     assert optimizer.param_groups[0]["damping"] == 0.1
     assert optimizer.state_dict()["natural"]["asked"] == ["exact", "cross_entropy", "sampled"]
-    with pytest.raises(InputError, match="this task has another"):
+    with pytest.raises(InputError, match=r"natural.*cross_entropy"):
         plan.optimizer.build(torch.nn.Linear(2, 2), loss=None)
 
 
@@ -50,10 +50,10 @@ def test_a_recipe_trains_and_resumes_to_the_same_weights(recipe, task_named, app
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (NATURAL.replace("exact", "blok"), '`approx`: "blok" was given.*perhaps "block"'),
-        (NATURAL.replace("0.5", "3"), "`lr` is 3; for natural it is c of eta = c / alpha, below 2"),
-        (NATURAL + "\nbetas = [0.9, 0.99]", "`betas` is no constant of natural"),
-        ('name = "sgd"\nlr = 0.1\ndamping = 0.1', "`damping` is no constant of sgd"),
+        (NATURAL.replace("exact", "blok"), '`approx`.*"blok".*"block"'),
+        (NATURAL.replace("0.5", "3"), "`lr`.*absolute = true"),
+        (NATURAL + "\nbetas = [0.9, 0.99]", "`betas`.*natural"),
+        ('name = "sgd"\nlr = 0.1\ndamping = 0.1', "`damping`.*sgd"),
     ],
 )
 def test_mistakes_are_told(recipe, task_named, lines, said):
@@ -113,5 +113,5 @@ def test_the_loop_hands_the_batch_over_and_a_resume_is_exact(tmp_path, asked):
 
 
 def test_what_needs_gradients_is_refused_before_anything_changes(tmp_path):
-    with pytest.raises(TrainingError, match=r"takes the batch itself.*grad_clip.*approx='kfac'"):
+    with pytest.raises(TrainingError, match=r"NaturalGradient.*grad_clip.*approx='kfac'"):
         trained(tmp_path, 1, grad_clip=1.0)

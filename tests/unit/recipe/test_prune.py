@@ -179,11 +179,11 @@ def test_every_mistake_is_told_at_once_with_its_line(pruned, task_named):
         parse(pruned, task_named=task_named)
     for offset, said in enumerate(
         [
-            r"\[prune\] `mac` is unknown; did you mean `macs`\?",
-            r"`align`: 0 was given; a whole number of at least 1",
-            r'`price`: "dear" was given; one of "auto", "none"',
-            r'`limits`: "conv\*" has 1.5; a table {"name" = a number above 0 and of at most 1, ...} is needed',
-            r'`keep`: "head" was given; a list of texts is needed',
+            r"\[prune\] `mac`.*`macs`",
+            r"`align`.*\b0\b",
+            r'`price`.*"dear"',
+            r"`limits`.*1\.5",
+            r'`keep`.*"head"',
         ]
     ):
         assert re.search(rf"line {line + offset}: .*{said}", str(refusal.value)), (said, str(refusal.value))
@@ -192,10 +192,10 @@ def test_every_mistake_is_told_at_once_with_its_line(pruned, task_named):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"prune.macs": None}, r"no limit is given; at least one of `macs`"),
-        ({"prune.warmup": 1.5}, r"`warmup` is 1.5; a fraction up to 1, or a whole number of steps"),
-        ({"train.early_stop": 2}, r"\[train\] `early_stop` would go back to an epoch of the larger network"),
-        ({"optimizer.name": "natural", "optimizer.lr": 0.5}, r'\[optimizer\] has "natural"; choose another'),
+        ({"prune.macs": None}, "`macs`"),
+        ({"prune.warmup": 1.5}, r"`warmup`.*1\.5"),
+        ({"train.early_stop": 2}, "`early_stop`"),
+        ({"optimizer.name": "natural", "optimizer.lr": 0.5}, r'\[optimizer\].*"natural"'),
     ],
 )
 def test_what_does_not_go_together_is_refused(pruned, task_named, change, said):
@@ -207,7 +207,7 @@ def test_what_does_not_go_together_is_refused(pruned, task_named, change, said):
 
 
 def test_a_budget_out_of_reach_leaves_no_folder(pruned, task_named):
-    with pytest.raises(BudgetError, match="`macs` can't go below"):
+    with pytest.raises(BudgetError, match="`macs`"):
         run(pruned, out=pruned.parent / "out", overrides={"prune.macs": 0.001}, task_named=task_named)
     assert not (pruned.parent / "out").exists()
 
@@ -216,7 +216,7 @@ def test_a_task_without_an_example_says_so(pruned, task_named):
     def build(plan):
         return replace(TASK.build(plan), example=None)
 
-    with pytest.raises(RecipeError, match="needs a task that gives an example of its input"):
+    with pytest.raises(RecipeError, match=r"\[prune\].*example"):
         run(pruned, out=pruned.parent / "out", task_named=lambda name: replace(TASK, build=build))
 
 
@@ -248,9 +248,9 @@ def test_a_dry_run_knows_what_is_there_already_and_what_is_in_its_way(pruned, ta
     (out / "report.html").unlink()
     told = dry_run(pruned, out=out, task_named=task_named)
     assert told.count("(is there already)") == 3
-    with pytest.raises(RecipeError, match="a run with other settings"):
+    with pytest.raises(RecipeError, match=r"prune\.macs"):
         dry_run(pruned, out=out, overrides={"prune.macs": 0.6}, task_named=task_named)
-    with pytest.raises(BudgetError, match="`macs` can't go below"):
+    with pytest.raises(BudgetError, match="`macs`"):
         dry_run(pruned, out=pruned.parent / "new", overrides={"prune.macs": 0.001}, task_named=task_named)
 
 

@@ -98,7 +98,7 @@ def test_a_finished_run_is_left_alone(started, caplog):
     caplog.set_level("INFO")
     assert started().path == folder.path
     assert {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")} == before
-    assert "is finished; its report is" in caplog.text
+    assert "finished" in caplog.text
 
 
 def interrupted_after(steps, task_named):
@@ -163,17 +163,17 @@ def test_settings_of_the_run_in_the_folder_must_be_the_same(started, recipe):
     started()
     recipe.write_text("# a comment changes nothing\n" + recipe.read_text())
     started()
-    with pytest.raises(RecipeError, match=r"out holds a run with other settings: train\.epochs was 4 and is 5\. Give"):
+    with pytest.raises(RecipeError, match=r"out.*train\.epochs.*4.*5"):
         started("out", epochs=5)
 
 
 def test_a_folder_with_other_things_is_not_touched(started, recipe):
     (recipe.parent / "mine").mkdir()
     (recipe.parent / "mine" / "thesis.txt").write_text("x")
-    with pytest.raises(RecipeError, match="mine is a folder with other things in it"):
+    with pytest.raises(RecipeError, match=r"mine.*`out`"):
         started("mine")
     assert [path.name for path in (recipe.parent / "mine").iterdir()] == ["thesis.txt"]
-    with pytest.raises(RecipeError, match="is a file"):
+    with pytest.raises(RecipeError, match=r"thesis\.txt"):
         started("mine/thesis.txt")
 
 
@@ -237,7 +237,7 @@ def test_the_set_that_was_really_used_stands_in_run_json_and_in_the_report(recip
     assert folder.facts["settings"]["data"]["name"] == "digits"
     assert "Data: digits." in (folder.path / "report.html").read_text()
     (recipe.parent / "fashion_mnist").mkdir()  # now it is there: the run can't go on as another
-    with pytest.raises(RecipeError, match=r"data.name was 'digits' and is 'fashion_mnist'"):
+    with pytest.raises(RecipeError, match=r"data\.name.*'digits'.*'fashion_mnist'"):
         run(recipe, **options)
 
 

@@ -29,37 +29,39 @@ def test_accepts(value, annotation, known, accepted):
 
 
 @pytest.mark.parametrize(
-    ("value", "annotation", "known", "complaint"),
+    ("value", "annotation", "known", "words"),
     [
-        (3.0, int, PLAIN, "3.0 (a number) was given; a whole number is needed"),
-        (True, int, PLAIN, "true was given; a whole number is needed"),
-        (1, bool, PLAIN, "1 (a whole number) was given; true or false is needed"),
-        ("3", float, PLAIN, '"3" (a text) was given; a number is needed'),
-        (0, int, Setting("", at_least=1), "0 was given; a whole number of at least 1 is needed"),
-        (1.0, float, Setting("", above=0, below=1), "1.0 was given; a number above 0 and below 1 is needed"),
-        (9, int, Setting("", at_least=1, at_most=8), "9 was given; a whole number from 1 to 8 is needed"),
-        (float("inf"), float, PLAIN, "inf was given; a finite number is needed"),
-        (float("nan"), float, Setting("", above=0), "nan was given; a finite number is needed"),
-        ("c", Literal["a", "b"], PLAIN, '"c" was given; one of "a", "b" is needed'),
-        ("cosin", Literal["cosine", "x"], PLAIN, '"cosin" was given; one of "cosine", "x" is needed, perhaps "cosine"'),
-        ([1], tuple[int, int], PLAIN, "[1] was given; a list of 2 whole numbers is needed"),
-        (1, tuple[int, ...], PLAIN, "1 was given; a list of whole numbers is needed"),
-        ([1, "x"], tuple[int, ...], PLAIN, 'the list has "x"; a list of whole numbers is needed'),
-        ([0, 1], tuple[int, ...], EACH, "the list has 0; a list of whole numbers, each of at least 1, is needed"),
-        ({"a": 1}, str, PLAIN, "{a = 1} was given; a text is needed"),
-        (2**63, int, PLAIN, "a whole number beyond 64 bits was given; a whole number is needed"),
+        (3.0, int, PLAIN, ("3.0", "whole number")),
+        (True, int, PLAIN, ("true", "whole number")),
+        (1, bool, PLAIN, ("1", "true", "false")),
+        ("3", float, PLAIN, ('"3"', "number")),
+        (0, int, Setting("", at_least=1), ("0", "whole number", "1")),
+        (1.0, float, Setting("", above=0, below=1), ("1.0", "number", "0", "1")),
+        (9, int, Setting("", at_least=1, at_most=8), ("9", "whole number", "8")),
+        (float("inf"), float, PLAIN, ("inf", "finite")),
+        (float("nan"), float, Setting("", above=0), ("nan", "finite")),
+        ("c", Literal["a", "b"], PLAIN, ('"c"', '"a", "b"')),
+        ("cosin", Literal["cosine", "x"], PLAIN, ('"cosin"', '"cosine", "x"')),
+        ([1], tuple[int, int], PLAIN, ("[1]", "2", "whole numbers")),
+        (1, tuple[int, ...], PLAIN, ("1", "whole numbers")),
+        ([1, "x"], tuple[int, ...], PLAIN, ('"x"', "whole numbers")),
+        ([0, 1], tuple[int, ...], EACH, ("0", "whole numbers", "1")),
+        ({"a": 1}, str, PLAIN, ("{a = 1}", "text")),
+        (2**63, int, PLAIN, ("64 bits", "whole number")),
     ],
 )
-def test_refuses_in_words(value, annotation, known, complaint):
-    assert accept(value, annotation, known) == (None, complaint)
+def test_refuses_in_words(value, annotation, known, words):
+    got, complaint = accept(value, annotation, known)
+    assert got is None
+    assert all(word in complaint for word in words), (complaint, words)
 
 
 def test_a_number_too_long_to_write_out_is_refused():
-    assert accept(16**5000, float, PLAIN)[1] == "a whole number beyond 64 bits was given; a number is needed"
+    assert "64 bits" in accept(16**5000, float, PLAIN)[1]
 
 
 def test_needed_names_the_choices_of_a_type():
-    assert needed(Literal["a", "b"] | None, PLAIN) == 'one of "a", "b"'
+    assert '"a", "b"' in needed(Literal["a", "b"] | None, PLAIN)
 
 
 def test_long_values_are_cut():

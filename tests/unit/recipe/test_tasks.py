@@ -27,10 +27,10 @@ def test_a_task_is_found_by_name_and_only_that_one_is_imported(offered):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("clasify", r'"clasify" is no task\. Did you mean "classify"\? Installed: "classify", "gone", "wrong"\.'),
-        ("zzz", r'"zzz" is no task\. Installed: "classify"'),
-        ("gone", r"the task \"gone\" \(no\.such\.module:TASK\) can't be loaded: No module named"),
-        ("wrong", r'the task "wrong" \(linnet\.recipe\.classify:Parts\) is a type; a RecipeTask is needed'),
+        ("clasify", r'"clasify".*[Dd]id you mean "classify".*"gone", "wrong"'),
+        ("zzz", r'"zzz".*"classify"'),
+        ("gone", r'"gone".*no\.such\.module:TASK.*No module named'),
+        ("wrong", r'"wrong".*linnet\.recipe\.classify:Parts.*RecipeTask'),
     ],
 )
 def test_what_is_no_task_is_refused_with_what_there_is(offered, name, said):
@@ -47,5 +47,5 @@ def test_what_is_no_task_is_refused_with_what_there_is(offered, name, said):
 
 def test_without_an_installation_it_says_so(offered):
     offered({})
-    with pytest.raises(RecipeError, match="No task is installed, because linnet isn't"):
+    with pytest.raises(RecipeError, match=r"pip install \."):
         find_task("classify")

@@ -54,5 +54,5 @@ def test_a_column_with_text_stays_left_aligned():
 
 
 def test_a_ragged_row_is_refused():
-    with pytest.raises(ValueError, match="1 cells, the table has 2 columns"):
+    with pytest.raises(ValueError, match="columns"):
         table(["a", "b"], [["x"]], caption="c")

@@ -40,11 +40,11 @@ def test_logits_of_any_size_and_a_class_without_examples():
 @pytest.mark.parametrize(
     ("logits", "labels", "said"),
     [
-        (LOGITS[0], LABELS, r"`logits` has shape \(3,\)"),
-        (LOGITS, LABELS[:2], "are needed"),
-        (LOGITS, np.array([0, 1, 1, 3]), "whole numbers from 0 to 2"),
-        (LOGITS, np.array([0.0, 1.0, 1.0, 2.0]), "whole numbers"),
-        (LOGITS * np.nan, LABELS, "NaN or infinite"),
+        (LOGITS[0], LABELS, r"`logits`.*\(3,\)"),
+        (LOGITS, LABELS[:2], r"`labels`.*\(2,\)"),
+        (LOGITS, np.array([0, 1, 1, 3]), "`labels`"),
+        (LOGITS, np.array([0.0, 1.0, 1.0, 2.0]), "`labels`"),
+        (LOGITS * np.nan, LABELS, "`logits`.*NaN"),
     ],
 )
 def test_what_can_not_be_judged_is_refused(logits, labels, said):

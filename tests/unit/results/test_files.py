@@ -54,7 +54,7 @@ def test_what_is_no_regular_file_is_refused_and_stays(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "link", "folder"):
-        with pytest.raises(InputError, match=rf"{name}: there stands a .*Give a file's path"):
+        with pytest.raises(InputError, match=rf"/{name}\b"):
             atomic_write(tmp_path / name, "x")
     assert (tmp_path / "pipe").is_fifo()
     assert (tmp_path / "folder").is_dir()

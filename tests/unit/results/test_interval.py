@@ -39,14 +39,14 @@ def test_mean_interval_by_hand_and_by_level():
 
 @pytest.mark.parametrize(("hits", "n"), [(1, 0), (-1, 3), (4, 3)])
 def test_share_interval_refuses_what_is_no_share(hits, n):
-    with pytest.raises(InputError, match=f"{hits} hits in {n} trials"):
+    with pytest.raises(InputError, match="hits"):
         share_interval(hits, n)
 
 
 def test_refuses_too_few_values_and_levels_that_are_none():
-    with pytest.raises(InputError, match="1 values were given"):
+    with pytest.raises(InputError, match="values"):
         mean_interval([1.0])
-    with pytest.raises(InputError, match="`level` is 1"):
+    with pytest.raises(InputError, match="`level`"):
         share_interval(1, 2, level=1)
 
 
@@ -61,5 +61,5 @@ def test_t_interval_covers_and_tends_to_the_normal_one():
     assert t_interval([1, 2, 3, 4, 5], level=0.9) == pytest.approx(scipy_says)
     many = [float(value % 7) for value in range(4000)]
     assert t_interval(many) == pytest.approx(mean_interval(many), rel=1e-3)
-    with pytest.raises(InputError, match="at least 2"):
+    with pytest.raises(InputError, match="values"):
         t_interval([1.0])

@@ -44,10 +44,10 @@ def test_a_value_that_is_no_number_becomes_null(value):
 @pytest.mark.parametrize(
     ("facts", "match"),
     [
-        ({"name": ""}, "no name"),
-        ({"interval": (2.0, 1.0), "level": 0.95}, "upside down"),
-        ({"interval": (1.0, 2.0)}, "level None"),
-        ({"interval": (1.0, 2.0), "level": 95}, "level 95"),
+        ({"name": ""}, "name"),
+        ({"interval": (2.0, 1.0), "level": 0.95}, r"interval.*\(2\.0, 1\.0\)"),
+        ({"interval": (1.0, 2.0)}, "level.*None"),
+        ({"interval": (1.0, 2.0), "level": 95}, r"level.*\b95\b"),
     ],
 )
 def test_a_record_that_says_nothing_is_refused(facts, match):
@@ -100,7 +100,7 @@ def test_a_half_written_last_line_is_left_out_and_cut_off(tmp_path, caplog):
     path.write_bytes(whole + '{"name": "µ'.encode()[:-1])
     with caplog.at_level(logging.WARNING):
         assert read_records(path) == [FULL]
-    assert "half written" in caplog.text
+    assert str(path) in caplog.text
     append_record(path, Record("y", 2.0))
     assert path.read_bytes() == whole + b'{"name": "y", "value": 2.0, "method": "linnet"}\n'
 

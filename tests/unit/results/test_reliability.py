@@ -32,11 +32,11 @@ def test_fewer_answers_than_bins_have_a_bin_each():
 @pytest.mark.parametrize(
     ("confidence", "right", "bins", "said"),
     [
-        ([0.5], [True, False], 15, "one of each for every answer"),
-        ([], [], 15, "at least one answer"),
-        ([1.5], [True], 15, "outside of 0..1"),
-        ([float("nan")], [True], 15, "outside of 0..1, or NaN"),
-        ([0.5], [True], 0, "`bins` is 0"),
+        ([0.5], [True, False], 15, r"`right`.*\(2,\)"),
+        ([], [], 15, r"`confidence`.*\(0,\)"),
+        ([1.5], [True], 15, "`confidence`"),
+        ([float("nan")], [True], 15, "`confidence`"),
+        ([0.5], [True], 0, "`bins`"),
     ],
 )
 def test_what_has_no_reliability_is_refused(confidence, right, bins, said):

@@ -80,9 +80,9 @@ def test_the_limit_predicts_a_wide_network_before_it_exists():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"activation": "sine"}, r"`activation` is 'sine'.*'relu'"),
-        ({"depth": 0}, "`depth` is 0"),
-        ({"weight_variance": 0.0}, r"`weight_variance` 0\.0"),
+        ({"activation": "sine"}, "`activation`.*'sine'"),
+        ({"depth": 0}, "`depth`.*0"),
+        ({"weight_variance": 0.0}, r"`weight_variance`.*0\.0"),
     ],
 )
 def test_what_cant_be_used_is_named(asked, message):
@@ -91,7 +91,7 @@ def test_what_cant_be_used_is_named(asked, message):
 
 
 def test_inputs_of_unlike_sizes_and_moments_that_dont_converge_are_refused():
-    with pytest.raises(InputError, match="`x1` has 2 entries a sample and `x2` 3"):
+    with pytest.raises(InputError, match="`x2`"):
         infinite_width_ntk()(torch.ones(1, 2), torch.ones(1, 3))
-    with pytest.raises(InputError, match=r"don't converge with 320 nodes.*Scale the inputs"):
+    with pytest.raises(InputError, match=r"320.*`weight_variance`"):
         infinite_width_ntk(activation="tanh")(1e4 * torch.eye(2), torch.eye(2))

@@ -146,16 +146,16 @@ def test_wide_networks_come_near_the_infinite_kernel():
 
 def test_what_cant_be_used_is_named():
     model, x = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5), nn.BatchNorm1d(2)), torch.randn(4, 3)
-    with pytest.raises(InputError, match=r"`1`: Dropout is active.*model.eval"):
+    with pytest.raises(InputError, match=r"`1`.*Dropout.*model\.eval\(\)"):
         ntk(model, x)
     model[1].eval()
-    with pytest.raises(InputError, match=r"`2`: BatchNorm1d is in train mode"):
+    with pytest.raises(InputError, match=r"`2`.*BatchNorm1d.*model\.eval\(\)"):
         ntk(model, x)
-    with pytest.raises(InputError, match="`layers` is 'all'"):
+    with pytest.raises(InputError, match="`layers`"):
         ntk(model.eval(), x, layers="all")  # pyright: ignore[reportCallIssue, reportArgumentType]
-    with pytest.raises(InputError, match="no trainable parameters"):
+    with pytest.raises(InputError, match="`model`"):
         ntk(nn.ReLU(), x)
-    with pytest.raises(InputError, match="`memory` is 0"):
+    with pytest.raises(InputError, match="`memory`"):
         ntk(model, x, memory=0)
 
     class Listing(nn.Module):
@@ -166,5 +166,5 @@ def test_what_cant_be_used_is_named():
         def forward(self, x):
             return x * float(x.sum()) * self.weight
 
-    with pytest.raises(CaptureError, match=r"`the model` \(Listing\) can't be differentiated sample by sample.*weight"):
+    with pytest.raises(CaptureError, match=r"Listing.*weight"):
         ntk(Listing(), x)
