@@ -50,3 +50,13 @@ def test_import_loads_nothing_heavy():
     heavy = "import sys, linnet; print([m for m in ('torch', 'numpy', 'scipy', 'skimage', 'rich') if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_every_module_can_be_imported_without_a_warning():
+    code = (
+        "import importlib, pkgutil, linnet\n"
+        "for module in pkgutil.walk_packages(linnet.__path__, 'linnet.'):\n"
+        "    if not module.name.endswith('.__main__'): importlib.import_module(module.name)"
+    )
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
