@@ -3,18 +3,23 @@
 #   make demo         find nuclei on real and synthetic images; ends with the place of the report
 #   make test         format, lint, types, layering, documentation, then all tests
 #   make check        the first half of that
+#   make test-all     make test under each supported Python that is there, each in a set-up of its own (.venv-3.12): before a release
 #   make weights      train the shipped nucleus detector again (needs the data, see docs/model_card.md)
 #   make docs         the documentation as HTML in docs/_build
 #   make benchmarks   measure the claims side by side and write them into the README
 #   make peers        what the benchmarks and conformance tests compare with
+#
+# PYTHON=python3.12 names the Python of a new set-up, VENV=.venv-3.12 its folder.
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 WORKERS ?= 2
+PYTHONS ?= python3.11 python3.12 python3.13
+CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
 
-.PHONY: demo test check format weights docs benchmarks peers clean
+.PHONY: demo test test-all check format weights docs benchmarks peers clean same-python
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -23,10 +28,28 @@ demo: $(VENV)/.installed
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
+# PYENV_VERSION: pyenv puts a python3.12 on the path that refuses to run until its version is chosen.
+test-all:
+	@status=0; tested=0; summary=; \
+	for name in $(PYTHONS); do \
+	  python=$$(PYENV_VERSION=$${name#python}:system $$name -c 'import ensurepip, sys, venv; print(sys.executable)' 2>/dev/null); \
+	  if [ -z "$$python" ]; then \
+	    result="not there, skipped"; \
+	  else \
+	    version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	    tested=1; \
+	    if $(MAKE) test PYTHON=$$python VENV=.venv-$$version; then result=passed; else result=FAILED; status=1; fi; \
+	  fi; \
+	  summary="$$summary$$name: $$result\n"; \
+	done; \
+	printf '\n%b' "$$summary"; \
+	if [ $$tested = 0 ]; then echo "None of these is there. Name those to test with: make test-all PYTHONS='/path/to/python3.12 ...'" >&2; exit 1; fi; \
+	exit $$status
+
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/basedpyright
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
@@ -54,22 +77,34 @@ peers: $(VENV)/.installed-dev
 	$(INSTALL) --no-deps --group peers
 
 clean:
-	rm -rf $(VENV) docs/_build
+	rm -rf $(VENV) .venv-3.* docs/_build
 
 # The environment is made once. It is brought up to date when pyproject.toml or constraints.txt changes, and only then.
 $(BIN)/python:
-	@for candidate in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
+	@for candidate in $(CANDIDATES); do \
 	  if $$candidate -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	    echo "Making $(VENV) with $$($$candidate --version) ($$candidate)"; \
 	    $$candidate -m venv $(VENV) && exit 0; \
 	    rm -rf $(VENV); exit 1; \
 	  fi; \
 	done; \
-	echo "linnet needs Python 3.11 or newer with the modules venv and ensurepip; none was found as python3, python3.13, python3.12, python3.11 or python." >&2; \
+	echo "linnet needs Python 3.11 or newer with the modules venv and ensurepip; none was found as: $(CANDIDATES)." >&2; \
 	echo "Install one (on Debian and Ubuntu: python3 and python3-venv), or name it: make demo PYTHON=/path/to/python3.12" >&2; \
 	exit 1
 
-$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+# A set-up keeps the Python that it was made with: if PYTHON names another one, nothing runs.
+same-python: | $(BIN)/python
+ifneq ($(PYTHON),)
+	@has=$$($(BIN)/python -c 'import sys; print(sys.version)'); \
+	named=$$($(PYTHON) -c 'import sys; print(sys.version)') || { echo "PYTHON=$(PYTHON) doesn't run; it must be a Python 3.11 or newer." >&2; exit 1; }; \
+	if [ "$$has" != "$$named" ]; then \
+	  echo "$(VENV) was made with Python $${has%% *}, and PYTHON=$(PYTHON) is $${named%% *}: it must be the same build." >&2; \
+	  echo "Leave PYTHON out, or give this Python a set-up of its own: add VENV=.venv-$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')" >&2; \
+	  exit 1; \
+	fi
+endif
+
+$(VENV)/.installed: pyproject.toml constraints.txt | same-python
 	@echo "Installing linnet into $(VENV): once, some minutes"
 	$(INSTALL) --upgrade pip
 	$(INSTALL) --build-constraint constraints.txt --editable '.[digits]'

@@ -123,3 +123,13 @@ def test_what_docs_and_messages_name_inside_the_folders_stays(path):
 def test_the_tasks_that_are_installed_are_these():
     tasks = {entry.name: entry.value for entry in entry_points(group="linnet.tasks")}
     assert tasks == {"classify": "linnet.recipe.classify:TASK", "nuclei": "linnet.nuclei.recipe:TASK"}
+
+
+def test_every_module_can_be_imported_without_a_warning():
+    code = (
+        "import importlib, pkgutil, linnet\n"
+        "for module in pkgutil.walk_packages(linnet.__path__, 'linnet.'):\n"
+        "    if not module.name.endswith('.__main__'): importlib.import_module(module.name)"
+    )
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr

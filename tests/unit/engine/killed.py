@@ -14,6 +14,11 @@ from linnet.engine import Listener
 from tests.unit.engine.small import train
 
 
+def tell(kind, number):
+    """Writes a whole line at once; a line of `print` may be cut by the kill where PYTHONUNBUFFERED is set."""
+    os.write(sys.stdout.fileno(), f"{kind} {number}\n".encode())
+
+
 class Tell(Listener):
     """Prints each step; one that shall be killed waits for it before the last."""
 
@@ -21,7 +26,7 @@ class Tell(Listener):
         self.doomed = doomed
 
     def on_step(self, run):
-        print("step", run.step, flush=True)
+        tell("step", run.step)
         if self.doomed and run.step == run.steps_total - 1:
             time.sleep(100)
 
@@ -38,5 +43,5 @@ if __name__ == "__main__":
         if not child:
             train_and_save(*line.split())
             os._exit(0)
-        print("pid", child, flush=True)
-        print("exit", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        tell("pid", child)
+        tell("exit", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
