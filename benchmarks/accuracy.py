@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.log_detector import tune_groups
 from linnet.data import NucleusImage
-from linnet.nuclei.evaluate import Evaluation, evaluate
+from linnet.nuclei.scoring.scores import Evaluation, evaluate
 from linnet.results import Record
 
 GROUPS = ("small_fluo", "large_fluo", "gray_tissue", "pink_purple_tissue", "purple_tissue")

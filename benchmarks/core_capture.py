@@ -13,8 +13,8 @@ from torch.func import functional_call, grad, vmap
 from benchmarks.goal import bounded, missing, time_ratio
 from benchmarks.sidebyside import Side
 from linnet.core import Capture
-from linnet.core.per_sample import weight_gradients
-from linnet.core.positions import Use, positions_of
+from linnet.core.capture.per_sample import weight_gradients
+from linnet.core.capture.positions import Use, positions_of
 from linnet.models import create
 from linnet.results import Record
 

@@ -16,9 +16,9 @@ from benchmarks import networks
 from benchmarks.goal import bounded, missing, time_ratio
 from benchmarks.sidebyside import Side, compare
 from linnet.core import ChannelGraph, resize
-from linnet.core.edit import plan
+from linnet.core.edit.edit_plan import plan
+from linnet.core.edit.resizing import apply
 from linnet.core.export import record_export
-from linnet.core.resize import apply
 from linnet.results import Record
 
 GOAL = "<= 50 ms + one copy"

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from benchmarks import networks
 from linnet.core import ChannelGraph, rules
-from linnet.core.labels import RULES, Rule
+from linnet.core.channels.rule_call import RULES, Rule
 from linnet.models import SmallUNet
 from linnet.results import atomic_write
 

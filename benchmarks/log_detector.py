@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_laplace, maximum_filter
 from scipy.spatial import KDTree
 from skimage.color import rgb2hed
 
-from linnet.nuclei.normalise import brightness_range
+from linnet.nuclei.detector.brightness import brightness_range
 
 SIGMAS_PX = (2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0)
 POLARITIES = ("bright", "dark")

@@ -63,7 +63,7 @@ def peak_mb() -> float:
 def main(path: str) -> None:
     """Searches the image and prints what it took, as JSON."""
     import linnet.nuclei
-    from linnet.nuclei.images import open_picture
+    from linnet.nuclei.read.images import open_picture
 
     detector = linnet.nuclei.load("default")
     before = peak_mb()

@@ -13,9 +13,9 @@ from benchmarks.natural_nets import batch, mlp3, small_cnn
 from benchmarks.pieces import explained, in_turns, passes, shares
 from benchmarks.sidebyside import Side
 from linnet.core import Capture
-from linnet.core.self_product import self_product
+from linnet.core.capture.gram import self_product
 from linnet.optim import NaturalGradient
-from linnet.optim.approximation import Fisher
+from linnet.optim.natural.approximation import Fisher
 from linnet.results import Record
 
 CLASSES = 10

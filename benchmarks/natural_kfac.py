@@ -16,12 +16,12 @@ from benchmarks.goal import missing, time_ratio
 from benchmarks.natural_nets import batch, mlp3, resnet18
 from benchmarks.pieces import explained, in_turns, passes, shares
 from benchmarks.sidebyside import Comparison, Side
-from linnet.core.layer_jacobian import RuleTerm
-from linnet.core.linearise import Linearisation
-from linnet.core.matrix_layers import MatrixRule
+from linnet.core.capture.layers.matrix import MatrixRule
+from linnet.core.jacobian.layer_jacobian import RuleTerm
+from linnet.core.jacobian.linearisation import Linearisation
+from linnet.core.jacobian.losses import LOSSES
 from linnet.optim import NaturalGradient
-from linnet.optim.damped_inverse import invert
-from linnet.optim.losses import LOSSES
+from linnet.optim.natural.kronecker.damped_inverse import invert
 from linnet.results import Record
 
 PEER_REASON = (

@@ -22,7 +22,7 @@ BLOCK_MB = 4.0
 _IMPORT = """
 import time, torch, linnet.core
 begin = time.perf_counter()
-import linnet.optim.padam
+import linnet.optim.padam.padam
 print(time.perf_counter() - begin, "torch._inductor" in __import__("sys").modules)
 """
 

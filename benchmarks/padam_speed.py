@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmarks.sidebyside import Comparison
 from linnet.optim import Padam
-from linnet.optim.padam_impl import compiler
+from linnet.optim.padam.implementation import compiler
 from linnet.results import Record
 
 WORDS = 9  # read x, g, m, v, u; write x, m, v, u

@@ -8,12 +8,12 @@ from torch import nn
 
 from benchmarks.goal import bounded, reached
 from linnet.core import ChannelGraph
-from linnet.core.width_cost import WidthCost
+from linnet.core.channels.width_cost import WidthCost
 from linnet.models import create
 from linnet.prune import Budget, Pruner, extract, plan
-from linnet.prune.choice import choices
-from linnet.prune.plan import totals_of
-from linnet.prune.select import Selector
+from linnet.prune.allocate.groups import choices
+from linnet.prune.allocate.widths import Selector
+from linnet.prune.pruning_plan import totals_of
 from linnet.results import Record
 
 HEADLINE = Budget(macs=0.238, params=0.059)

@@ -13,7 +13,7 @@ from benchmarks.prune_budget import HEADLINE
 from benchmarks.sidebyside import Side
 from linnet.models import create
 from linnet.prune import Budget, extract, plan, scatter
-from linnet.prune.scatter import Part
+from linnet.prune.federated import Part
 from linnet.results import Record
 
 _SLOWER = "every plan is read anew, and its entries are found by index, where the plain mean adds whole tensors"

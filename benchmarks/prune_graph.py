@@ -15,14 +15,14 @@ from benchmarks import networks
 from benchmarks.goal import bounded, missing, time_ratio
 from benchmarks.sidebyside import Side
 from linnet.core import ChannelGraph
-from linnet.core.edit import plan as edit_plan
-from linnet.core.resize import apply
-from linnet.core.width_cost import WidthCost
+from linnet.core.channels.width_cost import WidthCost
+from linnet.core.edit.edit_plan import plan as edit_plan
+from linnet.core.edit.resizing import apply
+from linnet.engine.compute.timing import timed
 from linnet.prune import Budget, plan
-from linnet.prune.choice import choices
-from linnet.prune.plan import totals_of
-from linnet.prune.select import Selector
-from linnet.prune.stopwatch import timed
+from linnet.prune.allocate.groups import choices
+from linnet.prune.allocate.widths import Selector
+from linnet.prune.pruning_plan import totals_of
 from linnet.results import Record
 
 BUDGET = Budget(macs=0.5)

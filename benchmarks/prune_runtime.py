@@ -15,11 +15,11 @@ from torch import nn
 from benchmarks.goal import missing, reached
 from benchmarks.prune_budget import HEADLINE
 from linnet import ChannelGraph, resize
+from linnet.engine.compute.timing import Latency, Timing, on_threads, timed
 from linnet.errors import MissingExtra
 from linnet.models import create
 from linnet.prune import Budget, export, extract, plan
-from linnet.prune.runtime import onnx_call, runtime_name
-from linnet.prune.stopwatch import Latency, Timing, on_threads, timed
+from linnet.prune.onnx.runtime import onnx_call, runtime_name
 from linnet.results import Record
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from benchmarks.goal import missing, time_ratio
 from benchmarks.sidebyside import Side
 from linnet.models import create
-from linnet.optim.padam_impl import compiler
+from linnet.optim.padam.implementation import compiler
 from linnet.prune import Budget, Pruner
 from linnet.results import Record
 

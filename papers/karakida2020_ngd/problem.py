@@ -10,7 +10,7 @@ from torch import Tensor
 
 from linnet.data import ImageSet, cifar10_jpeg, digits, hold_out, mnist
 from linnet.models import ntk_mlp
-from linnet.models.ntk_mlp import NTKPerceptron
+from linnet.models.ntk_perceptron import NTKPerceptron
 
 
 @dataclass(frozen=True)

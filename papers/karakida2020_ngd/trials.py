@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from linnet.core.linearise import Linearisation
+from linnet.core.jacobian.linearisation import Linearisation
 from linnet.data import forster
 from linnet.errors import InputError
 from linnet.optim import NaturalGradient, predict

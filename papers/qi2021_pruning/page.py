@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from linnet.report import Section, figure, page, table, tiles
-from linnet.report.page import Content
+from linnet.report.html_page import Content
 from linnet.results import atomic_write
 from papers.qi2021_pruning import pictures, tables
 from papers.qi2021_pruning.conclusion import ablation_words, outcome_words

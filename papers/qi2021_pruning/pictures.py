@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from linnet.prune.life import MaskLife
+from linnet.prune.training.history import MaskLife
 from linnet.results import t_interval
 from papers.qi2021_pruning.findings import Study, label, numbers
 

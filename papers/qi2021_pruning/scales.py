@@ -9,7 +9,7 @@ from types import MappingProxyType
 import torch
 
 from linnet.engine import Compute
-from linnet.engine.device import Precision
+from linnet.engine.compute.device import Precision
 
 Stages = tuple[tuple[int, ...], ...]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from linnet.engine.compute.timing import timed
 from linnet.models import VGG
-from linnet.prune.stopwatch import timed
 from linnet.results import Record
 from papers.qi2021_pruning.bench import ready
 from papers.qi2021_pruning.scales import Scale, Stages

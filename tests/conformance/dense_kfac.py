@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from linnet.core.scaled_layer import ScaledLinear
+from linnet.core.capture.layers.scaled import ScaledLinear
 
 MATRIX = (nn.Linear, nn.Conv1d, nn.Conv2d)
 

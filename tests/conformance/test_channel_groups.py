@@ -6,10 +6,10 @@ import pytest
 from torch import nn
 
 from linnet.core import ChannelGraph
-from linnet.core.classes import classes
+from linnet.core.channels.classes import classes
+from linnet.core.channels.doubling import label
+from linnet.core.channels.propagation_state import Frozen
 from linnet.core.export import record_export
-from linnet.core.growth import label
-from linnet.core.propagate import Frozen
 from tests.zoo import ZOO
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from linnet.core.cost import cost
+from linnet.core.program.operation_cost import cost
 
 
 class Attention(nn.Module):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from linnet.core.lanczos import lanczos, quadrature
-from linnet.core.linalg import kronecker_solve, solve
-from linnet.core.trace_estimators import hutch_plus_plus, hutchinson
+from linnet.core.linalg.lanczos import lanczos, quadrature
+from linnet.core.linalg.solve import kronecker_solve, solve
+from linnet.core.linalg.trace import hutch_plus_plus, hutchinson
 
 F64 = torch.float64
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from linnet.nuclei.match import match
+from linnet.nuclei.scoring.matching import match
 
 
 def best_of_all_assignments(truth, found, radius):

@@ -7,7 +7,14 @@ from torch import nn
 from linnet.models import ntk_mlp
 from linnet.optim import NaturalGradient
 from tests.conformance.dense_kfac import kfac_direction
-from tests.unit.optim.dense import assert_directions_equal, curvature, direction, jacobian, parameters_of, residual
+from tests.unit.optim.natural.dense import (
+    assert_directions_equal,
+    curvature,
+    direction,
+    jacobian,
+    parameters_of,
+    residual,
+)
 
 RHO = 1e-2
 NORMS = (nn.BatchNorm2d, nn.GroupNorm)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from linnet.nuclei.normalise import HIGH, LOW, brightness_range
+from linnet.nuclei.detector.brightness import HIGH, LOW, brightness_range
 
 
 def images():

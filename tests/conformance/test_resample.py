@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import map_coordinates
 from skimage.measure import block_reduce
 
-from linnet.nuclei.resample import axis_weights, resize_window, scaled_size
+from linnet.nuclei.detector.resample import axis_weights, resize_window, scaled_size
 
 
 def resized(image, scale):

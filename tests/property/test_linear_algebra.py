@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linnet.core.lanczos import lanczos, quadrature
-from linnet.core.linalg import damped_least_squares, kronecker_product, kronecker_solve, solve
-from linnet.core.trace_estimators import hutch_plus_plus, hutchinson
+from linnet.core.linalg.lanczos import lanczos, quadrature
+from linnet.core.linalg.solve import damped_least_squares, kronecker_product, kronecker_solve, solve
+from linnet.core.linalg.trace import hutch_plus_plus, hutchinson
 
 SIZES = st.integers(1, 7)
 DAMPINGS = st.sampled_from([0.0, 1e-6, 1e-2, 1.0, 100.0])

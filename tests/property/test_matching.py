@@ -6,8 +6,8 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.spatial.distance import cdist
 
-from linnet.nuclei.evaluate import evaluate
-from linnet.nuclei.match import match
+from linnet.nuclei.scoring.matching import match
+from linnet.nuclei.scoring.scores import evaluate
 
 
 def points(most=25):

@@ -10,7 +10,7 @@ from torch import nn
 
 from linnet.models import ntk_mlp
 from linnet.optim import NaturalGradient
-from tests.unit.optim.dense import assert_directions_equal, direction, jacobian, parameters_of
+from tests.unit.optim.natural.dense import assert_directions_equal, direction, jacobian, parameters_of
 
 N = 4
 RUNS = settings(max_examples=12, deadline=None)

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linnet.optim import Padam
-from linnet.optim.blocked import blocked, blocks_of
-from linnet.optim.foreach import foreach
-from linnet.optim.padam_numbers import Slot, numbers_of
-from linnet.optim.padam_step import loop
+from linnet.optim.padam.kernels.blocked import blocked, blocks_of
+from linnet.optim.padam.kernels.foreach import foreach
+from linnet.optim.padam.kernels.loop import loop
+from linnet.optim.padam.numbers import Slot, numbers_of
 from tests.padam_oracle import Oracle
 
 SETTINGS = st.fixed_dictionaries(

@@ -15,8 +15,8 @@ from linnet import cost
 from linnet.core import ChannelGraph, resize
 from linnet.errors import BudgetError
 from linnet.prune import Budget, Plan, Pruner, extract, plan, scatter
-from linnet.prune.masks import Masks
-from linnet.prune.reads import reads
+from linnet.prune.masks.masks import Masks
+from linnet.prune.masks.reads import reads
 from tests.property.wirings import KINDS, Wiring
 
 EXAMPLE = torch.zeros(1, 2, 4, 4)

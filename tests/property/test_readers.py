@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from linnet.errors import ImageError, PointsError
-from linnet.nuclei.images import LazyPixels, open_picture, read_image
-from linnet.nuclei.points import read_points
-from linnet.nuclei.write import from_csv, to_csv
+from linnet.nuclei.points.csv import to_csv
+from linnet.nuclei.points.csv_detections import from_csv
+from linnet.nuclei.points.readers import read_points
+from linnet.nuclei.read.images import LazyPixels, open_picture, read_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 20), dtype=np.uint8)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from linnet.nuclei.targets import build_target, cell_centres
+from linnet.nuclei.training.targets import build_target, cell_centres
 
 # A symmetry: what it does to an array's last two axes, to points in an image (h, w), and to vectors (y, x).
 SYMMETRIES = {

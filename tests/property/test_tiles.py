@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from linnet.nuclei.detect import Detector, Thresholds
-from linnet.nuclei.normalise import brightness_range
-from linnet.nuclei.reach import halo
-from linnet.nuclei.tiles import Plane
+from linnet.nuclei.detector.brightness import brightness_range
+from linnet.nuclei.detector.detector import Detector, Thresholds
+from linnet.nuclei.detector.receptive_field import halo
+from linnet.nuclei.detector.tiles import Plane
 from tests.unit.nuclei.networks import lively
 
 SMALL = Detector(lively("small"), thresholds=Thresholds(0.5, 2, 4.0))
@@ -150,7 +150,7 @@ def test_plateaus_give_way_alike_in_tiles(window):
 
 def test_a_halo_of_one_window_is_too_small_for_plateaus(monkeypatch):
     """The planted fault of the test above."""
-    monkeypatch.setattr(sys.modules["linnet.nuclei.detect"], "halo", lambda of, window: window)
+    monkeypatch.setattr(sys.modules["linnet.nuclei.detector.detector"], "halo", lambda of, window: window)
     detector = Detector(Gray(), thresholds=Thresholds(0.51, 3, 0.0))
     assert len(detector(stairs(3), tile=None)) == 2
     assert len(detector(stairs(3), tile=21)) == 1

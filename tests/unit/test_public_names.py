@@ -77,11 +77,12 @@ PUBLIC_OF = {
 # What docs, messages and installed entry points name inside the folders.
 INNER = (
     "linnet.core.labels.rule",
-    "linnet.engine.tensor_file.read_tensors",
+    "linnet.core.rule",
+    "linnet.engine.files.tensor_file.read_tensors",
     "linnet.nuclei.recipe.TASK",
     "linnet.recipe.classify.TASK",
-    "linnet.recipe.prune.PruneSection",
-    "linnet.recipe.setting.setting",
+    "linnet.recipe.sections.prune.PruneSection",
+    "linnet.recipe.toml.setting.setting",
 )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from linnet.nuclei import Detections, Detector
-    from linnet.nuclei.evaluate import Evaluation
+    from linnet.nuclei.scoring.scores import Evaluation
     from linnet.report import Section
 
 _FIELD_SHAPE, _FIELD_NUCLEI, _FIELD_SEED = (512, 640), 140, 7
@@ -49,7 +49,7 @@ def demo(*, out: Annotated[Path, Parameter(alias="-o")] = Path("linnet-demo")) -
     """
     import linnet.nuclei
     from linnet.data import fluorescence_field
-    from linnet.nuclei.evaluate import evaluate
+    from linnet.nuclei.scoring.scores import evaluate
     from linnet.report import page
     from linnet.results import atomic_write
 

@@ -54,7 +54,7 @@ def with_weights(model: nn.Module, path: Path) -> nn.Module:
     import safetensors.torch
 
     from linnet.engine import load
-    from linnet.engine.tensor_file import kind_of
+    from linnet.engine.files.tensor_file import kind_of
 
     if kind_of(path) is not None:
         return load(model, path)
@@ -95,7 +95,7 @@ def own_input(words: str, model: nn.Module) -> str:
     """
     shape: Any = None
     if words.endswith(".safetensors"):
-        from linnet.engine.tensor_file import kind_of
+        from linnet.engine.files.tensor_file import kind_of
         from linnet.recipe.classifier_file import input_shape
 
         shape = input_shape(words) if kind_of(words) == "classifier" else None
@@ -162,7 +162,7 @@ def _called(factory: Any, words: str) -> Any:
 
 def _saved(path: Path) -> Any:
     """The network inside a file that says how it is built."""
-    from linnet.engine.tensor_file import kind_of
+    from linnet.engine.files.tensor_file import kind_of
 
     kind = kind_of(path)
     if kind == "nucleus detector":

@@ -47,7 +47,7 @@ def detect(
         weights: "default" for the detector that comes with linnet, or a file that linnet has trained.
         overlay: Write a picture with the points for each image.
     """
-    from linnet.nuclei.batch import detect as detect_batch
+    from linnet.nuclei.batch.batch import detect as detect_batch
 
     if not images:
         raise InputError(
@@ -91,7 +91,7 @@ def evaluate(
         radius: Largest distance of a matched pair in pixels.
         out: Also write the scores as records to this file.
     """
-    from linnet.nuclei.evaluate import evaluate as score
+    from linnet.nuclei.scoring.scores import evaluate as score
 
     result = score(truth, found, radius_px=radius)
     print("\n".join(score_lines(result)))
@@ -141,7 +141,7 @@ def train(
         rng_seed: Seed of everything random; the same seed gives the same detector on the same machine.
     """
     from linnet.nuclei import train as train_detector
-    from linnet.nuclei.annotated_files import read_annotated
+    from linnet.nuclei.points.annotations import read_annotated
 
     pixels, truths = read_annotated(images, points, page=page, channel=channel)
     checkpoints = out.with_name(f"{out.name}.checkpoints")

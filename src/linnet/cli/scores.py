@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from linnet.nuclei.batch import BatchResult
-    from linnet.nuclei.evaluate import Evaluation, ImageScore
+    from linnet.nuclei.batch.batch import BatchResult
+    from linnet.nuclei.scoring.scores import Evaluation, ImageScore
     from linnet.results import Record
 
 _COLUMNS = ("image", "true", "found", "matched", "precision", "recall", "F1", "difference")

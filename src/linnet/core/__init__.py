@@ -3,17 +3,25 @@
 Imports torch and numpy only.
 """
 
-from linnet.core import rules
-from linnet.core.capture import Capture
-from linnet.core.channels import ChannelGraph
-from linnet.core.classes import ChannelClass, Slot
-from linnet.core.cost import Cost, cost
-from linnet.core.layer_capture import Call, LayerCapture
-from linnet.core.program import Node, Program, Ref, Value
-from linnet.core.resize import Resized, resize
-from linnet.core.trace import record
+from typing import TYPE_CHECKING
+
+from linnet.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from linnet.core.capture.capture import Capture
+    from linnet.core.capture.layer_capture import Call, LayerCapture
+    from linnet.core.channels import rules
+    from linnet.core.channels.classes import ChannelClass, Slot
+    from linnet.core.channels.graph import ChannelGraph
+    from linnet.core.channels.rule_call import rule
+    from linnet.core.edit.optimizer_state import ApproximateState
+    from linnet.core.edit.resizing import Resized, resize
+    from linnet.core.program.operation_cost import Cost, cost
+    from linnet.core.program.program import Node, Program, Ref, Value
+    from linnet.core.program.recorder import record
 
 __all__ = [
+    "ApproximateState",
     "Call",
     "Capture",
     "ChannelClass",
@@ -29,5 +37,24 @@ __all__ = [
     "cost",
     "record",
     "resize",
+    "rule",
     "rules",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    __all__,
+    {
+        "capture.capture": "Capture",
+        "channels": "rules",
+        "channels.graph": "ChannelGraph",
+        "channels.rule_call": "rule",
+        "edit.optimizer_state": "ApproximateState",
+        "channels.classes": "ChannelClass Slot",
+        "program.operation_cost": "Cost cost",
+        "capture.layer_capture": "Call LayerCapture",
+        "program.program": "Node Program Ref Value",
+        "edit.resizing": "Resized resize",
+        "program.recorder": "record",
+    },
+)

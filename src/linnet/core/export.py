@@ -13,10 +13,10 @@ import torch
 from torch import fx, nn
 from torch.utils import _pytree
 
-from linnet.core import skeleton
-from linnet.core.example import Example
-from linnet.core.program import Program
-from linnet.core.trace import WHOLE, Recorder
+from linnet.core.program import module_copy
+from linnet.core.program.example import Example
+from linnet.core.program.program import Program
+from linnet.core.program.recorder import WHOLE, Recorder
 
 KEPT = {op for op, _, _ in WHOLE.values()}
 
@@ -40,7 +40,7 @@ def record_export(
         The program, `.tracer` "export".
     """
     given = Example.of(example).on_meta()
-    copy = skeleton.meta(model, shapes, attributes)
+    copy = module_copy.meta(model, shapes, attributes)
     exported = torch.export.export(copy, given.args, given.kwargs, strict=False)
     module = exported.module()
     recorder = Recorder(copy)

@@ -1,17 +1,22 @@
 """Data sets read offline and checked, batches of them, and their augmentation."""
 
-from linnet.data.augment import Augment, Standardise, brightness_contrast, crop, flip, shift
-from linnet.data.digits import digits
-from linnet.data.files import data_root
-from linnet.data.forster import Forster, forster
-from linnet.data.idx import fashion_mnist, mnist, read_idx
-from linnet.data.image_folder import image_folder
-from linnet.data.image_set import ImageSet, hold_out
-from linnet.data.jpeg_container import cifar10_jpeg, read_jpeg_container
-from linnet.data.loaders import ArrayLoader
-from linnet.data.nuclei import NucleusImage, read_nucleus_set, split_digest
-from linnet.data.photometric import Photometric
-from linnet.data.synthetic import Optics, fluorescence_field
+from typing import TYPE_CHECKING
+
+from linnet.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from linnet.data.augment import Augment, Standardise, brightness_contrast, crop, flip, shift
+    from linnet.data.class_folders import image_folder
+    from linnet.data.files import data_root
+    from linnet.data.forster_transform import Forster, forster
+    from linnet.data.idx import fashion_mnist, mnist, read_idx
+    from linnet.data.image_set import ImageSet, hold_out
+    from linnet.data.jpeg_container import cifar10_jpeg, read_jpeg_container
+    from linnet.data.loaders import ArrayLoader
+    from linnet.data.nuclei import NucleusImage, read_nucleus_set, split_digest
+    from linnet.data.photometric import Photometric
+    from linnet.data.scikit_digits import digits
+    from linnet.data.synthetic import Optics, fluorescence_field
 
 __all__ = [
     "ArrayLoader",
@@ -40,3 +45,22 @@ __all__ = [
     "shift",
     "split_digest",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    __all__,
+    {
+        "augment": "Augment Standardise brightness_contrast crop flip shift",
+        "scikit_digits": "digits",
+        "files": "data_root",
+        "forster_transform": "Forster forster",
+        "idx": "fashion_mnist mnist read_idx",
+        "class_folders": "image_folder",
+        "image_set": "ImageSet hold_out",
+        "jpeg_container": "cifar10_jpeg read_jpeg_container",
+        "loaders": "ArrayLoader",
+        "nuclei": "NucleusImage read_nucleus_set split_digest",
+        "photometric": "Photometric",
+        "synthetic": "Optics fluorescence_field",
+    },
+)

@@ -5,19 +5,24 @@
 linnet and you take part.
 """
 
-from linnet.engine.average import Average
-from linnet.engine.checkpoint import Checkpoint, load_checkpoint, load_latest, save_checkpoint
-from linnet.engine.device import Compute
-from linnet.engine.distributed import Ranks
-from linnet.engine.early_stop import Best, EarlyStop
-from linnet.engine.events import Epoch, Listener, Run
-from linnet.engine.fit import FitResult, fit
-from linnet.engine.group_schedule import GroupSchedule
-from linnet.engine.loader import Loader, as_loader, shard
-from linnet.engine.model_file import load, save
-from linnet.engine.randomness import derive_seed
-from linnet.engine.schedule import Schedule
-from linnet.engine.task import Task
+from typing import TYPE_CHECKING
+
+from linnet.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from linnet.engine.checkpoint.checkpoint import Checkpoint, load_checkpoint, load_latest, save_checkpoint
+    from linnet.engine.compute.device import Compute
+    from linnet.engine.compute.distributed import Ranks
+    from linnet.engine.compute.random_state import derive_seed
+    from linnet.engine.events import Epoch, Listener, Run
+    from linnet.engine.files.model_file import load, save
+    from linnet.engine.listeners.average import Average
+    from linnet.engine.listeners.early_stop import Best, EarlyStop
+    from linnet.engine.listeners.group_schedule import GroupSchedule
+    from linnet.engine.listeners.schedule import Schedule
+    from linnet.engine.loader import Loader, as_loader, shard
+    from linnet.engine.loop import FitResult, fit
+    from linnet.engine.task import Task
 
 __all__ = [
     "Average",
@@ -44,3 +49,23 @@ __all__ = [
     "save_checkpoint",
     "shard",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    __all__,
+    {
+        "listeners.average": "Average",
+        "checkpoint.checkpoint": "Checkpoint load_checkpoint load_latest save_checkpoint",
+        "compute.device": "Compute",
+        "compute.distributed": "Ranks",
+        "listeners.early_stop": "Best EarlyStop",
+        "events": "Epoch Listener Run",
+        "loop": "FitResult fit",
+        "listeners.group_schedule": "GroupSchedule",
+        "loader": "Loader as_loader shard",
+        "files.model_file": "load save",
+        "compute.random_state": "derive_seed",
+        "listeners.schedule": "Schedule",
+        "task": "Task",
+    },
+)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from linnet.engine.device import Compute
+from linnet.engine.compute.device import Compute
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch.utils.data import DataLoader, DistributedSampler
 
-from linnet.engine.device import map_batch
-from linnet.engine.randomness import derive_seed, seed_all
+from linnet.engine.compute.device import map_batch
+from linnet.engine.compute.random_state import derive_seed, seed_all
 from linnet.errors import InputError, TrainingError
 
 

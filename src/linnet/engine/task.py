@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from linnet.engine.device import Compute
+from linnet.engine.compute.device import Compute
 
 
 class Task(Protocol):

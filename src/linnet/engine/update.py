@@ -4,18 +4,40 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from linnet.engine.batch_step import BatchStep
-from linnet.engine.distributed import Ranks
+from linnet.engine.compute.distributed import Ranks
+from linnet.engine.compute.random_state import seed_torch
 from linnet.engine.events import Listener, Run
-from linnet.engine.randomness import seed_torch
-from linnet.engine.schedule import Schedule
+from linnet.engine.listeners.schedule import Schedule, set_learning_rates
 from linnet.engine.task import Task
 from linnet.errors import NonFiniteLoss, TrainingError
+
+
+@runtime_checkable
+class BatchStep(Protocol):
+    """An optimizer whose update needs inputs and targets: natural gradient with exact curvature, for one.
+
+    Attributes:
+        needs_batch: Whether it does as it was made; where False the loop does forward, backward and `step()` as ever.
+    """
+
+    needs_batch: bool
+
+    def step_on(self, batch: Any) -> tuple[float, dict[str, float]]:
+        """Makes one update.
+
+        Args:
+            batch: (inputs, targets), on the device; in a run of several processes the part of this one. The optimizer
+                sees to it that all end with the same weights.
+
+        Returns:
+            The loss before the update, the same in all processes, and numbers by name that shall be shown.
+        """
+        ...
 
 
 @dataclass
@@ -209,20 +231,6 @@ class HostNumbers:
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
     """All parameters of an optimizer, group by group."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
-
-
-def learning_rates(optimizer: torch.optim.Optimizer) -> list[float]:
-    """Each group's learning rate."""
-    return [float(group["lr"]) for group in optimizer.param_groups]
-
-
-def set_learning_rates(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> None:
-    """Sets each group's learning rate; one that is a tensor is changed in place."""
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
 
 
 def _kind(value: Any) -> str:

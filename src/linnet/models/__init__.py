@@ -11,7 +11,7 @@ from torch import nn
 from linnet.errors import InputError
 from linnet.models.convnet import ConvNet
 from linnet.models.mlp import MLP
-from linnet.models.ntk_mlp import NTKPerceptron, ntk_mlp
+from linnet.models.ntk_perceptron import NTKPerceptron, ntk_mlp
 from linnet.models.resnet import BasicBlock, ResNet, resnet20, resnet56
 from linnet.models.tiny import Tiny
 from linnet.models.unet import ResidualUNet, SmallUNet

@@ -13,14 +13,13 @@ from torch import nn
 from linnet.data import data_root
 from linnet.data.nuclei import NucleusImage, read_nucleus_set, split_digest
 from linnet.engine import derive_seed
-from linnet.nuclei.crops import Annotated, CropLoader
-from linnet.nuclei.detect import Detector
-from linnet.nuclei.detector_file import new_network
-from linnet.nuclei.evaluate import Evaluation, evaluate
-from linnet.nuclei.task import NucleusTask, choose_thresholds
-from linnet.recipe.plan import Plan
-from linnet.recipe.setting import setting
-from linnet.recipe.tasks import Built, RecipeTask
+from linnet.nuclei.detector.detector import Detector
+from linnet.nuclei.detector.files import new_network
+from linnet.nuclei.scoring.scores import Evaluation, evaluate
+from linnet.nuclei.training.crops import Annotated, CropLoader
+from linnet.nuclei.training.task import NucleusTask, choose_thresholds
+from linnet.recipe.plan import Built, Plan, RecipeTask
+from linnet.recipe.toml.setting import setting
 from linnet.results import Record, commit
 
 RADIUS_PX = 5.0

@@ -12,39 +12,29 @@ Names:
     EffectiveRates    how far the steps of its elements spread
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from linnet.optim.effective_rates import EffectiveRates
-    from linnet.optim.natural import NaturalGradient
-    from linnet.optim.padam import Padam
-    from linnet.optim.padam_rate import padam_lr
-    from linnet.optim.prediction import Prediction, predict
-    from linnet.optim.step_report import StepReport
+    from linnet.optim.natural.natural_gradient import NaturalGradient
+    from linnet.optim.natural.prediction import Prediction, predict
+    from linnet.optim.natural.step_report import StepReport
+    from linnet.optim.padam.learning_rate import padam_lr
+    from linnet.optim.padam.padam import Padam
+    from linnet.optim.padam.rates import EffectiveRates
 
 __all__ = ["EffectiveRates", "NaturalGradient", "Padam", "Prediction", "StepReport", "padam_lr", "predict"]
 
-_HOMES = {
-    "EffectiveRates": "effective_rates",
-    "NaturalGradient": "natural",
-    "Padam": "padam",
-    "Prediction": "prediction",
-    "StepReport": "step_report",
-    "padam_lr": "padam_rate",
-    "predict": "prediction",
-}  # the file of each name
-
-
-def __getattr__(name: str) -> Any:
-    """The public name, imported when it is first asked for (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module `linnet.optim` has no attribute `{name}`. Its names: {', '.join(__all__)}.")
-    value: Any = getattr(import_module(f"linnet.optim.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """The public names, so that completion shows them before they are loaded."""
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    __all__,
+    {
+        "padam.rates": "EffectiveRates",
+        "natural.natural_gradient": "NaturalGradient",
+        "padam.padam": "Padam",
+        "padam.learning_rate": "padam_lr",
+        "natural.prediction": "Prediction predict",
+        "natural.step_report": "StepReport",
+    },
+)

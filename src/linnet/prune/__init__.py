@@ -6,13 +6,33 @@ network, `scatter` puts networks that were trained apart back into the big one, 
 trains a small one's batch norms and last layer where it works, and `export` writes an ONNX file.
 """
 
-from linnet.prune.adapt import adapt
-from linnet.prune.budget import Budget
-from linnet.prune.during import Pruner
-from linnet.prune.export import export
-from linnet.prune.listener import Pruning
-from linnet.prune.plan import Plan, extract, plan
-from linnet.prune.scatter import scatter
-from linnet.prune.timetable import PruneStep
+from typing import TYPE_CHECKING
+
+from linnet.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from linnet.prune.adaptation import adapt
+    from linnet.prune.budget import Budget
+    from linnet.prune.federated import scatter
+    from linnet.prune.fit_listener import Pruning
+    from linnet.prune.onnx.onnx_file import export
+    from linnet.prune.pruner import Pruner
+    from linnet.prune.pruning_plan import Plan, extract, plan
+    from linnet.prune.training.schedule import PruneStep
 
 __all__ = ["Budget", "Plan", "PruneStep", "Pruner", "Pruning", "adapt", "export", "extract", "plan", "scatter"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    __all__,
+    {
+        "adaptation": "adapt",
+        "budget": "Budget",
+        "pruner": "Pruner",
+        "onnx.onnx_file": "export",
+        "fit_listener": "Pruning",
+        "pruning_plan": "Plan extract plan",
+        "federated": "scatter",
+        "training.schedule": "PruneStep",
+    },
+)

@@ -10,8 +10,8 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from linnet.core.atoms import Ints
-from linnet.core.width_cost import WidthCost
+from linnet.core.channels.union_find import Ints
+from linnet.core.channels.width_cost import WidthCost
 from linnet.errors import BudgetError
 
 Runtime = Literal["onnxruntime", "torch"]

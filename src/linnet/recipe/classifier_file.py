@@ -9,11 +9,11 @@ from typing import Any
 from torch import nn
 
 from linnet import models
-from linnet.engine.model_file import load, network_facts
-from linnet.engine.tensor_file import Kind, read_tensors, write_tensors
+from linnet.engine.files.model_file import load, network_facts
+from linnet.engine.files.tensor_file import Kind, read_tensors, write_tensors
 
 CLASSIFIER = Kind("classifier")
-"""What the weights of a run are; for `linnet.engine.tensor_file.read_tensors`."""
+"""What the weights of a run are; for `linnet.engine.files.tensor_file.read_tensors`."""
 
 
 def save_classifier(

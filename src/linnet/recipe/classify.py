@@ -26,10 +26,9 @@ from linnet.data.augment import Augment
 from linnet.engine import Compute, derive_seed
 from linnet.errors import DataError
 from linnet.recipe.classifier_file import save_classifier
-from linnet.recipe.data import ImageSection
-from linnet.recipe.model import ClassifierSection
-from linnet.recipe.plan import Plan
-from linnet.recipe.tasks import Built, RecipeTask
+from linnet.recipe.plan import Built, Plan, RecipeTask
+from linnet.recipe.sections.data import ImageSection
+from linnet.recipe.sections.model import ClassifierSection
 from linnet.results import Record, classification_records
 
 _log = logging.getLogger(__name__)

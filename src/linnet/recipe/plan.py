@@ -1,16 +1,22 @@
-"""Plan: a recipe that was read and found good."""
+"""Plan: a recipe that was read and found good, and the task that carries it out."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from linnet.recipe.optimizer import OptimizerSection
-from linnet.recipe.prune import PruneSection
-from linnet.recipe.report import ReportSection
-from linnet.recipe.section import plain
-from linnet.recipe.tasks import RecipeTask
-from linnet.recipe.train import TrainSection
+from torch import nn
+
+from linnet.engine.loader import Loader
+from linnet.engine.task import Task
+from linnet.recipe.sections.optimizer import OptimizerSection
+from linnet.recipe.sections.prune import PruneSection
+from linnet.recipe.sections.report import ReportSection
+from linnet.recipe.sections.train import TrainSection
+from linnet.recipe.toml.section import plain
+from linnet.results import Record
 
 SECTIONS: Mapping[str, type] = {
     "optimizer": OptimizerSection,
@@ -22,6 +28,49 @@ SECTIONS: Mapping[str, type] = {
 
 OPTIONAL = frozenset({"prune"})
 """Sections whose absence isn't the same as their defaults: nothing of the kind is done."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A task made ready for one plan.
+
+    Attributes:
+        model: The network, freshly initialised.
+        task: Its loss and validation.
+        loader: Its batches.
+        evaluate: Measures the trained network; gives the records of the run.
+        save: Writes the trained network to the path given, whole or not at all, and returns where it is.
+        example: One input of the network, which [prune] traces it with; None: it can't be pruned.
+    """
+
+    model: nn.Module
+    task: Task
+    loader: Loader
+    evaluate: Callable[[nn.Module], list[Record]]
+    save: Callable[[nn.Module, Path], Path]
+    example: Any = None
+
+
+@dataclass(frozen=True)
+class RecipeTask:
+    """Something that a recipe can train.
+
+    Attributes:
+        name: What stands behind `task =`.
+        sections: Dataclass of each section that it reads besides those of every recipe: [data], [model].
+        build: Makes it ready. Reads the data, so it may take a while, and may raise any `LinnetError`.
+        watch: Metric of its validation that early stopping looks at, and which way it improves.
+        loss: Name of the loss by which natural gradient knows it: "mse" or "cross_entropy" of batches (inputs,
+            targets); None where it is another.
+        settled: Gives the plan that is really done, where that depends on what is on this machine; None: as it is.
+    """
+
+    name: str
+    sections: Mapping[str, type]
+    build: Callable[[Plan], Built]
+    watch: tuple[str, Literal["min", "max"]]
+    loss: Literal["mse", "cross_entropy"] | None = None
+    settled: Callable[[Plan], Plan] | None = None
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from linnet.core.peak import Profile, activation_profile
+from linnet.core.program.peak_memory import Profile, activation_profile
 from linnet.report.figures import drawing, figure
-from linnet.report.page import Section, note, page, tiles
+from linnet.report.html_page import Section, note, page, tiles
 from linnet.report.tables import table
 
 if TYPE_CHECKING:
     from linnet.core import ChannelGraph
-    from linnet.core.classes import ChannelClass
+    from linnet.core.channels.classes import ChannelClass
 
 # Told apart by everyone, on light and dark ground: blue, orange, gray.
 COLORS = {"free": "#2f7ed8", "uniform": "#d9822b", "frozen": "#8a8f98"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from linnet.report.page import Content, Section, beside, note, prose, tiles
+from linnet.report.html_page import Content, Section, beside, note, prose, tiles
 from linnet.report.pruned_figures import (
     Layer,
     accuracy_for_time,
@@ -21,7 +21,7 @@ from linnet.report.tables import Cell, measured, number, table
 from linnet.results import Record
 
 if TYPE_CHECKING:
-    from linnet.prune.life import MaskLife
+    from linnet.prune.training.history import MaskLife
 
 GIVEN, SMALL = "dense", "pruned"  # methods of the records, as linnet.prune writes them
 _COSTS = ("macs", "params", "bytes", "peak_activation_bytes")

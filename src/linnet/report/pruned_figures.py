@@ -14,7 +14,7 @@ from linnet.report.tables import number
 from linnet.results import Record
 
 if TYPE_CHECKING:
-    from linnet.prune.life import MaskLife
+    from linnet.prune.training.history import MaskLife
 
 _FEW_LAYERS = 6  # as many lines as there are colours; more become rows of a colour scale
 _MOST_CLASSES = 40

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from linnet.errors import DataError
 from linnet.report.figures import Curve, chart
-from linnet.report.page import Content, Section, note, page
+from linnet.report.html_page import Content, Section, note, page
 from linnet.report.pruned import drawn, pruned_sections
 from linnet.report.reliability import NAME as RELIABILITY
 from linnet.report.reliability import reliability_section
@@ -20,7 +20,7 @@ from linnet.report.tables import Cell, measured, number, table
 from linnet.results import Record, atomic_write, read_records
 
 if TYPE_CHECKING:
-    from linnet.prune.life import MaskLife
+    from linnet.prune.training.history import MaskLife
 
 # A record whose context has one of these belongs to a curve over it, not to the table of results.
 _AXES = ("epoch", "step")
@@ -104,7 +104,7 @@ def _life(path: Path) -> MaskLife | None:
     """What the run folder holds of its masks' life."""
     if not path.is_file():
         return None
-    from linnet.prune.life import MaskLife
+    from linnet.prune.training.history import MaskLife
 
     return MaskLife.from_json(path.read_text(encoding="utf-8"))
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from linnet.report.figures import drawing, figure
+from linnet.report.html_page import Section, beside
 from linnet.report.marks import GRID, marks_of, words
-from linnet.report.page import Section, beside
 from linnet.report.tables import Cell, measured, number, table
 from linnet.results import Record
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.errors import InputError
+from linnet.results.calibration import BINS, calibration_error, reliability
 from linnet.results.interval import mean_interval, share_interval
 from linnet.results.record import Record
-from linnet.results.reliability import BINS, calibration_error, reliability
 
 _LEVEL = 0.95
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from linnet.errors import InputError
-from linnet.results.environment import command, commit, machine, versions
 from linnet.results.files import atomic_write
+from linnet.results.provenance import command, commit, machine, versions
 
 _log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from linnet.errors import InputError
-from linnet.results.environment import command, commit, environment
 from linnet.results.files import atomic_write
+from linnet.results.provenance import command, commit, environment
 from linnet.results.record import Record, append_record, read_records
 
 _RUN = "run.json"

@@ -6,7 +6,7 @@ import pytest
 from benchmarks import log_detector
 from benchmarks.log_detector import LogSettings, best_threshold, peaks, to_gray, tune, tune_groups
 from linnet.data.synthetic import fluorescence_field
-from linnet.nuclei.evaluate import evaluate
+from linnet.nuclei.scoring.scores import evaluate
 
 
 @pytest.fixture(scope="module")

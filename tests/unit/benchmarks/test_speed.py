@@ -10,7 +10,7 @@ import torch
 from benchmarks.sidebyside import UnequalWork
 from benchmarks.speed import blob_log_points, speed_records, torch_threads
 from linnet.data import fluorescence_field
-from linnet.nuclei.evaluate import evaluate
+from linnet.nuclei.scoring.scores import evaluate
 
 IMAGES = [np.zeros((100, 200), np.uint8), np.zeros((50, 100, 3), np.uint8)]
 

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 import linnet.nuclei
-import linnet.nuclei.batch
+import linnet.nuclei.batch.batch
 from linnet.cli.application import main
-from linnet.nuclei.detections import Count, Detections
+from linnet.nuclei.points.columns import Count
+from linnet.nuclei.points.detections import Detections
 from linnet.results import read_records
 
 
@@ -52,10 +53,10 @@ def batch(monkeypatch):
     def detect(paths, out, **options):
         asked.calls.append((list(paths), out, options))
         found = Detections(np.zeros((2, 2)), np.ones(2), (8, 8), Count(2))
-        done = tuple(linnet.nuclei.batch.Done(Path(p), Path(p).stem, found) for p in ("a.tif",))
-        return linnet.nuclei.batch.BatchResult(out, done, asked.failed)
+        done = tuple(linnet.nuclei.batch.batch.Done(Path(p), Path(p).stem, found) for p in ("a.tif",))
+        return linnet.nuclei.batch.batch.BatchResult(out, done, asked.failed)
 
-    monkeypatch.setattr(linnet.nuclei.batch, "detect", detect)
+    monkeypatch.setattr(linnet.nuclei.batch.batch, "detect", detect)
     return asked
 
 
@@ -131,7 +132,7 @@ def test_train_refuses_an_unknown_preset(training, capsys):
 
 
 def test_detect_lists_what_failed_and_exits_with_1(batch, capsys):
-    batch.failed = (linnet.nuclei.batch.Failure("b.tif", "it is empty. Give an image."),)
+    batch.failed = (linnet.nuclei.batch.batch.Failure("b.tif", "it is empty. Give an image."),)
     assert main(["nuclei", "detect", "a.tif", "b.tif", "-o", "found"]) == 1
     shown = capsys.readouterr().out
     assert "2 nuclei in 1 image\n" in shown

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from linnet.cli.scores import score_lines, score_records
-from linnet.nuclei.evaluate import evaluate
+from linnet.nuclei.scoring.scores import evaluate
 
 TRUTH = {"good": np.array([[0.0, 0.0], [0.0, 20.0]]), "bad": np.array([[5.0, 5.0]]), "empty": np.zeros((0, 2))}
 FOUND = {"good": np.array([[0.0, 3.0], [0.0, 21.0]]), "bad": np.array([[50.0, 50.0], [60.0, 60.0]])}

@@ -7,8 +7,7 @@ from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from linnet.engine import Loader, as_loader, shard
 from linnet.errors import InputError, TrainingError
-
-from .small import images, shuffled
+from tests.unit.engine.small import images, shuffled
 
 Pair = namedtuple("Pair", "x y")
 

@@ -6,8 +6,7 @@ from torch import nn
 
 from linnet.engine import GroupSchedule, Listener, Schedule
 from linnet.optim import Padam
-
-from .small import StopAt, assert_equal_runs, assert_equal_states, images, network, train
+from tests.unit.engine.small import StopAt, assert_equal_runs, assert_equal_states, images, network, train
 
 
 def padam(model, **options):

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from linnet import models
-from linnet.nuclei.detector_file import PRESETS
+from linnet.nuclei.detector.files import PRESETS
 
 
 class Spotter(nn.Module):

@@ -122,7 +122,7 @@ def masked_to_the_end(out):
     told = []
     handler = logging.Handler()
     handler.emit = lambda record: told.append(record.getMessage())
-    logging.getLogger("linnet.prune.during").addHandler(handler)
+    logging.getLogger("linnet.prune.pruner").addHandler(handler)
     model = normed()
     pruner = pruner_of(model)
     seen = train(DistributedDataParallel(model), model, pruner, rank=dist.get_rank(), dtype=torch.float32)

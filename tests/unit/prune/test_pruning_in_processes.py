@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from linnet.errors import TrainingError
-from linnet.prune import agreement
-from linnet.prune.agreement import require_agreement
+from linnet.prune.training import checks
+from linnet.prune.training.checks import require_agreement
 from tests.unit.engine.small import assert_equal_states, python
 
 
@@ -43,6 +43,6 @@ def test_alone_there_is_nothing_to_agree_on():
 
 
 def test_ranks_that_differ_are_named(monkeypatch):
-    monkeypatch.setattr(agreement, "gathered", lambda own: [own, own + 1, own.clone(), torch.zeros_like(own)])
+    monkeypatch.setattr(checks, "gathered", lambda own: [own, own + 1, own.clone(), torch.zeros_like(own)])
     with pytest.raises(TrainingError, match=r"masks.*ranks 1, 3.*101.*Do this\."):
         require_agreement("the masks", "101", "Do this.")

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from linnet.errors import BudgetError
-from linnet.prune.life import MaskLife
+from linnet.prune.training.history import MaskLife
 from linnet.report import record_sections, write_report
 from linnet.report.marks import marks_of, words
 from linnet.report.pruned import pruned_sections
 from linnet.results import Record, share_interval, write_records
-from tests.unit.report.test_page import assert_self_contained
+from tests.unit.report.test_html_page import assert_self_contained
 
 LAYERS = {
     "stem": (16, 8, 1000, 400, ""),

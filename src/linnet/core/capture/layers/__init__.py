@@ -1,0 +1,1 @@
+"""One rule for each kind of layer: per-sample gradients, Gram matrices and Kronecker factors."""

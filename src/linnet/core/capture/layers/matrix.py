@@ -1,0 +1,177 @@
+"""Linear layers, convolutions and transposed convolutions: everything that is a product with a matrix at positions."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from linnet.core.capture import autocorrelation
+from linnet.core.capture.gram import rows_gram, self_product, weight_gram
+from linnet.core.capture.layers.layer_rule import LayerRule, Sharing
+from linnet.core.capture.per_sample import TILE_BYTES, tiles, weight_gradients
+from linnet.core.capture.positions import CONVOLUTIONS, LINEAR, TRANSPOSED, Positions, Use, fold, positions_of, unfold
+
+
+class MatrixRule(LayerRule):
+    """Linear (any rank), Conv1d/2d/3d and ConvTranspose1d/2d/3d."""
+
+    types = LINEAR + CONVOLUTIONS + TRANSPOSED
+    is_matrix = True
+
+    def refusal_of_input(self, module: nn.Module, a: Tensor) -> str | None:
+        """A convolution needs (N, C, *spatial), a linear layer (N, ..., I)."""
+        spatial = {"1d": 1, "2d": 2, "3d": 3}
+        needed = next((n + 2 for kind, n in spatial.items() if _is_convolution(module, kind)), 2)
+        if a.ndim < needed:
+            return f"its input of shape {tuple(a.shape)} has no sample axis: give a batch, even of one sample"
+        return None
+
+    def per_sample(self, module: nn.Module, uses: Sequence[Use], param: str) -> Tensor:
+        """W: sum_s g_ns a_ns^T; b: sum_s g_ns."""
+        positions = [positions_of(module, use) for use in uses]
+        if param == "bias":
+            return sum_of([p.bias_gradients() for p in positions])
+        return fold(module, weight_gradients(positions))
+
+    def gram(
+        self, module: nn.Module, uses: Sequence[Use], others: Sequence[Use] | None, *, param: str, max_bytes: int
+    ) -> Tensor:
+        """The weight by the cheaper of two ways; the bias from its (small) gradients."""
+        if param == "bias":
+            theirs = None if others is None else self.per_sample(module, others, param)
+            return rows_gram(self.per_sample(module, uses, param), theirs)
+        return self._weight_gram(module, uses, others, max_bytes, bias=0.0)
+
+    def joint_gram(
+        self,
+        module: nn.Module,
+        uses: Sequence[Use],
+        others: Sequence[Use] | None,
+        *,
+        max_bytes: int,
+        bias_scale: float = 1.0,
+    ) -> Tensor:
+        """One product of the output gradients serves both.
+
+        Args:
+            module: The layer.
+            uses: Its uses.
+            others: Those of the columns; None for the symmetric matrix.
+            max_bytes: Working memory beside the result.
+            bias_scale: What the layer multiplies its bias with.
+        """
+        if isinstance(module, TRANSPOSED):  # its output vectors are patches of g, the bias's aren't
+            return super().joint_gram(module, uses, others, max_bytes=max_bytes)
+        return self._weight_gram(module, uses, others, max_bytes, bias=bias_scale * bias_scale)
+
+    def _weight_gram(
+        self, module: nn.Module, uses: Sequence[Use], others: Sequence[Use] | None, max_bytes: int, *, bias: float
+    ) -> Tensor:
+        left = [positions_of(module, use) for use in uses]
+        right = None if others is None else [positions_of(module, use) for use in others]
+        return weight_gram(left, right, max_bytes=max_bytes, bias=bias)
+
+    def pull(self, module: nn.Module, uses: Sequence[Use], param: str) -> Tensor:
+        """W: sum_ns g_ns a_ns^T, one product for each tile of samples; b: sum_ns g_ns."""
+        summed = [Use(use.a, use.g.sum(0, keepdim=True)) for use in uses]
+        if param == "bias":
+            return self.per_sample(module, summed, param).sum((0, 1))
+        return fold(module, sum_of([_summed(positions_of(module, use)) for use in summed]))
+
+    def push(self, module: nn.Module, uses: Sequence[Use], param: str, delta: Tensor) -> Tensor:
+        """W: sum_s g_ns . (D a_ns); b: sum_s g_ns . d."""
+        if param == "bias":
+            return self.per_sample(module, uses, param) @ delta
+        return sum_of([_along(positions_of(module, use), delta) for use in uses])
+
+    def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
+        """(N, groups, I, S) and (passes, N, groups, O, S), the uses one after another along S; patches for a conv."""
+        positions = [positions_of(module, use) for use in uses]
+        inputs = torch.cat([p.inputs() for p in positions], dim=-1)
+        outputs = torch.cat([p.outputs() for p in positions], dim=-1)
+        if homogeneous:
+            inputs = torch.cat([inputs, torch.ones_like(inputs[:, :, :1])], dim=2)
+        return inputs, outputs
+
+    def factors(
+        self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool, sharing: Sharing
+    ) -> tuple[Tensor, Tensor]:
+        """A = sum a a^T and G = sum g g^T over samples, positions ("expand") or samples alone ("reduce")."""
+        pairs = [_factors(positions_of(module, use), homogeneous=homogeneous, sharing=sharing) for use in uses]
+        return sum_of([pair[0] for pair in pairs]), sum_of([pair[1] for pair in pairs])
+
+    def columns(self, module: nn.Module, uses: Sequence[Use], *, sharing: Sharing) -> int:
+        """Samples times positions ("reduce": samples alone), summed over the uses."""
+        positions = [positions_of(module, use) for use in uses]
+        return sum(p.samples * (p.count if sharing == "expand" else 1) for p in positions)
+
+
+def _summed(positions: Positions) -> Tensor:
+    """sum_ns outputs_ns inputs_ns^T of one backward pass, (groups, O, I)."""
+    if isinstance(positions.module, CONVOLUTIONS):
+        return positions.summed_kernel()
+    shape = (positions.groups, positions.outputs_size, positions.inputs_size)
+    total = positions.g.new_zeros(shape)
+    for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
+        outputs = positions.outputs(tile)[0].permute(1, 2, 0, 3).flatten(2)
+        inputs = positions.inputs(tile).permute(1, 0, 3, 2).flatten(1, 2)
+        total += outputs @ inputs
+    return total
+
+
+def _along(positions: Positions, delta: Tensor) -> Tensor:
+    """sum_s outputs_ns . (D inputs_ns), (passes, N)."""
+    matrix = unfold(positions.module, delta)
+    result = []
+    for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
+        moved = matrix @ positions.inputs(tile)
+        result.append((positions.outputs(tile) * moved).flatten(2).sum(2))
+    return torch.cat(result, dim=1)
+
+
+def sum_of(parts: Sequence[Tensor]) -> Tensor:
+    """The sum of one or more tensors of one shape."""
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def _is_convolution(module: nn.Module, kind: str) -> bool:
+    table = {
+        "1d": (nn.Conv1d, nn.ConvTranspose1d),
+        "2d": (nn.Conv2d, nn.ConvTranspose2d),
+        "3d": (nn.Conv3d, nn.ConvTranspose3d),
+    }
+    return isinstance(module, table[kind])
+
+
+def _factors(positions: Positions, *, homogeneous: bool, sharing: Sharing) -> tuple[Tensor, Tensor]:
+    """Kronecker factors of one use: (I, I) and (O, O); with groups (groups, I, I) and (groups, O, O)."""
+    out = tuple(positions.g.shape[3:])
+    if sharing == "expand" and autocorrelation.fits(positions.module, out):
+        left = autocorrelation.input_factor(positions.module, positions.a, out, homogeneous=homogeneous)
+        g = positions.outputs()[:, :, 0].permute(2, 0, 1, 3).flatten(1)
+        return left, self_product(g)
+    left: Tensor | None = None
+    right: Tensor | None = None
+    for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
+        columns, rows = _columns(positions, tile, homogeneous=homogeneous, sharing=sharing)
+        part = self_product(columns), self_product(rows)
+        left = part[0] if left is None else left.add_(part[0])
+        right = part[1] if right is None else right.add_(part[1])
+    assert left is not None
+    assert right is not None
+    return (left[0], right[0]) if positions.groups == 1 else (left, right)
+
+
+def _columns(positions: Positions, tile: slice, *, homogeneous: bool, sharing: Sharing) -> tuple[Tensor, Tensor]:
+    """Input vectors (groups, I, n * S) and output gradients (groups, O, passes * n * S) of a slice of n samples."""
+    g = positions.outputs(tile)
+    if sharing == "reduce":
+        a, g = positions.inputs(tile).mean(-1).permute(1, 2, 0), g.sum(-1, keepdim=True)
+    else:
+        a = positions.input_columns(tile)
+    if homogeneous:
+        a = torch.cat([a, torch.ones_like(a[:, :1])], dim=1)
+    return a, g.permute(2, 3, 0, 1, 4).flatten(2)

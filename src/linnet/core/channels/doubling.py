@@ -1,0 +1,218 @@
+"""Ask the program: double every free channel, and see which sizes follow and which lines refuse.
+
+A split of a channel axis ((C) -> (2, C/2)) doesn't tell which of its axes grows with C; sizes written into the code
+can't follow at all. So the weightless model is recorded once more with every free class doubled. Sizes that changed
+decide the splits; classes whose doubling fails are frozen, with the failing line as the reason.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from linnet.core.channels.classes import signatures
+from linnet.core.channels.propagate import propagate
+from linnet.core.channels.propagation_state import Frozen, Mismatch, PropagationState, where
+from linnet.core.channels.replay import Tracer, follow, needs_recording, ones, record_again
+from linnet.core.channels.union_find import Ints
+from linnet.core.program.program import Node, Program
+from linnet.core.program.recorder import TORCH, record
+from linnet.errors import GraphError
+
+Outcome = tuple[Ints, Exception]
+# Operators that treat every channel alike, whatever the number of channels is.
+ALIKE = frozenset(
+    [
+        "native_batch_norm", "relu", "hardtanh", "leaky_relu", "elu", "gelu", "silu", "mish", "hardswish",
+        "hardsigmoid", "sigmoid", "tanh", "softplus", "native_dropout", "clone", "max_pool2d_with_indices",
+        "avg_pool2d", "_adaptive_avg_pool2d", "mean", "upsample_nearest2d", "upsample_bilinear2d", "t", "addmm", "mm",
+        "linear",
+    ]
+)  # fmt: skip
+
+
+def label(
+    program: Program, model: nn.Module, example: Any, *, frozen: Frozen, whole: bool, again: Tracer = record
+) -> PropagationState:
+    """Labels of a network in which every class that isn't frozen can really be doubled.
+
+    Args:
+        program: The recording of `model` on `example`.
+        model: The unwrapped module.
+        example: The example.
+        frozen: What the caller froze.
+        whole: Whether grouped convolutions are edited by whole groups.
+        again: The tracer for the doubled network.
+
+    Returns:
+        The pass over the given network.
+
+    Raises:
+        UnsupportedOperator: an operator without a rule touches channels.
+    """
+    grows: dict[tuple[int, int], int] = {}
+    while True:
+        walk = propagate(PropagationState(program, frozen=frozen, grows=grows, whole=whole))
+        spread_freezes(walk)
+        trial = _Trial(walk, model, example, again)
+        failed = trial.culprits()
+        if failed:
+            frozen = _freeze(walk, frozen, failed)
+            continue
+        pending = [split for split in walk.undecided if not walk.atoms.frozen(split[2]).all()]
+        if not pending:
+            return walk
+        assert trial.program is not None
+        for node, number, labels, outside in pending:
+            before, after = program.shape(node.outputs[0]), trial.program.shape(node.outputs[0])
+            grown = [axis for axis in outside if before[axis] != after[axis]]
+            if len(grown) == 1:
+                grows[node.index, number] = grown[0]
+            else:
+                reason = GraphError(f"no single axis grows with it in {where(node)}")
+                frozen = _freeze(walk, frozen, [(np.unique(walk.atoms.find(labels)), reason)])
+
+
+def spread_freezes(walk: PropagationState) -> None:
+    """Whatever axis of a split grows, it ties channels across the others: a frozen one freezes the split."""
+    changed = True
+    while changed:
+        changed = False
+        for _, _, labels, _ in walk.undecided:
+            frozen = walk.atoms.frozen(labels)
+            if frozen.any() and not frozen.all():
+                root = int(walk.atoms.find(labels[frozen][:1])[0])
+                walk.atoms.freeze(labels, walk.atoms.reason(root) or "")
+                changed = True
+
+
+def follows_surely(walk: PropagationState) -> bool:
+    """Whether every edit is known to be followed, so that the doubling test can be left out.
+
+    That is so when no made axis holds a class twice (each channel's copies then come one after the other on every
+    axis, so axes that agree now agree afterwards) and every operator treats all channels alike.
+    """
+    if walk.undecided or walk.cuts or walk.size_dependent:
+        return False
+    for made in walk.made.values():
+        roots = np.sort(walk.atoms.find(made))
+        alone = len(roots) < 2 and not walk.atoms.frozen(roots).all()  # one channel may be taken for none
+        if alone or (roots[1:] == roots[:-1]).any():
+            return False
+    return all(_alike(walk, node) for node in walk.program.nodes)
+
+
+def _alike(walk: PropagationState, node: Node) -> bool:
+    flows = [walk.flow(value) for value in node.inputs]
+    labelled = [flow for flow in flows if flow.factors]
+    if not labelled or node.name in ALIKE:
+        return True
+    if any(len(factor.axes) > 1 for flow in labelled for factor in flow.factors):
+        return False
+    if node.name == "convolution":
+        groups, channels = node.argument(8), walk.program.shape(node.inputs[0])[1]
+        return groups in (1, channels)
+    if node.name in ("add", "mul", "cat"):
+        axes = {tuple(factor.axes for factor in flow.factors) for flow in flows}
+        joined = node.argument(1, "dim", 0) == 1 or node.name != "cat"
+        return len(axes) == 1 and axes == {((1,),)} and joined
+    return node.name in ("view", "reshape", "_reshape_alias") and node.caller == "flatten"
+
+
+class _Trial:
+    """One doubling test; keeps the recording with everything doubled."""
+
+    def __init__(self, walk: PropagationState, model: nn.Module, example: Any, again: Tracer):
+        self.walk, self.model, self.example, self.again = walk, model, example, again
+        self.program: Program | None = None
+        self.decided = all(walk.atoms.frozen(labels).all() for _, _, labels, _ in walk.undecided)
+        self.record = needs_recording(walk)
+
+    def culprits(self) -> list[Outcome]:
+        """Class roots that can't be doubled, with what went wrong."""
+        if not self.record and follows_surely(self.walk):
+            return []
+        units = self._units()
+        return self._search(units) if units else []
+
+    def _units(self) -> list[Ints]:
+        """Free classes; those that one cut of the user's code takes apart are tested together."""
+        walk = self.walk
+        groups = [roots for roots, _ in signatures(walk) if not walk.atoms.frozen(roots[:1])[0]]
+        number = np.full(walk.atoms.count, -1)
+        for place, roots in enumerate(groups):
+            number[roots] = place
+        joined = list(range(len(groups)))
+
+        def find(place: int) -> int:
+            while joined[place] != place:
+                place = joined[place]
+            return place
+
+        for labels in walk.cuts:
+            met = [find(int(n)) for n in np.unique(number[walk.atoms.find(labels)]) if n >= 0]
+            for other in met[1:]:
+                joined[find(other)] = find(met[0])
+        units: dict[int, list[Ints]] = {}
+        for place, roots in enumerate(groups):
+            units.setdefault(find(place), []).append(roots)
+        return [np.concatenate(parts) for parts in units.values()]
+
+    def _search(self, units: list[Ints]) -> list[Outcome]:
+        error = self._failure(np.concatenate(units))
+        if error is None:
+            return []
+        if len(units) == 1:
+            return [(units[0], error)]
+        half = len(units) // 2
+        found = self._search(units[:half]) + self._search(units[half:])
+        return found or [(np.concatenate(units), error)]
+
+    def _failure(self, roots: Ints) -> Exception | None:
+        copies = ones(self.walk)
+        copies[roots] = 2
+        try:
+            program = None
+            if self.record:
+                program = record_again(self.walk, copies, self.model, self.example, self.again)
+            if self.program is None:
+                self.program = program
+            if self.decided:
+                follow(self.walk, copies, program)
+        except Exception as error:  # the user's forward may raise anything
+            return error
+        return None
+
+
+def _freeze(walk: PropagationState, frozen: Frozen, failed: list[Outcome]) -> Frozen:
+    axes = {key: list(entries) for key, entries in frozen.axes.items()}
+    for roots, error in failed:
+        reason = f"it can't be doubled: {reason_of(error)}"
+        for key, entry in walk.axes.items():
+            held = np.isin(walk.atoms.find(np.maximum(entry.labels, 0)), roots) & (entry.labels >= 0)
+            if held.any():
+                axes.setdefault(key, []).append((np.flatnonzero(held), reason))
+    return Frozen(frozen.modules, axes)
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong at other sizes, with the line of the user's code."""
+    if isinstance(error, Mismatch):
+        return str(error)
+    cause = error.__cause__ or error
+    words = (str(cause).strip() or type(cause).__name__).splitlines()[0].rstrip(".")
+    line = failing_line(cause)
+    return f"{words}, at {line}" if line else words
+
+
+def failing_line(error: BaseException) -> str:
+    """ "file.py:12: the line" of the innermost frame outside torch and this package; "" when there is none."""
+    own = str(Path(__file__).parents[1])
+    inside: Callable[[str], bool] = lambda file: file.startswith((TORCH, own))  # noqa: E731
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not inside(f.filename)]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""

@@ -1,0 +1,128 @@
+"""Follow an edit through the network: new sizes, a replay or a new recording, and labels laid along the first ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from linnet.core.channels.layer_attributes import attributes
+from linnet.core.channels.propagate import propagate
+from linnet.core.channels.propagation_state import PropagationState, where
+from linnet.core.channels.union_find import Ints
+from linnet.core.program.program import Program
+from linnet.core.program.recorder import record
+from linnet.errors import GraphError
+
+
+def shapes_after(walk: PropagationState, copies: Ints) -> dict[int, tuple[int, ...]]:
+    """Sizes of all tensors after an edit, by arithmetic.
+
+    Args:
+        walk: Labels of the given network.
+        copies: Multiplicity by class root.
+
+    Returns:
+        Value number -> size, for the values whose size changes.
+    """
+    program = walk.program
+    changed: dict[int, tuple[int, ...]] = {}
+    for (name, axis), entry in walk.axes.items():
+        value = program.tensors[name]
+        labels = entry.labels[entry.labels >= 0]
+        size = int(copies[walk.atoms.find(labels)].sum()) + int((entry.labels < 0).sum())
+        _set(changed, program, value, axis, size)
+    sizes: dict[int, int] = {}  # operators that pass labels share one array
+    for value, flow in walk.flows.items():
+        for factor in flow.factors:
+            if len(factor.axes) == 1:
+                size = sizes.get(id(factor.labels))
+                if size is None:
+                    size = sizes[id(factor.labels)] = int(copies[walk.atoms.find(factor.labels)].sum())
+                _set(changed, program, value, factor.axes[0], size)
+    return changed
+
+
+def _set(changed: dict[int, tuple[int, ...]], program: Program, value: int, axis: int, size: int) -> None:
+    shape = changed.get(value, program.shape(value))
+    if shape[axis] != size:
+        changed[value] = (*shape[:axis], size, *shape[axis + 1 :])
+
+
+Tracer = Callable[..., Program]
+
+
+def record_again(
+    walk: PropagationState, copies: Ints, model: nn.Module, example: Any, tracer: Tracer = record
+) -> Program:
+    """Record a weightless copy of the model with the edit's sizes.
+
+    Args:
+        walk: Labels of the given network.
+        copies: Multiplicity by class root.
+        model: The unwrapped module.
+        example: What the first program was recorded on.
+        tracer: `trace.record` or one with the same arguments.
+
+    Returns:
+        The edited program, node by node like the first.
+
+    Raises:
+        GraphError: the model's code can't run at these sizes, or takes another path.
+    """
+    changed = shapes_after(walk, copies)
+    names = walk.program.names
+    shapes = {names[value]: shape for value, shape in changed.items() if value in names}
+    follow = attributes(model, walk.program, changed, whole=walk.whole)
+    program = tracer(model, example, shapes=shapes, attributes=follow)
+    for old, new in zip(walk.program.nodes, program.nodes, strict=False):
+        if (old.op, old.inputs, old.module) != (new.op, new.inputs, new.module):
+            raise GraphError(f"{where(new)}: at these sizes the model takes another path than before ({where(old)}).")
+    if len(program.nodes) != len(walk.program.nodes):
+        raise GraphError(
+            f"at these sizes the model runs {len(program.nodes)} operators, not {len(walk.program.nodes)}."
+        )
+    return program
+
+
+def follow(walk: PropagationState, copies: Ints, program: Program | None = None) -> PropagationState:
+    """Labels of an edited network.
+
+    Args:
+        walk: Labels of the given network.
+        copies: Multiplicity by class root.
+        program: A new recording at the edit's sizes; None replays the first one.
+
+    Returns:
+        The second pass: `.axes` holds the new label list of every parameter axis.
+
+    Raises:
+        GraphError: the network doesn't follow the edit.
+    """
+    shapes = None
+    if program is None:
+        changed = shapes_after(walk, copies)
+        names = walk.program.names
+        shapes = {value: shape for value, shape in changed.items() if value in names}
+    second = PropagationState(
+        program or walk.program,
+        frozen=walk.frozen,
+        grows=walk.grows,
+        whole=walk.whole,
+        first=walk,
+        copies=copies,
+        shapes=shapes,
+    )
+    return propagate(second)
+
+
+def needs_recording(walk: PropagationState) -> bool:
+    """Whether the user's code writes sizes down anywhere, so that an edit must be recorded anew."""
+    return bool(walk.size_dependent)
+
+
+def ones(walk: PropagationState) -> Ints:
+    """The multiplicity that changes nothing."""
+    return np.ones(walk.atoms.count, dtype=np.int64)

@@ -1,0 +1,1 @@
+"""Jacobians of networks by layers, and the losses whose curvature they carry."""

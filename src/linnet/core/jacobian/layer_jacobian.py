@@ -1,0 +1,263 @@
+"""The rows that one weight layer adds to a Jacobian: their inner products, their combinations, their projections."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from linnet.core.capture.gram import DEFAULT_BYTES, rows_gram, sample_major
+from linnet.core.capture.layers.layer_rule import LayerRule
+from linnet.core.capture.layers.matrix import sum_of
+from linnet.core.capture.positions import Use
+from linnet.errors import CaptureError
+
+
+class Term(ABC):
+    """The rows of one parameter: for every sample n and backward pass k its gradient."""
+
+    @abstractmethod
+    def held(self) -> list[Tensor]:
+        """The tensors that it keeps alive."""
+
+    @abstractmethod
+    def rows(self) -> Tensor:
+        """(passes, N, *param.shape)."""
+
+    @abstractmethod
+    def gram(self, other: "Term | None", max_bytes: int) -> Tensor:
+        """(N * passes, M * passes), sample-major."""
+
+    @abstractmethod
+    def pull(self, v: Tensor) -> Tensor:
+        """sum_nk v_nk row_nk, in the shape of the parameter, for v (N, passes)."""
+
+    @abstractmethod
+    def push(self, delta: Tensor) -> Tensor:
+        """row_nk . delta, (N, passes)."""
+
+
+@dataclass(frozen=True)
+class RuleTerm(Term):
+    """A parameter of a layer that a rule reads, from its (a, g).
+
+    Attributes:
+        module: The layer.
+        rule: Its family's rule.
+        uses: Its calls, and those of layers of the same kind that hold the same parameter.
+        param: The parameter's name in the layer.
+        scale: The layer's parameter is so many times the leaf whose rows these are; `uses` has it already.
+    """
+
+    module: nn.Module
+    rule: LayerRule
+    uses: Sequence[Use]
+    param: str
+    scale: float = 1.0
+
+    def held(self) -> list[Tensor]:
+        """Inputs and output gradients."""
+        return [tensor for use in self.uses for tensor in (use.a, use.g)]
+
+    def rows(self) -> Tensor:
+        """By the rule."""
+        return self.rule.per_sample(self.module, self.uses, self.param)
+
+    def gram(self, other: Term | None, max_bytes: int) -> Tensor:
+        """By the rule, without rows where that is cheaper."""
+        if other is not None and not isinstance(other, RuleTerm):
+            return rows_gram(self.rows(), other.rows())
+        theirs = None if other is None else other.uses
+        return self.rule.gram(self.module, self.uses, theirs, param=self.param, max_bytes=max_bytes)
+
+    def pull(self, v: Tensor) -> Tensor:
+        """The passes are combined at the layer's output, then one product with its inputs is left."""
+        return self.pull_combined(combined(self.uses, v))
+
+    def pull_combined(self, uses: Sequence[Use]) -> Tensor:
+        """The same from what `combined` gave."""
+        return self.rule.pull(self.module, uses, self.param)
+
+    def push(self, delta: Tensor) -> Tensor:
+        """By the rule."""
+        return self.rule.push(self.module, self.uses, self.param, delta.to(self.uses[0].g.dtype)).T
+
+
+def combined(uses: Sequence[Use], v: Tensor) -> list[Use]:
+    """sum_k v_nk g_kn as the only pass of each use, for v (N, passes)."""
+    result = []
+    for use in uses:
+        factors = v.T.reshape(*v.T.shape, *(1,) * (use.g.ndim - 2)).to(use.g.dtype)
+        total = use.g[0] * factors[0]
+        for g, factor in zip(use.g[1:], factors[1:], strict=True):
+            total.addcmul_(g, factor)
+        result.append(Use(use.a, total.unsqueeze(0)))
+    return result
+
+
+@dataclass
+class RowsTerm(Term):
+    """A parameter whose rows are made as they are: of a user's own module, or of one held by unlike layers.
+
+    Attributes:
+        make: Gives (passes, N, *param.shape).
+    """
+
+    make: Callable[[], Tensor]
+
+    @cached_property
+    def _rows(self) -> Tensor:
+        return self.make()
+
+    def held(self) -> list[Tensor]:
+        """The rows."""
+        return [self._rows]
+
+    def rows(self) -> Tensor:
+        """Made once."""
+        return self._rows
+
+    def gram(self, other: Term | None, max_bytes: int) -> Tensor:
+        """The product of the rows."""
+        return rows_gram(self._rows, None if other is None else other.rows())
+
+    def pull(self, v: Tensor) -> Tensor:
+        """The rows' weighted sum."""
+        return torch.tensordot(v.T.to(self._rows.dtype), self._rows, dims=2)
+
+    def push(self, delta: Tensor) -> Tensor:
+        """The rows' inner products."""
+        rows = self._rows.reshape(*self._rows.shape[:2], -1)
+        return (rows @ delta.flatten().to(self._rows.dtype)).T
+
+
+@dataclass(frozen=True)
+class LayerJacobian:
+    """The rows of one weight layer, J_l: a matrix (N * passes, P_l) that is never written out unless asked.
+
+    Row n * passes + k is pass k of sample n. No 1/N is applied.
+
+    Attributes:
+        name: Path of the module that owns the parameters; a lone root parameter's own name.
+        module: That module.
+        terms: Full parameter name -> its rows.
+        samples: N.
+        passes: Backward passes, one for each cotangent of a sample.
+    """
+
+    name: str
+    module: nn.Module
+    terms: Mapping[str, Term]
+    samples: int
+    passes: int
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Full names of the layer's trainable parameters."""
+        return tuple(self.terms)
+
+    @property
+    def width(self) -> int:
+        """P_l, the number of trainable entries."""
+        own = dict(self.module.named_parameters(prefix=self.name, remove_duplicate=False))
+        return sum(own[name].numel() for name in self.terms)
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the (a, g) or rows behind it hold; a tensor that several terms share counts once."""
+        held: dict[int, int] = {}
+        for term in self.terms.values():
+            for tensor in term.held():
+                held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return sum(held.values())
+
+    def gram(
+        self,
+        other: "LayerJacobian | None" = None,
+        *,
+        weights: Mapping[str, float] | None = None,
+        max_bytes: int = DEFAULT_BYTES,
+    ) -> Tensor:
+        """J_l J_l^T, or J_l(x) J_l(x')^T.
+
+        Args:
+            other: The same layer on other samples, for the columns.
+            weights: Parameter name -> w, for J_l diag(w) J_l^T; 1 where a name is missing.
+            max_bytes: Working memory beside the result.
+
+        Returns:
+            (N * passes, M * passes), sample-major, in the dtype of the gradients.
+        """
+        of = {name: 1.0 if weights is None else weights.get(name, 1.0) for name in self.terms}
+        joint = self._joint(other, max_bytes) if len(set(of.values())) == 1 else None
+        if joint is not None:
+            return joint if 1.0 in of.values() else joint * next(iter(of.values()))
+        parts = []
+        for name, term in self.terms.items():
+            part = term.gram(None if other is None else other.terms[name], max_bytes)
+            parts.append(part if of[name] == 1.0 else part * of[name])
+        return sum_of(parts)
+
+    def _joint(self, other: "LayerJacobian | None", max_bytes: int) -> Tensor | None:
+        """The Gram matrix of a weight and its bias from the same uses; None where the layer isn't just that."""
+        pairs = [tuple(side.terms.values()) for side in (self, other) if side is not None]
+        if not all(map(_weight_and_bias, pairs)):
+            return None
+        uses = [cast(RuleTerm, pair[0]).uses for pair in pairs]
+        first = cast(RuleTerm, pairs[0][0])
+        theirs = uses[1] if other is not None else None
+        return first.rule.joint_gram(first.module, uses[0], theirs, max_bytes=max_bytes)
+
+    def pull(self, v: Tensor) -> dict[str, Tensor]:
+        """J_l^T v by parameter.
+
+        Args:
+            v: (N * passes,), sample-major.
+        """
+        grid = v.view(self.samples, self.passes)
+        known: dict[int, list[Use]] = {}
+        found = {}
+        for name, term in self.terms.items():
+            if not isinstance(term, RuleTerm):
+                found[name] = term.pull(grid)
+                continue
+            if id(term.uses) not in known:
+                known[id(term.uses)] = combined(term.uses, grid)
+            found[name] = term.pull_combined(known[id(term.uses)])
+        return found
+
+    def push(self, delta: Mapping[str, Tensor]) -> Tensor:
+        """J_l delta, (N * passes,), sample-major; a parameter that `delta` lacks counts as 0."""
+        parts = [term.push(delta[name]) for name, term in self.terms.items() if name in delta]
+        if not parts:
+            raise CaptureError(f"`delta` has none of the parameters of `{self.name}`: {', '.join(self.terms)}.")
+        return sum_of(parts).reshape(-1)
+
+    def vectors(self) -> tuple[Tensor, Tensor] | None:
+        """Inputs (N, groups, I, S) and output gradients (passes, N, groups, O, S) of a matrix layer.
+
+        dW_nk = sum_s g_nks a_ns^T; with a bias a has its constant as the last entry, and [dW, db] is that product.
+        Scales of a scaled layer stand in a. None where the layer isn't a linear layer or convolution on its own.
+        """
+        terms = [term for term in self.terms.values() if isinstance(term, RuleTerm)]
+        if len(terms) < len(self.terms) or not terms[0].rule.is_matrix or terms[0].param != "weight":
+            return None
+        if any(len(term.uses) != len(terms[0].uses) for term in terms):
+            return None
+        return terms[0].rule.vectors(terms[0].module, terms[0].uses, homogeneous=len(terms) > 1)
+
+    def rows(self) -> Tensor:
+        """J_l itself, (N * passes, P_l), the parameters one after another: for small layers and tests."""
+        return torch.cat([sample_major(term.rows()) for term in self.terms.values()], dim=1)
+
+
+def _weight_and_bias(terms: Sequence[Term]) -> bool:
+    """Whether these are a weight and its bias, as one layer's rule reads them from the same calls."""
+    if len(terms) != 2 or not all(isinstance(term, RuleTerm) for term in terms):
+        return False
+    weight, bias = cast("tuple[RuleTerm, RuleTerm]", tuple(terms))
+    same = weight.module is bias.module and weight.uses is bias.uses
+    return same and weight.rule.is_matrix and (weight.param, bias.param) == ("weight", "bias")

@@ -1,0 +1,1 @@
+"""Linear algebra: damped solves, Lanczos, matrices known by their products, traces."""

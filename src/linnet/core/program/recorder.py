@@ -1,0 +1,396 @@
+"""Record a forward pass as a `Program`: operators with parameter names, module paths and source lines.
+
+A weightless copy of the model runs once on the meta device under a recorder (about a tenth of a second for ResNet-50,
+at any image size). The given model, its mode, its hooks and all random states stay as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import linecache
+import logging
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from linnet.core.program import module_copy
+from linnet.core.program.example import Example
+from linnet.core.program.meta_kernels import empty_result
+from linnet.core.program.program import Node, Program, Ref, Value
+from linnet.errors import GraphError
+
+logger = logging.getLogger(__name__)
+
+TORCH = str(Path(str(torch.__file__)).parent)
+SELF = __file__
+# Index tables up to this many elements are kept as constants (a Swin window table has 2401).
+CONSTANT_ELEMENTS = 65536
+# Composite functions recorded as one node, since their decompositions would hide what they are, with the order of
+# their arguments. A Python function of `functional` reaches the recorder before the builtin that it wraps.
+_RMS = ("input", "normalized_shape", "weight", "eps")
+_INSTANCE = ("input", "weight", "bias", "running_mean", "running_var", "use_input_stats", "momentum", "eps")
+_LINEAR = ("input", "weight", "bias")
+_ATTENTION = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
+WHOLE: dict[Callable[..., Any], tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    # function: (operator, the function's order of arguments, the node's order of arguments)
+    torch.rms_norm: ("aten::rms_norm", _RMS, _RMS),
+    functional.rms_norm: ("aten::rms_norm", _RMS, _RMS),
+    torch.instance_norm: ("aten::instance_norm", _INSTANCE, _INSTANCE),
+    functional.instance_norm: (
+        "aten::instance_norm",
+        ("input", "running_mean", "running_var", "weight", "bias", "use_input_stats", "momentum", "eps"),
+        _INSTANCE,
+    ),
+    functional.pad: ("aten::_pad_circular", ("input", "pad", "mode", "value"), ("input", "pad")),  # circular ones only
+    functional.linear: ("aten::linear", _LINEAR, _LINEAR),  # its parts depend on the layout of the input
+    functional.scaled_dot_product_attention: ("aten::scaled_dot_product_attention", _ATTENTION, _ATTENTION),
+}
+# These make a view or a copy, as the layout of the sizes at hand allows; an edit must not see a difference.
+RESHAPES = frozenset({torch.reshape, Tensor.reshape, torch.flatten, Tensor.flatten})
+
+
+def record(
+    model: nn.Module,
+    example: Any,
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    attributes: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Program:
+    """The operators that `model(example)` runs in eval mode.
+
+    The examples' leading axis is cut to 1 while recording; a model that refuses that is recorded as given. A model
+    that can't run without elements (`.item()`, numpy, branches on values) is recorded on one real CPU forward.
+
+    Args:
+        model: Any module; DDP, DataParallel and compiled wrappers are taken off.
+        example: A tensor, a tuple of positional arguments or a dict of keyword arguments; any batch size, any device.
+        shapes: Dotted name -> size of parameters and buffers that shall have another size than the model's.
+        attributes: Module path -> attributes that go with these sizes.
+
+    Returns:
+        The program; `.tracer` tells which way it was recorded.
+
+    Raises:
+        GraphError: the model is unfit (lazy, parametrised, quantised ...) or can't run on the example.
+
+    Source:
+        ours.
+    """
+    model = module_copy.unwrap(model)
+    module_copy.refuse_unfit(model)
+    example = Example.of(example)
+    one = example.first_sample()
+    several = example.samples != one.samples
+    errors: list[Exception] = []
+    for tracer in ("meta",) if shapes else ("meta", "real"):
+        for given in (one, example) if several else (one,):
+            try:
+                if tracer == "meta":
+                    copy = module_copy.meta(model, shapes, attributes)
+                    return _with_tables(run(copy, given.on_meta(), given.samples, tracer), model)
+                return run(module_copy.real(model), given.on_cpu(), given.samples, tracer)
+            except Exception as error:  # whatever the user's forward raises
+                errors.append(error)
+    raise GraphError(
+        f"`{type(model).__name__}` can't run on the example ({example}): {_short(errors[0])} "
+        "An example that model(example) accepts is needed; give a tensor, a tuple of arguments or a dict of keywords."
+    ) from errors[0]
+
+
+def _with_tables(program: Program, model: nn.Module) -> Program:
+    """The program with the elements of small integer buffers: a meta tensor has none."""
+    tables = {
+        program.buffers[name]: buffer.detach().cpu().numpy().copy()
+        for name, buffer in model.named_buffers()
+        if buffer.ndim and not buffer.is_floating_point() and buffer.numel() <= CONSTANT_ELEMENTS
+    }
+    return dataclasses.replace(program, constants={**program.constants, **tables})
+
+
+def run(copy: nn.Module, example: Example, samples: int, tracer: str) -> Program:
+    """Run a private copy of a model once and return what it did.
+
+    Args:
+        copy: A module that may be changed (hooks are put on it).
+        example: Its arguments.
+        samples: Size of their leading axis.
+        tracer: The word for `Program.tracer`.
+
+    Returns:
+        The program.
+    """
+    if tracer == "real":
+        logger.info("%s is recorded on a real forward: the graph is valid for the path it takes", type(copy).__name__)
+    recorder = Recorder(copy)
+    args, kwargs = recorder.take_inputs(example)
+    with _undisturbed(), torch.no_grad(), _Whole(recorder), recorder:
+        output = copy(*args, **kwargs)
+    outputs = [(name, recorder.number(leaf)) for name, leaf in leaves(output, "output")]
+    if not outputs:
+        raise GraphError(
+            f"`{type(copy).__name__}` returned no tensor but a {type(output).__name__}; a tensor is needed."
+        )
+    return recorder.program(tuple(outputs), samples, tracer)
+
+
+def leaves(tree: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of a nested output (tuples, lists, mappings, dataclasses), with a readable name."""
+    if isinstance(tree, Tensor):
+        yield name, tree
+    elif isinstance(tree, Mapping):
+        for key, item in tree.items():
+            yield from leaves(item, f"{name}[{key!r}]")
+    elif isinstance(tree, (tuple, list)):
+        for place, item in enumerate(tree):
+            yield from leaves(item, f"{name}[{place}]")
+    elif hasattr(tree, "__dataclass_fields__"):
+        for field in tree.__dataclass_fields__:
+            yield from leaves(getattr(tree, field), f"{name}.{field}")
+
+
+class Recorder(TorchDispatchMode):
+    """Writes down every operator that runs while it is active.
+
+    Tensors are numbered by identity and all are kept alive, since an id may be given again after collection.
+    """
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.nodes: list[Node] = []
+        self.values: list[Value] = []
+        self.constants: dict[int, np.ndarray] = {}
+        self.inputs: list[tuple[str, int]] = []
+        self.parameters: dict[str, int] = {}
+        self.buffers: dict[str, int] = {}
+        self.aliases: dict[str, str] = {}
+        self.path: list[tuple[str, str]] = [("", _layer(model))]
+        self.caller = ""
+        self.paused = 0
+        self._numbers: dict[int, int] = {}
+        self._alive: list[Any] = []
+        self._storages: dict[int, int] = {}
+        self._lines: dict[tuple[str, int], str] = {}
+        self._operators: dict[Any, tuple[str, bool, bool]] = {}
+        self._name_tensors(model)
+        self._follow_modules(model)
+
+    def _name_tensors(self, model: nn.Module) -> None:
+        first: dict[int, str] = {}
+        sources = (
+            (self.parameters, model.named_parameters(remove_duplicate=False)),
+            (self.buffers, model.named_buffers(remove_duplicate=False)),
+        )
+        for table, named in sources:
+            for name, tensor in named:
+                if id(tensor) in first:
+                    self.aliases[name] = first[id(tensor)]
+                else:
+                    first[id(tensor)] = name
+                    table[name] = self.number(tensor)
+
+    def _follow_modules(self, model: nn.Module) -> None:
+        for name, module in model.named_modules():
+            place = (name, _layer(module))
+            module.register_forward_pre_hook(lambda *_, place=place: self.path.append(place))
+            module.register_forward_hook(self._leave, always_call=True)
+
+    def _leave(self, *_: Any) -> None:
+        self.path.pop()
+
+    def take_inputs(self, example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Number the example's tensors and return the call's arguments."""
+        for name, tensor in example.tensors():
+            self.inputs.append((name, self.number(tensor)))
+        return example.args, example.kwargs
+
+    def number(self, tensor: Tensor, *, renew: bool = False) -> int:
+        """The value number of a tensor; a new one when it is unknown or `renew` is asked."""
+        known = self._numbers.get(id(tensor))
+        if known is not None and not renew:
+            return known
+        number = len(self.values)
+        storage = tensor.untyped_storage()
+        place = self._storages.setdefault(storage._cdata, len(self._storages))
+        self.values.append(Value(tuple(tensor.shape), tensor.dtype, place, storage.nbytes()))
+        self._numbers[id(tensor)] = number
+        self._alive.append((tensor, storage))
+        if tensor.device.type != "meta" and not tensor.is_floating_point() and tensor.numel() <= CONSTANT_ELEMENTS:
+            self.constants[number] = tensor.detach().cpu().numpy().copy()
+        return number
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to leave this class out, torch would import its compiler at the first operator (seconds)."""
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if self.paused:
+            result = empty_result(func, args, kwargs)
+            return func(*args, **kwargs) if result is None else result
+        known = self._operators.get(func)
+        if known is None:
+            known = self._operators[func] = _operator(func)
+        name, composite, mutable = known
+        if composite:
+            with self:
+                result = func.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        recorded = self.arguments(args), self.arguments(kwargs)
+        written = _written(func, args, kwargs) if mutable else ()
+        mutates = tuple(self.number(tensor) for tensor in written)
+        result = empty_result(func, args, kwargs)
+        if result is None:
+            result = func(*args, **kwargs)
+        for tensor in written:
+            self.number(tensor, renew=True)
+        self.add(name, *recorded, result, mutates)
+        return result
+
+    def arguments(self, tree: Any) -> Any:
+        """The arguments with each tensor replaced by its `Ref`."""
+        if isinstance(tree, Tensor):
+            return Ref(self.number(tree))
+        if isinstance(tree, (tuple, list)):
+            return type(tree)(self.arguments(item) for item in tree) if type(tree) in (tuple, list) else tuple(tree)
+        if isinstance(tree, dict):
+            return {key: self.arguments(item) for key, item in tree.items()}
+        return tree
+
+    def add(self, op: str, args: Any, kwargs: Any, result: Any, mutates: tuple[int, ...] = ()) -> None:
+        """Write one node."""
+        returned = result if isinstance(result, (tuple, list)) else (result,)
+        outputs = tuple(self.number(r) if isinstance(r, Tensor) else -1 for r in returned)
+        module, layer = self.path[-1]
+        source = self._source()
+        self.nodes.append(Node(len(self.nodes), op, args, kwargs, outputs, mutates, module, source, self.caller, layer))
+
+    def _source(self) -> str:
+        frame, inner = sys._getframe(2), None
+        while frame is not None:
+            file = frame.f_code.co_filename
+            if file == SELF and frame.f_code.co_name == "run":
+                break
+            if not file.startswith(TORCH) and file != SELF:
+                return self._line(file, frame.f_lineno)
+            if inner is None and f"torch{'/'}nn" in file:
+                inner = (file, frame.f_lineno)
+            frame = frame.f_back
+        return self._line(*inner) if inner else ""
+
+    def _line(self, file: str, line: int) -> str:
+        known = self._lines.get((file, line))
+        if known is None:
+            known = f"{Path(file).name}:{line}: {linecache.getline(file, line).strip()}".rstrip(": ")
+            self._lines[file, line] = known
+        return known
+
+    def program(self, outputs: tuple[tuple[str, int], ...], samples: int, tracer: str) -> Program:
+        """What was recorded, as plain data."""
+        return Program(
+            tuple(self.nodes),
+            tuple(self.values),
+            self.parameters,
+            self.buffers,
+            self.aliases,
+            tuple(self.inputs),
+            outputs,
+            self.constants,
+            samples,
+            tracer,
+        )
+
+
+class _Whole(TorchFunctionMode):
+    """Notes which function of torch is called, and keeps the composite ones of `WHOLE` in one piece."""
+
+    def __init__(self, recorder: Recorder):
+        super().__init__()
+        self.recorder = recorder
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in RESHAPES and not self.recorder.paused:
+            return self._reshape(func, args, kwargs)
+        whole = WHOLE.get(func)
+        if func is functional.pad and "circular" not in (*args[2:3], kwargs.get("mode")):
+            whole = None
+        if whole is None or self.recorder.paused:
+            before, self.recorder.caller = self.recorder.caller, getattr(func, "__name__", "")
+            try:
+                return func(*args, **kwargs)
+            finally:
+                self.recorder.caller = before
+        op, given, wanted = whole
+        by_name = {**dict(zip(given, args, strict=False)), **kwargs}
+        recorded = self.recorder.arguments(tuple(by_name.get(name) for name in wanted))
+        self.recorder.paused += 1
+        try:
+            result = func(*args, **kwargs)
+        finally:
+            self.recorder.paused -= 1
+        self.recorder.add(op, recorded, {}, result)
+        return result
+
+    def _reshape(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """One node, whether the layout of these sizes needs a copy or a view."""
+        source = self.recorder.arguments(args[0] if args else kwargs["input"])
+        self.recorder.paused += 1
+        try:
+            result = func(*args, **kwargs)
+        finally:
+            self.recorder.paused -= 1
+        sizes = kwargs.get("shape", args[1] if len(args) == 2 and not isinstance(args[1], int) else args[1:])
+        before, self.recorder.caller = self.recorder.caller, func.__name__
+        self.recorder.add("aten::reshape", (source, list(sizes) if func.__name__ == "reshape" else []), {}, result)
+        self.recorder.caller = before
+        return result
+
+
+def _operator(func: Any) -> tuple[str, bool, bool]:
+    """An operator's name, whether it is made of others, and whether it writes into an argument."""
+    composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+    return func.name(), composite, func._schema.is_mutable
+
+
+def _layer(module: nn.Module) -> str:
+    return next((c.__name__ for c in type(module).__mro__ if c.__module__.startswith("torch.nn.modules")), "")
+
+
+def _written(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    written: list[Tensor] = []
+    for place, argument in enumerate(func._schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            given = args[place] if place < len(args) else kwargs.get(argument.name)
+            written.extend(g for g in (given if isinstance(given, (list, tuple)) else [given]) if isinstance(g, Tensor))
+    return tuple(written)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Fused attention off, and every CPU random state as before afterwards."""
+    fused, python, legacy = torch.backends.mha.get_fastpath_enabled(), random.getstate(), np.random.get_state()  # noqa: NPY002
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+        random.setstate(python)
+        np.random.set_state(legacy)  # noqa: NPY002
+
+
+def _short(error: Exception) -> str:
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line if line.endswith(".") else f"{line}."

@@ -1,0 +1,1 @@
+"""Where and how fast things run: device, processes, random numbers, timing."""

@@ -1,0 +1,1 @@
+"""Safetensors files with their facts: networks, checkpoints, detectors."""

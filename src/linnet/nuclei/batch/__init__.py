@@ -1,0 +1,1 @@
+"""Many images at once: the loop, the page and the pictures."""

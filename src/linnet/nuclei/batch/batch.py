@@ -1,0 +1,351 @@
+"""Many images at once: each gives its files, failures are listed, and a page shows it all."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from markupsafe import Markup
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from linnet.errors import ImageError, InputError, LinnetError
+from linnet.nuclei.batch.overlay import write_overlay
+from linnet.nuclei.batch.page import KEPT, MOST_PICTURES, Card, batch_page, card, worst_first
+from linnet.nuclei.detector.detector import Detector
+from linnet.nuclei.detector.files import file_digest, load
+from linnet.nuclei.points.detections import Detections
+from linnet.nuclei.points.write import FORMATS, write_counts, write_detections, write_failed
+from linnet.nuclei.read.find import Failure, find_images, stems
+from linnet.nuclei.read.images import Picture, open_picture
+from linnet.report import Content
+from linnet.results import atomic_write, command, commit, machine, versions
+
+_log = logging.getLogger(__name__)
+
+
+class FindsNuclei(Protocol):
+    """What a batch needs of a detector: `linnet.nuclei.Detector` is one."""
+
+    def __call__(
+        self,
+        image: Any,
+        pixel_size_um: float | None = None,
+        *,
+        diameter_px: float | None = None,
+        tile: int | Literal["auto"] | None = "auto",
+        threshold: float | None = None,
+        on_tile: Callable[[int, int], None] | None = None,
+    ) -> Detections:
+        """The nuclei of one image."""
+        ...
+
+
+@dataclass(frozen=True)
+class Done:
+    """An image that was done: its file, the name of its results, and what was found."""
+
+    image: Path
+    stem: str
+    detections: Detections
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What a batch left.
+
+    Attributes:
+        out: Folder of the results; `report.html` in it is the page to open.
+        done: Images with a result, in the order given.
+        failed: Images without one, and why.
+    """
+
+    out: Path
+    done: tuple[Done, ...]
+    failed: tuple[Failure, ...]
+
+    @property
+    def report(self) -> Path:
+        """The page that shows it all."""
+        return self.out / "report.html"
+
+    @property
+    def nuclei(self) -> int:
+        """Nuclei in all images."""
+        return sum(one.detections.count.n for one in self.done)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """How each image is read and searched."""
+
+    page: int | None
+    channel: int | None
+    pixel_size_um: float | None
+    diameter_px: float | None
+    threshold: float | None
+    tile: int | Literal["auto"] | None
+    formats: tuple[str, ...]
+    overlay: bool
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """Endings of the files of an image."""
+        return (*self.formats, "overlay.png") if self.overlay else self.formats
+
+
+@dataclass
+class _Batch:
+    """What has come together so far."""
+
+    out: Path
+    of: int
+    done: list[Done] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    cards: list[Card] = field(default_factory=list)
+
+    def keep(self, one: Card) -> None:
+        """Adds a card; of a large batch only the worst stay in memory."""
+        self.cards.append(one)
+        if self.of > MOST_PICTURES and len(self.cards) > 2 * KEPT:
+            kept = {id(c) for c in worst_first(self.cards)[:KEPT]}
+            self.cards = [c if id(c) in kept else dataclasses.replace(c, picture=Markup("")) for c in self.cards]
+
+
+def detect(
+    paths: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    weights: str | Path | FindsNuclei = "default",
+    formats: Sequence[str] = ("csv", "geojson"),
+    tile: int | Literal["auto"] | None = "auto",
+    page: int | None = None,
+    channel: int | None = None,
+    pixel_size_um: float | None = None,
+    diameter_px: float | None = None,
+    threshold: float | None = None,
+    overlay: bool = True,
+    progress: bool = True,
+    reproducible: bool = False,
+) -> BatchResult:
+    """Finds the nuclei of many images and writes what was found.
+
+    An image that can't be used is noted and the others go on. The files of an image are there as soon as it is done,
+    each whole or not at all, so that an interrupted batch leaves what it has. In `out`: per image <stem>.csv,
+    <stem>.geojson, <stem>.overlay.png; for all counts.csv, failed.csv, run.json and report.html.
+
+    Args:
+        paths: Files, folders, patterns like "plate/*.tif".
+        out: Folder for the results; made when it isn't there. Files of the same names are replaced.
+        weights: "default", a file of weights, or a detector.
+        formats: Of csv, geojson, geojson.gz, json.
+        tile: As in the detector.
+        page: Page of files that hold several, from 0.
+        channel: Channel of files that hold several, from 0.
+        pixel_size_um: Side of a pixel in micrometres; what the files say when None.
+        diameter_px: Diameter of the nuclei in pixels.
+        threshold: Lowest score of a nucleus; the weights' own when None.
+        overlay: Writes <stem>.overlay.png.
+        progress: Shows it on stderr when that is a terminal.
+        reproducible: Leaves date, command and machine out, so that the same input gives the same bytes.
+
+    Returns:
+        What was done and what failed.
+
+    Raises:
+        ImageError: the paths mean no image at all.
+        InputError: an option is wrong, or `out` can't be a folder.
+        CheckpointError: the weights can't be used.
+        KeyboardInterrupt: after what was done has been listed in counts.csv and report.html.
+    """
+    options = _Options(
+        page, channel, pixel_size_um, diameter_px, threshold, tile, _checked_formats(formats), overlay=overlay
+    )
+    images, failures = find_images([paths] if isinstance(paths, str | Path) else list(paths))
+    detector = load(weights) if isinstance(weights, str | Path) else weights
+    batch = _Batch(_made(Path(out)), of=len(images), failed=failures)
+    try:
+        with _watched(len(images), wanted=progress) as watch:
+            for image, stem in zip(images, stems(images), strict=True):
+                watch(image.name)
+                _one(batch, image, stem, detector, options, watch.tile)
+                watch.image_done()
+    except KeyboardInterrupt:
+        _finish(batch, _facts(weights, detector, options, reproducible=reproducible), reproducible=reproducible)
+        raise KeyboardInterrupt(
+            f"Stopped after {len(batch.done)} of {len(images)} images; their results are in {batch.out}."
+        ) from None
+    _finish(batch, _facts(weights, detector, options, reproducible=reproducible), reproducible=reproducible)
+    return BatchResult(batch.out, tuple(batch.done), tuple(batch.failed))
+
+
+def _one(
+    batch: _Batch,
+    image: Path,
+    stem: str,
+    detector: FindsNuclei,
+    options: _Options,
+    on_tile: Callable[[int, int], None],
+) -> None:
+    """One image: read, search, write. What is wrong with it is noted; what is wrong with an option is raised."""
+    try:
+        picture = open_picture(image, page=options.page, channel=options.channel)
+        found = _found(picture, detector, options, on_tile)
+    except ImageError as error:
+        batch.failed.append(_failure(image, str(error)))
+        return
+    except InputError:
+        raise
+    except (LinnetError, MemoryError, RuntimeError) as error:
+        _log.warning("%s: %s", image, error, exc_info=True)
+        batch.failed.append(_failure(image, f"{type(error).__name__}: {error}"))
+        return
+    for ending in options.formats:
+        write_detections(found, batch.out / f"{stem}.{ending}", digest=picture.digest)
+    if options.overlay:
+        write_overlay(batch.out / f"{stem}.overlay.png", picture.pixels, found)
+    batch.done.append(Done(image, stem, found))
+    batch.keep(card(picture.name, stem, picture.pixels, found, of=batch.of, key=len(batch.done), files=options.endings))
+
+
+def _found(
+    picture: Picture, detector: FindsNuclei, options: _Options, on_tile: Callable[[int, int], None]
+) -> Detections:
+    return detector(
+        picture.pixels,
+        picture.pixel_size_um if options.pixel_size_um is None else options.pixel_size_um,
+        diameter_px=options.diameter_px,
+        tile=options.tile,
+        threshold=options.threshold,
+        on_tile=on_tile,
+    )
+
+
+def _failure(image: Path, error: str) -> Failure:
+    """The message without the file's own name in front: a column has that already."""
+    return Failure(str(image), error.removeprefix(f"{image}: "))
+
+
+def _named(done: Sequence[Done]) -> Iterator[tuple[str, Done]]:
+    """Each image by its file's name, or by its path as given where several files have that name."""
+    times = Counter(one.image.name for one in done)
+    return ((one.image.name if times[one.image.name] == 1 else str(one.image), one) for one in done)
+
+
+def _finish(batch: _Batch, facts: dict[str, Any], *, reproducible: bool) -> None:
+    """Writes what is about the whole batch."""
+    write_counts(batch.out / "counts.csv", [(name, one.detections) for name, one in _named(batch.done)])
+    write_failed(batch.out / "failed.csv", batch.failed)
+    now = "" if reproducible else datetime.now(UTC).isoformat(timespec="seconds")
+    run = facts | {"images": len(batch.done), "failed": len(batch.failed)} | ({"time": now} if now else {})
+    atomic_write(batch.out / "run.json", json.dumps(run, indent=2, ensure_ascii=False) + "\n")
+    html = batch_page(batch.cards, batch.failed, facts=_shown_facts(facts), date=now)
+    atomic_write(batch.out / "report.html", html)
+
+
+def _facts(
+    weights: str | Path | FindsNuclei, detector: FindsNuclei, options: _Options, *, reproducible: bool
+) -> dict[str, Any]:
+    """What made the results, for run.json."""
+    name = Path(weights).name if isinstance(weights, str | Path) else "given in Python"
+    here = {} if reproducible else {"command": command(), "machine": machine()}
+    return {
+        **here,
+        "commit": commit(),
+        "versions": versions(),
+        "weights": {"name": name, "sha256": _digest(weights, detector)},
+        "options": dataclasses.asdict(options),
+    }
+
+
+def _digest(weights: str | Path | FindsNuclei, detector: FindsNuclei) -> str:
+    """SHA-256 of the file of weights; of names and values for a detector given in Python, "" if it isn't linnet's."""
+    if isinstance(weights, str | Path):
+        return file_digest(weights)
+    if not isinstance(detector, Detector):
+        return ""
+    digest = hashlib.sha256()
+    for name, value in sorted(detector.network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _shown_facts(facts: dict[str, Any]) -> list[tuple[str, Content]]:
+    weights = facts["weights"]
+    given = {k: v for k, v in facts["options"].items() if v is not None}
+    rows: list[tuple[str, Content]] = []
+    if "command" in facts:
+        rows.append(("Command", Markup("<code>{}</code>").format(facts["command"])))
+    rows.append(("Weights", f"{weights['name']} {weights['sha256'][:12]}".strip()))
+    rows.append(("Options", ", ".join(f"{k} {' '.join(v) if isinstance(v, tuple) else v}" for k, v in given.items())))
+    rows.append(("Commit", facts["commit"]))
+    rows.append(("Versions", ", ".join(f"{k} {v}" for k, v in facts["versions"].items())))
+    return rows
+
+
+def _checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
+    wrong = [f for f in formats if f not in FORMATS]
+    if wrong or not formats:
+        raise InputError(f"`formats` is {list(formats)!r}; choose one or more of: {', '.join(FORMATS)}.")
+    return tuple(dict.fromkeys(formats))
+
+
+def _made(out: Path) -> Path:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{out}: results need a folder, and a file is in the way. Choose another.") from None
+    except OSError as error:
+        raise InputError(f"{out}: this folder can't be made ({error.strerror}). Choose another.") from error
+    return out
+
+
+class _Watch:
+    """Shows which image is at work, and how far it is; does nothing without a bar.
+
+    Args:
+        bar: Where it is shown.
+        total: Number of images.
+    """
+
+    def __init__(self, bar: Progress | None, total: int) -> None:
+        self._bar, self._name = bar, ""
+        self._task = None if bar is None else bar.add_task("images", total=total)
+
+    def __call__(self, name: str) -> None:
+        """An image begins."""
+        self._name = name[:40].replace("[", "\\[")  # rich takes [..] for markup
+        self._show(self._name, advance=0)
+
+    def tile(self, done: int, of: int) -> None:
+        """A tile of the image is done."""
+        if of > 1:
+            self._show(f"{self._name} (tile {done} of {of})", advance=0)
+
+    def image_done(self) -> None:
+        """The image is done."""
+        self._show(self._name, advance=1)
+
+    def _show(self, text: str, *, advance: int) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=advance, description=text)
+
+
+@contextmanager
+def _watched(total: int, *, wanted: bool) -> Iterator[_Watch]:
+    """A progress bar on stderr, where somebody watches."""
+    if not wanted or not sys.stderr.isatty():
+        yield _Watch(None, total)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield _Watch(bar, total)

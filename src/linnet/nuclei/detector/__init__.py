@@ -1,0 +1,1 @@
+"""From an image to points: brightness, scale, tiles, network, peaks."""

@@ -1,0 +1,297 @@
+"""A trained network with its thresholds: from an image to the points of its nuclei."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from linnet.engine.files.tensor_file import Kind, write_tensors
+from linnet.errors import ImageError, InputError
+from linnet.models.fold import fold_batch_norm
+from linnet.nuclei.detector.brightness import Range, brightness_range
+from linnet.nuclei.detector.peaks import find_peaks, keep_apart, to_points
+from linnet.nuclei.detector.receptive_field import Reach, halo, reach
+from linnet.nuclei.detector.scale import better_scale, doubtful
+from linnet.nuclei.detector.tiles import Plane, Tile
+from linnet.nuclei.points.columns import Count
+from linnet.nuclei.points.detections import Detections
+
+KIND = Kind("nucleus detector", 1)  # of file
+_WHOLE = 2048 * 2048  # scaled pixels up to which tile="auto" runs the image in one piece
+# Core of a tile above that. At 10,000 x 10,000 pixels 1024 is faster by a third but takes 130 MB more.
+_AUTO_SIDE = 640
+_SMALL = 32  # pixels; less than this on a side and there is hardly a nucleus' surroundings to see
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """How peaks become points; chosen on validation images and stored with the weights.
+
+    Attributes:
+        score: Smallest height of a peak, 0..1.
+        window: Half width of a peak's neighbourhood in output cells.
+        apart_px: Of two points nearer than this (in scaled pixels) the higher one stays.
+    """
+
+    score: float = 0.3
+    window: int = 2
+    apart_px: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.score < 1:
+            raise InputError(f"The threshold is {self.score}; a score between 0 and 1 was needed, such as 0.3.")
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Finds nuclei: `detector(image).points`.
+
+    Attributes:
+        network: Maps (1, 3, h, w) to (1, 1 or 3, h / stride, w / stride): the map's logit and the offsets.
+        preset: Name of the network in `linnet.models`.
+        thresholds: How peaks become points.
+        reference_diameter_px: Diameter that nuclei have after scaling when `diameter_px` is given; ours.
+        card: Facts about the weights: data, split, metrics, licence, commit.
+        reach: How far the network looks; None computes it from the network's program.
+    """
+
+    network: nn.Module
+    preset: str = "small"
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    reference_diameter_px: float = 24.0
+    card: dict[str, Any] = field(default_factory=dict)
+    reach: Reach | None = field(default=None, repr=False)
+    _folded: nn.Module = field(init=False, repr=False)
+    _reach: Reach = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        folded = fold_batch_norm(self.network).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        for parameter in folded.parameters():
+            parameter.requires_grad_(False)
+        object.__setattr__(self, "_folded", folded)
+        known = self.reach or reach(folded, period=int(self.network.period))  # pyright: ignore[reportArgumentType]
+        object.__setattr__(self, "_reach", known)
+
+    def __call__(
+        self,
+        image: Any,
+        pixel_size_um: float | None = None,
+        *,
+        diameter_px: float | None = None,
+        scale: float | None = None,
+        tile: int | Literal["auto"] | None = "auto",
+        threshold: float | None = None,
+        on_tile: Callable[[int, int], None] | None = None,
+    ) -> Detections:
+        """Nuclei of one image.
+
+        Args:
+            image: (h, w), (h, w, 3) or (h, w, 4; the alpha channel is dropped) of bool, integers or reals in any range;
+                anything with shape, dtype and slicing (memory maps and lazy arrays are read in tiles).
+            pixel_size_um: Side of a pixel in micrometres, for outputs in micrometres; it doesn't change the scale.
+            diameter_px: Diameter of the nuclei in this image in pixels; scales it to the reference diameter.
+            scale: Factor by which the image is resized before detection; only one of `diameter_px`, `scale`.
+            tile: Side of a tile's core in scaled pixels, None for untiled, "auto" to choose by size. The detections
+                are the same for every choice.
+            threshold: Smallest score of a point in place of the stored one.
+            on_tile: Called with (tiles done, tiles in all).
+
+        Returns:
+            The detections, in pixels of the given image.
+
+        Raises:
+            ImageError: the image has another shape or type, no pixels, or NaN or infinity.
+            InputError: an option is out of range.
+        """
+        image = as_image(image)
+        unguided = diameter_px is None and scale is None
+        scale = self._scale(diameter_px, scale)
+        if pixel_size_um is not None and not (np.isfinite(pixel_size_um) and pixel_size_um > 0):
+            raise InputError(f"`pixel_size_um` is {pixel_size_um}; a positive number of micrometres was needed.")
+        thresholds = self.thresholds
+        if threshold is not None:
+            thresholds = Thresholds(threshold, thresholds.window, thresholds.apart_px)
+        brightness = brightness_range(image)
+        if brightness.constant:
+            points, score = np.zeros((0, 2)), np.zeros(0)
+        else:
+            plane = Plane(image, brightness, scale, self._reach.period)
+            points, score = self._points(plane, thresholds, tile, on_tile)
+        reasons = _reasons(image, brightness)
+        if unguided and not brightness.constant and doubtful(score, thresholds.score):
+            reasons += self._scale_reasons(image, brightness, thresholds)
+        return Detections(
+            points=points,
+            score=score,
+            shape=(int(image.shape[0]), int(image.shape[1])),
+            count=Count(len(points)),
+            flag="look" if reasons else "ok",
+            flag_reasons=reasons,
+            scale=scale,
+            pixel_size_um=pixel_size_um,
+        )
+
+    def output(self, plane: Plane, tile: Tile) -> Tensor:
+        """The network's output over a tile's window, (channels, cells, cells), float32."""
+        with torch.inference_mode():
+            x = torch.from_numpy(np.ascontiguousarray(plane.read(tile.window)))[None].to(self._device)
+            return self._folded(x.contiguous(memory_format=torch.channels_last))[0].float().cpu()
+
+    def whole(self, image: Any) -> tuple[Plane, Tile, Tensor]:
+        """An image at scale 1 in one piece: its plane, the one tile, and the network's output there."""
+        image = as_image(image)
+        plane = Plane(image, brightness_range(image), 1.0, self._reach.period)
+        tile = next(plane.tiles(None, 0))
+        return plane, tile, self.output(plane, tile)
+
+    @property
+    def stride(self) -> int:
+        """Scaled pixels per output cell."""
+        return self._reach.stride
+
+    def save(self, path: str | Path) -> Path:
+        """Write the detector to one safetensors file; `linnet.nuclei.load` reads it.
+
+        Raises:
+            CheckpointError: the file can't be written; what was there before is as it was.
+            InputError: the card holds what JSON can't.
+        """
+        facts = {
+            "preset": self.preset,
+            "thresholds": asdict(self.thresholds),
+            "reference_diameter_px": self.reference_diameter_px,
+            "card": self.card,
+        }
+        return write_tensors(path, self.network.state_dict(), facts, KIND)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self._folded.parameters()).device
+
+    def _scale(self, diameter_px: float | None, scale: float | None) -> float:
+        if diameter_px is not None and scale is not None:
+            raise InputError(
+                f"Both `diameter_px` ({diameter_px}) and `scale` ({scale}) were given; give only one of them."
+            )
+        if diameter_px is not None:
+            value = self.reference_diameter_px / diameter_px if diameter_px else np.inf
+        else:
+            value = 1.0 if scale is None else scale
+        if not 1 / 64 <= value <= 64:
+            given = f"`diameter_px` = {diameter_px}" if diameter_px is not None else f"`scale` = {scale}"
+            raise InputError(f"{given} asks for a scale of {value}; between 1/64 and 64 was needed.")
+        return float(value)
+
+    def _scale_reasons(self, image: Any, brightness: Range, thresholds: Thresholds) -> tuple[str, ...]:
+        def find(part: np.ndarray, scale: float) -> np.ndarray:
+            return self._points(Plane(part, brightness, scale, self._reach.period), thresholds, None, None)[1]
+
+        better = better_scale(find, image)
+        if better is None:
+            return ()
+        size = "small" if better > 1 else "large"
+        diameter = self.reference_diameter_px / better
+        return (f"nuclei look {size}: scale {better:g} finds clearer ones; try a diameter of {diameter:g} pixels",)
+
+    def _points(
+        self,
+        plane: Plane,
+        thresholds: Thresholds,
+        tile: int | Literal["auto"] | None,
+        on_tile: Callable[[int, int], None] | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Points and scores over all tiles; close points are merged once, over the whole image."""
+        tiles = list(plane.tiles(_side(tile, plane), halo(self._reach, thresholds.window)))
+        parts = []
+        for done, each in enumerate(tiles, start=1):
+            parts.append(peaks_in(self.output(plane, each), each, self._reach.stride, thresholds))
+            if on_tile is not None:
+                on_tile(done, len(tiles))
+        points, logit = np.concatenate([p for p, _ in parts]), np.concatenate([s for _, s in parts])
+        return settle(points, logit, plane, thresholds)
+
+
+def peaks_in(output: Tensor, tile: Tile, stride: int, thresholds: Thresholds) -> tuple[np.ndarray, np.ndarray]:
+    """Points (n, 2) in scaled pixels and logits (n,) of the peaks whose cell lies in the tile's core.
+
+    Args:
+        output: (1 or 3, cells, cells) over the tile's window.
+        tile: Where it lies.
+        stride: Scaled pixels per cell.
+        thresholds: Score and window count here.
+    """
+    logit = float(np.log(thresholds.score) - np.log1p(-thresholds.score))
+    cells, heights = find_peaks(output[0], threshold=logit, window=thresholds.window)
+    at = cells + np.array([tile.window[0][0], tile.window[1][0]]) // stride
+    (y0, y1), (x0, x1) = tile.core
+    mine = np.all((at >= np.array([y0, x0]) // stride) & (at < np.array([y1, x1]) // stride), axis=1)
+    cells, heights, at = cells[mine], heights[mine], at[mine]
+    offset = output[1:3, cells[:, 0], cells[:, 1]].T.numpy() if len(output) > 1 else None
+    return to_points(at, offset, stride), heights
+
+
+def settle(
+    points: np.ndarray, logit: np.ndarray, plane: Plane, thresholds: Thresholds
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points in image pixels and scores, of all tiles: inside the image, merged, sorted by (y, x)."""
+    points = (points + 0.5) / plane.scale - 0.5
+    inside = np.all((points >= -0.5) & (points < np.array(plane.image.shape[:2]) - 0.5), axis=1)
+    points, logit = points[inside], logit[inside]
+    kept = keep_apart(points, logit, thresholds.apart_px / plane.scale)
+    return points[kept], 1 / (1 + np.exp(-logit[kept].astype(np.float64)))
+
+
+def as_image(image: Any, called: str = "The image") -> Any:
+    """The image without alpha channel; shapes and types that aren't an image are refused, never guessed.
+
+    Args:
+        image: Anything with shape, dtype and slicing, which is left unread, or what `numpy.asarray` takes.
+        called: How an error begins.
+
+    Raises:
+        ImageError: it isn't (h, w), (h, w, 3) or (h, w, 4), or has no pixels.
+    """
+    if not _is_array(image):
+        image = np.asarray(image)
+    shape = tuple(image.shape)
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (3, 4)) or 0 in shape:
+        raise ImageError(
+            f"{called} has shape {shape}; (height, width), (height, width, 3) or (height, width, 4), with at least "
+            "one pixel, was needed. Choose one page or channel first; colours stand on the last axis."
+        )
+    if isinstance(image, np.ndarray) and len(shape) == 3 and shape[2] == 4:
+        return image[..., :3]
+    return image
+
+
+def _is_array(image: Any) -> bool:
+    """Whether it has shape, slicing and a dtype that numpy knows (a torch tensor's it doesn't)."""
+    try:
+        np.dtype(image.dtype)
+    except (AttributeError, TypeError):
+        return False
+    return hasattr(image, "shape") and hasattr(image, "__getitem__")
+
+
+def _side(tile: int | Literal["auto"] | None, plane: Plane) -> int | None:
+    if tile == "auto":
+        height, width = plane.size
+        return None if height * width <= _WHOLE else _AUTO_SIDE
+    if tile is not None and (not isinstance(tile, (int, np.integer)) or isinstance(tile, bool) or tile < 1):
+        raise InputError(f"`tile` is {tile!r}; 'auto', None or a positive number of pixels was needed.")
+    return tile
+
+
+def _reasons(image: Any, brightness: Range) -> tuple[str, ...]:
+    reasons = []
+    if brightness.constant:
+        reasons.append("the image is constant: every pixel has the same value")
+    if min(image.shape[:2]) < _SMALL:
+        reasons.append(f"the image is only {image.shape[1]} x {image.shape[0]} pixels")
+    return tuple(reasons)

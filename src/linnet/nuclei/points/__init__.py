@@ -1,0 +1,1 @@
+"""Detections and points: in memory and in files."""

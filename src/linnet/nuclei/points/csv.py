@@ -1,0 +1,86 @@
+"""Detections as CSV, and the rows of any file like it."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linnet.errors import PointsError
+from linnet.nuclei.points.columns import PointColumns
+
+COLUMNS = ("id", "y", "x", "y_um", "x_um", "confidence", "score", "sd_px", "flag")
+
+
+def to_csv(detections: PointColumns) -> str:
+    """One line per nucleus.
+
+    Columns: id (from 1), y, x in pixels (centres at integers), y_um, x_um, confidence, score, sd_px, flag.
+    A column that isn't known (micrometres without a pixel size, confidence of an uncalibrated model) stays empty.
+    Numbers have as many digits as bring the same number back.
+    """
+    return "".join(csv_lines(detections))
+
+
+def csv_lines(detections: PointColumns) -> Iterator[str]:
+    """The lines of `to_csv`, one after the other."""
+    yield ",".join(COLUMNS) + "\n"
+    size = detections.pixel_size_um
+    columns = [
+        *(detections.points[:, i] for i in (0, 1)),
+        *(None if size is None else detections.points[:, i] * size for i in (0, 1)),
+        detections.confidence,
+        detections.score,
+        detections.sd_px,
+    ]
+    texts = [_texts(column, len(detections)) for column in columns]
+    for number, row in enumerate(zip(*texts, strict=True), start=1):
+        yield f"{number},{','.join(row)},{detections.flag}\n"
+
+
+def csv_rows(text: str, name: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells) of each line that isn't empty; all have as many cells as the first.
+
+    Raises:
+        PointsError: a line has another number of cells, or quotes don't close.
+    """
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    width = None
+    try:
+        for row in reader:
+            if not row or not any(cell.strip() for cell in row):
+                continue
+            width = len(row) if width is None else width
+            if len(row) != width:
+                raise PointsError(
+                    f"{name}, line {reader.line_num}: {len(row)} cells, where the header has {width}. Mend or drop the "
+                    "line."
+                )
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise PointsError(f"{name}, line {reader.line_num}: this is no CSV ({error}). Export it again.") from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of points, UTF-8 with or without a byte order mark.
+
+    Raises:
+        PointsError: the file can't be read or isn't text.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise PointsError(f"{path}: there is no such file. Check the spelling and the folder.") from None
+    except UnicodeDecodeError as error:
+        raise PointsError(
+            f"{path}: this is no UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8."
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PointsError(f"{path}: can't be read ({reason}). Check the path and your permission to read it.") from None
+
+
+def _texts(column: NDArray[np.float64] | None, rows: int) -> Sequence[str]:
+    return [""] * rows if column is None else [repr(value) for value in np.asarray(column, dtype=np.float64).tolist()]

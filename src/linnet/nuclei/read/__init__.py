@@ -1,0 +1,1 @@
+"""Image files: which format, which plane, which pixel size."""

@@ -1,0 +1,101 @@
+"""Which images a command means: files, folders and patterns become one list of files, each with a name for its "
+"results."""
+
+import glob
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from linnet.errors import ImageError
+from linnet.nuclei.read.formats import SUFFIXES, stem_of
+
+
+# Names that the files of a whole batch have.
+@dataclass(frozen=True)
+class Failure:
+    """An image that gave no result, and why."""
+
+    image: str
+    error: str
+
+
+_TAKEN = ("counts", "failed", "report", "run")
+
+
+def find_images(paths: Sequence[str | Path]) -> tuple[list[Path], list[Failure]]:
+    """Files that are meant by files, folders and patterns like `plate/*.tif`.
+
+    Of a folder its images are taken, not those of folders inside it.
+
+    Args:
+        paths: In the order wanted; a file that is named twice is taken once.
+
+    Returns:
+        (files, failures): what couldn't be resolved is a failure, so that a batch can go on with the others.
+
+    Raises:
+        ImageError: not one file is meant by all of them; says what was found.
+    """
+    found: list[Path] = []
+    failures: list[Failure] = []
+    for path in paths:
+        try:
+            found += _expanded(Path(path))
+        except ImageError as error:
+            failures.append(Failure(str(path), str(error).removeprefix(f"{path}: ")))
+    unique: dict[str, Path] = {}
+    for path in found:
+        unique.setdefault(_key(path), path)
+    if not unique:
+        what = (
+            f"{failures[0].image}: {failures[0].error}"
+            if failures
+            else "No image was named. Name files or a folder, like plate/*.tif."
+        )
+        raise ImageError(what)
+    return list(unique.values()), failures
+
+
+def stems(paths: Sequence[Path]) -> list[str]:
+    """A name for the results of each image: its own without the ending; where it is taken, with -2, -3, ...
+
+    Example:
+        >>> stems([Path("a/x.png"), Path("b/x.tif"), Path("counts.png")])
+        ['x', 'x-2', 'counts-2']
+    """
+    used: set[str] = set(_TAKEN)
+    names = []
+    for path in paths:
+        stem = stem_of(path)
+        name, number = stem, 2
+        while name.lower() in used:  # lower: some disks don't tell A from a
+            name, number = f"{stem}-{number}", number + 1
+        used.add(name.lower())
+        names.append(name)
+    return names
+
+
+def _expanded(path: Path) -> list[Path]:
+    if path.is_dir():
+        inside = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
+        if not inside:
+            others = sum(1 for _ in path.iterdir())
+            raise ImageError(
+                f"{path}: there are no images in this folder ({others} other entries). Files that end in "
+                f"{', '.join(SUFFIXES[:5])} are looked for; name the folder that holds them."
+            )
+        return inside
+    if not path.exists() and glob.has_magic(str(path)):
+        matching = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())  # noqa: PTH207
+        if not matching:
+            raise ImageError(f"{path}: no file matches this pattern. Check the folder and the ending.")
+        return matching
+    return [path]
+
+
+def _key(path: Path) -> str:
+    """The same for two ways to name one file; the name itself where it can't be resolved."""
+    try:
+        return str(path.resolve())
+    except (OSError, ValueError):
+        return str(path)

@@ -1,0 +1,1 @@
+"""Detections beside annotations: matching and scores."""

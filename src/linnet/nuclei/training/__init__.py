@@ -1,0 +1,1 @@
+"""Detectors that are trained: crops, targets, loss."""

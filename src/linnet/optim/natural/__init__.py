@@ -1,0 +1,1 @@
+"""Natural gradient descent: one step, its approximations and its report."""

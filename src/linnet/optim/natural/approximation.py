@@ -1,0 +1,228 @@
+"""What stands between the front, `NaturalGradient`, and an approximation of the metric: two values and a class.
+
+The front runs the network, holds the state that all share (groups, step size, momentum, report) and applies the
+update. An approximation turns one `Batch` into one `Direction`, and keeps what it must between steps.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from linnet.core.edit.edit_plan import Edit
+from linnet.core.jacobian.layer_jacobian import LayerJacobian
+from linnet.core.jacobian.losses import Loss
+from linnet.errors import OptimizerStateError
+
+Fisher = Literal["model", "sampled", "empirical"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `NaturalGradient` was asked for, checked.
+
+    Attributes:
+        loss: The loss.
+        fisher: Whose second moment the metric is.
+        damping: rho of the first group at construction, on the scale of J J^T / N; a step reads `Batch.damping`.
+        momentum: Of heavy ball, or of function space.
+        factor_every: Steps between refreshes of stored factors.
+        inverse_every: Steps between refreshes of their inverses.
+        ema: Decay of the running mean of factors, bias-corrected.
+        adapt_damping: Levenberg-Marquardt rule for the damping.
+        compute_dtype: Of products and factors; None for the model's.
+        solve_rows: Largest n of a dense solve.
+        uncovered: What happens to a parameter without curvature: "raise" or "gradient".
+        sharing: How K-FAC treats positions: "expand" or "reduce".
+        generator: Of `fisher="sampled"`; the front saves it.
+        scaler: Whose scale is divided out of what the user's backward leaves; None: it isn't scaled.
+    """
+
+    loss: Loss
+    fisher: Fisher
+    damping: float
+    momentum: float
+    factor_every: int
+    inverse_every: int
+    ema: float
+    adapt_damping: bool
+    compute_dtype: torch.dtype | None
+    solve_rows: int
+    uncovered: Literal["raise", "gradient"]
+    sharing: Literal["expand", "reduce"]
+    generator: torch.Generator
+    scaler: torch.amp.GradScaler | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a report says of these settings, whatever the batch."""
+        if self.fisher == "sampled":
+            return (
+                "fisher='sampled': one random target for each sample, so K has rank N of N C and weighs samples by "
+                "chance; it isn't a multiple of I, for one output either",
+            )
+        return ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch at the present weights. Curvature and gradient are computed when they are first asked for.
+
+    Attributes:
+        settings: Of the optimizer.
+        damping: Parameter name -> rho of its group now. Either all are 0, the limit of minimum norm, or all above.
+        f: Outputs (N, C), detached.
+        r: Residual (N, C), detached: N times the gradient of the loss in f.
+        cotangents: W, (passes, N, C), with curvature (1/N) sum_nk J_n^T w_nk w_nk^T J_n: R ("model"), one draw
+            ("sampled") or r itself ("empirical").
+        u: (N * passes,), sample-major, with W u = r; None ("sampled") where the gradient isn't a combination of rows.
+        pull_rows: Gives the rows of c^T J by layer for cotangents c (passes, N, C); called at most once.
+        pull: Gives J^T c of every trainable parameter by name, for c (N, C), by one backward pass of the network.
+    """
+
+    settings: Settings
+    damping: Mapping[str, float]
+    f: Tensor
+    r: Tensor
+    cotangents: Tensor
+    u: Tensor | None
+    pull_rows: Callable[[Tensor], tuple[LayerJacobian, ...]]
+    pull: Callable[[Tensor], dict[str, Tensor]]
+
+    @property
+    def samples(self) -> int:
+        """N."""
+        return len(self.f)
+
+    @cached_property
+    def layers(self) -> tuple[LayerJacobian, ...]:
+        """Rows (n, k) of W^T J for each weight layer, in order of first use; no 1/N.
+
+        Costs `passes` backward passes through activations, of one forward each. `LayerJacobian.vectors()` gives (a, g).
+        """
+        return self.pull_rows(self.cotangents)
+
+    @cached_property
+    def layers_and_residual(self) -> tuple[LayerJacobian, ...]:
+        """The same with r as one pass more, the last; to be used instead of `layers`."""
+        return self.pull_rows(torch.cat([self.cotangents, self.r.unsqueeze(0)]))
+
+    @cached_property
+    def gradient(self) -> dict[str, Tensor]:
+        """J^T r / N by parameter name: one ordinary backward pass."""
+        return {name: g / self.samples for name, g in self.pull(self.r).items()}
+
+    @property
+    def undamped(self) -> bool:
+        """Whether rho = 0."""
+        return not any(self.damping.values())
+
+    def with_residual(self, r: Tensor) -> Batch:
+        """The same rows with another residual (`fisher="model"`)."""
+        layers, loss = self.layers, self.settings.loss
+        u = loss.coordinates(self.f, r).reshape(-1)
+        return replace(self, r=r, u=u, pull_rows=lambda _: layers)
+
+
+@dataclass(frozen=True)
+class Direction:
+    """G^-1 grad, and what is known about it.
+
+    Attributes:
+        delta: Parameter name -> direction; the update is theta <- theta - eta delta.
+        alpha: Of K = alpha I, where theory gives it; None: the front measures it.
+        route: How it was solved, for the report.
+        covered: Parameter name -> how its curvature was taken.
+        uncovered: Parameter name -> why it has none. With "gradient" it is in `delta` all the same.
+        notes: Sentences for the report.
+    """
+
+    delta: dict[str, Tensor]
+    alpha: float | None
+    route: str
+    covered: dict[str, str]
+    uncovered: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Approximation(ABC):
+    """One way to approximate the metric G. Final subclasses are listed in `registry.py`.
+
+    Args:
+        model: The network.
+        settings: What was asked for. Raise `InputError` in `__init__` for what can't be.
+
+    Attributes:
+        name: As the user spells it.
+        everyday: Whether `loss.backward(); opt.step()` works: then `attach` and `from_gradients` are overridden.
+        function_momentum: Whether momentum is that of function space, made here; else the front does heavy ball.
+        listening: False while the front itself runs the network; hooks of `attach` then look away.
+        dampings: Parameter name -> rho of its group, as of construction or the last step.
+        couples: Whether layers that couple samples (batch statistics, dropout) are allowed.
+    """
+
+    name: str
+    everyday: bool = False
+    function_momentum: bool = False
+    couples: bool = False
+
+    def __init__(self, model: nn.Module, settings: Settings) -> None:
+        self.model = model
+        self.settings = settings
+        self.listening = True
+        self.dampings: dict[str, float] = {}
+
+    @abstractmethod
+    def direction(self, batch: Batch, *, previous: Mapping[str, Tensor] | None = None) -> Direction:
+        """G^-1 grad of one batch.
+
+        Args:
+            batch: The batch.
+            previous: The last direction, with `function_momentum` only.
+
+        Raises:
+            InputError: it can't be solved; nothing was changed.
+            ArithmeticError: NaN or infinity came up; the front skips the step.
+        """
+
+    def from_gradients(self, gradients: Mapping[str, Tensor], damping: Mapping[str, float]) -> Direction:
+        """G^-1 grad from the gradients that the user's `backward` left, in the user's units (everyday use)."""
+        raise AssertionError(f"{self.name} isn't for everyday use")
+
+    def attach(self) -> Sequence[RemovableHandle]:
+        """Puts hooks on the model for everyday use; called once, at construction of the optimizer."""
+        return ()
+
+    def after_edit(self, new: nn.Module, edit: Edit) -> Callable[[], None]:
+        """What `linnet.resize` makes of it: finds the next state and gives the function that puts it in."""
+
+        def put() -> None:
+            self.model = new
+
+        return put
+
+    def forget(self) -> None:  # noqa: B027  most approximations keep nothing
+        """`zero_grad` was called: what belongs to gradients that are gone isn't used."""
+
+    def state(self) -> dict[str, Any]:
+        """Tensors, numbers, strings, None, and dicts, lists and tuples of them."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes what `state` gave.
+
+        Raises:
+            OptimizerStateError: it doesn't fit; nothing was changed.
+        """
+        if state:
+            raise OptimizerStateError(
+                f"The state holds {', '.join(state)} for approx='{self.name}', which keeps nothing between steps. "
+                "Load it into the optimizer that it was saved from."
+            )

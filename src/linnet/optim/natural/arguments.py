@@ -1,0 +1,219 @@
+"""What a user may ask of `NaturalGradient`: every refusal that needs no computation."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from linnet.core.jacobian.linearisation import coupling
+from linnet.core.jacobian.losses import LOSSES
+from linnet.errors import InputError, OptimizerStateError, TrainingError
+from linnet.optim.natural.approximation import Approximation
+from linnet.optim.natural.registry import APPROXIMATIONS
+
+FISHERS = ("model", "sampled", "empirical")
+
+
+def check_request(asked: Mapping[str, Any]) -> None:
+    """Refuses arguments that can't be used, by name.
+
+    Raises:
+        InputError: the first of them.
+    """
+    if not isinstance(asked["model"], nn.Module):
+        raise InputError(
+            f"`model` is a {type(asked['model']).__name__}; the network itself is needed, not its parameters: "
+            "NaturalGradient(model). Parameter groups go into `groups`."
+        )
+    for key, known in (
+        ("approx", APPROXIMATIONS),
+        ("loss", LOSSES),
+        ("fisher", FISHERS),
+        ("uncovered", ("raise", "gradient")),
+        ("sharing", ("expand", "reduce")),
+    ):
+        _check_choice(key, asked[key], known)
+    _check_number("damping", asked["damping"], "0 or more", lambda v: v >= 0)
+    _check_number("c", asked["c"], "above 0 and below 2", lambda v: 0 < v < 2)
+    _check_number("momentum", asked["momentum"], "0 or more and below 1", lambda v: 0 <= v < 1)
+    _check_number("weight_decay", asked["weight_decay"], "0 or more", lambda v: v >= 0)
+    _check_number("ema", asked["ema"], "0 or more and below 1", lambda v: 0 <= v < 1)
+    for key, least in (("factor_every", 1), ("inverse_every", 1), ("solve_rows", 1), ("isotropy_every", 0)):
+        _check_number(key, asked[key], f"{least} or more", lambda v, least=least: v >= least)
+    for key in ("factor_every", "inverse_every", "solve_rows", "isotropy_every", "rng_seed"):
+        if not isinstance(asked[key], int):
+            raise InputError(f"`{key}` is {asked[key]!r}; a whole number is needed.")
+    dtype, scaler = asked["compute_dtype"], asked["scaler"]
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise InputError(f"`compute_dtype` is {dtype!r}; a floating dtype such as torch.bfloat16, or None, is needed.")
+    if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
+        raise InputError(f"`scaler` is {scaler!r}; the torch.amp.GradScaler of the loop, or None, is needed.")
+    if asked["adapt_damping"] and asked["approx"] != "kfac":
+        raise InputError(f"`adapt_damping` is for approx='kfac'; approx is {asked['approx']!r}. Leave it out.")
+    for key in ("lr", "kl_clip"):
+        if asked[key] is not None:
+            _check_number(key, asked[key], "above 0, or None", lambda v: v > 0)
+    if not any(p.requires_grad for p in asked["model"].parameters()):
+        raise InputError("`model` has no trainable parameters. Give a network with requires_grad=True on some.")
+    if asked["momentum"] and asked["fisher"] != "model" and APPROXIMATIONS[asked["approx"]].function_momentum:
+        raise InputError(
+            f"`momentum` in function space (approx={asked['approx']!r}) needs fisher='model'; fisher is "
+            f"{asked['fisher']!r}. Set momentum=0, or approx='kfac' for heavy ball."
+        )
+
+
+def check_groups(groups: Sequence[dict[str, Any]], model: nn.Module, *, relative: bool) -> None:
+    """Refuses groups that can't step, at construction and whenever something has written into them.
+
+    Args:
+        groups: Of the optimizer.
+        model: Its network.
+        relative: Whether "lr" is c, below 2.
+
+    Raises:
+        InputError: a rate isn't a number that can be used, or a parameter isn't the network's.
+    """
+    own = {id(p) for p in model.parameters()}
+    for number, group in enumerate(groups):
+        needed, fits = (
+            ("c, 0 or more and below 2", lambda v: 0 <= v < 2) if relative else ("0 or more", lambda v: v >= 0)
+        )
+        _check_number(f"lr of group {number}", float(group["lr"]), needed, fits)
+        foreign = sum(id(p) not in own for p in group["params"])
+        if foreign:
+            raise InputError(
+                f"{foreign} of the {len(group['params'])} parameters of group {number} aren't the network's: it is "
+                "another network, or layers were replaced. Make a new optimizer for the network as it is now, or edit "
+                "networks by linnet.resize(..., optimizer=opt)."
+            )
+
+
+def group_dampings(groups: Sequence[dict[str, Any]], names: Mapping[str, Tensor] | None = None) -> dict[str, float]:
+    """Parameter name -> damping of its group, after a check of the groups.
+
+    Raises:
+        InputError: a damping is negative or not finite, or some are 0 and others above.
+    """
+    for number, group in enumerate(groups):
+        _check_number(f"damping of group {number}", group["damping"], "0 or more", lambda v: v >= 0)
+    values = [float(group["damping"]) for group in groups]
+    if 0.0 in values and any(values):
+        raise InputError(
+            f"The groups' `damping` are {values}: either all are 0 (the step of minimum norm) or all are above. "
+            "Give those at 0 a small damping."
+        )
+    of = {id(p): float(group["damping"]) for group in groups for p in group["params"]}
+    return {} if names is None else {name: of[id(p)] for name, p in names.items()}
+
+
+def check_inputs(x: Any, y: Any) -> None:
+    """Refuses a batch whose parts don't belong together.
+
+    Raises:
+        InputError: x or y isn't a tensor, or they differ in length, or there are no samples.
+    """
+    inputs = x if isinstance(x, tuple) else (x,)
+    for what, value in (*(("x", v) for v in inputs), ("y", y)):
+        if not isinstance(value, Tensor) or value.ndim < 1:
+            raise InputError(f"`{what}` is a {type(value).__name__}; a tensor with samples on axis 0 is needed.")
+        if len(value) != len(y):
+            raise InputError(f"`x` has {len(value)} samples and `y` {len(y)}; one target for each sample is needed.")
+    if not len(y):
+        raise InputError("The batch has no samples; at least one is needed.")
+
+
+def check_everyday(closure: Any, approximation: Approximation) -> None:
+    """Refuses `opt.step()` where a batch is needed.
+
+    Raises:
+        InputError: inputs came without targets.
+        TrainingError: the approximation can't do with gradients.
+    """
+    if closure is not None and not callable(closure):
+        raise InputError("`y` is missing: call opt.step(x, y).")
+    if not approximation.everyday:
+        raise TrainingError(
+            f"opt.step() has no batch: approx='{approximation.name}' needs one. Call opt.step(x, y), or use "
+            "approx='kfac' for loss.backward(); opt.step()."
+        )
+
+
+def check_no_gradients(groups: Iterable[dict[str, Any]]) -> None:
+    """Refuses gradients of another loss: `step(x, y)` would leave them, and the next `backward` add to them.
+
+    Raises:
+        TrainingError: there are some.
+    """
+    left = sum(p.grad is not None and bool((p.grad != 0).any()) for group in groups for p in group["params"])
+    if left:
+        raise TrainingError(
+            f"{left} parameters hold gradients of another loss, which step(x, y) doesn't use. Call opt.zero_grad() "
+            "first; or, with approx='kfac', use them by opt.step() without a batch."
+        )
+
+
+def check_model(model: nn.Module, approximation: Approximation) -> None:
+    """Refuses layers that couple samples or draw masks, where the approximation needs samples one by one.
+
+    Raises:
+        InputError: such a layer, by path.
+    """
+    if approximation.couples:
+        return
+    for path, why in coupling(model).items():
+        raise InputError(
+            f"`{path}`: {why}, and approx='{approximation.name}' needs each output to depend on its sample alone. Call "
+            "model.eval(), or use approx='kfac'."
+        )
+
+
+def _check_choice(key: str, value: Any, known: Iterable[str]) -> None:
+    if value in tuple(known):
+        return
+    near = get_close_matches(str(value), tuple(known), n=1, cutoff=0.3)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    raise InputError(f"`{key}` is {value!r}; it must be one of {', '.join(map(repr, known))}.{meant}")
+
+
+def _check_number(key: str, value: Any, needed: str, fits: Any) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not fits(value):
+        raise InputError(f"`{key}` is {value!r}; a finite number {needed} is needed.")
+
+
+def check_saved(
+    saved: Mapping[str, Any] | None, asked: Sequence[str], shapes: Mapping[str, list[int]], *, relative: bool
+) -> None:
+    """Refuses the state of another optimizer or of another network.
+
+    Args:
+        saved: The part "natural" of a state dict; None where there is none.
+        asked: (approx, loss, fisher) of the optimizer that shall take it.
+        shapes: Parameter name -> shape, of its network.
+        relative: Whether its groups' "lr" is c (lr=None) and not eta.
+
+    Raises:
+        OptimizerStateError: what differs.
+    """
+    if saved is None or list(saved["asked"]) != list(asked):
+        came = "another optimizer" if saved is None else f"NaturalGradient{tuple(saved['asked'])}"
+        raise OptimizerStateError(
+            f"The state is of {came}; this is NaturalGradient{tuple(asked)} (approx, loss, fisher). Make the "
+            "optimizer as it was when the state was saved."
+        )
+    if saved["relative"] != relative:
+        ways = {True: 'lr=None, so that the groups\' "lr" is c', False: "an lr of its own"}
+        raise OptimizerStateError(
+            f"The state is of an optimizer made with {ways[saved['relative']]}; this one was made with "
+            f"{ways[relative]}. Make the optimizer as it was when the state was saved."
+        )
+    theirs = saved["shapes"]
+    if theirs != shapes:
+        name = next(n for n in {**theirs, **shapes} if theirs.get(n) != shapes.get(n))
+        raise OptimizerStateError(
+            f"The state is of another architecture: `{name}` had shape {theirs.get(name)}, here it has "
+            f"{shapes.get(name)}. Load it into the network that it was saved with."
+        )

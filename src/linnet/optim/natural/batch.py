@@ -1,0 +1,243 @@
+"""One batch of a linearised network, as approximations see it; its direction; the account of every parameter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from linnet.core.distributed import world
+from linnet.core.jacobian.layer_jacobian import LayerJacobian
+from linnet.core.jacobian.linearisation import DROPOUTS, UNUSED, Linearisation, coupling
+from linnet.errors import CaptureError, InputError
+from linnet.optim.natural.approximation import Approximation, Batch, Direction, Settings
+
+_lists: Any = torch  # torch gives its list functions no types
+
+
+def direction_on(
+    approximation: Approximation,
+    x: Any,
+    y: Tensor,
+    *,
+    damping: Mapping[str, float],
+    previous: Mapping[str, Tensor] | None,
+    check: bool,
+) -> tuple[float, Direction, Batch]:
+    """The loss at the present weights, the direction, and the batch it was found on; nothing is changed.
+
+    Args:
+        approximation: Of the metric.
+        x: Inputs, or a tuple of them.
+        y: Targets.
+        damping: Name -> rho of the parameters that move.
+        previous: The last direction, for momentum in function space.
+        check: Whether the rows are compared with autograd's gradient.
+
+    Raises:
+        ArithmeticError: the loss or the direction isn't finite.
+        InputError: the batch can't be used, or the system can't be solved.
+    """
+    settings = approximation.settings
+    statistics = "constant" if approximation.couples else "refuse"
+    with Linearisation(approximation.model, damping, batch_statistics=statistics) as linear:
+        outputs = linear.forward(x)
+        settings.loss.check(outputs.detach(), y)
+        loss = float(settings.loss.value(outputs.detach(), y))
+        if not math.isfinite(loss):
+            raise ArithmeticError(f"the loss is {loss}")
+        batch = batch_of(linear, outputs, y, settings, damping, check=check)
+        direction = approximation.direction(batch, previous=previous)
+    direction = accounted(direction, batch, linear)
+    norms = torch.stack([norm.double() for norm in _lists._foreach_norm(list(direction.delta.values()), torch.inf)])
+    if not bool(torch.isfinite(norms).all()):
+        name = next(name for name, norm in zip(direction.delta, norms, strict=True) if not torch.isfinite(norm))
+        raise ArithmeticError(f"the direction of `{name}` holds NaN or infinity")
+    return loss, direction, batch
+
+
+def batch_of(
+    linear: Linearisation, outputs: Tensor, y: Tensor, settings: Settings, damping: Mapping[str, float], *, check: bool
+) -> Batch:
+    """The batch: residual, cotangents of the Fisher kind, and how rows and gradients are pulled back.
+
+    Args:
+        linear: Open, after `forward`.
+        outputs: What that gave, (N, C) with its graph.
+        y: Targets.
+        settings: Loss and Fisher kind.
+        damping: Parameter name -> rho.
+        check: Whether the rows are compared with autograd's gradient when they are made.
+    """
+    f = outputs.detach()
+    r = settings.loss.residual(f, y)
+    if settings.fisher == "model":
+        cotangents, u = settings.loss.root(f), settings.loss.coordinates(f, r).reshape(-1)
+    elif settings.fisher == "empirical":
+        cotangents, u = r.unsqueeze(0), torch.ones_like(f[:, 0])
+    else:
+        cotangents, u = settings.loss.draw(f, settings.generator), None
+    own = dict(linear.model.named_parameters())
+    names = {name: own[name] for name in linear.names}
+
+    def pull(c: Tensor) -> dict[str, Tensor]:
+        found = torch.autograd.grad(outputs, list(names.values()), c, retain_graph=True, allow_unused=True)
+        pairs = zip(names.items(), found, strict=True)
+        return {name: torch.zeros_like(p) if g is None else g for (name, p), g in pairs}
+
+    def rows(given: Tensor) -> tuple[LayerJacobian, ...]:
+        layers = readable(linear.rows(given), linear.unread, rescue=settings.uncovered == "gradient")
+        if check:
+            _check_rows(layers, given, pull, coupled=bool(coupling(linear.model)))
+        return layers
+
+    return Batch(settings, damping, f, r, cotangents, u, rows, pull)
+
+
+def readable(layers: tuple[LayerJacobian, ...], unread: dict[str, str], *, rescue: bool) -> tuple[LayerJacobian, ...]:
+    """The layers without the parameters whose module can't be differentiated sample by sample.
+
+    Args:
+        layers: Of one batch.
+        unread: Parameter name -> why it has no rows; those found here are added.
+        rescue: Whether such parameters follow the plain gradient; else the error comes when the rows are asked for.
+    """
+    if not rescue:
+        return layers
+    found = []
+    for layer in layers:
+        terms = {}
+        for name, term in layer.terms.items():
+            try:
+                term.held()
+            except CaptureError as error:
+                unread[name] = str(error)
+            else:
+                terms[name] = term
+        if terms:
+            found.append(replace(layer, terms=terms))
+    return tuple(found)
+
+
+def accounted(direction: Direction, batch: Batch, linear: Linearisation) -> Direction:
+    """Every trainable parameter stands once in `covered` or `uncovered`.
+
+    Raises:
+        InputError: one has no curvature, and `uncovered` is "raise".
+    """
+    delta, uncovered = dict(direction.delta), dict(direction.uncovered)
+    for name, parameter in linear.model.named_parameters():
+        if not parameter.requires_grad or name in direction.covered or name in uncovered:
+            continue
+        if name not in linear.names:
+            uncovered[name] = "it is in no parameter group, so it stays as it is"
+            continue
+        uncovered[name] = linear.unread.get(name, "this approximation doesn't treat it")
+        if uncovered[name] == UNUSED:
+            continue
+        if batch.settings.uncovered == "raise":
+            raise InputError(
+                f"`{name}` can't be covered: {uncovered[name]}. Freeze it, or let it follow the plain gradient: "
+                "uncovered='gradient'."
+            )
+        delta[name] = batch.gradient[name]
+    return replace(direction, delta=delta, uncovered=uncovered)
+
+
+def told(direction: Direction, model: nn.Module, names: Mapping[str, Tensor]) -> Direction:
+    """As `accounted`, where the gradients are the user's: whatever isn't treated stays as it is.
+
+    Args:
+        direction: Of an everyday step.
+        model: The network.
+        names: Parameters in the optimizer's groups.
+    """
+    uncovered = dict(direction.uncovered)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and name not in direction.covered and name not in uncovered:
+            left_out = name not in names
+            uncovered[name] = (
+                "it is in no parameter group, so it stays as it is" if left_out else "no gradient came to it"
+            )
+    return replace(direction, uncovered=uncovered)
+
+
+def _terms_size(layer: LayerJacobian) -> float:
+    """Size of the terms that the layer's gradients are sums of."""
+    sizes = [torch.stack([t.norm() for t in term.held()]) for term in layer.terms.values()]
+    return max(float(norms.square().sum()) if len(norms) > 1 else float(norms[0]) for norms in sizes)
+
+
+def _check_rows(
+    layers: tuple[LayerJacobian, ...],
+    cotangents: Tensor,
+    pull: Callable[[Tensor], dict[str, Tensor]],
+    *,
+    coupled: bool,
+) -> None:
+    """The stored rows give autograd's gradient, so that nothing is missed in silence.
+
+    Samples and outputs are weighed unequally: a plain sum may cancel and leave nothing but rounding to compare. Where
+    batch statistics couple the samples, row n is what a whole pass left at sample n: only passes can be weighed, and
+    rounding is that of the terms of the sum.
+    """
+    passes, samples = cotangents.shape[:2]
+    count = torch.arange(samples * passes, dtype=cotangents.dtype, device=cotangents.device)
+    v = torch.cos(1.7 * (count % passes if coupled else count))
+    weights = v.view(samples, passes).T.reshape(passes, samples, *[1] * (cotangents.ndim - 2))
+    expected = pull((weights * cotangents).sum(0))
+    largest = max((float(g.abs().max()) for g in expected.values()), default=0.0)
+    if coupled:
+        largest = max(largest, *(_terms_size(layer) for layer in layers))
+    allowed = 1e3 * torch.finfo(cotangents.dtype).eps * largest
+    for layer in layers:
+        for name, found in layer.pull(v).items():
+            if float((found - expected[name]).abs().max()) > allowed:
+                raise CaptureError(
+                    f"`{name}`: the gradient from layer `{layer.name}`'s inputs and output gradients isn't autograd's: "
+                    "the parameter is used outside its module's forward as well, or the module's samples aren't "
+                    "independent. Move that use into the module that owns it."
+                )
+
+
+def joined(model: nn.Module, x: Any, y: Tensor) -> tuple[Any, Tensor]:
+    """Inputs and targets of all processes, in the order of ranks; of a process on its own those given.
+
+    A Gram matrix needs every pair of samples, wherever they are. So each process does the whole step on the whole
+    batch: two processes equal one with the joined batch, and take as long.
+
+    Args:
+        model: The network, for what may differ between processes.
+        x: Inputs of this process, or a tuple of them.
+        y: Its targets; processes may hold unequal numbers of samples.
+
+    Raises:
+        InputError: dropout is active, whose masks would differ between the processes.
+    """
+    if world()[1] == 1:
+        return x, y
+    for path, module in model.named_modules():
+        if isinstance(module, DROPOUTS) and module.training and module.p > 0:
+            raise InputError(
+                f"`{path}` is active dropout, and step(x, y) in a run of {world()[1]} processes needs the same network "
+                "in all. Call model.eval(), or use approx='kfac' with loss.backward(); opt.step()."
+            )
+    inputs = tuple(_gathered(part) for part in x) if isinstance(x, tuple) else _gathered(x)
+    return inputs, _gathered(y)
+
+
+def _gathered(part: Tensor) -> Tensor:
+    """The parts of all processes one below the other; shorter ones travel padded."""
+    lengths = [torch.zeros(1, dtype=torch.int64, device=part.device) for _ in range(world()[1])]
+    dist.all_gather(lengths, torch.tensor([len(part)], device=part.device))
+    longest = max(int(length) for length in lengths)
+    padded = part.new_zeros(longest, *part.shape[1:])
+    padded[: len(part)] = part
+    parts = [torch.empty_like(padded) for _ in lengths]
+    dist.all_gather(parts, padded)
+    return torch.cat([piece[: int(length)] for piece, length in zip(parts, lengths, strict=True)])

@@ -1,0 +1,1 @@
+"""Steps by Gram matrices: exact, block and tridiagonal."""

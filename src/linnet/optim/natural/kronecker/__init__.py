@@ -1,0 +1,1 @@
+"""Steps by Kronecker factors: K-FAC and the unit-wise approximation."""

@@ -1,0 +1,147 @@
+"""Which block takes which parameters: Kronecker pairs for matrix layers, exact blocks for what is small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+from torch.nn.parameter import UninitializedParameter
+
+from linnet.core.capture.layers.coverage import CONSTANT_STATISTICS, refusal, rule_of
+from linnet.core.capture.positions import TRANSPOSED
+from linnet.core.capture.scaled_weight import scaled_weight
+from linnet.core.jacobian.layer_jacobian import LayerJacobian, RuleTerm
+from linnet.errors import InputError
+from linnet.optim.natural.kronecker.exact_block import LIMIT, SmallBlock
+from linnet.optim.natural.kronecker.kronecker_block import KroneckerBlock, Sharing
+
+Block = KroneckerBlock | SmallBlock
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """How the parameters of a batch's layers are divided among blocks.
+
+    Attributes:
+        blocks: First parameter name -> (block, the layer that it reads).
+        covered: Parameter name -> how.
+        uncovered: Parameter name -> why not.
+    """
+
+    blocks: dict[str, tuple[Block, LayerJacobian]]
+    covered: dict[str, str]
+    uncovered: dict[str, str]
+
+
+def too_large(model: nn.Module) -> dict[str, str]:
+    """Trainable parameters that no block can take, as far as is seen before a forward: name -> why."""
+    result: dict[str, str] = {}
+    names = {id(p): name for name, p in model.named_parameters()}
+    scaled = {id(leaf) for module in model.modules() if (leaf := scaled_weight(module)) is not None}
+    for module in model.modules():
+        rule = rule_of(module, CONSTANT_STATISTICS)
+        matrix = rule is not None and rule.is_matrix and refusal(module, CONSTANT_STATISTICS) is None
+        for param, value in module.named_parameters(recurse=False):
+            if not value.requires_grad or isinstance(value, UninitializedParameter) or value.numel() <= LIMIT:
+                continue
+            if not (matrix and param == "weight") and id(value) not in scaled:
+                result[names[id(value)]] = _too_large(module, value.numel())
+    return result
+
+
+def not_covered(uncovered: Mapping[str, str]) -> InputError:
+    """The error that names what no block can take."""
+    name, reason = next(iter(uncovered.items()))
+    more = f" and {len(uncovered) - 1} more" if len(uncovered) > 1 else ""
+    return InputError(
+        f"`{name}`{more} can't be covered: {reason}. Freeze it, or let it follow the plain gradient: "
+        "uncovered='gradient'."
+    )
+
+
+def allot(
+    layers: Iterable[LayerJacobian],
+    damping: Mapping[str, float],
+    sizes: Mapping[str, int],
+    *,
+    sharing: Sharing,
+    known: Mapping[str, Block],
+) -> Allotment:
+    """Divides parameters among blocks; blocks that are known stay the same objects.
+
+    Args:
+        layers: Of one batch.
+        damping: Parameter name -> rho; parameters of one block have the same.
+        sizes: Parameter name -> number of entries.
+        sharing: How positions are treated.
+        known: The blocks so far.
+    """
+    result = Allotment({}, {}, {})
+    for layer in layers:
+        for block, how in _blocks_of(layer, damping, sizes, sharing):
+            if isinstance(block, str):
+                result.uncovered[block] = how
+                continue
+            result.blocks[block.names[0]] = (known.get(block.names[0], block), layer)
+            result.covered.update(dict.fromkeys(block.names, how))
+    return result
+
+
+def _blocks_of(
+    layer: LayerJacobian, damping: Mapping[str, float], sizes: Mapping[str, int], sharing: Sharing
+) -> Iterable[tuple[Block | str, str]]:
+    """(block, how) of each block; (parameter name, why not) of what has none."""
+    left = list(layer.terms)
+    weight = next((name for name in left if _is_matrix(layer, name)), None)
+    if weight is not None:
+        bias = next((name for name in left if _is_column(layer, weight, name, damping)), None)
+        term = layer.terms[weight]
+        assert isinstance(term, RuleTerm)
+        block = KroneckerBlock(term.module, weight, bias, sharing)
+        yield block, _how(layer, weight, sharing)
+        left = [name for name in left if name not in block.names]
+    for rho in dict.fromkeys(damping.get(name, 0.0) for name in left):
+        together = [name for name in left if damping.get(name, 0.0) == rho]
+        if sum(sizes[name] for name in together) <= LIMIT:
+            yield SmallBlock(tuple(together)), f"exact block (module `{layer.name}`)"
+            continue
+        for name in together:
+            if sizes[name] <= LIMIT:
+                yield SmallBlock((name,)), f"exact block (parameter of `{layer.name}`)"
+            else:
+                yield name, _too_large(layer.module, sizes[name])
+
+
+def _is_matrix(layer: LayerJacobian, name: str) -> bool:
+    term = layer.terms[name]
+    return isinstance(term, RuleTerm) and term.rule.is_matrix and term.param == "weight"
+
+
+def _is_column(layer: LayerJacobian, weight: str, name: str, damping: Mapping[str, float]) -> bool:
+    """Whether a parameter is the bias that is the last column of the weight: the same uses, the same damping."""
+    first, term = layer.terms[weight], layer.terms[name]
+    assert isinstance(first, RuleTerm)
+    return (
+        isinstance(term, RuleTerm)
+        and term.param == "bias"
+        and term.module is first.module
+        and len(term.uses) == len(first.uses)
+        and term.scale == first.scale == 1.0
+        and damping.get(name) == damping.get(weight)
+        and not isinstance(layer.module, TRANSPOSED)
+    )
+
+
+def _how(layer: LayerJacobian, weight: str, sharing: Sharing) -> str:
+    term = layer.terms[weight]
+    assert isinstance(term, RuleTerm)
+    shared = f", shared by {len(term.uses)} uses" if len(term.uses) > 1 else ""
+    return f"Kronecker factors, {sharing}{shared} (layer `{layer.name}`)"
+
+
+def _too_large(module: nn.Module, size: int) -> str:
+    return (
+        f"it has {size} entries, and {type(module).__name__} isn't a linear layer or convolution that can be read; an "
+        f"exact block takes up to {LIMIT}"
+    )

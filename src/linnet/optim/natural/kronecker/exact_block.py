@@ -1,0 +1,96 @@
+"""The exact curvature block of a few parameters: norm layers, lone biases, embeddings, parameters of own modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from linnet.core.capture.gram import sample_major
+from linnet.core.jacobian.layer_jacobian import LayerJacobian
+from linnet.optim.natural.kronecker.damped_inverse import DampedInverse, invert, invert_vectors
+from linnet.optim.natural.kronecker.kronecker_block import Sums, packed, unpacked
+
+LIMIT = 4096  # parameters of one exact block: 64 MB in float32, and a Cholesky factor in about a second
+
+
+@dataclass
+class SmallBlock:
+    """F_m = (1/N) sum_nk j_nk j_nk^T of one module's small parameters, damped by rho itself.
+
+    Attributes:
+        names: Its parameters, one after another along the axes of F_m.
+        a: Running mean of F_m, (1, P, P).
+        mass: Weight of the running mean, 1 - ema^k (bias correction).
+        latest: Rows of the last refresh, where they are kept instead of F_m.
+        a_inverse: (F_m + rho)^-1.
+    """
+
+    names: tuple[str, ...]
+    a: Tensor | None = None
+    mass: float = 0.0
+    latest: Sums | None = None
+    a_inverse: DampedInverse | None = field(default=None, repr=False)
+
+    def read(self, layer: LayerJacobian, *, dtype: torch.dtype | None = None, keep_vectors: bool = False) -> Sums:
+        """What one batch adds.
+
+        Args:
+            layer: The rows of the layer.
+            dtype: Of the product; None for that of the rows. The sum is float32 at least.
+            keep_vectors: Keep the rows where they are fewer than the parameters.
+        """
+        rows = torch.cat([sample_major(layer.terms[name].rows()) for name in self.names], dim=1)
+        wide = torch.promote_types(rows.dtype, torch.float32)
+        rows = rows if dtype is None else rows.to(dtype)
+        if keep_vectors and rows.shape[0] < rows.shape[1]:
+            return Sums(layer.samples, layer.samples, a_vectors=rows.T.unsqueeze(0).to(wide))
+        return Sums(layer.samples, layer.samples, a=(rows.T @ rows).to(wide).unsqueeze(0))
+
+    def update(self, sums: Sums, *, ema: float) -> None:
+        """Takes a batch's sum into the running mean."""
+        self.mass = ema * self.mass + (1 - ema)
+        share = (1 - ema) / self.mass
+        if sums.a is None:
+            self.a, self.latest = None, Sums(sums.samples, sums.columns, a_vectors=sums.a_vectors)
+            return
+        new = sums.a / sums.samples
+        self.a, self.latest = (new if self.a is None or share == 1.0 else self.a.lerp_(new, share)), None
+
+    def refresh(self, rho: float, sides: str = "a") -> None:
+        """Finds the damped inverse anew."""
+        if "a" not in sides:
+            return
+        if self.a is not None:
+            self.a_inverse = invert(self.a, self.a.new_full((1,), rho))
+            return
+        assert self.latest is not None
+        vectors = self.latest.a_vectors
+        assert vectors is not None
+        self.a_inverse = invert_vectors(vectors, self.latest.samples, vectors.new_full((1,), rho))
+
+    def times(self, gradient: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """(F_m + rho)^-1 of the gradient, by parameter name."""
+        assert self.a_inverse is not None
+        parts = [gradient[name] for name in self.names]
+        flat = torch.cat([part.reshape(-1) for part in parts])
+        moved = self.a_inverse.times(flat[None, :, None]).to(flat.dtype).reshape(-1)
+        pieces = moved.split([part.numel() for part in parts])
+        return {name: piece.view(part.shape) for name, piece, part in zip(self.names, pieces, parts, strict=True)}
+
+    @property
+    def route(self) -> str:
+        """How it was inverted."""
+        assert self.a_inverse is not None
+        return f"exact {self.a_inverse.route}"
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs."""
+        return {"a": self.a, "mass": self.mass, "a_inverse": packed(self.a_inverse)}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Takes what `state` gave."""
+        self.a, self.mass, self.a_inverse = state["a"], float(state["mass"]), unpacked(state["a_inverse"])

@@ -1,0 +1,417 @@
+"""NaturalGradient: natural gradient descent with exact or approximate Fisher information, one call for each step."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from linnet.core.edit.edit_plan import Edit
+from linnet.core.edit.optimizer_state import FollowsEdits
+from linnet.core.jacobian.losses import LOSSES
+from linnet.core.program.module_copy import unwrap
+from linnet.errors import NonFiniteLoss, TrainingError
+from linnet.optim.natural.approximation import Approximation, Direction, Fisher, Settings
+from linnet.optim.natural.arguments import (
+    check_everyday,
+    check_groups,
+    check_inputs,
+    check_model,
+    check_no_gradients,
+    check_request,
+    check_saved,
+    group_dampings,
+)
+from linnet.optim.natural.batch import direction_on, joined, told
+from linnet.optim.natural.isotropy import Isotropy, isotropy, jacobian_vector, random_state
+from linnet.optim.natural.registry import APPROXIMATIONS
+from linnet.optim.natural.rollback import Before, Skips
+from linnet.optim.natural.step_report import StepReport
+from linnet.optim.natural.update import EVERY, adapted, apply_update, clip_scale, loss_now
+
+
+class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
+    """theta <- theta - eta (G + rho)^-1 grad, with G the Fisher matrix, whole or approximate.
+
+    Units: "mse" is (1/2N) sum_n |f_n - y_n|^2 (a C/2-fold of `nn.MSELoss()`), "cross_entropy" the mean over samples;
+    G = (1/N) J^T Q J, so the damping rho is on the scale of J J^T / N, and 0 means its limit, the step of minimum norm.
+    With `lr=None` eta = c / alpha, K = J (G + rho)^-1 J^T / N = alpha I: the outputs then go to the targets as
+    (1 - c)^t, to first order.
+
+    Args:
+        model: Any module with outputs (N, C).
+        loss: "mse" or "cross_entropy".
+        approx: "exact", "block", "tridiagonal" (in the dual, for batches of n = N C rows up to `solve_rows`), "kfac"
+            or "unit".
+        fisher: "model", "sampled" (one target drawn from the network for each sample) or "empirical" (the true target;
+            biased, for comparison).
+        damping: rho >= 0.
+        lr: eta; None: c / alpha.
+        c: 0 < c < 2; 1 lands in one step on a full batch, 0.1 to 0.5 with `momentum` suits minibatches. With `lr=None`
+            this is the groups' "lr", which schedulers change.
+        groups: Parameter groups with their own lr, damping, weight_decay; None: all trainable parameters in one.
+        momentum: Heavy ball; for "exact" and "block" in function space: solve for r - J(mu Delta_prev), then add
+            mu Delta_prev.
+        weight_decay: Decoupled.
+        kl_clip: Largest eta^2 Delta^T G Delta of a step.
+        isotropy_every: Steps between measurements of the isotropy error where the step doesn't need them; 0: never.
+        solve_rows: Largest n of a dense solve.
+        uncovered: A parameter whose curvature can't be taken is an error ("raise") or follows the plain gradient
+            ("gradient").
+        factor_every: Steps between refreshes of stored factors (kfac).
+        inverse_every: Steps between refreshes of their inverses (kfac).
+        ema: Decay of the running mean of factors (kfac).
+        adapt_damping: Levenberg-Marquardt rule (kfac).
+        compute_dtype: Of factors (kfac); None: the model's.
+        sharing: Positions in factors (kfac): "expand" or "reduce".
+        rng_seed: Of `fisher="sampled"`; the generator is part of the state.
+        scaler: The GradScaler of everyday use: its scale is divided out where the user's backward is read
+            (`fisher="empirical"`, `lr=None`).
+
+    Raises:
+        InputError: an argument can't be used, or not with this model; it is named, with what to do.
+
+    Source:
+        Karakida & Osawa 2020 for the idea that these approximations act alike in function space; equations derived.
+
+    Example:
+        >>> import torch
+        >>> from linnet.optim import NaturalGradient
+        >>> model = torch.nn.Linear(3, 1).double()
+        >>> x, y = torch.eye(3).double(), torch.ones(3, 1).double()
+        >>> opt = NaturalGradient(model, loss="mse", approx="exact")
+        >>> _ = opt.step(x, y)
+        >>> opt.alpha, bool(opt.step(x, y) < 1e-20)
+        (1.0, True)
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Literal["mse", "cross_entropy"] = "mse",
+        approx: Literal["exact", "block", "tridiagonal", "kfac", "unit"] = "exact",
+        fisher: Fisher = "model",
+        damping: float = 0.0,
+        lr: float | None = None,
+        c: float = 1.0,
+        *,
+        groups: Iterable[dict[str, Any]] | None = None,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        kl_clip: float | None = None,
+        isotropy_every: int = 10,
+        solve_rows: int = 20_000,
+        uncovered: Literal["raise", "gradient"] = "raise",
+        factor_every: int = 10,
+        inverse_every: int = 100,
+        ema: float = 0.95,
+        adapt_damping: bool = False,
+        compute_dtype: torch.dtype | None = None,
+        sharing: Literal["expand", "reduce"] = "expand",
+        rng_seed: int = 0,
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> None:
+        model = unwrap(model) if isinstance(model, nn.Module) else model
+        check_request(locals())
+        self.model = model
+        self._kl_clip, self._isotropy_every = kl_clip, isotropy_every
+        self._relative = lr is None
+        defaults = {"lr": c if lr is None else float(lr), "damping": float(damping), "weight_decay": weight_decay}
+        chosen = list(groups) if groups is not None else [p for p in model.parameters() if p.requires_grad]
+        super().__init__(chosen, defaults)
+        group_dampings(self.param_groups)
+        self._settings = Settings(
+            loss=LOSSES[loss],
+            fisher=fisher,
+            damping=float(self.param_groups[0]["damping"]),
+            momentum=momentum,
+            factor_every=factor_every,
+            inverse_every=inverse_every,
+            ema=ema,
+            adapt_damping=adapt_damping,
+            compute_dtype=compute_dtype,
+            solve_rows=solve_rows,
+            uncovered=uncovered,
+            sharing=sharing,
+            generator=torch.Generator().manual_seed(rng_seed),
+            scaler=scaler,
+        )
+        self._approximation: Approximation = APPROXIMATIONS[approx](model, self._settings)
+        self._approximation.dampings = group_dampings(self.param_groups, self._names())
+        self._approximation.attach()
+        self._steps, self._skips = 0, Skips()
+        self._isotropy = Isotropy(float("nan"), float("nan"), float("nan"))
+        self._alpha: float | None = None
+        self._report: StepReport | None = None
+        self._checked = False
+
+    def zero_grad(self, set_to_none: bool = True) -> None:  # noqa: FBT001, FBT002  torch's signature
+        """As torch's optimizers; what was captured with the gradients goes as well."""
+        super().zero_grad(set_to_none)
+        self._approximation.forget()
+
+    def after_edit(self, old: nn.Module, new: nn.Module, edit: Edit) -> Callable[[], None]:
+        """`linnet.resize(..., optimizer=opt)`: the optimizer goes on with the new network."""
+        put = self._approximation.after_edit(new, edit)
+
+        def put_all() -> None:
+            put()
+            self.model, self._checked = new, False
+
+        return put_all
+
+    @property
+    def alpha(self) -> float | None:
+        """Alpha of the last step: from theory at damping 0, else measured; None before the first step."""
+        return self._alpha
+
+    @property
+    def needs_batch(self) -> bool:
+        """Whether a step needs inputs and targets; False for kfac, which takes gradients as well."""
+        return not self._approximation.everyday
+
+    def step_on(self, batch: tuple[Tensor, Tensor]) -> tuple[float, dict[str, float]]:
+        """One update in `linnet.engine.fit`: the loss before it, and what a progress line shows.
+
+        Args:
+            batch: (inputs, targets).
+        """
+        inputs, targets = batch
+        loss = self.step(inputs, targets)
+        return loss, {"alpha": self._alpha or 0.0, "isotropy error": self._isotropy.error}
+
+    def report(self) -> StepReport:
+        """The last step: alpha, isotropy error, and how every trainable parameter was treated.
+
+        Raises:
+            TrainingError: there was no step yet.
+        """
+        if self._report is None:
+            raise TrainingError("There is no report before the first step. Call opt.step(x, y) first.")
+        return self._report
+
+    def step(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x: Any = None, y: Tensor | None = None, *, closure: Any = None
+    ) -> Any:
+        """One update.
+
+        Args:
+            x: Input batch, or a tuple of inputs; or, without `y`, a closure as torch's optimizers take it.
+            y: Targets: of the outputs' shape for "mse", class indices (N,) for "cross_entropy". Without x and y the
+                gradients of a `loss.backward()` are used (kfac only).
+            closure: Computes the loss and its gradients, as torch's optimizers take it (kfac only).
+
+        Returns:
+            The loss before the update as a float, in linnet's units; in everyday use what a closure gave.
+
+        Raises:
+            InputError: the batch can't be used, or the system can't be solved; nothing was changed.
+            TrainingError: there is nothing to step with, or gradients of another loss are left.
+            NonFiniteLoss: NaN or infinity in ten steps in a row.
+        """
+        if y is None:
+            return self._everyday(closure if x is None else x)
+        start = time.perf_counter()
+        check_inputs(x, y)
+        check_no_gradients(self.param_groups)
+        check_model(self.model, self._approximation)
+        x, y = joined(self.model, x, y)
+        names = self._names()
+        state = random_state(self.model)
+        before = Before.of(self.model, self._settings.generator)
+        self._approximation.listening = False
+        try:
+            loss, direction, moved = self._find(x, y, names, state)
+        except BaseException as error:
+            before.put_back()
+            if isinstance(error, ArithmeticError) and not isinstance(error, NonFiniteLoss):
+                return self._skip(error)
+            raise
+        finally:
+            self._approximation.listening = True
+        self._finish(direction, loss, moved, start)
+        if self._adapting() and moved is not None:
+            self._adapt(x, y, loss, moved)
+        return loss
+
+    def _adapting(self) -> bool:
+        """Whether the damping is looked at in this step."""
+        return self._settings.adapt_damping and self._steps % EVERY == 0
+
+    def _adapt(self, x: Any, y: Tensor, loss: float, moved: Isotropy) -> None:
+        """Levenberg-Marquardt, on the batch of the step."""
+        eta = float(self.param_groups[0]["lr"]) / (self._alpha or 1.0 if self._relative else 1.0)
+        predicted = eta * moved.slope - eta * eta * moved.kl_per_eta2
+        self._approximation.listening = False
+        try:
+            decrease = loss - loss_now(self.model, x, y, self._settings.loss)
+        finally:
+            self._approximation.listening = True
+        for group in self.param_groups:
+            group["damping"] = adapted(group["damping"], decrease=decrease, predicted=predicted)
+
+    def _find(
+        self, x: Any, y: Tensor, names: dict[str, Tensor], state: Tensor | None
+    ) -> tuple[float, Direction, Isotropy | None]:
+        """Loss, direction and, where it is due, its isotropy; nothing is changed."""
+        loss, direction, batch = direction_on(
+            self._approximation,
+            x,
+            y,
+            damping=group_dampings(self.param_groups, names),
+            previous=self._previous(names),
+            check=not self._checked,
+        )
+        self._checked, measured = True, None
+        if self._due(direction):
+            moved = jacobian_vector(self.model, x, direction.delta, random_state=state)
+            measured = isotropy(self._settings.loss, batch.f, batch.r, moved)
+        return loss, *self._clipped(direction, measured, lambda: batch.gradient)
+
+    def _clipped(
+        self, direction: Direction, measured: Isotropy | None, gradient: Callable[[], Mapping[str, Tensor]]
+    ) -> tuple[Direction, Isotropy | None]:
+        """Direction and measurement after the KL clip; alpha stays that of the whole direction."""
+        if self._kl_clip is None:
+            return direction, measured
+        alpha = self._alpha_of(direction, measured)
+        eta = float(self.param_groups[0]["lr"]) / (alpha or math.nan if self._relative else 1.0)
+        scale = clip_scale(direction.delta, gradient(), eta=eta, most=self._kl_clip)
+        delta = {name: d * scale for name, d in direction.delta.items()}
+        return replace(direction, delta=delta, alpha=alpha), None if measured is None else measured.shrunk(scale)
+
+    def _alpha_of(self, direction: Direction, measured: Isotropy | None) -> float:
+        """From theory, else as measured now, else as measured last."""
+        return direction.alpha if direction.alpha is not None else (measured or self._isotropy).alpha
+
+    def _due(self, direction: Direction) -> bool:
+        """Whether J Delta is needed now."""
+        if (self._relative and direction.alpha is None) or (
+            self._settings.adapt_damping and not (self._steps + 1) % EVERY
+        ):
+            return True
+        return self._isotropy_every > 0 and self._steps % self._isotropy_every == 0
+
+    def _finish(self, direction: Direction, loss: float, measured: Isotropy | None, start: float) -> None:
+        """Applies the update and writes the report."""
+        alpha = self._alpha_of(direction, measured)
+        if self._relative and not alpha > 0:
+            self._skip(ArithmeticError(f"alpha is {alpha}"))
+            return
+        self._isotropy = measured or self._isotropy
+        self._apply(direction.delta, alpha)
+        torch.clear_autocast_cache()  # inside an autocast block it holds the weights of before
+        self._alpha, self._steps, self._skips.in_a_row = alpha, self._steps + 1, 0
+        eta = float(self.param_groups[0]["lr"]) / (alpha if self._relative else 1.0)
+        self._report = StepReport(
+            step=self._steps,
+            loss=loss,
+            alpha=alpha,
+            isotropy_error=self._isotropy.error,
+            lr=eta,
+            step_kl=eta * eta * measured.kl_per_eta2 if measured else float("nan"),
+            covered=direction.covered,
+            uncovered=direction.uncovered,
+            route=direction.route,
+            seconds=time.perf_counter() - start,
+            skipped=self._skips.total,
+            notes=(*direction.notes, *self._settings.notes),
+        )
+
+    def _apply(self, delta: Mapping[str, Tensor], alpha: float) -> None:
+        own = {id(p): delta[name] for name, p in self.model.named_parameters() if name in delta}
+        apply_update(
+            self,
+            own,
+            scale=1.0 / alpha if self._relative else 1.0,
+            momentum=self._settings.momentum,
+            in_functions=self._approximation.function_momentum,
+        )
+
+    def _skip(self, error: ArithmeticError) -> float:
+        """Counts a step that met NaN or infinity."""
+        if self._report is not None:
+            self._report = replace(self._report, skipped=self._skips.total + 1)
+        self._skips.add(error)
+        return float("nan")
+
+    def _everyday(self, closure: Any) -> Any:
+        """`loss.backward(); opt.step()`."""
+        check_everyday(closure, self._approximation)
+        start = time.perf_counter()
+        loss: Any = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+            loss = loss.detach() if isinstance(loss, Tensor) else loss
+        names = self._names()
+        gradients = {name: p.grad for name, p in names.items() if p.grad is not None}
+        if not gradients:
+            raise TrainingError("opt.step() found no gradient. Call loss.backward() before it, or opt.step(x, y).")
+        self._approximation.dampings = group_dampings(self.param_groups, names)
+        try:
+            direction = self._approximation.from_gradients(gradients, self._approximation.dampings)
+            direction, _ = self._clipped(direction, None, lambda: gradients)
+            direction = told(direction, self.model, names)
+        except ArithmeticError as error:
+            self._skip(error)
+            return loss
+        self._finish(direction, float("nan") if loss is None else float(loss), None, start)
+        return loss
+
+    def _names(self) -> dict[str, Tensor]:
+        """Name -> trainable parameter, of those in the groups."""
+        check_groups(self.param_groups, self.model, relative=self._relative)
+        own = {id(p) for group in self.param_groups for p in group["params"]}
+        return {name: p for name, p in self.model.named_parameters() if p.requires_grad and id(p) in own}
+
+    def _previous(self, names: dict[str, Tensor]) -> dict[str, Tensor] | None:
+        """The last direction, for momentum in function space."""
+        if not (self._settings.momentum and self._approximation.function_momentum):
+            return None
+        found = {name: self.state[p]["previous"] for name, p in names.items() if "previous" in self.state[p]}
+        return found or None
+
+    def state_dict(self) -> dict[str, Any]:
+        """As torch's optimizers give it, with a part "natural"; `torch.load` with `weights_only=True` reads it."""
+        shapes = {name: list(p.shape) for name, p in self._names().items()}
+        own = {
+            "asked": [self._approximation.name, self._settings.loss.name, self._settings.fisher],
+            "shapes": shapes,
+            "relative": self._relative,
+            "steps": self._steps,
+            "skipped": [self._skips.total, self._skips.in_a_row],
+            "alpha": self._alpha,
+            "isotropy": asdict(self._isotropy),
+            "generator": self._settings.generator.get_state(),
+            "approximation": self._approximation.state(),
+        }
+        return {**super().state_dict(), "natural": own}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes what `state_dict` gave.
+
+        Raises:
+            OptimizerStateError: it is of another optimizer or of another network; nothing was changed.
+        """
+        own = state_dict.get("natural")
+        shapes = {name: list(p.shape) for name, p in self._names().items()}
+        check_saved(
+            own,
+            [self._approximation.name, self._settings.loss.name, self._settings.fisher],
+            shapes,
+            relative=self._relative,
+        )
+        assert own is not None
+        self._approximation.load_state(own["approximation"])
+        super().load_state_dict({key: value for key, value in state_dict.items() if key != "natural"})
+        self._steps, self._skips = own["steps"], Skips(*own["skipped"])
+        self._alpha, self._isotropy = own["alpha"], Isotropy(**own["isotropy"])
+        self._settings.generator.set_state(own["generator"].cpu())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything, so that `copy.deepcopy` copies network and optimizer together."""
+        return dict(self.__dict__)

@@ -1,0 +1,113 @@
+"""The one place where natural gradient changes weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from linnet.core.jacobian.functional_call import call_with
+from linnet.core.jacobian.losses import Loss
+
+_lists: Any = torch  # torch gives its list functions no types
+
+
+@torch.no_grad()
+def apply_update(
+    optimizer: torch.optim.Optimizer,
+    delta: Mapping[int, Tensor],
+    *,
+    scale: float,
+    momentum: float,
+    in_functions: bool,
+) -> None:
+    """theta <- (1 - eta wd) theta - eta Delta, eta = lr * scale, with heavy ball where it is asked for.
+
+    Args:
+        optimizer: Its groups have "lr" and "weight_decay"; its state holds the momentum.
+        delta: id of a parameter -> direction; a parameter that is missing stays as it is.
+        scale: 1 / alpha where a group's "lr" is c, else 1.
+        momentum: mu.
+        in_functions: Whether momentum is that of function space: the direction is kept for the next step.
+    """
+    for group in optimizer.param_groups:
+        lr = float(group["lr"])
+        pairs = [(p, delta[id(p)]) for p in group["params"] if id(p) in delta]
+        if not pairs:
+            continue
+        parameters, steps = [p for p, _ in pairs], [found for _, found in pairs]
+        if momentum and in_functions:
+            for p, found in pairs:
+                optimizer.state[p]["previous"] = found.to(p.dtype, copy=True)
+        if scale != 1.0:
+            steps = list(_lists._foreach_mul(steps, scale))
+        if momentum and not in_functions:
+            steps = _heavy_ball(optimizer, parameters, steps, momentum)
+        if group["weight_decay"]:
+            _lists._foreach_mul_(parameters, 1 - group["weight_decay"] * lr * scale)
+        _lists._foreach_add_(
+            parameters, [step.to(p.dtype) for p, step in zip(parameters, steps, strict=True)], alpha=-lr
+        )
+
+
+def _heavy_ball(
+    optimizer: torch.optim.Optimizer, parameters: list[Tensor], steps: list[Tensor], momentum: float
+) -> list[Tensor]:
+    """m <- mu m + Delta, in place where there is an m."""
+    states: list[dict[str, Any]] = [optimizer.state[p] for p in parameters]
+    for state, p in zip(states, parameters, strict=True):
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(p)  # of its dtype: so torch loads a saved one
+    buffers = [state["momentum_buffer"] for state in states]
+    _lists._foreach_mul_(buffers, momentum)
+    _lists._foreach_add_(buffers, [step.to(m.dtype) for m, step in zip(buffers, steps, strict=True)])
+    return buffers
+
+
+def clip_scale(delta: Mapping[str, Tensor], gradient: Mapping[str, Tensor], *, eta: float, most: float) -> float:
+    """min(1, sqrt(most / (eta^2 Delta . grad))), as Delta^T G Delta = Delta . grad for Delta = G^-1 grad.
+
+    Args:
+        delta: Parameter name -> direction.
+        gradient: Parameter name -> gradient of the loss; where it is missing it counts as 0.
+        eta: Step size; where it isn't a number (alpha couldn't be measured) nothing is clipped.
+        most: Largest eta^2 Delta^T G Delta.
+
+    Source:
+        Ba, Grosse & Martens 2017: a trust region in the distributions, by scaling the step.
+    """
+    slope = sum(float((gradient[name] * d).sum()) for name, d in delta.items() if name in gradient)
+    moved = eta * eta * slope
+    return min(1.0, math.sqrt(most / moved)) if moved > 0 else 1.0
+
+
+EVERY = 5  # steps; with the rate 19/20 a step the constants of Martens & Grosse 2015, section 6.5
+RATE = (19 / 20) ** EVERY
+WELL, BADLY = 0.75, 0.25
+
+
+def adapted(damping: float, *, decrease: float, predicted: float) -> float:
+    """rho after a look at a step: smaller where it was predicted well, larger where badly.
+
+    Args:
+        damping: rho > 0.
+        decrease: Of the loss, measured on the step's own batch.
+        predicted: eta grad . Delta - (eta^2 / 2) Delta^T F Delta.
+
+    Source:
+        Martens & Grosse 2015, section 6.5.
+    """
+    if predicted <= 0.0 or not math.isfinite(decrease) or decrease < BADLY * predicted:
+        return damping / RATE
+    return damping * RATE if decrease > WELL * predicted else damping
+
+
+@torch.no_grad()
+def loss_now(model: nn.Module, x: Any, y: Tensor, loss: Loss) -> float:
+    """The loss of a batch at the present weights; buffers (running statistics) stay as they are."""
+    inputs = x if isinstance(x, tuple) else (x,)
+    outputs = call_with(model, {name: value.clone() for name, value in model.named_buffers()}, inputs)
+    return float(loss.value(outputs.flatten(1) if outputs.ndim > 1 else outputs.unsqueeze(1), y))

@@ -1,0 +1,1 @@
+"""Padam: the optimizer, its state and its rates."""

@@ -1,0 +1,1 @@
+"""Ways to compute one step of Padam; all give the same numbers."""

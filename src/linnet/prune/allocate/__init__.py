@@ -1,0 +1,1 @@
+"""How many channels each prunable group keeps within the budget."""

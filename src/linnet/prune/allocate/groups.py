@@ -1,0 +1,157 @@
+"""What may be pruned: channel classes with the widths that each may take, and why the others stay whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from linnet.core import ChannelClass, ChannelGraph
+from linnet.errors import BudgetError
+from linnet.suggest import nearest
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Classes that take one width together: a class alone, or the parts that one cut of the code leaves equal.
+
+    Attributes:
+        classes: Their names.
+        size: Channels of each in the given network.
+        widths: What each may keep, ascending.
+    """
+
+    classes: tuple[str, ...]
+    size: int
+    widths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """All that may be pruned.
+
+    Attributes:
+        free: In order of execution.
+        frozen: Class name -> why it stays whole.
+    """
+
+    free: tuple[Choice, ...]
+    frozen: dict[str, str]
+
+
+def choices(
+    graph: ChannelGraph,
+    *,
+    align: int = 8,
+    min_fraction: float = 0.05,
+    keep: Sequence[str] = (),
+    limits: Mapping[str, float] | None = None,
+    whole: Mapping[str, str] | None = None,
+) -> Choices:
+    """What of a network may be pruned.
+
+    Widths of a class of C channels are the multiples of `align` from the floor up, and C itself; the floor is
+    min(C, align * ceil(max(align, min_fraction C) / align)).
+
+    Args:
+        graph: The network's channel graph.
+        align: Kept channels come in multiples of this.
+        min_fraction: At least this share of a class stays.
+        keep: Patterns (`head`, `layer1.*`) of module paths whose classes stay whole.
+        limits: Pattern -> largest share of a class that may stay.
+        whole: Further classes that stay whole, with the reason.
+
+    Raises:
+        BudgetError: a number out of range, a pattern that matches nothing, or nothing is left to prune.
+    """
+    _check(align, min_fraction, limits or {})
+    frozen = {name: why for name, known in graph.classes.items() if (why := _why_whole(known)) is not None}
+    frozen |= dict(whole or {}) | dict.fromkeys(_matched(graph, keep, "keep"), "the caller keeps it")
+    caps = {name: share for pattern, share in (limits or {}).items() for name in _matched(graph, [pattern], "limits")}
+    free = []
+    for names in _together(graph, [name for name in graph.classes if name not in frozen]):
+        sizes = {graph.classes[name].size for name in names}
+        stays = [name for name in names if name in frozen]
+        if stays or len(sizes) > 1:
+            why = f"it is cut together with `{stays[0]}`" if stays else "its parts are cut to unequal sizes"
+            frozen.update({name: why for name in names if name not in frozen})
+            continue
+        size, cap = sizes.pop(), min(caps.get(name, 1.0) for name in names)
+        free.append(Choice(tuple(names), size, _widths(size, align, min_fraction, cap)))
+    if not any(len(choice.widths) > 1 for choice in free):
+        reasons = "; ".join(f"`{name}`: {why}" for name, why in list(frozen.items())[:6])
+        raise BudgetError(
+            f"the network has no class of channels that may lose any at align={align} "
+            f"({reasons or 'all are narrower than that'}). Lower `align`, or `keep` less."
+        )
+    return Choices(tuple(free), frozen)
+
+
+def _check(align: int, min_fraction: float, limits: Mapping[str, float]) -> None:
+    if align < 1:
+        raise BudgetError(f"`align` is {align}; a whole number of channels, 1 or more, is needed.")
+    if not 0 <= min_fraction <= 1:
+        raise BudgetError(f"`min_fraction` is {min_fraction}; a fraction in 0..1 is needed.")
+    for pattern, share in limits.items():
+        if not 0 < share <= 1:
+            raise BudgetError(f"`limits[{pattern!r}]` is {share}; a fraction in (0, 1] of its channels is needed.")
+
+
+def _why_whole(known: ChannelClass) -> str | None:
+    if known.frozen is not None:
+        return known.frozen
+    if known.uniform is not None:
+        return f"{known.uniform}, and masking would change its statistics"
+    return None
+
+
+def _matched(graph: ChannelGraph, patterns: Sequence[str], argument: str) -> list[str]:
+    """Classes that a pattern names, by their own name or the path of a module that makes them."""
+    paths = {name: {name, *_makers(known)} for name, known in graph.classes.items()}
+    found = []
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        hit = [name for name, own in paths.items() if any(_fits(path, pattern) for path in own)]
+        if not hit:
+            known = sorted({path for own in paths.values() for path in own})
+            raise BudgetError(
+                f"`{argument}` has {pattern!r}, which fits no module of the network{nearest(pattern, known)}"
+            )
+        found += hit
+    return found
+
+
+def _makers(known: ChannelClass) -> list[str]:
+    return [slot.tensor.rpartition(".")[0] for slot in known.slots if slot.role == "produce"]
+
+
+def _fits(path: str, pattern: str) -> bool:
+    """`layer1` and `layer1.*` fit all that lies in layer1."""
+    return fnmatchcase(path, pattern) or fnmatchcase(path, f"{pattern}.*")
+
+
+def _together(graph: ChannelGraph, names: Sequence[str]) -> list[list[str]]:
+    """Class names grouped by the cuts of the network's code."""
+    atoms, number = graph.walk.atoms, {name: place for place, name in enumerate(graph.classes)}
+    owner = np.full(atoms.count, -1)
+    for name, known in graph.classes.items():
+        owner[known.roots] = number[name]
+    group = list(range(len(number)))
+    for labels in graph.walk.cuts:
+        met = sorted({group[place] for place in np.unique(owner[atoms.find(labels)]) if place >= 0})
+        group = [met[0] if one in met else one for one in group]
+    gathered: dict[int, list[str]] = {}
+    for name in graph.classes:
+        gathered.setdefault(group[number[name]], []).append(name)
+    wanted = set(names)
+    return [members for members in gathered.values() if wanted & set(members)]
+
+
+def _widths(size: int, align: int, min_fraction: float, cap: float) -> tuple[int, ...]:
+    step = align if align <= size else size
+    floor = min(size, step * math.ceil(max(align, min_fraction * size) / step))
+    widths = sorted({*range(floor, size + 1, step), size})
+    allowed = [width for width in widths if width <= cap * size]
+    return tuple(allowed or widths[:1])

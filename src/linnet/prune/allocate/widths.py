@@ -1,0 +1,291 @@
+"""Select widths: as much utility as a budget allows, never over it, until no unit fits any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from linnet.core.channels.union_find import Ints
+from linnet.errors import BudgetError
+from linnet.prune.allocate.groups import Choice
+from linnet.prune.budget import within
+
+Floats = npt.NDArray[np.float64]
+
+# What price="auto" tries: ours. Beyond 0 and 1 a weight pays for the use of a limit that would be left over.
+_ALPHAS = (0.25, 0.5, 1.0)
+_RHOS = (-2.0, 3.0)
+_HALVINGS = 6
+_SPENT = 0.9  # share of every limit that should be used
+_STARVED = 0.1  # no price may take a class below a tenth of its channels
+_ROUNDS = 3
+_FREE = 1e-4  # a channel's cost counts as at least this part of the dearest one's
+
+
+@dataclass(frozen=True)
+class Price:
+    """How a channel's utility is set against what it costs: u / p^alpha.
+
+    p = prod_j (marginal cost of one channel in limit j)^weight_j, scaled to a geometric mean of 1. With alpha above 0 a
+    tenth of every class stays, where the budget allows it: what is cheap would starve what is dear.
+
+    Attributes:
+        alpha: 0 ranks by utility alone, 1 by utility per cost.
+        weights: One for each limit; their sum is 1. A negative one rewards what uses its limit.
+    """
+
+    alpha: float
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Widths within the budget.
+
+    Attributes:
+        widths: Kept channels of each choice, in its classes alike.
+        price: The price they were found with.
+        kept_utility: Sum of the kept channels' utilities.
+    """
+
+    widths: tuple[int, ...]
+    price: Price
+    kept_utility: float
+
+
+class Costs(Protocol):
+    """What a network costs at any widths: `WidthCost`, or one that knows more limits."""
+
+    columns: tuple[str, ...]
+    names: tuple[str, ...]
+    dense: Ints
+
+    def totals(self, widths: Ints) -> Ints:
+        """int64 (trials, columns) of int64 (trials, classes)."""
+        ...
+
+
+class Selector:
+    """Finds widths for utilities; made once for a network and a budget.
+
+    Args:
+        law: Cost at any widths.
+        free: What may be narrowed.
+        limits: Name of the cost -> most of it.
+
+    Raises:
+        BudgetError: the budget can't be reached even at the smallest widths.
+    """
+
+    def __init__(self, law: Costs, free: Sequence[Choice], limits: Mapping[str, int]):
+        self.law, self.free = law, tuple(free)
+        self._columns = [law.columns.index(name) for name in limits]
+        self._members = np.zeros((len(free), len(law.names)), dtype=np.int64)
+        for row, choice in enumerate(free):
+            self._members[row, [law.names.index(name) for name in choice.classes]] = 1
+        self._rest = law.dense * (1 - self._members.sum(axis=0))
+        self._allowed = [np.array(choice.widths, dtype=np.int64) for choice in free]
+        self.limit(limits)
+
+    def limit(self, limits: Mapping[str, int]) -> None:
+        """Other limits of the same costs from now on.
+
+        Raises:
+            BudgetError: they can't be reached even at the smallest widths.
+        """
+        self.limits = dict(limits)
+        self._caps = np.array(list(self.limits.values()), dtype=np.float64)
+        self._spendable = np.minimum(self._caps, self.law.totals(self.law.dense)[0, self._columns])
+        self._refuse_unreachable()
+        self._fair = self._unstarved()
+
+    def totals(self, widths: Ints) -> Ints:
+        """(trials, costs) of (trials, choices) widths."""
+        return self.law.totals(np.atleast_2d(widths) @ self._members + self._rest)
+
+    @property
+    def allowed(self) -> tuple[Ints, ...]:
+        """Widths that each choice may take, ascending."""
+        return tuple(self._allowed)
+
+    def narrow(self, most: Ints) -> None:
+        """From now on no choice may be wider than this, (choices,)."""
+        self._allowed = [row[row <= width] for row, width in zip(self._allowed, most, strict=True)]
+        self._fair = self._unstarved()
+
+    def select(self, utilities: Sequence[Floats], price: Price | Literal["auto", "none"] = "auto") -> Selection:
+        """Widths for these utilities.
+
+        Args:
+            utilities: For each choice (size,): utility of its channels, in any order.
+            price: A price, "none" (utility alone), or "auto". With one limit "auto" is "none". With several, prices
+                are tried for which every limit is used; of those selections that use at least 0.9 of every limit (of
+                all, if there are none) and starve no class, the one that keeps most utility is taken. For two limits
+                the weight is found by halving an interval, once for each of three alphas.
+
+        Returns:
+            Widths that keep every limit; no class can take its next width without breaking one.
+        """
+        ranked = [np.sort(np.asarray(u, dtype=np.float64))[::-1] for u in utilities]
+        if isinstance(price, Price):
+            return self._selected(ranked, price)
+        plain = self._selected(ranked, Price(0.0, (1 / len(self._caps),) * len(self._caps)))
+        if price == "none" or len(self._caps) < 2:
+            return plain
+        trials = [plain]
+        for alpha in _ALPHAS:
+            trials += self._pair(ranked, alpha) if len(self._caps) == 2 else self._mixes(ranked, alpha)
+        fair = [trial for trial in trials if not self._starves(trial)] or trials
+        spent = [trial for trial in fair if self.use(trial).min() >= _SPENT] or fair
+        return max(spent, key=lambda trial: trial.kept_utility)
+
+    def use(self, selection: Selection) -> Floats:
+        """Share of each limit that a selection uses; of a limit that the whole network keeps, its share of that."""
+        return self.totals(np.array(selection.widths))[0, self._columns] / self._spendable
+
+    def _pair(self, ranked: Sequence[Floats], alpha: float) -> Iterator[Selection]:
+        """Selections by prices of two limits that close in on where the less used one is used just enough."""
+        low, high = _RHOS
+        for _ in range(_HALVINGS):
+            rho = (low + high) / 2
+            trial = self._selected(ranked, Price(alpha, (rho, 1 - rho)))
+            yield trial
+            first, second = self.use(trial)
+            more_of_first = (first < second) == (min(first, second) < _SPENT)
+            low, high = (low, rho) if more_of_first else (rho, high)
+
+    def _mixes(self, ranked: Sequence[Floats], alpha: float) -> Iterator[Selection]:
+        """Selections by an even price of all limits and by a price of each alone."""
+        count = len(self._caps)
+        for weights in (np.full(count, 1 / count), *np.eye(count)):
+            yield self._selected(ranked, Price(alpha, tuple(float(weight) for weight in weights)))
+
+    def _starves(self, trial: Selection) -> bool:
+        least = [max(choice.widths[0], _STARVED * choice.size) for choice in self.free]
+        return any(width < floor for width, floor in zip(trial.widths, least, strict=True))
+
+    def _unstarved(self) -> list[Ints]:
+        """Allowed widths of at least a tenth of every class, where the budget allows them all."""
+        fair = []
+        for allowed, choice in zip(self._allowed, self.free, strict=True):
+            enough = allowed[allowed >= _STARVED * choice.size]
+            fair.append(enough if len(enough) else allowed[-1:])
+        least = self.totals(np.array([allowed[0] for allowed in fair]))
+        return fair if within(least, self.limits, self.law.columns)[0] else self._allowed
+
+    def _selected(self, ranked: Sequence[Floats], price: Price) -> Selection:
+        allowed = self._fair if price.alpha else self._allowed
+        scale = np.ones(len(self.free))
+        widths = self._refilled(ranked, self._by_threshold(ranked, scale, allowed))
+        for _ in range(_ROUNDS if price.alpha else 0):
+            scale = self._prices(widths, price)
+            widths = self._refilled(ranked, self._by_threshold(ranked, scale, allowed))
+        return Selection(tuple(int(width) for width in widths), price, self.kept_utility(ranked, widths))
+
+    def _by_threshold(self, ranked: Sequence[Floats], scale: Floats, allowed: Sequence[Ints]) -> Ints:
+        """The widths of the lowest threshold on u / scale that keeps every limit, by bisection."""
+        values = [u / s for u, s in zip(ranked, scale, strict=True)]
+        thresholds = np.concatenate([[-np.inf], np.unique(np.concatenate(values))])
+        low, high = 0, len(thresholds) - 1  # at the highest all classes are at their floor, which is feasible
+        while low < high:
+            middle = (low + high) // 2
+            if self.fits(self._above(values, thresholds[middle], allowed))[0]:
+                high = middle
+            else:
+                low = middle + 1
+        return self._above(values, thresholds[high], allowed)
+
+    def fits(self, widths: Ints) -> npt.NDArray[np.bool_]:
+        """Which of (trials, choices) widths keep every limit."""
+        return within(self.totals(widths), self.limits, self.law.columns)
+
+    def _above(self, values: Sequence[Floats], threshold: float, allowed: Sequence[Ints]) -> Ints:
+        """The largest allowed widths not above the number of values above the threshold."""
+        counts = [int(np.searchsorted(-v, -threshold, side="left")) for v in values]
+        places = [
+            max(int(np.searchsorted(row, count, side="right")) - 1, 0)
+            for row, count in zip(allowed, counts, strict=True)
+        ]
+        return np.array([row[place] for row, place in zip(allowed, places, strict=True)], dtype=np.int64)
+
+    def _refilled(self, ranked: Sequence[Floats], widths: Ints) -> Ints:
+        """Takes the next width of the class that gains most utility per cost, while one fits."""
+        now = self.totals(widths)[0]
+        while True:
+            rows, trials = self.wider(widths)
+            if not len(rows):
+                return widths
+            totals = self.totals(trials)
+            fits = within(totals, self.limits, self.law.columns)
+            if not fits.any():
+                return widths
+            cost = ((totals - now)[:, self._columns] / self._caps).max(axis=1)
+            gain = np.array(
+                [
+                    ranked[row][widths[row] : trial[row]].sum() * len(self.free[row].classes)
+                    for row, trial in zip(rows, trials, strict=True)
+                ]
+            )
+            worth = np.where(fits, (gain + 1e-300) / np.maximum(cost, 1e-300), -np.inf)
+            best = int(np.argmax(worth))
+            widths, now = trials[best], totals[best]
+
+    def wider(self, widths: Ints) -> tuple[list[int], Ints]:
+        """Every choice that isn't at its widest, each with its next width."""
+        rows = [row for row, allowed in enumerate(self._allowed) if widths[row] < allowed[-1]]
+        trials = np.repeat(widths[None], len(rows), axis=0)
+        for trial, row in enumerate(rows):
+            allowed = self._allowed[row]
+            trials[trial, row] = allowed[np.searchsorted(allowed, widths[row], side="right")]
+        return rows, trials
+
+    def narrower(self, widths: Ints) -> tuple[list[int], Ints]:
+        """Every choice that isn't at its narrowest, each with its next smaller width."""
+        rows = [row for row, allowed in enumerate(self._allowed) if widths[row] > allowed[0]]
+        trials = np.repeat(widths[None], len(rows), axis=0)
+        for trial, row in enumerate(rows):
+            allowed = self._allowed[row]
+            trials[trial, row] = allowed[np.searchsorted(allowed, widths[row], side="left") - 1]
+        return rows, trials
+
+    def kept_utility(self, ranked: Sequence[Floats], widths: Ints) -> float:
+        """Sum of the kept channels' utilities.
+
+        Args:
+            ranked: For each choice (size,), descending.
+            widths: Of each choice.
+        """
+        pairs = zip(ranked, widths, self.free, strict=True)
+        return sum(float(u[:width].sum()) * len(choice.classes) for u, width, choice in pairs)
+
+    def _prices(self, widths: Ints, price: Price) -> Floats:
+        """p^alpha of each choice at these widths."""
+        nearby = np.maximum(widths, 2)  # below a width of 2 a difference of one channel would leave none
+        base = self.totals(nearby)
+        trials = nearby[None] - np.eye(len(nearby), dtype=np.int64)
+        per_channel = (base - self.totals(trials))[:, self._columns] / self._caps
+        floor = np.maximum(_FREE * per_channel.max(axis=0), 1e-300)
+        priced = np.log(np.maximum(per_channel, floor)) @ np.array(price.weights)
+        return np.exp(price.alpha * (priced - priced.mean()))
+
+    def _refuse_unreachable(self) -> None:
+        floor = self.totals(np.array([allowed[0] for allowed in self._allowed]))[0]
+        dense, columns = self.law.totals(self.law.dense)[0], self.law.columns
+        over = [columns.index(name) for name, limit in self.limits.items() if floor[columns.index(name)] > limit]
+        if not over:
+            return
+        words = "; ".join(
+            f"`{columns[one]}` can't go below {floor[one]:,} ({floor[one] / dense[one]:.4g} of the given network's), "
+            f"{self.limits[columns[one]]:,} was asked"
+            for one in over
+        )
+        wide = sorted(self.free, key=lambda choice: -choice.widths[0])[:3]
+        held = ", ".join(f"`{c.classes[0]}` at {c.widths[0]} of {c.size}" for c in wide)
+        raise BudgetError(
+            f"the budget can't be reached: {words}. The smallest widths are {held}; lower `align` or `min_fraction`, "
+            "keep less, or give a larger budget."
+        )

@@ -1,0 +1,1 @@
+"""Budgets in milliseconds: measured kernels, the table between them, and the target."""

@@ -1,0 +1,1 @@
+"""Networks with masked channels, and what their gradients say of each channel."""

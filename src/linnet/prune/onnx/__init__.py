@@ -1,0 +1,1 @@
+"""ONNX files of networks, and the runtimes that run them."""

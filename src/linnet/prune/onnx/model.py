@@ -1,0 +1,108 @@
+"""A network as an ONNX model in memory: operators and weights, nothing of the machine it was made on."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from linnet.core.program.example import Example
+from linnet.core.program.module_copy import rebuild, unwrap
+from linnet.errors import GraphError
+
+_TRACED = 2  # samples while recording: a size of 1 would be taken for a constant
+
+
+def still(network: nn.Module) -> nn.Module:
+    """A copy in eval mode and float32 on the CPU, hooks included, without gradients."""
+    plain = rebuild(unwrap(network), lambda _, tensor: _float32(tensor.detach().cpu()), keep_hooks=True).eval()
+    return plain.requires_grad_(requires_grad=False)
+
+
+def to_onnx(plain: nn.Module, example: Example) -> bytes:
+    """A network of `still` as an ONNX model.
+
+    Raises:
+        GraphError: it can't be expressed in ONNX.
+    """
+    given = batch_of(example, _TRACED, torch.zeros)
+    axes = given.map(lambda tensor: {0: "batch"} if tensor.ndim else None)  # type: ignore[arg-type,return-value]
+    shapes = axes.kwargs if axes.kwargs and not axes.args else (*axes.args, *axes.kwargs.values())
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                plain, given.args, kwargs=given.kwargs, dynamo=True, dynamic_shapes=shapes, verbose=False
+            )
+    except Exception as error:  # whatever the exporter or an operator's rule raises
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        hooked = any(module._forward_pre_hooks or module._forward_hooks for module in plain.modules())
+        remedy = (
+            "It has hooks, a pruner's masks perhaps: export what `finish` gave."
+            if hooked
+            else "Every operator needs an ONNX form, and none may depend on the number of samples; `linnet.save` keeps "
+            "any network."
+        )
+        raise GraphError(
+            f"`{type(plain).__name__}` can't be expressed in ONNX ({type(error).__name__}: "
+            f"{lines[0] if lines else ''}). {remedy}"
+        ) from error
+    assert program is not None
+    return _stripped(program.model_proto)
+
+
+def batch_of(example: Example, samples: int, draw: Any) -> Example:
+    """A call like the example with this many samples: floats are drawn, other values repeat the first sample's.
+
+    Args:
+        example: What the network takes.
+        samples: Size of every tensor's leading axis.
+        draw: Makes a float32 tensor from sizes: torch.zeros, torch.randn.
+    """
+
+    def one(tensor: Tensor) -> Tensor:
+        if not tensor.ndim:
+            return _float32(tensor)
+        if tensor.is_floating_point():
+            return draw(samples, *tensor.shape[1:], dtype=torch.float32)
+        return tensor[:1].expand(samples, *tensor.shape[1:]).contiguous()
+
+    return example.map(one)
+
+
+def _float32(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.float32, copy=True) if tensor.is_floating_point() else tensor.clone()
+
+
+def _stripped(model: Any) -> bytes:
+    """The model without notes on where each operator came from: they name files of this machine."""
+    model = copy.deepcopy(model)
+    model.producer_name, model.producer_version = "linnet", ""
+    parts = [model, model.graph, *model.functions]
+    for graph in (model.graph, *model.functions):
+        parts += graph.node
+    parts += [*model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer]
+    for part in parts:
+        del part.metadata_props[:]
+        if hasattr(part, "doc_string"):
+            part.doc_string = ""
+    return model.SerializeToString()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter's own warnings and log lines are about its insides, not about the network."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""What pruning came to, as records."""

@@ -1,0 +1,414 @@
+"""Pruner: a network made small while it trains, straight to a budget."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from linnet.core import ChannelGraph
+from linnet.core.distributed import of_first
+from linnet.core.program.module_copy import meta
+from linnet.errors import InputError, LinnetError, TrainingError
+from linnet.prune.allocate.groups import choices
+from linnet.prune.allocate.same_rate import Select
+from linnet.prune.budget import Budget
+from linnet.prune.importance.criterion import Criterion
+from linnet.prune.importance.from_weights import Normalise
+from linnet.prune.importance.running_mean import Forgetting
+from linnet.prune.latency.target import Clock
+from linnet.prune.masks.masked_network import Body, Bools
+from linnet.prune.masks.reads import reads
+from linnet.prune.outcome.records import latency_records, records
+from linnet.prune.pruning_plan import Plan, planned
+from linnet.prune.training.checks import (
+    refuse_compiled,
+    require_agreement,
+    require_arguments,
+    require_one_pruner,
+    require_optimizer,
+    require_own,
+    require_twins,
+)
+from linnet.prune.training.history import MaskLife
+from linnet.prune.training.retire import Retirement
+from linnet.prune.training.running_importance import Weighing
+from linnet.prune.training.running_selection import Chooser
+from linnet.prune.training.schedule import PruneStep, Timetable
+from linnet.suggest import one_of
+
+logger = logging.getLogger(__name__)
+Compaction = Literal["auto", "progressive", False]
+
+
+class Pruner:
+    """Prunes a network while it trains, so that it ends as a plain smaller network within a budget.
+
+    Each measured step gives every channel the utility v = mean over samples of |sum over its reads of x dL/dx|, divided
+    by its class's mean. The memory is a running mean of v for channels in use and stays for masked ones, so these come
+    back when the others sink below them. After the warm-up the channels with the largest u that the budget allows are
+    in use and all others are multiplied by 0 where they are read; half-way the mask freezes, the channels are taken out
+    of the network and of the optimizer's state, and training goes on with the small network. A latency is predicted
+    until the freeze; there small networks are measured as a whole until one meets it.
+
+    Args:
+        model: Any module (before it is wrapped in DDP or compiled). Hooks are put on it; its state stays its own.
+        example: A tensor, a tuple of arguments or a dict of keyword arguments.
+        budget: What the result may cost.
+        align: Kept channels come in multiples of this.
+        steps: Steps of the whole training, for `warmup` and `freeze` as fractions.
+        warmup: Fraction of `steps`, or a whole number of steps, without a mask. Without `steps`: 100 steps.
+        freeze: When masks cease to move, likewise. Without `steps`: when they hardly move any more, or the learning
+            rate has fallen to a tenth of its maximum.
+        every: Steps between measurements.
+        memory: How u forgets: "ema" (a running mean, 0.99 for each measurement), "evaporate" (u <- 0.6 u + v), another
+            decay as a number, or "schedule" (0.6, and 0.1 more after each drop of the learning rate). The decay rises
+            to 1 before the freeze.
+        criterion: What u is made of: "taylor" as above, "bn_taylor", "l1", "bn_scale" or "random". The last three are
+            read off the weights when a mask is set and have no memory.
+        normalise: What the utilities of a class are divided by: its "max" or its "mean".
+        select: "global" sets channels of all classes against one another, "per_layer" keeps one share of every class.
+        price: "none" ranks by utility alone, "auto" looks for a price of the limits when there are several.
+        compact: "auto" makes the network smaller once, at the freeze; "progressive" also before, whenever a tenth of
+            its MACs has been masked for `retire` updates of the mask; False leaves it masked until `finish`.
+        retire: Updates of the mask after which a masked channel may be taken out, for "progressive".
+        keep: Patterns of module paths that stay whole: `head`, `layer1.*`.
+        limits: Pattern -> largest share of its classes' channels that may stay.
+        min_fraction: At least this share of every class stays.
+        regrow: Measure masked channels too, by what they would gain.
+        also: Networks of the same structure (an average of the weights) that become small with it.
+        rewrap: Called with the network whenever it became smaller. Under DDP it must wrap it anew; without it the
+            network stays masked until `finish` there.
+        rng_seed: For criterion "random".
+
+    Raises:
+        BudgetError: the budget can't be reached, or there is nothing to prune.
+        GraphError: the network can't be traced.
+        InputError: an option out of its range.
+        TrainingError: the network was compiled and called before, so that masks would be ignored.
+
+    Source:
+        Qi et al. 2021 (abstract) for the aim; utility, memory and mask follow the published code of its predecessor
+        (there normalise="max", memory="evaporate"); selection under several limits, freezing and compaction: ours.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(576, 2))
+        >>> opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        >>> pruner = Pruner(net, torch.zeros(1, 3, 8, 8), Budget(macs=0.5), steps=4, warmup=1)
+        >>> for _ in range(4):
+        ...     opt.zero_grad()
+        ...     net(torch.randn(5, 3, 8, 8)).logsumexp(1).mean().backward()
+        ...     opt.step()
+        ...     step = pruner.step(opt)
+        >>> pruner.finish()[0]
+        Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1))
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        example: Any,
+        budget: Budget,
+        *,
+        align: int = 8,
+        steps: int | None = None,
+        warmup: float = 0.05,
+        freeze: float = 0.5,
+        every: int = 4,
+        memory: float | str = "ema",
+        criterion: Criterion = "taylor",
+        select: Select = "global",
+        normalise: Normalise = "mean",
+        price: str = "auto",
+        compact: Compaction = "auto",
+        retire: int = 50,
+        keep: Sequence[str] = (),
+        limits: Mapping[str, float] | None = None,
+        min_fraction: float = 0.05,
+        regrow: bool = False,
+        also: Sequence[nn.Module] = (),
+        rewrap: Callable[[nn.Module], Any] | None = None,
+        rng_seed: int = 0,
+    ):
+        one_of("price", price, ("auto", "none"))
+        one_of("select", select, get_args(Select))
+        one_of("criterion", criterion, get_args(Criterion))
+        one_of("normalise", normalise, get_args(Normalise))
+        require_arguments(budget, align, also)
+        _check(compact, retire, budget)
+        forgetting = Forgetting.named(memory)
+        self.budget, self.compacts, self.rewrap = budget, compact, rewrap
+        self.time = Timetable(steps, warmup, freeze, every)
+        self._graph = ChannelGraph(model, example)
+        self.model = self._graph.check(model)
+        refuse_compiled(self.model)
+        require_one_pruner(self.model)
+        require_twins(self._graph, also)
+        places, unmasked = reads(self.model, self._graph)
+        self._shell = meta(self.model)
+        self._found = choices(
+            self._graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits, whole=unmasked
+        )
+        clock = Clock.of(self.model, self._graph, self._found.free, budget, align=align)
+        self._chooser = Chooser(self._graph, budget, self._found, price=price, select=select, clock=clock)
+        names = [name for choice in self._found.free for name in choice.classes]
+        self._body = Body(self.model, self._graph, places, names, regrow=regrow, also=also)
+        try:
+            self._weighing = Weighing(self._body, criterion, forgetting, normalise=normalise, rng_seed=rng_seed)
+        except LinnetError:
+            self._body.remove()
+            raise
+        self._retirement = Retirement(self._chooser.selector, self._body.slices, self._body.total, retire)
+        self.changes, self.life = 0, MaskLife(tuple(names))
+        self.compacted, self.finished, self._met = False, False, False
+        self._asked = (
+            f"{budget}, align {align}, {self.time}, {self._weighing}, {select}, price {price}, compact {compact}, "
+            f"keep {sorted(keep)}, limits {dict(limits or {})}, min_fraction {min_fraction}, regrow {regrow}"
+        )
+        self._gate()
+
+    def step(self, optimizer: torch.optim.Optimizer) -> PruneStep:
+        """The one added line of a training loop, after `optimizer.step()`.
+
+        Args:
+            optimizer: That of the loop; its state follows when the network becomes smaller.
+
+        Returns:
+            What happened.
+
+        Raises:
+            TrainingError: no backward pass came before a measured step, the optimizer is another network's, the pruner
+                is finished, 20 measurements in a row weren't finite, or the processes of a run prune differently.
+        """
+        self._require_own(optimizer)
+        self._meet()
+        now, measured = self.time.step, self.time.measures
+        if measured:
+            self._weighing.update(self.time)
+        known = measured and self._weighing.memory.measurements
+        changed = self._update_masks() if known and now + 1 >= self.time.warmup_steps else 0
+        share = changed / max(self._body.total, 1) if measured else None
+        phase = "warmup" if self._chooser.selection is None else self.time.phase
+        freezes = self.time.next(changed=share, lr=max(float(group["lr"]) for group in optimizer.param_groups))
+        if freezes and self.skipped and not self._weighing.memory.measurements:
+            raise TrainingError(
+                f"masks freeze at step {now}, and none of {self.skipped} measurements was finite, so no channel is "
+                "known to be of use. Lower the learning rate or the loss scale, or freeze later."
+            )
+        compacted = self._take_out(optimizer, freezes=freezes)
+        self._gate()
+        return PruneStep(now, phase, self._chooser.used, changed, compacted)
+
+    def plan(self) -> Plan:
+        """What stays at this moment, in the numbering of the network that was given; nothing is changed.
+
+        Raises:
+            TrainingError: nothing was measured yet.
+        """
+        self._weighing.require_measured()
+        if self._chooser.selection is None:
+            named = self._chooser.trial(self._weighing.by_class())
+        else:
+            parts = self._body.slices.items()
+            named = {name: tuple(np.flatnonzero(self._body.kept[part]).tolist()) for name, part in parts}
+        return replace(planned(self._graph, self.budget, self._found, named), latency=self._chooser.latency)
+
+    def finish(self, *, eval_loader: Iterable[Any] | None = None, dense: nn.Module | None = None) -> Any:
+        """The small network: plain, of the same class, without hooks, proved to be the masked one.
+
+        Its `.report` has costs, channels of each layer and measured milliseconds beside those of the given network;
+        with a loader also accuracy, per class too, likelihood and calibration. Those of the network before pruning
+        aren't known from this training: they are there only if `dense` is.
+
+        In a run of several processes all must call it; buffers become those of rank 0.
+
+        Args:
+            eval_loader: Batches (inputs, labels) of a classifier, which it wasn't trained on.
+            dense: The same network, trained without pruning.
+
+        Returns:
+            A new module with `.report`, its records. The trained network keeps its masks until `remove`.
+
+        Raises:
+            TrainingError: nothing was measured yet, or the processes hold different masks.
+            ProofError: the small network isn't the masked one.
+        """
+        self._weighing.require_measured()
+        if self._chooser.selection is None:
+            self._update_masks()
+        self._be_on_time()
+        self._agree_on_masks()
+        for buffer in self.model.buffers():
+            of_first(buffer)
+        small = self._body.small()
+        self._chooser.measure(small)
+        small.report = records(
+            self.plan(), small, self._graph, self._chooser.selector, self._shell, steps=self.time.step,
+            changes=self.changes, skipped=self.skipped, eval_loader=eval_loader, dense=dense,
+        ) + latency_records(self._chooser.latency)  # fmt: skip
+        self.finished = True
+        return small
+
+    @property
+    def skipped(self) -> int:
+        """Measurements that weren't finite."""
+        return self._weighing.memory.skipped
+
+    def remove(self) -> None:
+        """Takes all hooks off the trained network."""
+        self._body.remove()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs: tensors, numbers and words (fit for `weights_only=True`)."""
+        return {
+            "asked": self._asked,
+            "sizes": {name: self._graph.classes[name].size for name in self._body.names},
+            "memory": self._weighing.state_dict(),
+            "kept": torch.from_numpy(self._body.kept.copy()),
+            "alive": torch.from_numpy(self._body.alive.copy()),
+            "quiet": torch.from_numpy(self._retirement.quiet.copy()),
+            "time": self.time.state_dict(),
+            "chosen": self._chooser.state_dict(),
+            "changes": self.changes,
+            "compacted": self.compacted,
+            "proof_error": self._body.error,
+            "life": self.life.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes back what `state_dict` gave; then load the network's own state, then the optimizer's.
+
+        A network that was already made small becomes so again, so that its state fits.
+
+        Raises:
+            TrainingError: the state is of another network, damaged, or of a time before this network became smaller.
+                All is as before.
+        """
+        require_own(state, self.state_dict())
+        kept, alive = (state[name].cpu().numpy().astype(np.bool_) for name in ("kept", "alive"))
+        self._require_alive(alive)
+        self._body.keep(kept)
+        if state["compacted"] or not np.array_equal(alive, self._body.alive):
+            self._body.take_out(alive, last=state["compacted"])
+            self._chooser.narrow(self._retirement.widths(alive))
+        self._body.error = float(state["proof_error"])  # of the trained network, not of this start
+        self._weighing.load_state_dict(state["memory"])
+        self.life.load_state_dict(state["life"])
+        self._retirement.quiet = state["quiet"].cpu().numpy().copy()
+        self.time.load_state_dict(state["time"])
+        self._chooser.load_state_dict(state["chosen"])
+        self.changes, self.compacted = int(state["changes"]), bool(state["compacted"])
+        self._gate()
+
+    def _gate(self) -> None:
+        """Tells the masks whether the step to come is measured."""
+        self._body.measures(self.time.measures and self._weighing.needs_data)
+
+    def _update_masks(self) -> int:
+        """Selects and masks; gives how many channels changed."""
+        return self._mask(self._chooser.choose(self._weighing.by_class(), anew=self.time.settles))
+
+    def _be_on_time(self) -> None:
+        """Measures small networks as a whole until the budget's latency is met; once, with the masks that come last."""
+        if self._chooser.clock is not None and self._chooser.latency is None:
+            with self._body.lifted():
+                named = self._chooser.on_time(self.model, self._weighing.by_class())
+            self._mask(named)
+
+    def _mask(self, named: Mapping[str, tuple[int, ...]]) -> int:
+        """Masks all channels but these; gives how many changed."""
+        before, kept = self._body.kept, np.zeros(self._body.total, dtype=np.bool_)
+        for name, channels in named.items():
+            kept[self._body.slices[name]][list(channels)] = True
+        self._body.keep(kept)
+        self._retirement.note(kept)
+        changed = int((kept != before).sum())
+        self.changes += changed
+        widths = [int(kept[part].sum()) for part in self._body.slices.values()]
+        self.life.note(self.time.step, widths, self._chooser.used)
+        return changed
+
+    def _take_out(self, optimizer: torch.optim.Optimizer, *, freezes: bool) -> bool:
+        """Makes the network smaller if it is time."""
+        if self._chooser.selection is None or not (freezes or self.compacts == "progressive"):
+            return False
+        if freezes:
+            self._be_on_time()
+            self._agree_on_masks()
+        if not self._may_take_out or (self.time.frozen and not freezes):
+            return False
+        alive = self._body.kept if freezes else self._retirement.due(self._body.alive)
+        if alive is None:
+            return False
+        if not freezes:
+            self._agree_on_masks()
+        self._body.take_out(alive, optimizer, last=freezes)
+        self._chooser.narrow(self._retirement.widths(alive))
+        self.compacted = freezes
+        if self.rewrap is not None:
+            self.rewrap(self.model)
+        return True
+
+    @property
+    def _may_take_out(self) -> bool:
+        """Whether the network may become smaller: DDP's buckets don't follow smaller tensors by themselves."""
+        in_group = dist.is_available() and dist.is_initialized()
+        return bool(self.compacts) and (self.rewrap is not None or not in_group)
+
+    def _meet(self) -> None:
+        """At the first step: do all processes prune alike, and is anything left out?"""
+        if self._met:
+            return
+        self._chooser.agree_on_limit()
+        require_agreement(
+            "the budget or the options",
+            f"{self._chooser}, {self._asked}",
+            "Make the Pruner with the same arguments on every process.",
+        )
+        if self.compacts and not self._may_take_out:
+            logger.warning(
+                "the network stays masked until `finish`: under DDP its buckets wouldn't follow smaller tensors. Give "
+                "Pruner(..., rewrap=function), which wraps the smaller network anew, or train by linnet.engine.fit."
+            )
+        self._met = True
+
+    def _agree_on_masks(self) -> None:
+        require_agreement(
+            "the masks",
+            f"step {self.time.step}: {np.packbits(self._body.kept).tobytes().hex()}",
+            "Call `pruner.step` on every process after every update, and begin from the same weights.",
+        )
+
+    def _require_own(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.finished:
+            raise TrainingError("the pruner has finished; train what `finish` gave, or make a new Pruner.")
+        if self._body.removed:
+            raise TrainingError(
+                "the hooks were taken off by `remove`, so nothing is masked any more; make a new Pruner."
+            )
+        require_optimizer(optimizer, self.model, shrinks=self._may_take_out and not self.time.frozen)
+
+    def _require_alive(self, alive: Bools) -> None:
+        if self.compacted or (alive & ~self._body.alive).any():
+            raise TrainingError(
+                "this pruner's network has become smaller already, and the state needs channels that are gone. Make "
+                "network, optimizer and pruner anew, then load."
+            )
+
+
+def _check(compact: Any, retire: int, budget: Budget) -> None:
+    if compact is True or compact not in get_args(Compaction):
+        raise InputError(f"`compact` is {compact!r}; 'auto', 'progressive' or False is needed.")
+    if retire < 1:
+        raise InputError(f"`retire` is {retire}; a number of updates of the mask, 1 or more, is needed.")
+    if compact == "progressive" and budget.latency_ms is not None:
+        raise InputError(
+            "`compact` is 'progressive' and the budget has `latency_ms`, which is measured of whole networks at the "
+            "freeze, when parts would be gone already; compact='auto' is needed."
+        )

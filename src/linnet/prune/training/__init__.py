@@ -1,0 +1,1 @@
+"""Pruning while a network trains: schedule, checks, history and the listener for `fit`."""

@@ -1,0 +1,202 @@
+"""Requirements: what a Pruner can't work with, told at construction or at the first step and not half-way."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from linnet.core import ChannelGraph
+from linnet.core.distributed import gathered
+from linnet.errors import InputError, LinnetError, TrainingError
+from linnet.prune.budget import Budget
+from linnet.prune.masks.masks import Masks
+
+
+def require_arguments(budget: Any, align: Any, also: Any) -> None:
+    """Raises unless the arguments are of the kinds that are needed.
+
+    Raises:
+        InputError: which isn't.
+    """
+    if not isinstance(budget, Budget):
+        raise InputError(f"`budget` is {budget!r}; a Budget is needed: Budget(macs=0.5).")
+    if isinstance(align, bool) or not isinstance(align, int):
+        raise InputError(f"`align` is {align!r}; a whole number is needed.")
+    if isinstance(also, nn.Module) or not all(isinstance(one, nn.Module) for one in also):
+        raise InputError("`also` needs a list of networks: also=[average].")
+
+
+def require_one_pruner(model: nn.Module) -> None:
+    """Raises if a network carries the hooks of a pruner.
+
+    Raises:
+        InputError: it does.
+    """
+    for module in model.modules():
+        if any(isinstance(getattr(hook, "__self__", None), Masks) for hook in module._forward_pre_hooks.values()):
+            raise InputError(
+                "this network already has a pruner, or is a copy of one that has. Call `pruner.remove()` first; make "
+                "copies before the Pruner, or take what `finish` gives."
+            )
+
+
+def require_twins(graph: ChannelGraph, also: Sequence[nn.Module]) -> None:
+    """Raises unless the networks of `also` can become small with the pruned one.
+
+    Raises:
+        InputError: which can't.
+    """
+    for number, twin in enumerate(also):
+        try:
+            graph.check(twin)
+        except LinnetError as error:
+            raise InputError(
+                f"`also[{number}]` ({type(twin).__name__}) isn't of the pruned network's structure: {error} Give "
+                "copies of the network itself, such as the module inside an average."
+            ) from error
+
+
+def require_optimizer(optimizer: Any, model: nn.Module, *, shrinks: bool) -> None:
+    """Raises unless an optimizer can follow the network.
+
+    Args:
+        optimizer: What came.
+        model: The network.
+        shrinks: Whether it becomes smaller in training.
+
+    Raises:
+        InputError: it is no optimizer.
+        TrainingError: it holds no parameter of the network, or, where the network shrinks, others as well.
+    """
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise InputError(f"`optimizer` is a {type(optimizer).__name__}; the optimizer of this training loop is needed.")
+    own = {id(parameter) for parameter in model.parameters()}
+    held = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
+    foreign = sum(parameter not in own for parameter in held)
+    if foreign == len(held):
+        raise TrainingError(
+            "the optimizer holds no parameter of the pruned network; give the optimizer of this training loop."
+        )
+    if foreign and shrinks:
+        raise TrainingError(
+            f"the optimizer holds {foreign} parameters that aren't the pruned network's, so its state can't follow "
+            "when the network becomes smaller. Give those an optimizer of their own, or keep the masks until `finish`: "
+            "Pruner(..., compact=False)."
+        )
+
+
+def require_agreement(what: str, words: str, remedy: str) -> None:
+    """Compares what every process of the run holds; called by all of them at the same point.
+
+    Args:
+        what: What is compared, for the message.
+        words: This process's value, exact as text.
+        remedy: What to do when they differ.
+
+    Raises:
+        TrainingError: on every process, with the ranks that differ from rank 0.
+    """
+    digest = torch.frombuffer(bytearray(hashlib.sha256(words.encode()).digest()), dtype=torch.uint8)
+    first, *others = gathered(digest)
+    apart = [rank for rank, other in enumerate(others, start=1) if not torch.equal(first, other)]
+    if apart:
+        ranks = ", ".join(str(rank) for rank in apart)
+        raise TrainingError(
+            f"{what} of {'rank' if len(apart) == 1 else 'ranks'} {ranks} differ from rank 0's (here: {words[:200]}); "
+            f"all processes must prune alike. {remedy}"
+        )
+
+
+REMEDY = (
+    "Make the Pruner before the first compiled call; or, if another network of this class was compiled, call "
+    "torch.compiler.reset() before Pruner(...)"
+)
+
+
+def refuse_compiled(model: nn.Module) -> None:
+    """Raises when torch has already compiled and run the code of a network.
+
+    Torch keeps what it compiled by code, not by object, and doesn't look at hooks when it uses it again: a second
+    network of the same class would run without its masks as well.
+
+    Args:
+        model: The unwrapped network.
+
+    Raises:
+        TrainingError: with the module and the remedy.
+    """
+    dynamo: Any = sys.modules.get("torch._dynamo.eval_frame")  # not loaded: nothing was compiled
+    kept = getattr(dynamo, "_debug_get_cache_entry_list", None)
+    if kept is None:
+        return
+    for path, module in model.named_modules():
+        code = getattr(type(module).forward, "__code__", None)
+        if code is not None and kept(code):
+            name = type(module).__name__
+            raise TrainingError(
+                f"`{path or name}` ({name}) was compiled by torch and called before: hooks that come now would be "
+                f"ignored, and nothing masked. {REMEDY}."
+            )
+
+
+def require_own(state: Any, own: Mapping[str, Any]) -> None:
+    """Raises unless a state is one that a pruner of this network could have given.
+
+    Args:
+        state: What came.
+        own: The pruner's present state.
+
+    Raises:
+        TrainingError: it is another network's, or something is missing or of another kind.
+    """
+    sizes = state.get("sizes") if isinstance(state, Mapping) else None
+    if sizes != own["sizes"]:
+        given = type(state).__name__ if sizes is None else sizes
+        raise TrainingError(
+            f"this is the state of a pruner of another network or budget (its classes: {given}); one of "
+            f"{own['sizes']} is needed. Make the pruner from the same network, align and keep."
+        )
+    asked = str(state.get("asked", own["asked"]))
+    if asked != own["asked"]:
+        raise TrainingError(
+            f"this is the state of a pruner with another budget or other options ({asked[:300]}; here "
+            f"{own['asked'][:300]}). Make the Pruner with the same arguments, then load."
+        )
+    _require_alike(state, own, "")
+
+
+def _require_alike(state: Any, own: Any, path: str) -> None:
+    if isinstance(own, Mapping) and isinstance(state, Mapping):
+        for key in own.keys() - state.keys():
+            raise TrainingError(
+                f"the pruner's state lacks `{path}{key}`: it was cut, or written by another version. Give the whole "
+                "of what `state_dict` gave, or begin without it."
+            )
+        for key in own:
+            _require_alike(state[key], own[key], f"{path}{key}.")
+        return
+    if isinstance(own, torch.Tensor):
+        fits = isinstance(state, torch.Tensor) and state.shape == own.shape and state.dtype == own.dtype
+        if fits and not (own.is_floating_point() and not bool(torch.isfinite(state).all())):
+            return
+    elif isinstance(own, (int, float)) and not isinstance(own, bool):
+        if isinstance(state, (int, float)):
+            return
+    elif isinstance(state, list if isinstance(own, (list, tuple)) else type(own)):
+        return
+    raise TrainingError(
+        f"`{path[:-1]}` of the pruner's state is {_kind(state)}; {_kind(own)} is needed. Give the whole of what "
+        "`state_dict` gave, or begin without it."
+    )
+
+
+def _kind(value: Any) -> str:
+    if not isinstance(value, torch.Tensor):
+        return f"a {type(value).__name__}"
+    finite = "" if not value.is_floating_point() or bool(torch.isfinite(value).all()) else " with NaN or infinity"
+    return f"a tensor of size {tuple(value.shape)} {str(value.dtype)[6:]}{finite}"

@@ -1,0 +1,170 @@
+"""Chooser: which channels a budget leaves, again and again while their utilities change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from linnet.core import ChannelGraph
+from linnet.core.channels.union_find import Ints
+from linnet.core.channels.width_cost import WidthCost
+from linnet.core.distributed import of_first
+from linnet.engine.compute.timing import Latency
+from linnet.prune.allocate.groups import Choices
+from linnet.prune.allocate.same_rate import Select, same_rate
+from linnet.prune.allocate.widths import Price, Selection, Selector
+from linnet.prune.budget import Budget
+from linnet.prune.importance.from_weights import Floats
+from linnet.prune.latency.target import Clock
+from linnet.prune.pruning_plan import kept_channels, on_time, ranks, totals_of
+
+_SHOWN = {"latency_ns": "latency_ms"}  # a share has no unit, so it goes by the budget's name
+
+
+class Chooser:
+    """Selects under a budget; the price of several limits is looked for at the first selection and where asked.
+
+    Args:
+        graph: The given network's graph.
+        budget: What the result may cost.
+        found: What may be pruned.
+        price: "none" or "auto".
+        select: "global" or "per_layer".
+        clock: Predicts and measures the latency, where the budget has one.
+
+    Attributes:
+        limits: Name of the cost -> most of it.
+        selection: The last one, or None.
+        latency: What was measured of it, once it was.
+
+    Raises:
+        BudgetError: the budget can't be reached.
+    """
+
+    def __init__(
+        self,
+        graph: ChannelGraph,
+        budget: Budget,
+        found: Choices,
+        *,
+        price: str,
+        select: Select,
+        clock: Clock | None = None,
+    ):
+        law = WidthCost(graph)
+        self.rule: Select = select
+        self.found, self.clock = found, clock
+        self.limits = budget.limits(totals_of(law)) | ({} if clock is None else {"latency_ns": clock.limit_ns()})
+        self.selector = Selector(law if clock is None else clock.cost, found.free, self.limits)
+        self.selection: Selection | None = None
+        self.latency: Latency | None = None
+        self._auto = price == "auto" and len(self.limits) > 1
+        self._price = Price(0.0, tuple([1 / len(self.limits)] * len(self.limits)))
+
+    def choose(self, utilities: Mapping[str, Floats], *, anew: bool = False) -> dict[str, tuple[int, ...]]:
+        """What stays by these utilities; the selection is kept.
+
+        Args:
+            utilities: Class name -> (size,).
+            anew: Look for the price anew.
+
+        Returns:
+            Class name -> channels.
+        """
+        self.selection = self._select(utilities, anew=anew)
+        self._price = self.selection.price
+        return kept_channels(self.found, self.selection, utilities)
+
+    def agree_on_limit(self) -> None:
+        """Takes rank 0's limit of a measured latency: what other processes measured differs a little."""
+        if self.clock is not None:
+            self._limit_latency(int(_of_first([self.limits["latency_ns"]])[0]))
+
+    def on_time(self, model: nn.Module, utilities: Mapping[str, Floats]) -> dict[str, tuple[int, ...]]:
+        """What stays so that the measured latency meets its target; the selection is kept.
+
+        Args:
+            model: The network, without masks.
+            utilities: Class name -> (size,).
+
+        Returns:
+            Class name -> channels.
+
+        Raises:
+            BudgetError: the target can't be reached.
+        """
+        assert self.clock is not None
+        counted = {name: limit for name, limit in self.limits.items() if name != "latency_ns"}
+        price = self._price if self.selection is not None else None
+        selection, self.latency = on_time(
+            self.clock, model, self.found, counted, utilities, select=self.rule, price=price
+        )
+        widths = tuple(_of_first(selection.widths))
+        self.selection = replace(selection, widths=widths)
+        self._limit_latency(max(self.limits["latency_ns"], self.clock.predicted_ns(widths)))
+        return kept_channels(self.found, self.selection, utilities)
+
+    def measure(self, small: nn.Module) -> None:
+        """Takes the latency of the network that came out, measured anew."""
+        if self.clock is not None and self.latency is not None:
+            self.latency = self.clock.again(small, self.latency)
+
+    def trial(self, utilities: Mapping[str, Floats]) -> dict[str, tuple[int, ...]]:
+        """What would stay; nothing is kept."""
+        return kept_channels(self.found, self._select(utilities, anew=False), utilities)
+
+    def narrow(self, widths: Ints) -> None:
+        """No choice may be wider any more than this, (choices,)."""
+        self.selector.narrow(widths)
+
+    @property
+    def used(self) -> dict[str, float]:
+        """Name of each limit -> share of it that the selection costs (the given network before the first one)."""
+        dense = [choice.size for choice in self.found.free]
+        totals = self.selector.totals(np.array(self.selection.widths if self.selection else dense))[0]
+        columns = self.selector.law.columns
+        return {_SHOWN.get(n, n): int(totals[columns.index(n)]) / limit for n, limit in self.limits.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Widths and price."""
+        widths = [] if self.selection is None else list(self.selection.widths)
+        latency = [] if self.latency is None else list(astuple(self.latency))
+        limit = self.limits.get("latency_ns", 0)
+        return {"widths": widths, "price": [self._price.alpha, *self._price.weights], "ns": limit, "latency": latency}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes back what `state_dict` gave."""
+        alpha, *weights = (float(x) for x in state["price"])
+        widths = tuple(int(width) for width in state["widths"])
+        self._price = Price(alpha, tuple(weights))
+        self.selection = Selection(widths, self._price, 0.0) if widths else None
+        self.latency = Latency(*state["latency"]) if state["latency"] else None
+        if self.clock is not None:
+            self._limit_latency(int(state["ns"]))
+
+    def _limit_latency(self, limit_ns: int) -> None:
+        self.limits["latency_ns"] = limit_ns
+        self.selector.limit(self.limits)
+
+    def __str__(self) -> str:
+        widths = [(choice.classes, choice.widths) for choice in self.found.free]
+        return f"{self.limits}, price {'auto' if self._auto else 'none'}, {self.rule}, {widths}"
+
+    def _select(self, utilities: Mapping[str, Floats], *, anew: bool) -> Selection:
+        ranked = ranks(self.found, utilities)
+        if self.rule == "per_layer":
+            return same_rate(self.selector, ranked)
+        search = self._auto and (self.selection is None or anew)
+        return self.selector.select(ranked, "auto" if search else self._price)
+
+
+def _of_first(numbers: Sequence[int]) -> list[int]:
+    """Rank 0's whole numbers."""
+    carried = torch.tensor(list(numbers), dtype=torch.int64)
+    of_first(carried)
+    return carried.tolist()

@@ -1,0 +1,164 @@
+"""From a TOML file to a Plan, or to one message with everything that is wrong with it."""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from linnet.errors import RecipeError
+from linnet.recipe.plan import OPTIONAL, SECTIONS, Plan, RecipeTask
+from linnet.recipe.tasks import find_task
+from linnet.recipe.toml.lines import Place, lines_of
+from linnet.recipe.toml.section import Problem, read_section, settings_of, unknown
+from linnet.recipe.toml.setting import shown
+
+_LARGEST_BYTES = 2**20
+
+
+def parse(
+    path: Path | str,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    task_named: Callable[[str], RecipeTask] = find_task,
+) -> Plan:
+    """Reads a recipe and checks all of it before anything is done.
+
+    Args:
+        path: A TOML file: `task = "..."`, then sections.
+        overrides: Values that replace the file's, by dotted name: {"train.epochs": 1}. Relative paths among them begin
+            in the current folder.
+        task_named: Gives the task of a name, or raises RecipeError.
+
+    Raises:
+        RecipeError: it can't be read or isn't TOML; or there are sections, keys or values that can't be used. All of
+            them are listed, each with its line.
+    """
+    path = Path(path)
+    text = _read(path)
+    tables = _tables(path, text)
+    changed = {tuple(name.split(".")): value for name, value in (overrides or {}).items()}
+    for place, value in changed.items():
+        _put(tables, place, value)
+    task, problems = _task(tables, task_named)
+    known = {**(dict(task.sections) if task else {}), **SECTIONS}
+    sections = {}
+    for name, section in known.items():
+        _begin_here(name, section, tables, changed)
+        if name in OPTIONAL and name not in tables:
+            sections[name] = None
+            continue
+        sections[name], found = _section(name, section, tables)
+        problems += found
+    problems += _against_each_other(sections)
+    judged = ("task",) if task else ("task", "data", "model")  # a task that isn't known may have these
+    problems += [_unknown_name(name, tables[name], known) for name in tables if name not in (*known, *judged)]
+    if problems or task is None:
+        raise RecipeError(_message(path, problems, lines_of(text), set(changed)))
+    return Plan(path, text, task, sections)
+
+
+def _read(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+        if len(content) > _LARGEST_BYTES:
+            raise RecipeError(f"{path} has {len(content)} bytes; a recipe has at most {_LARGEST_BYTES}.")
+        return content.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise RecipeError(f"{path} does not exist; the path of a recipe (a TOML file) is needed.") from None
+    except OSError as fault:
+        raise RecipeError(
+            f"{path} can't be read ({fault.strerror or fault}); the path of a TOML file is needed."
+        ) from fault
+    except UnicodeDecodeError as fault:
+        raise RecipeError(f"{path} is not text in UTF-8 (byte {fault.start}); a recipe is a TOML file.") from fault
+
+
+def _tables(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as fault:
+        raise RecipeError(f"{path} is not valid TOML.{_syntax(text, str(fault))}") from fault
+
+
+def _syntax(text: str, fault: str) -> str:
+    """The reader's complaint with the line that it is about. (Its line is in its message only.)"""
+    found = re.search(r"^(.*) \(at line (\d+), column (\d+)\)$", fault, re.DOTALL)
+    if found is None:
+        return f" {fault}."
+    reason, line, column = found[1], int(found[2]), int(found[3])
+    shown_line = text.split("\n")[line - 1].rstrip()[:100]
+    return f" Line {line}, column {column}: {reason[:1].lower()}{reason[1:]}.\n  {shown_line}\n  {' ' * (column - 1)}^"
+
+
+def _put(tables: dict[str, Any], place: Place, value: Any) -> None:
+    for name in place[:-1]:
+        inner = tables.setdefault(name, {})
+        if not isinstance(inner, dict):
+            return  # the complaint about a section that is no table is enough
+        tables = inner
+    tables[place[-1]] = list(value) if isinstance(value, tuple) else value
+
+
+def _begin_here(name: str, section: type, tables: dict[str, Any], changed: Mapping[Place, Any]) -> None:
+    """Paths that came as overrides begin in the current folder, not in the recipe's."""
+    for key, (_, about, _) in settings_of(section).items():
+        if about.is_path and isinstance(changed.get((name, key)), str) and isinstance(tables.get(name), dict):
+            tables[name][key] = str(Path.cwd() / Path(changed[name, key]).expanduser())
+
+
+def _task(
+    tables: Mapping[str, Any], task_named: Callable[[str], RecipeTask]
+) -> tuple[RecipeTask | None, list[Problem]]:
+    name = tables.get("task")
+    if name is None:
+        return None, [Problem((), '`task` is missing; say in the first line what to train: task = "classify"')]
+    if not isinstance(name, str):
+        return None, [Problem(("task",), f"`task`: {shown(name)} was given; a text is needed")]
+    try:
+        return task_named(name), []
+    except RecipeError as refusal:
+        return None, [Problem(("task",), f"`task`: {str(refusal).rstrip('.')}")]
+
+
+def _section(name: str, section: type, tables: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
+    table = tables.get(name, {})
+    if isinstance(table, dict):
+        return read_section(name, section, table)
+    what = f"[[{name}]], a list," if isinstance(table, list) else f"{name} = {shown(table)}"
+    return None, [Problem((name,), f"{what} was given; one section [{name}] is needed")]
+
+
+def _against_each_other(sections: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong between sections that are fine by themselves."""
+    return [
+        Problem((name, key), f"[{name}] {complaint}")
+        for name, section in sections.items()
+        if section is not None and callable(getattr(section, "problems_with", None))
+        for key, complaint in section.problems_with(sections)
+    ]
+
+
+def _unknown_name(name: str, value: Any, known: Mapping[str, type]) -> Problem:
+    if isinstance(value, dict | list):
+        return Problem((name,), unknown(name, known, "[{}]"))
+    homes = [f"[{section}]" for section, keys in known.items() if name in settings_of(keys)]
+    if homes:
+        return Problem((name,), f"`{name}` stands outside the sections; move it to {' or '.join(homes)}")
+    return Problem((name,), unknown(name, ["task"]))
+
+
+def _message(path: Path, problems: list[Problem], lines: Mapping[Place, int], changed: set[Place]) -> str:
+    placed = sorted(((_line(problem.path, lines), problem) for problem in problems), key=lambda pair: pair[0])
+    count = "One thing" if len(problems) == 1 else f"{len(problems)} things"
+    rows = [f"{path} can't be run. {count} must be changed:"]
+    for line, problem in placed:
+        overridden = problem.path in changed or (not line and problem.path in {(place[0],) for place in changed})
+        place = "override: " if overridden else f"line {line}: " if line else ""
+        rows.append(f"  {place}{problem.text}.")
+    return "\n".join(rows)
+
+
+def _line(path: Place, lines: Mapping[Place, int]) -> int:
+    """The line of a key; if it isn't there, that of its section; if that isn't either, 0."""
+    return next((lines[path[:length]] for length in range(len(path), 0, -1) if path[:length] in lines), 0)

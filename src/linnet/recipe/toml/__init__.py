@@ -1,0 +1,1 @@
+"""A recipe's file read, with the line of every mistake."""

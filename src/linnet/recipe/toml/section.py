@@ -1,0 +1,116 @@
+"""From a TOML table to a section: a frozen dataclass whose fields are settings."""
+
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Protocol, get_type_hints
+
+from linnet.recipe.toml.lines import Place
+from linnet.recipe.toml.setting import Setting, accept, needed, table_of
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing in a recipe that must be changed.
+
+    Attributes:
+        path: Names of section and key, as far as they apply.
+        text: What came and what was needed; a sentence without its line and without a full stop.
+    """
+
+    path: Place
+    text: str
+
+
+class Section(Protocol):
+    """What the dataclass of a section may have besides its fields: rules that concern more than one of them."""
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """(key, sentence that names it) for each rule that is broken; asked for when every value is fine by itself."""
+        ...
+
+    def problems_with(self, sections: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """(key, sentence) for each rule between this section and another that is broken.
+
+        Args:
+            sections: Every section by name; None where it is absent or wrong by itself.
+        """
+        ...
+
+
+def settings_of(section: type) -> dict[str, tuple[Any, Setting, Any]]:
+    """Type, setting and default (`dataclasses.MISSING` if there is none) of each key of a section's dataclass.
+
+    A key that Python has as a word of its own, such as `from`, is a field with an underscore behind it.
+    """
+    hints = get_type_hints(section)
+    return {
+        _key(field.name): (hints[field.name], field.metadata["setting"], field.default)
+        for field in dataclasses.fields(section)
+        if "setting" in field.metadata
+    }
+
+
+def read_section(name: str, section: type, table: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
+    """The section that a TOML table describes, and everything that is wrong with it.
+
+    Args:
+        name: The section's, without brackets.
+        section: A frozen dataclass with fields made by `setting`.
+        table: The values, as TOML gave them.
+
+    Returns:
+        (section, []) or (None, problems).
+    """
+    known = settings_of(section)
+    problems = [Problem((name, key), f"[{name}] {unknown(key, known)}") for key in table if key not in known]
+    values = {}
+    for key, (annotation, about, default) in known.items():
+        inner = table_of(annotation)
+        if key in table and inner is not None and isinstance(table[key], dict):
+            values[key], found = read_section(f"{name}.{key}", inner, table[key])
+            problems += [Problem((name, key, *problem.path[1:]), problem.text) for problem in found]
+        elif key in table:
+            values[key], complaint = accept(table[key], annotation, about)
+            if complaint:
+                problems.append(Problem((name, key), f"[{name}] `{key}`: {complaint} ({about.doc})"))
+        elif default is dataclasses.MISSING:
+            complaint = f"is missing; {needed(annotation, about)} is needed"
+            problems.append(Problem((name, key), f"[{name}] `{key}` {complaint} ({about.doc})"))
+    if problems:
+        return None, problems
+    fields = {_key(field.name): field.name for field in dataclasses.fields(section)}
+    made = section(**{fields[key]: value for key, value in values.items()})
+    rules = made.problems() if callable(getattr(section, "problems", None)) else ()
+    problems = [Problem((name, key), f"[{name}] {complaint}") for key, complaint in rules]
+    return (None, problems) if problems else (made, [])
+
+
+def plain(section: Any) -> dict[str, Any]:
+    """Every value of a section, as JSON holds it, by its key in the recipe."""
+    values = {_key(field.name): getattr(section, field.name) for field in dataclasses.fields(section)}
+    return {key: _plain(value) for key, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return plain(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _key(field: str) -> str:
+    return field.removesuffix("_")
+
+
+def unknown(name: str, known: Collection[str], quoted: str = "`{}`") -> str:
+    """That a name isn't known, with the nearest known one, and all of them.
+
+    Args:
+        name: What came.
+        known: What there is.
+        quoted: How names are shown.
+    """
+    near = get_close_matches(name, known, n=1)
+    meant = f"; did you mean {quoted.format(near[0])}?" if near else "."
+    return f"{quoted.format(name)} is unknown{meant} Known here: {', '.join(known)}"
