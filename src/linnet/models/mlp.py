@@ -28,7 +28,8 @@ class MLP(nn.Module):
         widths = [math.prod(input_shape), *hidden, classes]
         if min(widths) < 1:
             raise InputError(
-                f"`input_shape` {input_shape}, `hidden` {tuple(hidden)}, `classes` {classes}: each must be >= 1."
+                "every size in `input_shape`, `hidden` and `classes` must be a whole number >= 1 (got "
+                f"{input_shape}, {tuple(hidden)}, {classes})."
             )
         layers: list[nn.Module] = [nn.Flatten()]
         for inputs, outputs in pairwise(widths[:-1]):

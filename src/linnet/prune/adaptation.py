@@ -59,8 +59,10 @@ def adapt(
         False
     """
     one_of("parts", parts, get_args(Parts))
-    if epochs < 1 or not lr > 0:
-        raise InputError(f"`epochs` is {epochs} and `lr` is {lr}; a count of passes, 1 or more, and a rate above 0.")
+    if epochs < 1:
+        raise InputError(f"`epochs` must be a whole number >= 1 (got {epochs}).")
+    if not lr > 0:
+        raise InputError(f"`lr` must be a number above 0 (got {lr}).")
     inner = unwrap(small)
     before = {name: tensor.clone() for name, tensor in inner.state_dict().items()}
     wanted = {id(p): p.requires_grad for p in inner.parameters()}

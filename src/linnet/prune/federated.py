@@ -236,20 +236,22 @@ def _require_pairs(parts: Any) -> None:
         fits = isinstance(part, tuple) and len(part) == 2
         if not (fits and isinstance(part[0], Plan) and isinstance(part[1], (nn.Module, Mapping))):
             kinds = ", ".join(type(one).__name__ for one in part) if isinstance(part, tuple) else type(part).__name__
-            raise InputError(f"`parts[{number}]` is ({kinds}); (Plan, network or its state dict) is needed.")
+            raise InputError(f"`parts[{number}]` must be a pair (Plan, network or its state dict) (got {kinds}).")
 
 
 def _weights(weights: Sequence[float] | None, count: int) -> list[float]:
     if not count:
-        raise InputError("no part came; at least one (plan, network) pair is needed.")
+        raise InputError("`parts` must hold at least one (plan, network) pair (got none).")
     if weights is not None and not all(isinstance(w, (int, float)) and not isinstance(w, bool) for w in weights):
-        raise InputError(f"`weights` are {str(list(weights))[:80]}; one positive number for each part is needed.")
+        raise InputError(f"`weights` must be one positive number for each part (got {str(list(weights))[:80]}).")
     shares = [1.0] * count if weights is None else [float(weight) for weight in weights]
     if len(shares) != count:
-        raise InputError(f"{len(shares)} weights came for {count} parts; one for each is needed.")
+        raise InputError(f"`weights` must have one number for each of the {count} parts (got {len(shares)}).")
     for number, share in enumerate(shares):
         if not 0 < share < float("inf"):
-            raise InputError(f"`weights[{number}]` is {share}; a positive number is needed. Leave that part out.")
+            raise InputError(
+                f"`weights[{number}]` must be a positive number (got {share}). Leave that part out of `parts`."
+            )
     return shares
 
 

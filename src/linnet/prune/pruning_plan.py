@@ -84,7 +84,7 @@ class Plan:
             latency = Latency(**stored["latency"]) if stored.get("latency") else None
             return cls(Budget(**stored["budget"]), kept, **rest, latency=latency)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BudgetError(f"this is no plan ({error}); give the text that `Plan.to_json` wrote.") from error
+            raise BudgetError(f"`text` must be what `Plan.to_json` wrote (reading it failed: {error!r}).") from error
 
     def __str__(self) -> str:
         width = max(len(name) for name in self.dense)
@@ -295,7 +295,7 @@ def graph_of(model: nn.Module, plan: Plan) -> ChannelGraph:
             raise BudgetError(f"`{name}` is a class of the plan that this network doesn't have: the plan is damaged.")
         if not kept or list(kept) != sorted(set(kept)) or not 0 <= kept[0] <= kept[-1] < own[name]:
             raise BudgetError(
-                f"the plan keeps channels {str(list(kept))[:80]} of `{name}`; different numbers from 0 to "
-                f"{own[name] - 1} in increasing order, one at least, are needed: the plan is damaged. Make it again."
+                f"the plan's channels of `{name}` must be numbers from 0 to {own[name] - 1} in increasing order, at "
+                f"least one (got {str(list(kept))[:80]}): the plan is damaged. Make it again."
             )
     return graph

@@ -63,8 +63,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 def _require_place(path: Path, target: Path) -> None:
     """Refuses to put a file in place of what is none, and names a folder that is missing."""
     if target.is_dir() or (target.exists() and not target.is_file()):
-        what = "a folder" if target.is_dir() else "a device, a socket or a pipe, no regular file"
-        raise InputError(f"{path}: there stands {what}, which isn't replaced; nothing was written. Give a file's path.")
+        what = "a folder" if target.is_dir() else "a device, a socket or a pipe"
+        raise InputError(
+            f"{path}: this is {what}, which is never replaced, so nothing was written. Give the path of a file."
+        )
     if not target.parent.exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
 

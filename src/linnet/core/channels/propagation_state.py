@@ -197,7 +197,9 @@ def positions(node: Node, old: Ints, new: Ints, walk: PropagationState) -> Ints:
     index = order[place]
     wrong = old[index] != bare
     if wrong.any():
-        raise Mismatch(node, f"{int(wrong.sum())} channels come to a place where they weren't", np.r_[bare[wrong], old])
+        raise Mismatch(
+            node, f"{int(wrong.sum())} channels arrive where they didn't before the edit", np.r_[bare[wrong], old]
+        )
     expected = walk.copies[walk.atoms.find(old)]
     counted = np.bincount(index, minlength=len(old))
     if not np.array_equal(counted, expected):

@@ -203,7 +203,7 @@ def _not_positive(smallest: float, matrix: Tensor, damping: float) -> InputError
     enough = max(0.0, -smallest) + max(margin, 1e-12)
     return InputError(
         f"The matrix plus damping {damping:.3g} isn't positive definite: its smallest eigenvalue is {smallest:.6g}. "
-        f"A damping above {-smallest:.6g} is needed: {enough * 1.01:.3g} would do. Nothing was added in silence."
+        f"A damping above {-smallest:.6g} is needed: {enough * 1.01:.3g} would do."
     )
 
 

@@ -303,7 +303,7 @@ def _made(out: Path) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise InputError(f"{out}: results need a folder, and a file is in the way. Choose another.") from None
+        raise InputError(f"{out}: the results go into a folder, but this is a file. Choose another place.") from None
     except OSError as error:
         raise InputError(f"{out}: this folder can't be made ({error.strerror}). Choose another.") from error
     return out

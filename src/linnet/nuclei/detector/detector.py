@@ -45,7 +45,7 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         if not 0 < self.score < 1:
-            raise InputError(f"The threshold is {self.score}; a score between 0 and 1 was needed, such as 0.3.")
+            raise InputError(f"The threshold `score` must be a number between 0 and 1, such as 0.3 (got {self.score}).")
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Detector:
             value = 1.0 if scale is None else scale
         if not 1 / 64 <= value <= 64:
             given = f"`diameter_px` = {diameter_px}" if diameter_px is not None else f"`scale` = {scale}"
-            raise InputError(f"{given} asks for a scale of {value}; between 1/64 and 64 was needed.")
+            raise InputError(f"{given} would resize the image by {value}; the factor must lie between 1/64 and 64.")
         return float(value)
 
     def _scale_reasons(self, image: Any, brightness: Range, thresholds: Thresholds) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def axis_weights(size: int, scale: float, start: int, stop: int) -> tuple[csr_ma
         (weights of shape (stop - start, high - low), low, high); rows sum to 1.
     """
     if not (math.isfinite(scale) and scale > 0):
-        raise InputError(f"The scale is {scale}; a positive finite number was needed, such as 0.5.")
+        raise InputError(f"`scale` must be a positive finite number, such as 0.5 (got {scale}).")
     position = np.arange(start, stop)
     if scale < 1:
         rows, columns, weights = _area(position, scale)

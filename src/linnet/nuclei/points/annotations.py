@@ -54,7 +54,9 @@ def _image_files(path: Path) -> dict[str, Path]:
         if file.suffix.lower() not in SUFFIXES or file.name.startswith(".") or not file.is_file():
             continue
         if stem_of(file) in found:
-            raise ImageError(f"{path}: {file.name} and {found[stem_of(file)].name} have one name. Keep one of them.")
+            raise ImageError(
+                f"{path}: {file.name} and {found[stem_of(file)].name} have the same name. Keep one of them."
+            )
         found[stem_of(file)] = file
     if not found:
         raise ImageError(f"{path}: there are no images in this folder; files ending in {', '.join(SUFFIXES)} are.")

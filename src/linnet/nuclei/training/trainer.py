@@ -135,9 +135,10 @@ def annotate(images: Images, points: Images, *, ignore: Images | None = None) ->
             f"{', '.join(sorted(map(repr, lonely))[:5])}. An image without nuclei needs an empty list."
         )
     if not pixels:
-        raise PointsError("No annotated images came; at least one image with its points was needed.")
+        raise PointsError("`images` must hold at least one image with its points (got none).")
     if not masks.keys() <= pixels.keys():
-        raise PointsError(f"`ignore` has masks for {sorted(map(repr, masks.keys() - pixels.keys()))[:5]}, no images.")
+        lost = ", ".join(sorted(map(repr, masks.keys() - pixels.keys()))[:5])
+        raise PointsError(f"`ignore` has masks for images that `images` lacks: {lost}.")
     arrays = {k: as_image(np.asarray(image), f"Image {k!r}") for k, image in pixels.items()}
     return [Annotated(v, _inside(truth[k], v.shape, k), ignore=masks.get(k)) for k, v in arrays.items()]
 

@@ -104,7 +104,9 @@ def _by_channel(weight: torch.Tensor, axis: int) -> Floats:
     magnitude = weight.detach().abs()
     summed = (magnitude.sum(dim=rest, dtype=torch.float64) if rest else magnitude.double()).cpu().numpy()
     if not np.isfinite(summed).all():
-        raise InputError("a weight is NaN or infinite, so no utility can be read off it; train from finite weights.")
+        raise InputError(
+            "channels can't be ranked by their weights, because a weight is NaN or infinite. Train from finite weights."
+        )
     return summed
 
 

@@ -76,8 +76,10 @@ class MaskLife:
             life.load_state_dict({**stored, "counts": [1, 0]})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BudgetError(
-                f"this is no mask life ({error}); give the text that `MaskLife.to_json` wrote."
+                f"`text` must be the mask life that `MaskLife.to_json` wrote (reading it failed: {error!r})."
             ) from error
         if not len(life.steps) == len(life.kept) == len(life.used):
-            raise BudgetError("this is no mask life: its lists have unequal lengths.")
+            raise BudgetError(
+                "`text` must be the mask life that `MaskLife.to_json` wrote, but its lists have unequal lengths."
+            )
         return life
