@@ -87,6 +87,40 @@ def test_links_lead_somewhere(page):
     assert missing == []
 
 
+def named_paths(text: str) -> set[str]:
+    """Backticked names of Python files and folders, outside blocks of code."""
+    prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return set(re.findall(r"`([\w./-]+(?:\.py|/))`", prose))
+
+
+def absent(names: set[str], paths: set[str]) -> list[str]:
+    """Those that are neither a path of the repository nor the end of one."""
+    return sorted(name for name in names if not any(f"/{path}".endswith(f"/{name}") for path in paths))
+
+
+TREES = ("src", "tests", "benchmarks", "papers", "examples", "recipes", "docs")
+WRITTEN_BY_LINNET = {"found/"}  # the tour's output folder
+
+
+@pytest.fixture(scope="module")
+def repository_paths():
+    """Files and folders, with a slash after folders, from the repository's root."""
+    found = [path.relative_to(ROOT) for top in TREES for path in (ROOT / top).rglob("*.*") if path.is_file()]
+    files = [path for path in found if "__pycache__" not in path.parts]  # which outlive a folder that has moved
+    folders = {f"{folder}/" for path in files for folder in path.parents if folder != Path()}
+    return folders | {str(path) for path in files}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_files_and_folders_exist(page, repository_paths):
+    assert absent(named_paths(page.read_text(encoding="utf-8")) - WRITTEN_BY_LINNET, repository_paths) == []
+
+
+def test_a_file_that_has_moved_is_noticed(repository_paths):
+    text = "`nuclei/read/formats.py`, `nuclei/formats.py`, `core/channels/`, `core/flow/`, `graph.py`, `a/b`"
+    assert absent(named_paths(text), repository_paths) == ["core/flow/", "nuclei/formats.py"]
+
+
 @pytest.mark.parametrize(
     "page",
     [
@@ -96,6 +130,7 @@ def test_links_lead_somewhere(page):
         "howto/channel_rule.md",
         "howto/listener.md",
         "padam.md",
+        "../CONTRIBUTING.md",
     ],
 )
 def test_code_of_the_docs_runs(page, tmp_path):

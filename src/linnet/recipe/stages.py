@@ -1,4 +1,4 @@
-"""Work: a plan under way; the networks that its stages ask for."""
+"""The stages of a plan under way, and the networks that they ask for."""
 
 from __future__ import annotations
 

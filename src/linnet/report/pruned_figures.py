@@ -1,4 +1,4 @@
-"""Pictures of a pruned network: its layers, its accuracy for its time, the life of its masks, its classes."""
+"""Pictures of a pruned network: its layers, its accuracy for its time, its mask history, its classes."""
 
 from __future__ import annotations
 

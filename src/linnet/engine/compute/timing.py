@@ -1,4 +1,4 @@
-"""Stopwatch: how long calls take, several in turns, each on the threads that were asked for."""
+"""Timing: how long calls take; several calls take turns, each with its given number of threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be pruned: channel classes with the widths that each may take, and why the others stay whole."""
+"""Prunable groups: the widths that each channel class may take, and why the other classes stay whole."""
 
 from __future__ import annotations
 

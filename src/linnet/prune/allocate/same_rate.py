@@ -1,4 +1,4 @@
-"""Widths by one rate for all layers: utilities decide which channels stay, not how many."""
+"""Widths by one rate for all layers: importance decides which channels stay, not how many."""
 
 from __future__ import annotations
 

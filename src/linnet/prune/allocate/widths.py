@@ -1,4 +1,4 @@
-"""Select widths: as much utility as a budget allows, never over it, until no unit fits any more."""
+"""Width allocation: as much importance as a budget allows, never over it, until no further unit fits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Utilities that need no data: how much a channel seems worth, read off the weights."""
+"""Importance without data: what each channel seems worth, read off the weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory: what each channel was worth, over all measurements of a training, and how fast that is forgotten."""
+"""The running mean of each channel's importance over a training, and how fast old measurements fade."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measured: times of kernels and networks on this machine, kept on disk so that each is taken once."""
+"""The cache of timings: kernels and networks on this machine, kept on disk so that each is timed once."""
 
 from __future__ import annotations
 

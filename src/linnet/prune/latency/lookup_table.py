@@ -1,4 +1,4 @@
-"""Table: a network's latency at any widths, from times of its kernels alone."""
+"""The lookup table: a network's latency at any widths, from the times of its kernels alone."""
 
 from __future__ import annotations
 

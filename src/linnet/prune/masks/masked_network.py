@@ -1,4 +1,4 @@
-"""Body: the network in training, which of its channels are masked, and which are taken out for good."""
+"""The masked network: which channels are masked while it trains, and which are removed for good."""
 
 from __future__ import annotations
 

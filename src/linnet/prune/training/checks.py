@@ -1,4 +1,4 @@
-"""Requirements: what a Pruner can't work with, told at construction or at the first step and not half-way."""
+"""Checks at construction and at the first step: what a Pruner can't work with is refused before training goes on."""
 
 from __future__ import annotations
 

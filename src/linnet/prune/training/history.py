@@ -1,4 +1,4 @@
-"""Mask life: how many channels of each class were in use over the training, as plain numbers."""
+"""Mask history: how many channels of each class were in use over the training, as plain numbers."""
 
 from __future__ import annotations
 

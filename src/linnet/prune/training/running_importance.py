@@ -1,4 +1,4 @@
-"""Weighing: what the channels of a network in training are worth, by one criterion."""
+"""The importance of the channels of a network in training, measured by one criterion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chooser: which channels a budget leaves, again and again while their utilities change."""
+"""Which channels a budget keeps, selected again whenever their importance changes."""
 
 from __future__ import annotations
 

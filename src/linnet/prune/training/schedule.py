@@ -1,4 +1,4 @@
-"""Timetable: when a pruner measures, masks and freezes, and what a step of it came to."""
+"""The pruner's schedule: when it measures, masks and freezes, and what each step did."""
 
 from __future__ import annotations
 

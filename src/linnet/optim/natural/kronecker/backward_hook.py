@@ -1,4 +1,4 @@
-"""Everyday use: a hook that sees the user's own forward and backward, and what of them is kept until `opt.step()`."""
+"""The backward hook: it records the user's own forward and backward passes, and keeps what `opt.step()` needs."""
 
 from __future__ import annotations
 
