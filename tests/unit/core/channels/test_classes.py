@@ -36,12 +36,13 @@ def test_a_cut_joins_groups_that_share_a_class():
     class Shared(nn.Module):
         def __init__(self):
             super().__init__()
-            self.a, self.b, self.c = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 8, 1), nn.Conv2d(4, 2, 1)
+            self.a, self.b = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 8, 1)
+            self.c, self.d, self.e = nn.Conv2d(4, 2, 1), nn.Conv2d(4, 2, 1), nn.Conv2d(4, 2, 1)
 
         def forward(self, image):
             first, second = self.a(image).chunk(2, 1)
             third, fourth = self.b(image).chunk(2, 1)
-            return self.c((first + third).relu()) + self.c(second.relu()) + self.c(fourth.relu())
+            return self.c(first + third) + self.d(second) + self.e(fourth)
 
     groups = ChannelGraph(Shared(), torch.zeros(1, 3, 2, 2)).cut_together()
-    assert groups == [("input",), ("a",), ("c",)]
+    assert groups == [("input",), ("a", "a#2", "b"), ("c",)]
