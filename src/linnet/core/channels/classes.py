@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,6 +127,29 @@ def classes(walk: PropagationState) -> dict[str, ChannelClass]:
         reason = walk.atoms.reason(int(roots[0]))
         found[unique] = ChannelClass(unique, len(roots), reason, slots, _uniform(walk, roots), roots)
     return found
+
+
+def cut_groups(walk: PropagationState, known: Mapping[str, ChannelClass]) -> list[tuple[str, ...]]:
+    """Class names grouped by the cuts of the network's code.
+
+    Args:
+        walk: Labels of the given network.
+        known: Its channel classes.
+
+    Returns:
+        Groups in order of execution; each class is in one, most of them alone.
+    """
+    owner = np.full(walk.atoms.count, -1)
+    for number, one in enumerate(known.values()):
+        owner[one.roots] = number
+    group = list(range(len(known)))
+    for labels in walk.cuts:
+        met = sorted({group[place] for place in np.unique(owner[walk.atoms.find(labels)]) if place >= 0})
+        group = [met[0] if one in met else one for one in group]
+    gathered: dict[int, list[str]] = {}
+    for name, one in zip(known, group, strict=True):
+        gathered.setdefault(one, []).append(name)
+    return [tuple(names) for names in gathered.values()]
 
 
 def _slots(walk: PropagationState, roots: Ints, keys: list[tuple[str, int]]) -> tuple[Slot, ...]:

@@ -12,10 +12,11 @@ from torch.optim.swa_utils import AveragedModel
 
 import linnet.core.channels.rules  # noqa: F401  (registers them)
 from linnet.core.channels import serialise
-from linnet.core.channels.classes import ChannelClass, classes
+from linnet.core.channels.classes import ChannelClass, classes, cut_groups
 from linnet.core.channels.doubling import label, spread_freezes
 from linnet.core.channels.propagate import propagate
 from linnet.core.channels.propagation_state import Frozen, PropagationState
+from linnet.core.channels.reads import Read, find_reads
 from linnet.core.channels.replay import ones, shapes_after
 from linnet.core.channels.table import class_table
 from linnet.core.channels.union_find import Ints
@@ -116,6 +117,39 @@ class ChannelGraph:
                         for position in positions:
                             places[position] = (known.name, channel)
         return places
+
+    def cut_together(self) -> list[tuple[str, ...]]:
+        """Which classes the network's code cuts at the same place (`chunk`, `split` into equal parts).
+
+        The parts of such a cut stay equal only if their classes are given the same width.
+
+        Returns:
+            Groups of class names, in order of execution. Each class is in one group; one that is not cut together
+            with another is alone in it.
+
+        Example:
+            >>> class FirstHalf(nn.Module):
+            ...     def forward(self, x):
+            ...         return x.chunk(2, 1)[0].relu()
+            >>> net = nn.Sequential(nn.Conv2d(3, 8, 1), FirstHalf(), nn.Conv2d(4, 2, 1))
+            >>> ChannelGraph(net, torch.zeros(1, 3, 4, 4)).cut_together()
+            [('input',), ('0', '0#2'), ('2',)]
+        """
+        return cut_groups(self.walk, self.classes)
+
+    def reads(self) -> list[Read]:
+        """Where channels are read: the operators that multiply them with a weight and sum over them.
+
+        Returns:
+            One `Read` for each operator, in order of execution: the node, the axis, and the class and channel at each
+            position. A module that runs twice has two; a depthwise convolution, which sums over no channels, has none.
+
+        Example:
+            >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+            >>> [read.module for read in ChannelGraph(net, torch.zeros(1, 3, 8, 8)).reads()]
+            ['0', '2']
+        """
+        return find_reads(self.walk, self.classes)
 
     def copies(self, multiplicity: Multiplicity) -> Ints:
         """Multiplicities checked and laid out by class root.

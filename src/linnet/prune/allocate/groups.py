@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-import numpy as np
-
 from linnet.core import ChannelClass, ChannelGraph
 from linnet.errors import BudgetError
 from linnet.suggest import nearest
@@ -80,7 +78,7 @@ def choices(
             frozen.update({name: why for name in names if name not in frozen})
             continue
         size, cap = sizes.pop(), min(caps.get(name, 1.0) for name in names)
-        free.append(Choice(tuple(names), size, _widths(size, align, min_fraction, cap)))
+        free.append(Choice(names, size, _widths(size, align, min_fraction, cap)))
     if not any(len(choice.widths) > 1 for choice in free):
         reasons = "; ".join(f"`{name}`: {why}" for name, why in list(frozen.items())[:6])
         raise BudgetError(
@@ -132,21 +130,10 @@ def _fits(path: str, pattern: str) -> bool:
     return fnmatchcase(path, pattern) or fnmatchcase(path, f"{pattern}.*")
 
 
-def _together(graph: ChannelGraph, names: Sequence[str]) -> list[list[str]]:
-    """Class names grouped by the cuts of the network's code."""
-    atoms, number = graph.walk.atoms, {name: place for place, name in enumerate(graph.classes)}
-    owner = np.full(atoms.count, -1)
-    for name, known in graph.classes.items():
-        owner[known.roots] = number[name]
-    group = list(range(len(number)))
-    for labels in graph.walk.cuts:
-        met = sorted({group[place] for place in np.unique(owner[atoms.find(labels)]) if place >= 0})
-        group = [met[0] if one in met else one for one in group]
-    gathered: dict[int, list[str]] = {}
-    for name in graph.classes:
-        gathered.setdefault(group[number[name]], []).append(name)
+def _together(graph: ChannelGraph, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Groups of classes that are cut together, where at least one of the names takes part."""
     wanted = set(names)
-    return [members for members in gathered.values() if wanted & set(members)]
+    return [members for members in graph.cut_together() if wanted & set(members)]
 
 
 def _widths(size: int, align: int, min_fraction: float, cap: float) -> tuple[int, ...]:

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from linnet.core import ChannelGraph, resize
+from linnet.core.channels.reads import Read
 from linnet.core.program.example import example_from_dict
 from linnet.core.program.module_copy import rebuild, set_attributes
 from linnet.prune.masks.masks import Masks
-from linnet.prune.masks.reads import Read, reads
+from linnet.prune.masks.reads import reads
 
 Bools = npt.NDArray[np.bool_]
 

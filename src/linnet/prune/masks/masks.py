@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from linnet.core import ChannelGraph
+from linnet.core.channels.reads import Read
 from linnet.core.channels.union_find import Ints
 from linnet.errors import InputError
-from linnet.prune.masks.reads import Read
 
 
 class Masks:
