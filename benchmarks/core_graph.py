@@ -18,8 +18,8 @@ from benchmarks.sidebyside import Side, compare
 from linnet.core import ChannelGraph, resize
 from linnet.core.edit.edit_plan import plan
 from linnet.core.edit.resizing import apply
-from linnet.core.export import record_export
 from linnet.results import Record
+from tests.zoo.exported import record_export
 
 GOAL = "<= 50 ms + one copy"
 

@@ -1,19 +1,19 @@
-"""A word among known ones, or an error that names the nearest."""
+"""A word among known ones, or the nearest ones for an error."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from linnet.errors import InputError
 
 
-def one_of(argument: str, value: object, known: Sequence[str]) -> str:
+def one_of(argument: str, value: object, known: Collection[str]) -> str:
     """The value, if it is one of the known words.
 
     Args:
         argument: Its name, for the error.
-        value: What came.
+        value: What was given.
         known: All words.
 
     Raises:
@@ -25,16 +25,20 @@ def one_of(argument: str, value: object, known: Sequence[str]) -> str:
     """
     if isinstance(value, str) and value in known:
         return value
-    words = ", ".join(repr(word) for word in known)
-    near = nearest(value, known) if isinstance(value, str) else ""
-    meant = near.replace("`", "'") if near.startswith("; did") else "."
-    raise InputError(f"`{argument}` is {value!r}; one of {words} is needed{meant}")
+    near = meant(value, known, quoted="'{}'")
+    raise InputError(f"`{argument}` must be one of {', '.join(map(repr, known))} (got {value!r}).{near}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """How a sentence ends about a name that isn't known: "; did you mean `a` or `b`?", "; there are `c`, `d`.", "."."""
+    """The end of an error about an unknown name: ". Did you mean `a` or `b`?", "; there are `c`, `d`.", or "."."""
     names = [name for name in known if name]  # a model itself has the empty path
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if near:
-        return "; did you mean " + " or ".join(f"`{n}`" for n in near) + "?"
-    return f"; there are {', '.join(f'`{n}`' for n in names[:6])}{' ...' if len(names) > 6 else '.'}" if names else "."
+    near = meant(name, names)
+    if near or not names:
+        return f".{near}"
+    return f"; there are {', '.join(f'`{n}`' for n in names[:12])}{' ...' if len(names) > 12 else '.'}"
+
+
+def meant(name: object, known: Iterable[object], quoted: str = "`{}`") -> str:
+    """A question to add to an error: " Did you mean `a` or `b`?", or "" where no known word is near."""
+    near = difflib.get_close_matches(str(name), [str(word) for word in known], n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(map(quoted.format, near))}?" if near else ""

@@ -9,8 +9,8 @@ from linnet.core import ChannelGraph
 from linnet.core.channels.classes import classes
 from linnet.core.channels.doubling import label
 from linnet.core.channels.propagation_state import Frozen
-from linnet.core.export import record_export
 from tests.zoo import ZOO
+from tests.zoo.exported import record_export
 
 
 def described(found):

@@ -6,12 +6,12 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from linnet.errors import CheckpointError, InputError
+from linnet.suggest import nearest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -113,9 +113,7 @@ def _named(name: str) -> Any:
     from linnet import models
 
     if name not in models.names():
-        near = get_close_matches(name, models.names(), n=3, cutoff=0.4)
-        known = f"Nearest: {', '.join(near)}." if near else f"Names: {', '.join(models.names())}."
-        raise InputError(f"`{name}` is no network; {_FORMS} was needed. {known}")
+        raise InputError(f"`{name}` is no network, where {_FORMS} was needed{nearest(name, models.names())}")
     return models.create(name)
 
 
@@ -143,10 +141,7 @@ def _factory(module: ModuleType, name: str, words: str) -> Any:
     if not callable(found):
         what = "isn't there" if found is None else f"is a {type(found).__name__}"
         makers = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        near = get_close_matches(name, makers, n=3, cutoff=0.3) or makers[:6]
-        raise InputError(
-            f"`{words}`: `{name}` {what}; a function or class was needed. There: {', '.join(near) or 'none'}."
-        )
+        raise InputError(f"`{words}`: `{name}` {what}, where a function or class was needed{nearest(name, makers)}")
     return found
 
 

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +15,7 @@ from linnet.models.resnet import BasicBlock, ResNet, resnet20, resnet56
 from linnet.models.tiny import Tiny
 from linnet.models.unet import ResidualUNet, SmallUNet
 from linnet.models.vgg import VGG, vgg16
+from linnet.suggest import one_of
 
 __all__ = [
     "MLP",
@@ -86,8 +86,4 @@ def create(name: str, **chosen: Any) -> nn.Module:
 
 
 def _factory(name: str) -> Callable[..., nn.Module]:
-    if name not in _FACTORIES:
-        near = get_close_matches(name, _FACTORIES, n=1)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"there is no network called {name!r}.{meant} There are: {', '.join(names())}.")
-    return _FACTORIES[name]
+    return _FACTORIES[one_of("name", name, names())]

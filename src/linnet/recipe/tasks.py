@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from linnet.errors import RecipeError
 from linnet.recipe.plan import RecipeTask
+from linnet.suggest import meant
 
 GROUP = "linnet.tasks"
 """Group of the entry points; each names a `RecipeTask`."""
@@ -25,8 +25,11 @@ def find_task(name: str) -> RecipeTask:
         RecipeError: no installed package offers it, or what is offered can't be imported or is no task.
     """
     known = installed()
+    if not known:
+        raise RecipeError("No task is installed, because linnet isn't: run `pip install .` in its checkout.")
     if name not in known:
-        raise RecipeError(f'"{name}" is no task.{_instead(name, list(known))}')
+        tasks = ", ".join(f'"{task}"' for task in known)
+        raise RecipeError(f'"{name}" is no task.' + meant(name, known, quoted='"{}"') + f" Installed: {tasks}.")
     where = known[name].value
     try:
         task: Any = known[name].load()
@@ -35,11 +38,3 @@ def find_task(name: str) -> RecipeTask:
     if not isinstance(task, RecipeTask):
         raise RecipeError(f'the task "{name}" ({where}) is a {type(task).__name__}; a RecipeTask is needed.')
     return task
-
-
-def _instead(name: str, known: list[str]) -> str:
-    if not known:
-        return " No task is installed, because linnet isn't: run `pip install .` in its checkout."
-    near = get_close_matches(name, known, n=1)
-    meant = f' Did you mean "{near[0]}"?' if near else ""
-    return f"{meant} Installed: " + ", ".join(f'"{task}"' for task in known) + "."

@@ -1,6 +1,5 @@
 """Capture: per layer the input activation a and the output gradient g of one forward and backward."""
 
-import difflib
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -14,6 +13,7 @@ from torch.utils.hooks import RemovableHandle
 from linnet.core.capture.layer_capture import LayerCapture, Reading, Recorded, Watched
 from linnet.core.capture.layers.coverage import CONSTANT_STATISTICS, RULES, refusal, rule_of
 from linnet.errors import CaptureError, InputError
+from linnet.suggest import nearest
 
 _NO_BACKWARD = "there is no gradient: was `backward` called inside the `with Capture(...)` block?"
 _PART = "its output is a part of a larger tensor, which an in-place operation can change unseen"
@@ -109,7 +109,7 @@ class Capture:
             CaptureError: the layer isn't covered, or there was no backward pass.
         """
         if name not in self._modules:
-            raise CaptureError(f"No module `{name}`. {_nearest(name, self._modules)}")
+            raise CaptureError(f"There is no module `{name}`{nearest(name, self._modules)}")
         reason = self._reason(name)
         if reason is not None:
             raise CaptureError(f"`{name}` isn't captured: {reason}. What is: `cap.names`; what isn't: `cap.uncovered`.")
@@ -205,7 +205,7 @@ class Capture:
         wanted = set(layers)
         for name in sorted(wanted - set(self._modules)):
             raise CaptureError(
-                f"`layers` names `{name}`, which is no module of the model. {_nearest(name, self._modules)}"
+                f"`layers` names `{name}`, which is no module of the model{nearest(name, self._modules)}"
             )
         return wanted
 
@@ -342,8 +342,3 @@ def _whole(output: Tensor) -> Tensor | None:
 def _of_torch(module: nn.Module) -> bool:
     """Whether a layer comes with torch: then it is reported whole, by its path."""
     return type(module).__module__.startswith("torch.nn.") or rule_of(module) is not None
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, [known for known in names if known], n=3, cutoff=0.4)
-    return f"Nearest: {', '.join(f'`{c}`' for c in close)}." if close else "See `dict(model.named_modules())`."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,12 +72,6 @@ class Edit:
     split: str
     approximate: bool
     recorded: bool
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def narrows(self) -> bool:
-        """Whether channels are removed."""
-        return any(bool((m == 0).any()) for m in self.multiplicity.values())
 
     @property
     def widens(self) -> bool:

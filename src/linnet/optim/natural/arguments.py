@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from linnet.core.jacobian.losses import LOSSES
 from linnet.errors import InputError, OptimizerStateError, TrainingError
 from linnet.optim.natural.approximation import Approximation
 from linnet.optim.natural.registry import APPROXIMATIONS
+from linnet.suggest import one_of
 
 FISHERS = ("model", "sampled", "empirical")
 
@@ -35,7 +35,7 @@ def check_request(asked: Mapping[str, Any]) -> None:
         ("uncovered", ("raise", "gradient")),
         ("sharing", ("expand", "reduce")),
     ):
-        _check_choice(key, asked[key], known)
+        one_of(key, asked[key], known)
     _check_number("damping", asked["damping"], "0 or more", lambda v: v >= 0)
     _check_number("c", asked["c"], "above 0 and below 2", lambda v: 0 < v < 2)
     _check_number("momentum", asked["momentum"], "0 or more and below 1", lambda v: 0 <= v < 1)
@@ -168,14 +168,6 @@ def check_model(model: nn.Module, approximation: Approximation) -> None:
             f"`{path}`: {why}, and approx='{approximation.name}' needs each output to depend on its sample alone. Call "
             "model.eval(), or use approx='kfac'."
         )
-
-
-def _check_choice(key: str, value: Any, known: Iterable[str]) -> None:
-    if value in tuple(known):
-        return
-    near = get_close_matches(str(value), tuple(known), n=1, cutoff=0.3)
-    meant = f" Did you mean {near[0]!r}?" if near else ""
-    raise InputError(f"`{key}` is {value!r}; it must be one of {', '.join(map(repr, known))}.{meant}")
 
 
 def _check_number(key: str, value: Any, needed: str, fits: Any) -> None:

@@ -114,10 +114,6 @@ class Clock:
         """A clock where the budget has a latency."""
         return None if budget.latency_ms is None else cls(model, graph, WidthCost(graph), free, budget, align=align)
 
-    def forget_network(self) -> None:
-        """Lets go of the given network's exported copy; it is made anew where it is needed."""
-        self._call = None
-
     def again(self, small: nn.Module, known: Latency) -> Latency:
         """A latency measured once more, of the network itself; the given network's stays."""
         (timing,) = timed(self._network_call(small), threads=self.measured.threads)

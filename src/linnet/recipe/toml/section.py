@@ -3,11 +3,11 @@
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Protocol, get_type_hints
 
 from linnet.recipe.toml.lines import Place
 from linnet.recipe.toml.setting import Setting, accept, needed, table_of
+from linnet.suggest import meant
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,4 @@ def unknown(name: str, known: Collection[str], quoted: str = "`{}`") -> str:
         known: What there is.
         quoted: How names are shown.
     """
-    near = get_close_matches(name, known, n=1)
-    meant = f"; did you mean {quoted.format(near[0])}?" if near else "."
-    return f"{quoted.format(name)} is unknown{meant} Known here: {', '.join(known)}"
+    return f"{quoted.format(name)} is unknown.{meant(name, known, quoted)} Known here: {', '.join(known)}"

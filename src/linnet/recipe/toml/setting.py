@@ -5,8 +5,9 @@ import math
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Literal, Union, get_args, get_origin
+
+from linnet.suggest import meant
 
 _ARTICLES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 _PLURALS = {bool: "of true and false", int: "whole numbers", float: "numbers", str: "texts"}
@@ -97,9 +98,8 @@ def accept(value: Any, annotation: Any, known: Setting) -> tuple[Any, str]:
     if isinstance(converted, float) and not math.isfinite(converted):
         return None, f"{shown(value)} was given; a finite number is needed"
     if not known.allows(converted):
-        near = get_close_matches(value, known.choices, n=1) if isinstance(value, str) else []
-        meant = f", perhaps {shown(near[0])}" if near else ""
-        return None, f"{shown(value)} was given; {wanted} is needed{meant}"
+        near = meant(value, known.choices, quoted='"{}"')
+        return None, f"{shown(value)} was given.{near} It must be {wanted}"
     return converted, ""
 
 
