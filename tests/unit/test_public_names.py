@@ -59,7 +59,7 @@ PUBLIC_OF = {
         "BatchResult Count Detections Detector Evaluation Matching Thresholds detect evaluate load match "
         "read_points train "
     ),
-    "optim": ("EffectiveRates NaturalGradient Padam Prediction StepReport padam_lr predict "),
+    "optim": ("EffectiveRates KroneckerOptions NaturalGradient Padam Prediction StepReport padam_lr predict "),
     "prune": ("Budget Plan PruneStep Pruner Pruning adapt export extract plan scatter "),
     "recipe": ("Built Plan Problem RecipeTask Setting dry_run find_task installed parse run setting "),
     "report": (
