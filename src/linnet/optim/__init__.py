@@ -4,6 +4,7 @@ Each name is loaded when it is first used, so that Padam doesn't wait for what o
 
 Names:
     NaturalGradient   exact or approximate Fisher information; eta = c / alpha; a report of every parameter
+    KroneckerOptions  how K-FAC's factors are taken, kept and inverted
     StepReport        what the last step did
     predict           the curve that training and test outputs will follow, before training starts
     Prediction        that curve
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from linnet.optim.natural.kronecker.options import KroneckerOptions
     from linnet.optim.natural.natural_gradient import NaturalGradient
     from linnet.optim.natural.prediction import Prediction, predict
     from linnet.optim.natural.step_report import StepReport
@@ -24,13 +26,23 @@ if TYPE_CHECKING:
     from linnet.optim.padam.padam import Padam
     from linnet.optim.padam.rates import EffectiveRates
 
-__all__ = ["EffectiveRates", "NaturalGradient", "Padam", "Prediction", "StepReport", "padam_lr", "predict"]
+__all__ = [
+    "EffectiveRates",
+    "KroneckerOptions",
+    "NaturalGradient",
+    "Padam",
+    "Prediction",
+    "StepReport",
+    "padam_lr",
+    "predict",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     __all__,
     {
         "padam.rates": "EffectiveRates",
+        "natural.kronecker.options": "KroneckerOptions",
         "natural.natural_gradient": "NaturalGradient",
         "padam.padam": "Padam",
         "padam.learning_rate": "padam_lr",

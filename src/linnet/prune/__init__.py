@@ -1,7 +1,8 @@
 """Small: a network pruned straight to a budget, in one shot or while it trains.
 
 `Budget` says what the result may cost. `Pruner` is one added line in a training loop and ends with a plain smaller
-network. `plan` says which channels would stay by the weights alone (print it: the dry run), `extract` makes that
+network; `Masking` holds its rarer options.
+`plan` says which channels would stay by the weights alone (print it: the dry run), `extract` makes that
 network, `scatter` puts networks that were trained apart back into the big one, `adapt`
 trains a small one's batch norms and last layer where it works, and `export` writes an ONNX file.
 """
@@ -18,9 +19,22 @@ if TYPE_CHECKING:
     from linnet.prune.onnx.onnx_file import export
     from linnet.prune.pruner import Pruner
     from linnet.prune.pruning_plan import Plan, extract, plan
+    from linnet.prune.training.masking import Masking
     from linnet.prune.training.schedule import PruneStep
 
-__all__ = ["Budget", "Plan", "PruneStep", "Pruner", "Pruning", "adapt", "export", "extract", "plan", "scatter"]
+__all__ = [
+    "Budget",
+    "Masking",
+    "Plan",
+    "PruneStep",
+    "Pruner",
+    "Pruning",
+    "adapt",
+    "export",
+    "extract",
+    "plan",
+    "scatter",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -33,6 +47,7 @@ __getattr__, __dir__ = lazy_names(
         "fit_listener": "Pruning",
         "pruning_plan": "Plan extract plan",
         "federated": "scatter",
+        "training.masking": "Masking",
         "training.schedule": "PruneStep",
     },
 )

@@ -16,6 +16,7 @@ from linnet.core import ChannelGraph
 from linnet.core.distributed import of_first
 from linnet.core.program.module_copy import meta
 from linnet.errors import InputError, LinnetError, TrainingError
+from linnet.option_values import UNSET, option_value
 from linnet.prune.allocate.groups import choices
 from linnet.prune.allocate.same_rate import Select
 from linnet.prune.budget import Budget
@@ -37,6 +38,7 @@ from linnet.prune.training.checks import (
     require_twins,
 )
 from linnet.prune.training.history import MaskLife
+from linnet.prune.training.masking import Masking
 from linnet.prune.training.retire import Retirement
 from linnet.prune.training.running_importance import Weighing
 from linnet.prune.training.running_selection import Chooser
@@ -63,25 +65,29 @@ class Pruner:
         budget: What the result may cost.
         align: Kept channels come in multiples of this.
         steps: Steps of the whole training, for `warmup` and `freeze` as fractions.
-        warmup: Fraction of `steps`, or a whole number of steps, without a mask. Without `steps`: 100 steps.
-        freeze: When masks cease to move, likewise. Without `steps`: when they hardly move any more, or the learning
-            rate has fallen to a tenth of its maximum.
-        every: Steps between measurements.
-        memory: How u forgets: "ema" (a running mean, 0.99 for each measurement), "evaporate" (u <- 0.6 u + v), another
-            decay as a number, or "schedule" (0.6, and 0.1 more after each drop of the learning rate). The decay rises
-            to 1 before the freeze.
+        masking: When masks move, and how utilities are measured and remembered; None: the defaults of `Masking`.
+        warmup: A field of `masking` as a keyword, like `freeze`, `every`, `memory`, `normalise`, `retire` and `regrow`:
+            fraction of `steps`, or a whole number of steps, without a mask (0.05). Without `steps`: 100
+            steps.
+        freeze: When masks cease to move, likewise (0.5). Without `steps`: when they hardly move any more, or the
+            learning rate has fallen to a tenth of its maximum.
+        every: Steps between measurements (4).
+        memory: How u forgets: "ema" (the default: a running mean, 0.99 for each measurement), "evaporate"
+            (u <- 0.6 u + v),
+            another decay as a number, or "schedule" (0.6, and 0.1 more after each drop of the learning rate). The decay
+            rises to 1 before the freeze.
         criterion: What u is made of: "taylor" as above, "bn_taylor", "l1", "bn_scale" or "random". The last three are
             read off the weights when a mask is set and have no memory.
-        normalise: What the utilities of a class are divided by: its "max" or its "mean".
+        normalise: What the utilities of a class are divided by: its "max" or its "mean" (the default).
         select: "global" sets channels of all classes against one another, "per_layer" keeps one share of every class.
         price: "none" ranks by utility alone, "auto" looks for a price of the limits when there are several.
         compact: "auto" makes the network smaller once, at the freeze; "progressive" also before, whenever a tenth of
             its MACs has been masked for `retire` updates of the mask; False leaves it masked until `finish`.
-        retire: Updates of the mask after which a masked channel may be taken out, for "progressive".
+        retire: Updates of the mask after which a masked channel may be taken out, for "progressive" (50).
         keep: Patterns of module paths that stay whole: `head`, `layer1.*`.
         limits: Pattern -> largest share of its classes' channels that may stay.
         min_fraction: At least this share of every class stays.
-        regrow: Measure masked channels too, by what they would gain.
+        regrow: Measure masked channels too, by what they would gain (False).
         also: Networks of the same structure (an average of the weights) that become small with it.
         rewrap: Called with the network whenever it became smaller. Under DDP it must wrap it anew; without it the
             network stays masked until `finish` there.
@@ -90,7 +96,7 @@ class Pruner:
     Raises:
         BudgetError: the budget can't be reached, or there is nothing to prune.
         GraphError: the network can't be traced.
-        InputError: an option out of its range.
+        InputError: an option is out of its range, or a keyword disagrees with `masking`.
         TrainingError: the network was compiled and called before, so that masks would be ignored.
 
     Source:
@@ -118,33 +124,48 @@ class Pruner:
         *,
         align: int = 8,
         steps: int | None = None,
-        warmup: float = 0.05,
-        freeze: float = 0.5,
-        every: int = 4,
-        memory: float | str = "ema",
+        masking: Masking | None = None,
+        warmup: float = UNSET,
+        freeze: float = UNSET,
+        every: int = UNSET,
+        memory: float | str = UNSET,
         criterion: Criterion = "taylor",
         select: Select = "global",
-        normalise: Normalise = "mean",
+        normalise: Normalise = UNSET,
         price: str = "auto",
         compact: Compaction = "auto",
-        retire: int = 50,
+        retire: int = UNSET,
         keep: Sequence[str] = (),
         limits: Mapping[str, float] | None = None,
         min_fraction: float = 0.05,
-        regrow: bool = False,
+        regrow: bool = UNSET,
         also: Sequence[nn.Module] = (),
         rewrap: Callable[[nn.Module], Any] | None = None,
         rng_seed: int = 0,
     ):
+        masking = option_value(
+            "masking",
+            masking,
+            Masking(),
+            {
+                "warmup": ("warmup", warmup),
+                "freeze": ("freeze", freeze),
+                "every": ("every", every),
+                "memory": ("memory", memory),
+                "normalise": ("normalise", normalise),
+                "retire": ("retire", retire),
+                "regrow": ("regrow", regrow),
+            },
+        )
         one_of("price", price, ("auto", "none"))
         one_of("select", select, get_args(Select))
         one_of("criterion", criterion, get_args(Criterion))
-        one_of("normalise", normalise, get_args(Normalise))
+        one_of("normalise", masking.normalise, get_args(Normalise))
         require_arguments(budget, align, also)
-        _check(compact, retire, budget)
-        forgetting = Forgetting.named(memory)
+        _check(compact, masking.retire, budget)
+        forgetting = Forgetting.named(masking.memory)
         self.budget, self.compacts, self.rewrap = budget, compact, rewrap
-        self.time = Timetable(steps, warmup, freeze, every)
+        self.time = Timetable(steps, masking.warmup, masking.freeze, masking.every)
         self._graph = ChannelGraph(model, example)
         self.model = self._graph.check(model)
         refuse_compiled(self.model)
@@ -158,18 +179,18 @@ class Pruner:
         clock = Clock.of(self.model, self._graph, self._found.free, budget, align=align)
         self._chooser = Chooser(self._graph, budget, self._found, price=price, select=select, clock=clock)
         names = [name for choice in self._found.free for name in choice.classes]
-        self._body = Body(self.model, self._graph, places, names, regrow=regrow, also=also)
+        self._body = Body(self.model, self._graph, places, names, regrow=masking.regrow, also=also)
         try:
-            self._weighing = Weighing(self._body, criterion, forgetting, normalise=normalise, rng_seed=rng_seed)
+            self._weighing = Weighing(self._body, criterion, forgetting, normalise=masking.normalise, rng_seed=rng_seed)
         except LinnetError:
             self._body.remove()
             raise
-        self._retirement = Retirement(self._chooser.selector, self._body.slices, self._body.total, retire)
+        self._retirement = Retirement(self._chooser.selector, self._body.slices, self._body.total, masking.retire)
         self.changes, self.life = 0, MaskLife(tuple(names))
         self.compacted, self.finished, self._met = False, False, False
         self._asked = (
             f"{budget}, align {align}, {self.time}, {self._weighing}, {select}, price {price}, compact {compact}, "
-            f"keep {sorted(keep)}, limits {dict(limits or {})}, min_fraction {min_fraction}, regrow {regrow}"
+            f"keep {sorted(keep)}, limits {dict(limits or {})}, min_fraction {min_fraction}, regrow {masking.regrow}"
         )
         self._gate()
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,57 +12,84 @@ from linnet.core.jacobian.linearisation import coupling
 from linnet.core.jacobian.losses import LOSSES
 from linnet.errors import InputError, OptimizerStateError, TrainingError
 from linnet.optim.natural.approximation import Approximation
+from linnet.optim.natural.kronecker.options import KroneckerOptions
 from linnet.optim.natural.registry import APPROXIMATIONS
 from linnet.suggest import one_of
 
 FISHERS = ("model", "sampled", "empirical")
 
 
-def check_request(asked: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class Request:
+    """The arguments of `NaturalGradient` that can be checked before anything is made; none is checked yet."""
+
+    model: Any
+    loss: Any
+    approx: Any
+    fisher: Any
+    damping: Any
+    lr: Any
+    c: Any
+    momentum: Any
+    weight_decay: Any
+    kl_clip: Any
+    isotropy_every: Any
+    solve_rows: Any
+    uncovered: Any
+    kronecker: KroneckerOptions
+    rng_seed: Any
+    scaler: Any
+
+
+def check_request(asked: Request) -> None:
     """Refuses arguments that can't be used, by name.
 
     Raises:
         InputError: the first of them.
     """
-    if not isinstance(asked["model"], nn.Module):
+    if not isinstance(asked.model, nn.Module):
         raise InputError(
-            f"`model` is a {type(asked['model']).__name__}; the network itself is needed, not its parameters: "
+            f"`model` is a {type(asked.model).__name__}; the network itself is needed, not its parameters: "
             "NaturalGradient(model). Parameter groups go into `groups`."
         )
-    for key, known in (
-        ("approx", APPROXIMATIONS),
-        ("loss", LOSSES),
-        ("fisher", FISHERS),
-        ("uncovered", ("raise", "gradient")),
-        ("sharing", ("expand", "reduce")),
-    ):
-        one_of(key, asked[key], known)
-    _check_number("damping", asked["damping"], "0 or more", lambda v: v >= 0)
-    _check_number("c", asked["c"], "above 0 and below 2", lambda v: 0 < v < 2)
-    _check_number("momentum", asked["momentum"], "0 or more and below 1", lambda v: 0 <= v < 1)
-    _check_number("weight_decay", asked["weight_decay"], "0 or more", lambda v: v >= 0)
-    _check_number("ema", asked["ema"], "0 or more and below 1", lambda v: 0 <= v < 1)
-    for key, least in (("factor_every", 1), ("inverse_every", 1), ("solve_rows", 1), ("isotropy_every", 0)):
-        _check_number(key, asked[key], f"{least} or more", lambda v, least=least: v >= least)
-    for key in ("factor_every", "inverse_every", "solve_rows", "isotropy_every", "rng_seed"):
-        if not isinstance(asked[key], int):
-            raise InputError(f"`{key}` is {asked[key]!r}; a whole number is needed.")
-    dtype, scaler = asked["compute_dtype"], asked["scaler"]
+    factors = asked.kronecker
+    one_of("approx", asked.approx, APPROXIMATIONS)
+    one_of("loss", asked.loss, LOSSES)
+    one_of("fisher", asked.fisher, FISHERS)
+    one_of("uncovered", asked.uncovered, ("raise", "gradient"))
+    one_of("sharing", factors.sharing, ("expand", "reduce"))
+    _check_number("damping", asked.damping, "0 or more", lambda v: v >= 0)
+    _check_number("c", asked.c, "above 0 and below 2", lambda v: 0 < v < 2)
+    _check_number("momentum", asked.momentum, "0 or more and below 1", lambda v: 0 <= v < 1)
+    _check_number("weight_decay", asked.weight_decay, "0 or more", lambda v: v >= 0)
+    _check_number("ema", factors.ema, "0 or more and below 1", lambda v: 0 <= v < 1)
+    counts = (
+        ("factor_every", factors.factor_every, 1),
+        ("inverse_every", factors.inverse_every, 1),
+        ("solve_rows", asked.solve_rows, 1),
+        ("isotropy_every", asked.isotropy_every, 0),
+    )
+    for key, value, least in counts:
+        _check_number(key, value, f"{least} or more", lambda v, least=least: v >= least)
+    for key, value in (*((key, value) for key, value, _ in counts), ("rng_seed", asked.rng_seed)):
+        if not isinstance(value, int):
+            raise InputError(f"`{key}` is {value!r}; a whole number is needed.")
+    dtype, scaler = factors.compute_dtype, asked.scaler
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise InputError(f"`compute_dtype` is {dtype!r}; a floating dtype such as torch.bfloat16, or None, is needed.")
     if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
         raise InputError(f"`scaler` is {scaler!r}; the torch.amp.GradScaler of the loop, or None, is needed.")
-    if asked["adapt_damping"] and asked["approx"] != "kfac":
-        raise InputError(f"`adapt_damping` is for approx='kfac'; approx is {asked['approx']!r}. Leave it out.")
-    for key in ("lr", "kl_clip"):
-        if asked[key] is not None:
-            _check_number(key, asked[key], "above 0, or None", lambda v: v > 0)
-    if not any(p.requires_grad for p in asked["model"].parameters()):
+    if factors.adapt_damping and asked.approx != "kfac":
+        raise InputError(f"`adapt_damping` is for approx='kfac'; approx is {asked.approx!r}. Leave it out.")
+    for key, value in (("lr", asked.lr), ("kl_clip", asked.kl_clip)):
+        if value is not None:
+            _check_number(key, value, "above 0, or None", lambda v: v > 0)
+    if not any(p.requires_grad for p in asked.model.parameters()):
         raise InputError("`model` has no trainable parameters. Give a network with requires_grad=True on some.")
-    if asked["momentum"] and asked["fisher"] != "model" and APPROXIMATIONS[asked["approx"]].function_momentum:
+    if asked.momentum and asked.fisher != "model" and APPROXIMATIONS[asked.approx].function_momentum:
         raise InputError(
-            f"`momentum` in function space (approx={asked['approx']!r}) needs fisher='model'; fisher is "
-            f"{asked['fisher']!r}. Set momentum=0, or approx='kfac' for heavy ball."
+            f"`momentum` in function space (approx={asked.approx!r}) needs fisher='model'; fisher is "
+            f"{asked.fisher!r}. Set momentum=0, or approx='kfac' for heavy ball."
         )
 
 

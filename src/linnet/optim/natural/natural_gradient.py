@@ -16,6 +16,7 @@ from linnet.core.program.module_copy import unwrap
 from linnet.errors import NonFiniteLoss, TrainingError
 from linnet.optim.natural.approximation import Approximation, Direction, Fisher, Settings
 from linnet.optim.natural.arguments import (
+    Request,
     check_everyday,
     check_groups,
     check_inputs,
@@ -27,10 +28,12 @@ from linnet.optim.natural.arguments import (
 )
 from linnet.optim.natural.batch import direction_on, joined, told
 from linnet.optim.natural.isotropy import Isotropy, isotropy, jacobian_vector, random_state
+from linnet.optim.natural.kronecker.options import KroneckerOptions
 from linnet.optim.natural.registry import APPROXIMATIONS
 from linnet.optim.natural.rollback import Before, Skips
 from linnet.optim.natural.step_report import StepReport
 from linnet.optim.natural.update import EVERY, adapted, apply_update, clip_scale, loss_now
+from linnet.option_values import UNSET, option_value
 
 
 class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
@@ -61,18 +64,21 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         solve_rows: Largest n of a dense solve.
         uncovered: A parameter whose curvature can't be taken is an error ("raise") or follows the plain gradient
             ("gradient").
-        factor_every: Steps between refreshes of stored factors (kfac).
-        inverse_every: Steps between refreshes of their inverses (kfac).
-        ema: Decay of the running mean of factors (kfac).
-        adapt_damping: Levenberg-Marquardt rule (kfac).
-        compute_dtype: Of factors (kfac); None: the model's.
-        sharing: Positions in factors (kfac): "expand" or "reduce".
+        kronecker: How factors are taken, kept and inverted (kfac); None: the defaults of `KroneckerOptions`.
+        factor_every: This and the next five are the fields of `kronecker` as keywords: steps between refreshes of
+            stored factors (10).
+        inverse_every: Steps between refreshes of their inverses (100).
+        ema: Decay of the running mean of factors (0.95).
+        adapt_damping: Levenberg-Marquardt rule (False).
+        compute_dtype: Of factors; None, the default: the model's.
+        sharing: Positions in factors: "expand" (the default) or "reduce".
         rng_seed: Of `fisher="sampled"`; the generator is part of the state.
         scaler: The GradScaler of everyday use: its scale is divided out where the user's backward is read
             (`fisher="empirical"`, `lr=None`).
 
     Raises:
-        InputError: an argument can't be used, or not with this model; it is named, with what to do.
+        InputError: an argument can't be used, or not with this model, or a keyword disagrees with `kronecker`; it is
+            named, with what to do.
 
     Source:
         Karakida & Osawa 2020 for the idea that these approximations act alike in function space; equations derived.
@@ -105,17 +111,50 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         isotropy_every: int = 10,
         solve_rows: int = 20_000,
         uncovered: Literal["raise", "gradient"] = "raise",
-        factor_every: int = 10,
-        inverse_every: int = 100,
-        ema: float = 0.95,
-        adapt_damping: bool = False,
-        compute_dtype: torch.dtype | None = None,
-        sharing: Literal["expand", "reduce"] = "expand",
+        kronecker: KroneckerOptions | None = None,
+        factor_every: int = UNSET,
+        inverse_every: int = UNSET,
+        ema: float = UNSET,
+        adapt_damping: bool = UNSET,
+        compute_dtype: torch.dtype | None = UNSET,
+        sharing: Literal["expand", "reduce"] = UNSET,
         rng_seed: int = 0,
         scaler: torch.amp.GradScaler | None = None,
     ) -> None:
         model = unwrap(model) if isinstance(model, nn.Module) else model
-        check_request(locals())
+        kronecker = option_value(
+            "kronecker",
+            kronecker,
+            KroneckerOptions(),
+            {
+                "factor_every": ("factor_every", factor_every),
+                "inverse_every": ("inverse_every", inverse_every),
+                "ema": ("ema", ema),
+                "adapt_damping": ("adapt_damping", adapt_damping),
+                "compute_dtype": ("compute_dtype", compute_dtype),
+                "sharing": ("sharing", sharing),
+            },
+        )
+        check_request(
+            Request(
+                model=model,
+                loss=loss,
+                approx=approx,
+                fisher=fisher,
+                damping=damping,
+                lr=lr,
+                c=c,
+                momentum=momentum,
+                weight_decay=weight_decay,
+                kl_clip=kl_clip,
+                isotropy_every=isotropy_every,
+                solve_rows=solve_rows,
+                uncovered=uncovered,
+                kronecker=kronecker,
+                rng_seed=rng_seed,
+                scaler=scaler,
+            )
+        )
         self.model = model
         self._kl_clip, self._isotropy_every = kl_clip, isotropy_every
         self._relative = lr is None
@@ -128,14 +167,14 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             fisher=fisher,
             damping=float(self.param_groups[0]["damping"]),
             momentum=momentum,
-            factor_every=factor_every,
-            inverse_every=inverse_every,
-            ema=ema,
-            adapt_damping=adapt_damping,
-            compute_dtype=compute_dtype,
+            factor_every=kronecker.factor_every,
+            inverse_every=kronecker.inverse_every,
+            ema=kronecker.ema,
+            adapt_damping=kronecker.adapt_damping,
+            compute_dtype=kronecker.compute_dtype,
             solve_rows=solve_rows,
             uncovered=uncovered,
-            sharing=sharing,
+            sharing=kronecker.sharing,
             generator=torch.Generator().manual_seed(rng_seed),
             scaler=scaler,
         )

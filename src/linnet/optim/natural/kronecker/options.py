@@ -1,0 +1,35 @@
+"""KroneckerOptions: how Kronecker factors are taken, kept and inverted."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+
+@dataclass(frozen=True)
+class KroneckerOptions:
+    """Options of `NaturalGradient` for approx="kfac".
+
+    `NaturalGradient` checks the values, and names the field that can't be used.
+
+    Attributes:
+        factor_every: Steps between refreshes of stored factors.
+        inverse_every: Steps between refreshes of their inverses.
+        ema: Decay of the running mean of factors, 0 or more and below 1.
+        adapt_damping: Whether the damping follows the Levenberg-Marquardt rule.
+        compute_dtype: Of factors; None: the model's.
+        sharing: Positions in factors: "expand" or "reduce".
+
+    Example:
+        >>> import torch
+        >>> from linnet.optim import KroneckerOptions, NaturalGradient
+        >>> options = KroneckerOptions(factor_every=1, ema=0.9)
+        >>> opt = NaturalGradient(torch.nn.Linear(3, 1), approx="kfac", damping=0.1, kronecker=options)
+    """
+
+    factor_every: int = 10
+    inverse_every: int = 100
+    ema: float = 0.95
+    adapt_damping: bool = False
+    compute_dtype: torch.dtype | None = None
+    sharing: Literal["expand", "reduce"] = "expand"
