@@ -236,7 +236,7 @@ def _require_pairs(parts: Any) -> None:
         fits = isinstance(part, tuple) and len(part) == 2
         if not (fits and isinstance(part[0], Plan) and isinstance(part[1], (nn.Module, Mapping))):
             kinds = ", ".join(type(one).__name__ for one in part) if isinstance(part, tuple) else type(part).__name__
-            raise InputError(f"`parts[{number}]` must be a pair (Plan, network or its state dict) (got {kinds}).")
+            raise InputError(f"`parts[{number}]` must be a pair (Plan, network or its state dict), got ({kinds}).")
 
 
 def _weights(weights: Sequence[float] | None, count: int) -> list[float]:
