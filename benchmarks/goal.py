@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.sidebyside import Side, compare
+from benchmarks.sidebyside import Comparison, Side, compare
 from linnet.results import Record
 
 
@@ -24,20 +24,32 @@ def time_ratio(name: str, what: str, ours: Side, theirs: Side, *, goal: float, p
         pairs: An odd number, so that the median of ratios is the inverse of the median of inverse ratios.
         reason: Why the goal is missed, kept only where it is.
     """
-    result = compare(ours, theirs, pairs=pairs)
-    lo, hi = result.interval
+    found = compare(ours, theirs, pairs=pairs)
+    context = _context(what, theirs.name, f"<= {goal:g}x", goal) | machine_state()
+    context |= {"reason": reason} if reason and found.time_ratio > goal else {}
+    return compared(name, found, found.time_ratio, found.time_interval, context=context)
+
+
+def compared(
+    name: str,
+    found: Comparison,
+    value: float,
+    interval: tuple[float, float],
+    *,
+    unit: str = "x",
+    method: str = "linnet",
+    context: Mapping[str, Any],
+) -> Record:
+    """A record of pairs of times: one of the numbers of a comparison with its interval."""
     return Record.measured(
-        name,
-        1 / result.speed_ratio,
-        unit="x",
-        n=pairs,
-        interval=(1 / hi, 1 / lo),
-        level=result.level,
-        rng_seed=result.rng_seed,
-        context=_context(what, theirs.name, f"<= {goal:g}x", goal)
-        | {"threads": torch.get_num_threads(), "load": round(os.getloadavg()[0], 1)}
-        | ({"reason": reason} if reason and 1 / result.speed_ratio > goal else {}),
-    )
+        name, value, unit=unit, n=len(found.a_s), interval=interval, level=found.level, rng_seed=found.rng_seed,
+        method=method, context=context,
+    )  # fmt: skip
+
+
+def machine_state() -> dict[str, float]:
+    """What times depend on beside the machine itself: torch's threads, and the load by other programs."""
+    return {"threads": torch.get_num_threads(), "load": round(os.getloadavg()[0], 1)}
 
 
 def bounded(name: str, what: str, value: float, *, bound: float, goal: str, beside: str, unit: str = "") -> Record:
