@@ -1,27 +1,11 @@
-"""The networks of the natural gradient's benchmarks."""
+"""Networks small enough to be trained in a benchmark, and a batch for them."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from linnet.models.resnet import BasicBlock, ResNet
-
-
-def resnet18(width: int, *, classes: int = 10) -> nn.Sequential:
-    """ResNet-18's shape: a 3x3 convolution, four stages of two blocks of widths w, 2w, 4w, 8w, mean, linear.
-
-    Args:
-        width: w; ResNet-18 has 64.
-        classes: Number of logits.
-    """
-    stages: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-    inputs = width
-    for number in range(4):
-        outputs = width * 2**number
-        stages += [BasicBlock(inputs, outputs, stride=1 if number == 0 else 2), BasicBlock(outputs, outputs)]
-        inputs = outputs
-    return nn.Sequential(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
+from linnet.models import ResNet
 
 
 def mlp3(width: int = 512, *, inputs: int = 784, classes: int = 10) -> nn.Sequential:

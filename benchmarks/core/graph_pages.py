@@ -12,8 +12,6 @@ import pkgutil
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from benchmarks import DOCS, networks
 from benchmarks.page import Page
@@ -22,37 +20,11 @@ from linnet.core.channels.rule_call import RULES, Rule
 from linnet.models import SmallUNet
 
 
-class TransformerBlock(nn.Module):
-    """A block of a vision transformer: queries, keys and values by one layer, heads of fixed width, an MLP.
-
-    Args:
-        width: Channels of a token.
-        heads: Number of heads.
-    """
-
-    def __init__(self, width: int = 96, heads: int = 3) -> None:
-        super().__init__()
-        self.heads = heads
-        self.patches = nn.Conv2d(3, width, 16, stride=16)
-        self.norm1, self.qkv, self.proj = nn.LayerNorm(width), nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.norm2, self.up, self.down = nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-        self.head = nn.Linear(width, 10)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, 10) of images (N, 3, H, W)."""
-        x = self.patches(images).flatten(2).transpose(1, 2)
-        n, tokens, _ = x.shape
-        q, k, v = self.qkv(self.norm1(x)).view(n, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        x = x + self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
-        x = x + self.down(F.gelu(self.up(self.norm2(x))))
-        return self.head(x.mean(1))
-
-
 def tables() -> dict[str, ChannelGraph]:
     """Title -> graph of the networks on the page."""
     image = torch.zeros(1, 3, 224, 224)
     return {
-        "A block of a vision transformer": ChannelGraph(TransformerBlock(), image),
+        "A block of a vision transformer": ChannelGraph(networks.TransformerBlock(), image),
         "The nucleus detector's U-Net": ChannelGraph(SmallUNet(), torch.zeros(1, 3, 256, 256)),
         "MobileNetV2": ChannelGraph(networks.mobilenet_v2(), image),
         "ResNet-50": ChannelGraph(networks.resnet50(), image),

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.goal import compared, machine_state, missing, time_ratio
+from benchmarks.goal import about, compared, machine_state, missing, time_ratio
 from benchmarks.natural.parts import explained, passes, shares
 from benchmarks.sidebyside import Comparison, Side, in_turns, unchecked
-from benchmarks.small_networks import batch, mlp3, resnet18
+from benchmarks.small_networks import batch, mlp3
 from linnet.core.capture.layers.matrix import MatrixRule
 from linnet.core.jacobian.layer_jacobian import RuleTerm
 from linnet.core.jacobian.linearisation import Linearisation
@@ -22,6 +22,7 @@ from linnet.core.jacobian.losses import LOSSES
 from linnet.optim import NaturalGradient
 from linnet.optim.natural.kronecker.damped_inverse import invert
 from linnet.results import Record
+from papers.resnet18 import ResNet18
 
 PEER_REASON = (
     "both run one forward and one backward of the network, which no factor makes faster; strided and 1 x 1 kernels and "
@@ -36,7 +37,7 @@ def measure(*, quick: bool) -> list[Record]:
     mlp = mlp3(64 if quick else 512)
     records = _overheads("mlp", mlp, batch((784,), 64 if quick else 512), rounds=2 * rounds + 1)
     records += _overheads("mlp_large_batch", mlp, batch((784,), 128 if quick else 4096), rounds=rounds)
-    records += _overheads("resnet", resnet18(width), batch((3, 32, 32), samples), rounds=rounds)
+    records += _overheads("resnet", ResNet18(width=width), batch((3, 32, 32), samples), rounds=rounds)
     records += _factors(width, samples, pairs=rounds)
     return [*records, _inverse(quick=quick)]
 
@@ -53,14 +54,11 @@ def _overheads(name: str, model: nn.Module, data: tuple[Tensor, Tensor], *, roun
             for plain, factor, inverse in zip(kinds["plain"], kinds["factor"], kinds["inverse"], strict=True)
         ]
         found = Comparison("K-FAC", "SGD", tuple(means), tuple(kinds["SGD"]))
-        context = {
-            "what": f"K-FAC step, {name.replace('_', ' ')}, {sum(p.numel() for p in model.parameters()):,} parameters, "
-            f"batch {len(data[1])}, factors every {factor_every}, inverses every {inverse_every}",
-            "beside": "SGD with momentum",
-            "goal": f"<= {goal:g}x",
-            "bound": goal,
-            **machine_state(),
-        }
+        what = (
+            f"K-FAC step, {name.replace('_', ' ')}, {sum(p.numel() for p in model.parameters()):,} parameters, "
+            f"batch {len(data[1])}, factors every {factor_every}, inverses every {inverse_every}"
+        )
+        context = about(what, "SGD with momentum", f"<= {goal:g}x", goal) | machine_state()
         row = f"natural.kfac.{name}.every_{factor_every}_{inverse_every}"
         record = compared(row, found, found.time_ratio, found.time_interval, context=context)
         parts = {
@@ -121,7 +119,7 @@ def _bare(model: nn.Module, x: Tensor) -> dict[str, Callable[[], object]]:
 
 def _factors(width: int, samples: int, *, pairs: int) -> list[Record]:
     """All Kronecker factors of a ResNet-18 shape: beside its gradient, and beside curvlinops."""
-    model, (x, y) = resnet18(width).eval(), batch((3, 32, 32), samples)
+    model, (x, y) = ResNet18(width=width).eval(), batch((3, 32, 32), samples)
     loss = LOSSES["cross_entropy"]
     generator = torch.Generator().manual_seed(0)
 

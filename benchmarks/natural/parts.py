@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.goal import missed
 from linnet.results import Record
 
 
@@ -41,7 +42,7 @@ def shares(times: Mapping[str, list[float]], reference: str) -> dict[str, float]
 
 def explained(record: Record, parts: Mapping[str, float], beside: str, more: str = "") -> Record:
     """The record with its reason, where it misses its goal: what the parts alone take."""
-    if record.value is None or record.value <= float(record.context["bound"]):
+    if not missed(record):
         return record
     told = ", ".join(f"{name} {share:.2g}x" for name, share in parts.items())
     reason = f"alone, as bare torch calls timed beside: {told} {beside}, together {sum(parts.values()):.2g}x{more}"

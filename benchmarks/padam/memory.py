@@ -6,7 +6,6 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 
 from benchmarks.goal import bounded, missing
 from benchmarks.padam.step_time import OURS, RIVALS, parameters, shapes
@@ -36,10 +35,9 @@ def _peaks(model: str) -> list[Record]:
     found = []
     for way in WAYS:
         peak_mb = own_process(step_of, way, model, peak="call").extra_bytes / 1e6
-        facts = {"bound": BLOCK_MB, "goal": f"<= {BLOCK_MB:g} MB", "beside": "", "unit": "MB"}
-        record = bounded(f"padam.memory.{way}", f"{what}: {way}", peak_mb, **facts)
-        reason = {} if way == "Padam blocked" else {"reason": "temporaries of a whole tensor, or of all"}
-        found.append(replace(record, context={**record.context, **reason}))
+        reason = "" if way == "Padam blocked" else "temporaries of a whole tensor, or of all"
+        facts = {"bound": BLOCK_MB, "goal": f"<= {BLOCK_MB:g} MB", "beside": "", "unit": "MB", "reason": reason}
+        found.append(bounded(f"padam.memory.{way}", f"{what}: {way}", peak_mb, **facts))
     return found
 
 
@@ -54,13 +52,10 @@ def _import(*, repeats: int) -> list[Record]:
             seconds, inductor = python("-c", _IMPORT, environment=kept).split()
             times.append(float(seconds))
             compiled |= inductor == "True"
-    context = {
-        "what": "import of linnet.optim.padam, best of all",
-        "beside": "torch and linnet.core imported, byte code there",
-    }
-    context |= {"goal": "<= 5 ms", "bound": 5.0, "torch.compile loaded": compiled}
-    context |= {"reason": "some twenty small files are read and run"}
-    return [Record.measured("padam.import", min(times) * 1e3, unit="ms", n=repeats, context=context)]
+    facts = {"bound": 5.0, "goal": "<= 5 ms", "beside": "torch and linnet.core imported, byte code there", "unit": "ms"}
+    facts |= {"n": repeats, "context": {"torch.compile loaded": compiled}}
+    facts |= {"reason": "some twenty small files are read and run"}
+    return [bounded("padam.import", "import of linnet.optim.padam, best of all", min(times) * 1e3, **facts)]
 
 
 def step_of(way: str, model: str) -> Callable[[], object]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.goal import compared
+from benchmarks.goal import about, compared
 from benchmarks.sidebyside import Comparison, in_turns
 from linnet.optim import Padam
 from linnet.optim.padam.implementation import compiler
@@ -129,9 +129,9 @@ def _ratio(seconds: dict[str, list[float]], way: str, beside: str, *, factor: fl
     return Comparison(beside, way, tuple(factor * s for s in seconds[beside]), tuple(seconds[way]))
 
 
-def _record(name: str, found: Comparison, context: dict[str, Any], *, method: str = "linnet") -> Record:
+def _record(name: str, found: Comparison, context: dict[str, Any], **facts: Any) -> Record:
     context |= {"threads": torch.get_num_threads()}
-    return compared(name, found, found.speed_ratio, found.interval, method=method, context=context)
+    return compared(name, found, found.speed_ratio, found.interval, context=context, **facts)
 
 
 def _step(model: str, p: float, way: str, seconds: dict[str, list[float]]) -> Record:
@@ -166,8 +166,6 @@ def _goals(model: str, p: float, seconds: dict[str, list[float]]) -> list[Record
     for way, beside, bound, reason in wanted:
         if way in seconds and beside in seconds:
             found = _ratio(seconds, way, beside, factor=WORDS / STREAM_WORDS if beside == "stream" else 1.0)
-            context = {"what": f"{way}, {model}, p = {p:g}", "beside": beside, "goal": f"<= {bound:g}x", "bound": bound}
-            if found.speed_ratio > bound:
-                context["reason"] = reason
-            rows.append(_record(f"padam.goal.{model}.{p:g}.{way}.{beside}", found, context))
+            context = about(f"{way}, {model}, p = {p:g}", beside, f"<= {bound:g}x", bound)
+            rows.append(_record(f"padam.goal.{model}.{p:g}.{way}.{beside}", found, context, reason=reason))
     return rows

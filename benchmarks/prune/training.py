@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.goal import missing, reached
+from benchmarks.goal import bounded, missing, reached
 from linnet.data import fashion_mnist
 from linnet.errors import DataError
 from linnet.models import create
@@ -81,24 +82,13 @@ _TUNED = (
 
 
 def _row(
-    name: str,
-    what: str,
-    ours: tuple[Course, ...],
-    theirs: tuple[Course, ...],
-    *,
-    bound: float,
-    beside: str,
-    reason: str,
+    name: str, what: str, ours: tuple[Course, ...], theirs: tuple[Course, ...], *, bound: float, **facts: Any
 ) -> Record:
     ratios = [a.wall_s / b.wall_s for a, b in zip(ours, theirs, strict=True)]
-    value = float(np.median(ratios))
+    context = {"threads": torch.get_num_threads(), "ours_s": float(np.median([c.wall_s for c in ours]))}
     # The range of three values holds the true median with probability 1 - 2 / 8.
-    context = {"what": what, "beside": beside, "goal": f"<= {bound:g}x", "bound": bound}
-    context |= {"threads": torch.get_num_threads(), "ours_s": float(np.median([c.wall_s for c in ours]))}
-    context |= {"reason": reason} if value > bound else {}
-    return Record.measured(
-        name, value, unit="x", n=len(ratios), interval=(min(ratios), max(ratios)), level=0.75, context=context
-    )
+    facts |= {"n": len(ratios), "interval": (min(ratios), max(ratios)), "level": 0.75, "context": context, "unit": "x"}
+    return bounded(name, what, float(np.median(ratios)), bound=bound, goal=f"<= {bound:g}x", **facts)
 
 
 def _accuracy(what: str, ours: tuple[Course, ...], theirs: tuple[Course, ...], beside: str) -> Record:

@@ -29,11 +29,10 @@ def as_markdown(finished: Finished, times: Sequence[Record], scales: Mapping[str
 
 def _row(name: str, found: Sequence[Record], times: Sequence[Record], problem: str) -> tuple[float, str]:
     """(order, text)."""
-    if missing(name) is not None:
-        return float("inf"), f"| {WORDS[name]} | not installed: {missing(name)} | | | | | | |"
     runs = _final(found, name)
     if not runs:
-        return float("inf"), f"| {WORDS[name]} | no runs yet | | | | | | |"
+        why = "no runs yet" if missing(name) is None else f"not installed: {missing(name)}"
+        return float("inf"), f"| {WORDS[name]} | {why} | | | | | | |"
     there = _steps(runs)
     step = next((r for r in times if r.method == name and r.context["problem"] == problem), None)
     most = 2 * len(there) > len(runs)

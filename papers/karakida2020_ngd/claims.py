@@ -45,9 +45,18 @@ class Found:
         return f"{mean:.3g}" if interval is None else f"{mean:.3g} [{interval[0]:.2g}, {interval[1]:.2g}]"
 
 
+def records_of(finished: Finished, stage: str, **settings: Fact) -> list[Record]:
+    """The records of a stage with these settings."""
+    return [
+        r
+        for r in finished.values()
+        if r.context["stage"] == stage and all(r.context.get(k) == v for k, v in settings.items())
+    ]
+
+
 def of(finished: Finished, stage: str, read: Callable[[Record], float | None], **settings: Fact) -> Found:
     """A number of every record of a stage with these settings, in the order of the seeds."""
-    chosen = sorted(_stage(finished, stage, **settings), key=lambda record: int(record.context["seed"]))
+    chosen = sorted(records_of(finished, stage, **settings), key=lambda record: int(record.context["seed"]))
     return Found([number for record in chosen if (number := read(record)) is not None])
 
 
@@ -74,7 +83,7 @@ def share_left(record: Record) -> float:
 def slope(finished: Finished, stage: str, **settings: Fact) -> Found:
     """d log value / d log width for each seed."""
     points: dict[int, list[tuple[float, float]]] = {}
-    for record in _stage(finished, stage, **settings):
+    for record in records_of(finished, stage, **settings):
         if record.value:
             pair = math.log(float(record.context["width"])), math.log(record.value)
             points.setdefault(int(record.context["seed"]), []).append(pair)
@@ -138,11 +147,11 @@ def details(finished: Finished) -> list[Table]:
         return [str(of(finished, stage, read, **settings)) for read in reads]
 
     def state(count: int) -> str:
-        refused = any("refused" in record.context for record in _stage(finished, "layers", layers=count))
+        refused = any("refused" in record.context for record in records_of(finished, "layers", layers=count))
         return "refused" if refused else "trains"
 
-    dampings = sorted({float(record.context["damping"]) for record in _stage(finished, "damping")})
-    sets = sorted({str(record.context["data"]) for record in _stage(finished, "ten")})
+    dampings = sorted({float(record.context["damping"]) for record in records_of(finished, "damping")})
+    sets = sorted({str(record.context["data"]) for record in records_of(finished, "ten")})
     tables = [
         Table(
             "Tridiagonal by number of layers",
@@ -186,11 +195,3 @@ def details(finished: Finished) -> list[Table]:
         ),
     ]
     return [table for table in tables if table.rows]
-
-
-def _stage(finished: Finished, stage: str, **settings: Fact) -> list[Record]:
-    return [
-        r
-        for r in finished.values()
-        if r.context["stage"] == stage and all(r.context.get(k) == v for k, v in settings.items())
-    ]

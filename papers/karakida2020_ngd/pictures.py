@@ -9,6 +9,7 @@ from statistics import fmean
 from matplotlib.figure import Figure
 
 from linnet.results import Record
+from papers.karakida2020_ngd.claims import records_of
 from papers.karakida2020_ngd.trials import CURVES
 from papers.page import Picture
 from papers.study import Finished
@@ -29,15 +30,10 @@ def drawable(finished: Finished) -> dict[str, Picture]:
     """The pictures that can be drawn, by name."""
     shown: dict[str, Picture] = {}
     for c in (0.5, 1.0):
-        records = {a: _records(finished, a, c) for a in CURVES}
+        records = {a: records_of(finished, "curve", approx=a, c=c) for a in CURVES}
         if any(records.values()):
             shown[f"curves_{c:g}"] = Picture(CAPTION.format(c=c), partial(_curves, records, c), dpi=130)
     return shown
-
-
-def _records(finished: Finished, approx: str, c: float) -> list[Record]:
-    wanted = {"stage": "curve", "approx": approx, "c": c}
-    return [r for r in finished.values() if all(r.context.get(k) == v for k, v in wanted.items())]
 
 
 def _curves(records: dict[str, Sequence[Record]], c: float) -> Figure:

@@ -1,17 +1,12 @@
 """What docs/natural.md says is what the records say."""
 
-import pytest
-
 from benchmarks.natural import page as natural_page
 from benchmarks.time_to_target.problems import SCALES
-from benchmarks.time_to_target.rivals import RANGES, missing
+from benchmarks.time_to_target.rivals import RANGES
 from linnet.results import read_records
 from papers.study import finished_trials
 
-PEERS_THERE = all(missing(name) is None for name in RANGES)
 
-
-@pytest.mark.skipif(not PEERS_THERE, reason="a rival isn't installed (make peers), and its rows would say so")
 def test_the_page_is_that_of_the_records():
     assert natural_page.PAGE.current() == natural_page.text()
 
