@@ -6,13 +6,23 @@ import argparse
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from linnet.errors import InputError, LinnetError
-from linnet.results import Record, atomic_write, read_records, write_records
+from linnet.results import Record, read_records, write_records
 
-# each a file here with `measure(*, quick)` and `as_markdown(records)`
-SUBJECTS = ("nuclei", "core", "core_training", "padam", "natural", "prune")
-PARTED = ("core", "prune")  # those with `PARTS`, each of which is measured alone by --only
+if TYPE_CHECKING:
+    from benchmarks.subject import Subject
+
+# name -> the module here that has `SUBJECT`
+SUBJECTS = {
+    "nuclei": "nuclei.subject",
+    "core": "core.subject",
+    "core_training": "core.training",
+    "padam": "padam.subject",
+    "natural": "natural.subject",
+    "prune": "prune.subject",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,35 +33,24 @@ def main(arguments: list[str] | None = None) -> int:
             return _readme()
         if asked.zoo and asked.subject != "core":
             raise InputError(f"--zoo belongs to the subject core; {asked.subject} was asked.")
-        if asked.only:
-            return _part(asked.subject, asked.only, asked.json, quick=asked.quick)
-        return _measure("core_zoo" if asked.zoo else asked.subject, asked.json, quick=asked.quick)
+        module = "core.zoo" if asked.zoo else SUBJECTS[asked.subject]
+        return _measure(import_module(f"benchmarks.{module}").SUBJECT, asked.only, asked.json, quick=asked.quick)
     except LinnetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def _measure(name: str, json: Path | None, *, quick: bool) -> int:
-    subject = import_module(f"benchmarks.{name}")
-    records = subject.measure(quick=quick)
-    print(subject.as_markdown(records))
-    return _keep(records, json)
-
-
-def _part(name: str, part: str, json: Path | None, *, quick: bool) -> int:
-    """One part of a subject; the file's other records stay."""
-    if name not in PARTED:
-        raise InputError(f"--only belongs to the subjects {' and '.join(PARTED)}; {name} was asked.")
-    subject = import_module(f"benchmarks.{name}")
-    if part not in subject.PARTS:
-        raise InputError(f"{name} has no part `{part}`; it has: {', '.join(subject.PARTS)}.")
+def _measure(subject: Subject, part: str | None, json: Path | None, *, quick: bool) -> int:
+    """Measures a subject, or one part of it; then the other records of the file stay."""
+    if part is not None and part not in subject.parts:
+        raise InputError(f"The subject has no part `{part}`; it has: {', '.join(subject.parts)}.")
     records = subject.measure(quick=quick, only=part)
     print(subject.as_markdown(records))
-    new = {record.name: record for record in records}
-    before = read_records(json) if json is not None and json.exists() else []
+    if part is None or json is None or not json.exists():
+        return _keep(records, json)
     # a row whose name holds a measured target has another name in each run: those of an earlier run go
-    old = {record.name: record for record in before if f"--only {part} " not in f"{record.command} "}
-    return _keep(list((old | new).values()), json)
+    old = {record.name: record for record in read_records(json) if f"--only {part} " not in f"{record.command} "}
+    return _keep(list((old | {record.name: record for record in records}).values()), json)
 
 
 def _keep(records: list[Record], json: Path | None) -> int:
@@ -65,19 +64,20 @@ def _keep(records: list[Record], json: Path | None) -> int:
 
 
 def _readme() -> int:
-    from benchmarks import card, graphs, natural_page, padam_page, picture, proofs, prune_page, pruned_picture, readme
+    """Writes every page and draws every picture that is made from records."""
+    from benchmarks import readme
+    from benchmarks.core import graph_pages, proofs
+    from benchmarks.natural import page as natural
+    from benchmarks.nuclei import card, picture
+    from benchmarks.padam import page as padam
+    from benchmarks.prune import page as prune
+    from benchmarks.prune import picture as pruned
 
-    for path in padam_page.refresh():
-        print(f"{path} says what the records of Padam say.")
-    changed = readme.refresh()
-    print(f"{readme.README.name} {'was brought up to date' if changed else 'already says what the records say'}.")
-    print(f"{atomic_write(card.PAGE, card.shipped_card())} was written from the weights.")
-    print(f"{atomic_write(proofs.PAGE, proofs.page())} was written from the records of core.")
-    print(f"{atomic_write(prune_page.PAGE, prune_page.page())} was written from the records of prune.")
-    print(f"{atomic_write(natural_page.PAGE, natural_page.page())} was written from the records of natural.")
-    print(f"{picture.draw()} was drawn.")
-    print(f"{' and '.join(map(str, pruned_picture.draw()))} were drawn.")
-    print(f"{' and '.join(map(str, graphs.write()))} were written from the rules and the networks.")
+    pages = [readme.page(), padam.docs_page(), padam.paper_page(), card.PAGE, proofs.PAGE, prune.PAGE, natural.PAGE]
+    for page in [*pages, graph_pages.GRAPHS, graph_pages.RULE_LIST]:
+        print(f"{page.path} {'was brought up to date' if page.refresh() else 'already says what the records say'}.")
+    for path in [*padam.draw(), picture.draw(), *pruned.draw()]:
+        print(f"{path} was drawn.")
     return 0
 
 
@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="a few images and repetitions: does it run?")
     parser.add_argument("--zoo", action="store_true", help="core: every zoo network, edited at random, with its error")
-    parser.add_argument("--only", metavar="PART", help="core and prune: this part alone")
+    parser.add_argument("--only", metavar="PART", help="this part of the subject alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the records in this file, one a line")
     return parser
 

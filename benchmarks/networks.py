@@ -179,3 +179,29 @@ class UNet(nn.Module):
 def _pair(cin: int, cout: int) -> nn.Module:
     layers = [*_conv_norm(cin, cout, 3), nn.ReLU(inplace=True), *_conv_norm(cout, cout, 3), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
+
+
+class TransformerBlock(nn.Module):
+    """A block of a vision transformer: queries, keys and values by one layer, heads of fixed width, an MLP.
+
+    Args:
+        width: Channels of a token.
+        heads: Number of heads.
+    """
+
+    def __init__(self, width: int = 96, heads: int = 3) -> None:
+        super().__init__()
+        self.heads = heads
+        self.patches = nn.Conv2d(3, width, 16, stride=16)
+        self.norm1, self.qkv, self.proj = nn.LayerNorm(width), nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.norm2, self.up, self.down = nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, 10) of images (N, 3, H, W)."""
+        x = self.patches(images).flatten(2).transpose(1, 2)
+        n, tokens, _ = x.shape
+        q, k, v = self.qkv(self.norm1(x)).view(n, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        x = x + self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        x = x + self.down(F.gelu(self.up(self.norm2(x))))
+        return self.head(x.mean(1))

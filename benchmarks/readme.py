@@ -1,44 +1,37 @@
-"""README.md says what the records say: the tables between the markers are written from them."""
+"""README.md says what the records say: the tables between the markers and the output of its code."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import pruned_picture
-from benchmarks.blocks import filled, markers
-from benchmarks.table import accuracy_table, cost_table, provenance
-from linnet.results import atomic_write, read_records
+from benchmarks import RECORDS, ROOT
+from benchmarks.nuclei.tables import accuracy_table, cost_table
+from benchmarks.padam.page import readme_rows
+from benchmarks.page import Page, provenance
+from benchmarks.process import python
+from benchmarks.prune import picture
+from linnet.results import read_records
 
-ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
-RECORDS = ROOT / "benchmarks" / "records" / "nuclei.jsonl"
-BEGIN, END = markers("records")
 CODE = re.compile(r"```python\n(?P<code>(?:(?!```).)*)```\n\n```text\n(?P<output>.*?)```", re.DOTALL)
 
 
-def refresh(readme: Path = README, records: Path = RECORDS) -> bool:
-    """Writes the records' tables into the README; gives whether anything changed.
+def page(readme: Path = ROOT / "README.md", records: Path = RECORDS / "nuclei.jsonl") -> Page:
+    """The README with the parts that are made from records.
 
-    Raises:
-        InputError: the records can't be read, or the README has no markers.
+    Args:
+        readme: Its file.
+        records: Of the subject nuclei.
     """
-    text = readme.read_text(encoding="utf-8")
-    wanted = with_output(pruned_picture.with_table(with_records(text, records)))
-    if wanted == text:
-        return False
-    atomic_write(readme, wanted)
-    return True
+    parts = {"records": lambda: nuclei_tables(records), "prune": picture.table, "padam": readme_rows}
+    return Page(readme, parts=parts, finish=with_output)
 
 
-def with_records(text: str, records: Path) -> str:
-    """The README's text with the part between the markers made from the records."""
+def nuclei_tables(records: Path) -> str:
+    """How well nuclei are found, what it costs, and how it was measured."""
     known = read_records(records)
-    tables = f"{accuracy_table(known)}\n\n{cost_table(known)}\n\nMeasured by {provenance(known)}"
-    return filled(text, "records", tables)
+    return f"{accuracy_table(known)}\n\n{cost_table(known)}\n\nMeasured by {provenance(known)}"
 
 
 def with_output(text: str) -> str:
@@ -49,5 +42,4 @@ def with_output(text: str) -> str:
 def printed(code: str) -> str:
     """What the code prints, run in a process and a folder of its own."""
     with TemporaryDirectory() as folder:
-        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder)
-    return run.stdout
+        return python("-c", code, folder=Path(folder))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 class UnequalWork(AssertionError):
@@ -56,7 +59,18 @@ class Comparison:
     @property
     def interval(self) -> tuple[float, float]:
         """Bootstrap interval of `speed_ratio` over pairs."""
-        return self._bootstrap(self._ratios())
+        return bootstrap(self._ratios(), level=self.level, rng_seed=self.rng_seed)
+
+    @property
+    def time_ratio(self) -> float:
+        """How many times as long `a` takes as `b`: 1 / `speed_ratio`."""
+        return 1 / self.speed_ratio
+
+    @property
+    def time_interval(self) -> tuple[float, float]:
+        """Bootstrap interval of `time_ratio` over pairs."""
+        lo, hi = self.interval
+        return 1 / hi, 1 / lo
 
     @property
     def extra_s(self) -> float:
@@ -66,7 +80,7 @@ class Comparison:
     @property
     def extra_interval_s(self) -> tuple[float, float]:
         """Bootstrap interval of `extra_s` over pairs."""
-        return self._bootstrap(self._extras())
+        return bootstrap(self._extras(), level=self.level, rng_seed=self.rng_seed)
 
     @property
     def median_s(self) -> tuple[float, float]:
@@ -79,10 +93,12 @@ class Comparison:
     def _extras(self) -> np.ndarray:
         return np.asarray(self.a_s) - np.asarray(self.b_s)
 
-    def _bootstrap(self, values: np.ndarray) -> tuple[float, float]:
-        draws = np.random.default_rng(self.rng_seed).choice(values, size=(2000, len(values)))
-        lo, hi = np.quantile(np.median(draws, axis=1), [(1 - self.level) / 2, (1 + self.level) / 2])
-        return float(lo), float(hi)
+
+def bootstrap(values: Sequence[float] | np.ndarray, *, level: float = 0.95, rng_seed: int = 0) -> tuple[float, float]:
+    """Interval of the median of values: quantiles of the medians of 2,000 draws."""
+    draws = np.random.default_rng(rng_seed).choice(values, size=(2000, len(values)))
+    lo, hi = np.quantile(np.median(draws, axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(lo), float(hi)
 
 
 def compare(
@@ -115,13 +131,33 @@ def compare(
     works = [_warm(side, warmups) for side in (a, b)]
     if works[0] != works[1]:
         raise UnequalWork(f"{a.name} did {works[0]!r}, {b.name} did {works[1]!r}. Give both the same work.")
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(pairs):
-        for side, seconds in zip((a, b), times, strict=True):
-            begin = clock()
-            side.run()
-            seconds.append(clock() - begin)
+    times = in_turns({0: a.run, 1: b.run}, pairs, warmups=0, clock=clock)
     return Comparison(a.name, b.name, tuple(times[0]), tuple(times[1]), rng_seed)
+
+
+def in_turns(
+    runs: Mapping[Name, Callable[[], object]],
+    rounds: int,
+    *,
+    warmups: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[Name, list[float]]:
+    """Seconds of each way in each round, all in turns, after each was run `warmups` times."""
+    for run in runs.values():
+        for _ in range(warmups):
+            run()
+    times: dict[Name, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            begin = clock()
+            run()
+            times[name].append(clock() - begin)
+    return times
+
+
+def unchecked(outcome: object) -> int:
+    """The work of sides that are built to do the same, and whose outcomes say nothing about it."""
+    return 0
 
 
 def _warm(side: Side, warmups: int) -> Hashable:

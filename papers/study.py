@@ -15,8 +15,7 @@ from typing import Any
 
 from linnet.errors import InputError
 from linnet.results import Record, append_record, read_records
-
-Fact = str | int | float | bool
+from linnet.results.record import Fact
 
 
 @dataclass(frozen=True)

@@ -17,5 +17,10 @@ class Table:
 
 def as_markdown(table: Table) -> str:
     """A table with its caption above it."""
+    return f"{table.caption}.\n\n{rows_as_markdown(table)}"
+
+
+def rows_as_markdown(table: Table) -> str:
+    """A table without its caption."""
     rows = [list(table.columns), ["---"] * len(table.columns), *table.rows]
-    return "\n".join([f"{table.caption}.", "", *(f"| {' | '.join(row)} |" for row in rows), ""])
+    return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), ""])

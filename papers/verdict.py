@@ -10,6 +10,7 @@ from typing import Literal
 
 from linnet.errors import InputError
 from linnet.results import t_interval
+from papers.table import Table
 
 Verdict = Literal["holds", "does not hold", "not decided", "not run"]
 
@@ -70,3 +71,46 @@ def all_of(verdicts: Sequence[Verdict]) -> Verdict:
         if bad in verdicts:
             return bad
     return "holds" if verdicts else "not run"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of the table of claims.
+
+    Attributes:
+        claim: The paper's in our words, or ours.
+        theirs: What the abstract gives for it.
+        ours: What was measured here.
+        n: Seeds or runs.
+        verdict: What follows.
+    """
+
+    claim: str
+    theirs: str
+    ours: str
+    n: int
+    verdict: str
+
+
+def table_of_claims(caption: str, claims: Sequence[Claim]) -> Table:
+    """Claim, theirs, ours, n, verdict."""
+    rows = [[claim.claim, claim.theirs, claim.ours, str(claim.n), claim.verdict] for claim in claims]
+    return Table(caption, ["claim", "theirs", "ours", "n", "verdict"], rows)
+
+
+def shown(found: Paired | None, *, digits: int = 4, factor: float = 1.0) -> str:
+    """A paired difference, times a factor, with its interval: "+0.0012 [-0.0030, +0.0054]"."""
+    if found is None:
+        return "not run"
+    mean = f"{factor * found.mean:+.{digits}f}"
+    if found.interval is None:
+        return f"{mean} (one seed)"
+    low, high = (f"{factor * bound:+.{digits}f}" for bound in found.interval)
+    return f"{mean} [{low}, {high}]"
+
+
+def in_words(verdict: Verdict, n: int, *, needed: int) -> str:
+    """A verdict in words; fewer seeds than are needed decide nothing."""
+    if verdict == "not run" or (verdict != "not decided" and n >= needed):
+        return verdict
+    return f"not decided by {'one seed' if n == 1 else f'{n} seeds'}"

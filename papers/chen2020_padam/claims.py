@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from papers.chen2020_padam.findings import REFERENCE, Result, difference, speed_difference
 from papers.chen2020_padam.plan import joins_trial
 from papers.study import Finished
-from papers.verdict import Paired, Verdict, all_of
+from papers.verdict import Claim, Paired, all_of, in_words, shown
 
 MARGIN = 0.005
 """As accurate: at most so much below. Half a point is about the spread of one seed here; ours, set before the runs."""
@@ -21,25 +20,6 @@ JOINED = 1e-10
 Results = Mapping[str, Result]
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One row of the table.
-
-    Attributes:
-        claim: The paper's, in our words.
-        theirs: What the abstract gives for it.
-        ours: What was measured here.
-        n: Seeds or runs.
-        verdict: What follows.
-    """
-
-    claim: str
-    theirs: str
-    ours: str
-    n: int
-    verdict: str
-
-
 def claims(finished: Finished, results: Results) -> list[Claim]:
     """All claims, measured or not."""
     return [
@@ -50,15 +30,6 @@ def claims(finished: Finished, results: Results) -> list[Claim]:
         *(_as_good(results, row) for row in ("padam_4", "padam_8", "padam_16")),
         *(_as_fast(results, row) for row in ("padam_4", "padam_8", "padam_16")),
     ]
-
-
-def shown(found: Paired | None, *, digits: int = 4) -> str:
-    """A paired difference with its interval: "+0.0012 [-0.0030, +0.0054]"."""
-    if found is None:
-        return "not run"
-    if found.interval is None:
-        return f"{found.mean:+.{digits}f} (one seed)"
-    return f"{found.mean:+.{digits}f} [{found.interval[0]:+.{digits}f}, {found.interval[1]:+.{digits}f}]"
 
 
 def _over_adapted(results: Results, row: str, name: str) -> Claim:
@@ -112,7 +83,7 @@ def _as_fast(results: Results, row: str) -> Claim:
     told = "; ".join(f"{results[name].label} - Padam: {shown(pair, digits=3)}" for name, pair in found.items())
     said = f"mean training loss over the epochs, {told}" if told else "not run"
     n = min((pair.n for pair in found.values() if pair is not None), default=0)
-    return Claim(words, "no figure available", said, n, _decided(all_of(verdicts), n))
+    return Claim(words, "no figure available", said, n, in_words(all_of(verdicts), n, needed=SEEDS_NEEDED))
 
 
 def _label(results: Results, row: str) -> str:
@@ -126,11 +97,4 @@ def _difference(results: Results, ours: str, theirs: str) -> Paired | None:
 def _claim(words: str, theirs: str, ours: str, found: Paired | None, at_least: float) -> Claim:
     if found is None:
         return Claim(words, theirs, "not run", 0, "not run")
-    return Claim(words, theirs, ours, found.n, _decided(found.verdict(at_least=at_least), found.n))
-
-
-def _decided(verdict: Verdict, n: int) -> str:
-    """The verdict in words; fewer than five seeds decide nothing."""
-    if verdict == "not run":
-        return verdict
-    return f"not decided by {n} seeds" if verdict == "not decided" or n < SEEDS_NEEDED else verdict
+    return Claim(words, theirs, ours, found.n, in_words(found.verdict(at_least=at_least), found.n, needed=SEEDS_NEEDED))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from linnet.results import read_records, t_interval
 from papers.chen2020_padam.findings import Result, results
 from papers.chen2020_padam.ridge import accuracies, fit_rule, ridge
 from papers.chen2020_padam.scales import Scale
+from papers.page import Picture, bare
 from papers.study import Finished
 
 STEP_TIMES = Path(__file__).parents[2] / "benchmarks" / "records" / "padam.jsonl"
@@ -33,60 +34,34 @@ _MAP_DEPTH = 0.1  # accuracies further below the best one share the darkest colo
 _CURVES = ("sgdm", "adam", "adamw", "padam_4", "padam_8", "padam_linear")
 
 
-def captions(finished: Finished, scale: Scale) -> dict[str, str]:
-    """What each picture that can be drawn shows, by its name."""
-    return {name: words for name, (words, _) in _drawable(finished, scale).items()}
-
-
-def figures(finished: Finished, scale: Scale) -> dict[str, tuple[str, Figure]]:
-    """(caption, figure) of each picture that can be drawn, by its name."""
-    return {name: (words, draw()) for name, (words, draw) in _drawable(finished, scale).items()}
-
-
-def draw(finished: Finished, scale: Scale, folder: Path) -> list[Path]:
-    """Writes the pictures into `folder/pictures` as PNG files."""
-    place = folder / "pictures"
-    place.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, (_, fig) in figures(finished, scale).items():
-        FigureCanvasAgg(fig)
-        fig.savefig(place / f"{name}.png", dpi=110, metadata={"Software": None})
-        paths.append(place / f"{name}.png")
-    return paths
-
-
-def _drawable(finished: Finished, scale: Scale) -> dict[str, tuple[str, Callable[[], Figure]]]:
+def drawable(finished: Finished, scale: Scale) -> dict[str, Picture]:
+    """The pictures that can be drawn, by name."""
     found = {row: result for row, result in results(finished, scale).items() if result.seeds()}
-    points, spread = accuracies(finished, scale), _spread(finished, scale)
-    shown: dict[str, tuple[str, Callable[[], Figure]]] = {}
+    points, spread, times = accuracies(finished, scale), _spread(finished, scale), _step_times()
+    shown: dict[str, Picture] = {}
     if found:
         words = "Validation accuracy and training loss over the epochs: mean over seeds, band of one standard deviation"
-        shown["curves"] = (words, lambda: _curves(found))
+        shown["curves"] = Picture(words, lambda: _curves(found))
         words = "Test accuracy after the last epoch: every seed, the mean and its 95 % t interval"
-        shown["final"] = (words, lambda: _final(found))
+        shown["final"] = Picture(words, lambda: _final(found))
     if points:
         words = (
             "Validation accuracy over p and the learning rate; circles: the best learning rate, line: the fitted rule"
         )
-        shown["map"] = (words, lambda: _map(points, scale))
+        shown["map"] = Picture(words, lambda: _map(points, scale))
     if spread:
         words = "Spread of the effective rates k / D after the last update: 95 % over 5 % point, each run of the map"
-        shown["spread"] = (words, lambda: _spread_figure(spread))
-    times = _step_times()
+        shown["spread"] = Picture(words, lambda: _spread_figure(spread))
     if times:
-        shown["step_time"] = (
-            "Time of an update as a multiple of the memory floor, 11.2 M parameters, p = 1/8",
-            lambda: _times(times),
-        )
+        words = "Time of an update as a multiple of the memory floor, 11.2 M parameters, p = 1/8"
+        shown["step_time"] = Picture(words, lambda: _times(times))
     return shown
 
 
-def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list]:
+def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
     fig = Figure(figsize=(width, height), layout="constrained")
     axes = fig.subplots(1, columns, squeeze=False)[0]
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.grid(visible=True, color="#808080", alpha=0.25, linewidth=0.6)
+    bare(*axes)
     return fig, list(axes)
 
 

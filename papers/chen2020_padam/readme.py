@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from linnet.results import atomic_write
 from papers.chen2020_padam import pictures, tables
 from papers.chen2020_padam.findings import results
-from papers.chen2020_padam.plan import extensions_done
+from papers.chen2020_padam.plan import extensions_done, next_trials
 from papers.chen2020_padam.scales import Problem, Scale
+from papers.page import not_run_section, picture_section, provenance, section
 from papers.study import Finished
-from papers.table import Table, as_markdown
+from papers.table import as_markdown
 
 _HEAD = """# Padam: closing the generalization gap of adaptive gradient methods
 
@@ -42,25 +40,19 @@ _LIMITS = """## What this does not show
 """
 
 
-def write(finished: Finished, scale: Scale, path: Path) -> Path:
-    """Writes the page."""
-    return atomic_write(path, text(finished, scale))
-
-
 def text(finished: Finished, scale: Scale) -> str:
     """The page as Markdown."""
-    parts = [_HEAD, _what(finished, scale), _section("Claims", [tables.claims_table(finished, scale)])]
-    parts.append(
-        _section("Optimizers", [tables.optimizers_table(finished, scale), tables.tuning_table(finished, scale)])
-    )
-    parts.append(_section("Decaying p, and the bias corrections", [tables.variants_table(finished, scale)]))
-    parts.append(_section("p and the learning rate", [tables.ridge_table(finished, scale)]))
+    parts = [_HEAD, _what(finished, scale), section("Claims", tables.claims_table(finished, scale))]
+    parts.append(section("Optimizers", tables.optimizers_table(finished, scale), tables.tuning_table(finished, scale)))
+    parts.append(section("Decaying p, and the bias corrections", tables.variants_table(finished, scale)))
+    parts.append(section("p and the learning rate", tables.ridge_table(finished, scale)))
     parts.append(tables.ridge_words(finished, scale) + "\n")
     if scale.second is not None:
         rule = tables.rule_table(finished, scale)
         parts += [as_markdown(rule)] if rule.rows else []
         parts.append(tables.rule_words(finished, scale) + "\n")
-    parts += [_pictures(finished, scale), _not_run(finished, scale), _limits(scale), _provenance(finished)]
+    parts += [picture_section(pictures.drawable(finished, scale)), not_run_section(_not_run(finished, scale))]
+    parts += [_limits(scale), provenance(finished)]
     return "\n".join(part for part in parts if part)
 
 
@@ -73,11 +65,6 @@ def _limits(scale: Scale) -> str:
         f"- The learning rates of the map are a factor {step:.2g} apart, which is more than the "
         f"errors of the rule that it tests; the second set has p = {tested} only.\n"
     )
-
-
-def _section(title: str, parts: list[Table]) -> str:
-    body = [as_markdown(table) if table.rows else "Not run.\n" for table in parts]
-    return "\n".join([f"## {title}\n", *body])
 
 
 def _what(finished: Finished, scale: Scale) -> str:
@@ -103,37 +90,16 @@ def _times(count: int) -> str:
     return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
-def _pictures(finished: Finished, scale: Scale) -> str:
-    shown = [
-        f"![{words}](pictures/{name}.png)\n*{words}.*\n" for name, words in pictures.captions(finished, scale).items()
-    ]
-    return "\n".join(["## Pictures\n", *shown]) if shown else ""
-
-
-def _not_run(finished: Finished, scale: Scale) -> str:
+def _not_run(finished: Finished, scale: Scale) -> list[tuple[str, str]]:
     """What is missing of this scale, and the scale that wasn't run."""
-    from papers.chen2020_padam.plan import next_trials
-
     left = [trial for trial in next_trials(finished, scale) if trial.key not in finished]
     rows = []
     if left:
-        stages = sorted({trial.stage for trial in left})
-        rows.append(
-            f"| scale `{scale.name}` | cut: {len(left)} runs of {', '.join(stages)} and what follows from them |"
-        )
+        stages = ", ".join(sorted({trial.stage for trial in left}))
+        rows.append((f"scale `{scale.name}`", f"cut: {len(left)} runs of {stages} and what follows from them"))
     missing = [row for row in scale.rows if row not in results(finished, scale)]
     if missing:
-        rows.append(f"| optimizers | not tuned yet: {', '.join(missing)} |")
+        rows.append(("optimizers", f"not tuned yet: {', '.join(missing)}"))
     if scale.name != "gpu":
-        rows.append("| scale `gpu` (ResNet-18 on CIFAR-10-JPEG, 15 epochs) | not run |")
-    rows.append("| the paper's tables (200 epochs) | out of reach |")
-    return "\n".join(["## What was not run\n", "| what | state |", "|---|---|", *rows, ""])
-
-
-def _provenance(finished: Finished) -> str:
-    records = list(finished.values())
-    commits = sorted({record.commit for record in records if record.commit})
-    first = records[0]
-    versions = ", ".join(f"{name} {first.versions[name]}" for name in ("python", "torch") if name in first.versions)
-    dates = sorted({record.time[:10] for record in records if record.time})
-    return f"Measured on {first.machine}; {versions}; commit {', '.join(commits)}; {' to '.join(dates)}.\n"
+        rows.append(("scale `gpu` (ResNet-18 on CIFAR-10-JPEG, 15 epochs)", "not run"))
+    return [*rows, ("the paper's tables (200 epochs)", "out of reach")]

@@ -10,8 +10,8 @@ from typing import Any
 from torch import nn
 
 from linnet import models
-from linnet.models import BasicBlock
 from papers.chen2020_padam.optimizers import ROWS
+from papers.resnet18 import ResNet18
 
 MAP_P = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """p of the p-lr map."""
@@ -82,36 +82,6 @@ class Scale:
         """The same study with 320 images and one epoch: does it run?"""
         second = None if self.second is None else replace(self.second, images=320)
         return replace(self, problem=replace(self.problem, images=320), second=second, epochs=1)
-
-
-class ResNet18(nn.Module):
-    """The residual network of 18 layers for small images: four stages of two basic blocks, 64 to 512 channels.
-
-    Args:
-        input_shape: (channels, height, width) of one image.
-        classes: Number of logits.
-
-    Source:
-        He et al. 2016, with a 3x3 first convolution and no pooling, as is usual for 32 x 32 images.
-    """
-
-    def __init__(self, *, input_shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [
-            nn.Conv2d(input_shape[0], 64, 3, padding=1, bias=False),
-            nn.BatchNorm2d(64),
-            nn.ReLU(),
-        ]
-        inputs = 64
-        for width, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
-            layers += [BasicBlock(inputs, width, stride=stride), BasicBlock(width, width)]
-            inputs = width
-        self.features = nn.Sequential(*layers)
-        self.head = nn.Linear(inputs, classes)
-
-    def forward(self, images: Any) -> Any:
-        """Logits (N, classes) of images (N, C, H, W)."""
-        return self.head(self.features(images).mean(dim=(2, 3)))
 
 
 def _convnet(**options: Any) -> nn.Module:

@@ -6,7 +6,7 @@ import math
 from statistics import fmean
 
 from linnet.optim import padam_lr
-from papers.chen2020_padam.claims import SEEDS_NEEDED, claims, shown
+from papers.chen2020_padam.claims import SEEDS_NEEDED, claims
 from papers.chen2020_padam.findings import REFERENCE, Result, difference, epochs_to_reach, final_accuracy, results
 from papers.chen2020_padam.optimizers import ROWS
 from papers.chen2020_padam.ridge import (
@@ -20,14 +20,13 @@ from papers.chen2020_padam.ridge import (
 from papers.chen2020_padam.scales import Scale
 from papers.study import Finished
 from papers.table import Table
-from papers.verdict import mean_and_sd
+from papers.verdict import mean_and_sd, shown, table_of_claims
 
 
 def claims_table(finished: Finished, scale: Scale) -> Table:
     """Claim, theirs, ours, n, verdict."""
     found = claims(finished, results(finished, scale))
-    rows = [[claim.claim, claim.theirs, claim.ours, str(claim.n), claim.verdict] for claim in found]
-    return Table("What the abstract claims and what came out", ["claim", "theirs", "ours", "n", "verdict"], rows)
+    return table_of_claims("What the abstract claims and what came out", found)
 
 
 def tuning_table(finished: Finished, scale: Scale) -> Table:

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from linnet.data import ArrayLoader, ImageSet, Standardise, cifar10_jpeg, digits, fashion_mnist, hold_out
+from linnet.data import ArrayLoader, Standardise, hold_out
 from linnet.engine import Compute, FitResult, Listener, Schedule, derive_seed, fit
-from linnet.errors import InputError, NonFiniteLoss
+from linnet.errors import NonFiniteLoss
 from linnet.optim import Padam
 from linnet.recipe.classify import Classification, Parts, scores
 from linnet.results import Record
 from papers.chen2020_padam.joins import ends_of_p
 from papers.chen2020_padam.optimizers import ROWS, Row
 from papers.chen2020_padam.scales import Problem, Scale
+from papers.images import read_sets, subset
 from papers.study import Trial
 
 NAME = "chen2020_padam.run"
 """Of the record of each trial; its value is the accuracy on the validation images after the last epoch."""
 
-_READERS: Mapping[str, Callable[..., ImageSet]] = MappingProxyType(
-    {"fashion_mnist": fashion_mnist, "cifar10_jpeg": cifar10_jpeg}
-)
 _SCALE_LR = 1e-3  # of Adam, in the run that the gradients' size is read from: torch's default
 
 
@@ -54,7 +50,7 @@ def run_trial(trial: Trial, *, scale: Scale, data: Path | None) -> Record:
     Args:
         trial: Stage and settings.
         scale: Sizes.
-        data: Folder with a sub-folder for each set; None for digits.
+        data: Folder with a sub-folder for each set; None: where `linnet.data` finds them.
     """
     record = ends_of_p(int(trial.settings["seed"])) if trial.stage == "joins" else _learned(trial, scale, data)
     return replace(record, command=f"python papers/chen2020_padam/run.py --scale {scale.name} --data DATA")
@@ -159,15 +155,8 @@ def _numbers(values: list[float]) -> str:
 @cache
 def _ready(name: str, images: int, data: Path | None) -> Ready:
     """The images; read once in each process."""
-    if name == "digits":
-        whole, test = hold_out(digits(), 0.25, rng_seed=derive_seed(0, "test"))
-    elif data is None:
-        raise InputError(f"`--data` is missing; the folder that holds {name} is needed.")
-    else:
-        whole, test = (_READERS[name](split, root=data / name) for split in ("train", "test"))
-    if 0 < images < len(whole):
-        _, whole = hold_out(whole, images / len(whole), rng_seed=derive_seed(0, "subset"))
-    train, validation = hold_out(whole, 0.2, rng_seed=derive_seed(0, "validation"))
+    whole, test = read_sets(name, data)
+    train, validation = hold_out(subset(whole, images), 0.2, rng_seed=derive_seed(0, "validation"))
     standardise = Standardise(*train.channel_statistics())
     inputs = standardise(train.images).to(memory_format=torch.channels_last)
     return Ready(Parts(train, validation, test), standardise, inputs)

@@ -10,9 +10,8 @@ from statistics import fmean
 from linnet.results import Record, t_interval
 from papers.karakida2020_ngd.trials import CURVES, LAYERWISE
 from papers.study import Fact, Finished
+from papers.table import Table
 from papers.verdict import Verdict, all_of
-
-Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
 @dataclass(frozen=True)
@@ -46,25 +45,34 @@ class Found:
         return f"{mean:.3g}" if interval is None else f"{mean:.3g} [{interval[0]:.2g}, {interval[1]:.2g}]"
 
 
+def records_of(finished: Finished, stage: str, **settings: Fact) -> list[Record]:
+    """The records of a stage with these settings."""
+    return [
+        r
+        for r in finished.values()
+        if r.context["stage"] == stage and all(r.context.get(k) == v for k, v in settings.items())
+    ]
+
+
 def of(finished: Finished, stage: str, read: Callable[[Record], float | None], **settings: Fact) -> Found:
     """A number of every record of a stage with these settings, in the order of the seeds."""
-    chosen = [
-        record
-        for record in finished.values()
-        if record.context["stage"] == stage and all(record.context.get(k) == v for k, v in settings.items())
-    ]
-    chosen.sort(key=lambda record: int(record.context["seed"]))
-    return Found([value for record in chosen if (value := read(record)) is not None])
+    chosen = sorted(records_of(finished, stage, **settings), key=lambda record: int(record.context["seed"]))
+    return Found([number for record in chosen if (number := read(record)) is not None])
 
 
 def fact(name: str) -> Callable[[Record], float | None]:
     """Reads one fact of a record."""
 
     def read(record: Record) -> float | None:
-        value = record.context.get(name)
-        return None if value is None else float(value)
+        found = record.context.get(name)
+        return None if found is None else float(found)
 
     return read
+
+
+def value(record: Record) -> float | None:
+    """A record's value."""
+    return record.value
 
 
 def share_left(record: Record) -> float:
@@ -75,9 +83,8 @@ def share_left(record: Record) -> float:
 def slope(finished: Finished, stage: str, **settings: Fact) -> Found:
     """d log value / d log width for each seed."""
     points: dict[int, list[tuple[float, float]]] = {}
-    for record in finished.values():
-        known = record.context["stage"] == stage and all(record.context.get(k) == v for k, v in settings.items())
-        if known and record.value:
+    for record in records_of(finished, stage, **settings):
+        if record.value:
             pair = math.log(float(record.context["width"])), math.log(record.value)
             points.setdefault(int(record.context["seed"]), []).append(pair)
     return Found([_slope(pairs) for _, pairs in sorted(points.items()) if len(pairs) > 1])
@@ -89,12 +96,12 @@ def _slope(pairs: Sequence[tuple[float, float]]) -> float:
 
 
 def claims(finished: Finished) -> Table:
-    """(claim, ours, n, verdict) of the abstract's five claims."""
+    """Claim, ours, n and verdict of the abstract's five claims."""
     left = {a: of(finished, "curve", share_left, approx=a, c=1.0) for a in CURVES}
-    gaps = {a: of(finished, "curve", lambda r: r.value, approx=a, c=0.5) for a in LAYERWISE}
+    gaps = {a: of(finished, "curve", value, approx=a, c=0.5) for a in LAYERWISE}
     errors = {a: of(finished, "curve", fact("isotropy_error"), approx=a) for a in LAYERWISE}
     falls = {a: slope(finished, "width", approx=a) for a in LAYERWISE}
-    units = {a: of(finished, "unit", lambda r: r.value, activation=a) for a in ("tanh", "relu")}
+    units = {a: of(finished, "unit", value, activation=a) for a in ("tanh", "relu")}
     rows = [
         (
             "(1) approximate Fisher information converges as fast as the exact one",
@@ -123,95 +130,68 @@ def claims(finished: Finished) -> Table:
             all_of([units["tanh"].below(1e-8), slope(finished, "unit", activation="relu").below(0.0)]),
         ),
     ]
-    n = len({record.context["seed"] for record in finished.values()})
-    columns = ("claim", "ours", "n", "verdict")
-    return columns, [(claim, ours, str(n), verdict) for claim, ours, verdict in rows]
+    n = str(len({record.context["seed"] for record in finished.values()}))
+    shown = [(claim, ours, n, verdict) for claim, ours, verdict in rows]
+    return Table("Claims of the abstract", ("claim", "ours", "n", "verdict"), shown)
 
 
 def _each(found: dict[str, Found]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in found.items())
+    return ", ".join(f"{name} {numbers}" for name, numbers in found.items())
 
 
-def details(finished: Finished) -> list[tuple[str, Table]]:
-    """(title, table) of what stands beside the claims."""
-    seeds = sorted({int(r.context["seed"]) for r in finished.values()})
-    layers = [
-        (
-            str(count),
-            str(of(finished, "layers", lambda r: r.value, layers=count)),
-            str(of(finished, "layers", fact("isotropy_error"), layers=count)),
-            str(of(finished, "layers", fact("loss_share"), layers=count)),
-            "refused" if any("refused" in r.context for r in _stage(finished, "layers", layers=count)) else "trains",
-        )
-        for count in (3, 4, 5, 6, 7)
-    ]
-    forster = [
-        (
-            "with" if done else "without",
-            str(of(finished, "forster", lambda r: r.value, transform=done)),
-            str(of(finished, "forster", fact("alpha"), transform=done)),
-            str(of(finished, "forster", fact("alpha_theory"), transform=done)),
-        )
-        for done in (False, True)
-    ]
-    entry = [
-        (
-            str(of(finished, "entry", lambda r: r.value)),
-            str(of(finished, "entry", fact("condition_ntk"))),
-        )
-    ]
-    entropy = [
-        (
-            a,
-            str(of(finished, "cross_entropy", lambda r: r.value, approx=a)),
-            str(of(finished, "cross_entropy", fact("alpha"), approx=a)),
-            str(of(finished, "cross_entropy", share_left, approx=a)),
-        )
-        for a in ("exact", "block")
-    ]
-    dampings = sorted({float(r.context["damping"]) for r in _stage(finished, "damping")})
-    sweep = [
-        (
-            a,
-            f"{d:g}",
-            str(of(finished, "damping", fact("alpha"), approx=a, damping=d)),
-            str(of(finished, "damping", fact("isotropy_error"), approx=a, damping=d)),
-            str(of(finished, "damping", share_left, approx=a, damping=d)),
-            str(of(finished, "damping", lambda r: r.value, approx=a, damping=d)),
-        )
-        for d in dampings
-        for a in LAYERWISE
-    ]
-    ten = [
-        (
-            str(data),
-            a,
-            str(of(finished, "ten", fact("isotropy_error"), approx=a, data=data)),
-            str(of(finished, "ten", share_left, approx=a, data=data)),
-        )
-        for data in sorted({str(r.context["data"]) for r in _stage(finished, "ten")})
-        for a in LAYERWISE
-    ]
-    tables: list[tuple[str, Table]] = [
-        ("Tridiagonal by number of layers", (("L", "alpha", "isotropy error", "loss left, c = 1", "state"), layers)),
-        ("Entry-wise: the counter-example", (("condition number of K", "of the NTK"), entry)),
-        (
+def details(finished: Finished) -> list[Table]:
+    """What stands beside the claims; tables without a row are left out."""
+    error, alpha = fact("isotropy_error"), fact("alpha")
+
+    def cells(stage: str, *reads: Callable[[Record], float | None], **settings: Fact) -> list[str]:
+        return [str(of(finished, stage, read, **settings)) for read in reads]
+
+    def state(count: int) -> str:
+        refused = any("refused" in record.context for record in records_of(finished, "layers", layers=count))
+        return "refused" if refused else "trains"
+
+    dampings = sorted({float(record.context["damping"]) for record in records_of(finished, "damping")})
+    sets = sorted({str(record.context["data"]) for record in records_of(finished, "ten")})
+    tables = [
+        Table(
+            "Tridiagonal by number of layers",
+            ("L", "alpha", "isotropy error", "loss left, c = 1", "state"),
+            [
+                [str(count), *cells("layers", value, error, fact("loss_share"), layers=count), state(count)]
+                for count in (3, 4, 5, 6, 7)
+            ],
+        ),
+        Table(
+            "Entry-wise: the counter-example",
+            ("condition number of K", "of the NTK"),
+            [cells("entry", value, fact("condition_ntk"))],
+        ),
+        Table(
             "K-FAC with half as many input dimensions as samples",
-            (("Forster transform", "isotropy error", "alpha", "N (L - 2) + M0 + 1"), forster),
+            ("Forster transform", "isotropy error", "alpha", "N (L - 2) + M0 + 1"),
+            [
+                [word, *cells("forster", value, alpha, fact("alpha_theory"), transform=done)]
+                for word, done in (("without", False), ("with", True))
+            ],
         ),
-        ("Cross entropy", (("approx", "isotropy error", "alpha", "loss left, c = 1"), entropy)),
-        (
+        Table(
+            "Cross entropy",
+            ("approx", "isotropy error", "alpha", "loss left, c = 1"),
+            [[a, *cells("cross_entropy", value, alpha, share_left, approx=a)] for a in ("exact", "block")],
+        ),
+        Table(
             "Damping, c = 1",
-            (("approx", "damping", "alpha", "isotropy error", "loss left", "distance from the line"), sweep),
+            ("approx", "damping", "alpha", "isotropy error", "loss left", "distance from the line"),
+            [
+                [a, f"{d:g}", *cells("damping", alpha, error, share_left, value, approx=a, damping=d)]
+                for d in dampings
+                for a in LAYERWISE
+            ],
         ),
-        ("Ten classes", (("data", "approx", "isotropy error", "loss left, c = 1"), ten)),
+        Table(
+            "Ten classes",
+            ("data", "approx", "isotropy error", "loss left, c = 1"),
+            [[d, a, *cells("ten", error, share_left, approx=a, data=d)] for d in sets for a in LAYERWISE],
+        ),
     ]
-    return [(title, table) for title, table in tables if table[1] and seeds]
-
-
-def _stage(finished: Finished, stage: str, **settings: Fact) -> list[Record]:
-    return [
-        r
-        for r in finished.values()
-        if r.context["stage"] == stage and all(r.context.get(k) == v for k, v in settings.items())
-    ]
+    return [table for table in tables if table.rows]

@@ -1,18 +1,17 @@
-"""Loss against step: measured points on the predicted lines, as PNG and in a page."""
+"""Loss against step: measured points on the predicted lines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 from statistics import fmean
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from linnet.report import Section, figure, page, table, tiles
-from linnet.results import Record, atomic_write
-from papers.karakida2020_ngd.claims import claims, details
+from linnet.results import Record
+from papers.karakida2020_ngd.claims import records_of
 from papers.karakida2020_ngd.trials import CURVES
+from papers.page import Picture
 from papers.study import Finished
 
 # After Okabe and Ito; dashes and marks say the same again.
@@ -27,40 +26,14 @@ _STYLES = (
 CAPTION = "Loss against step, c = {c:g}: marks are measured, lines are predicted before training; means over the seeds"
 
 
-def draw(finished: Finished, folder: Path) -> dict[str, Figure]:
-    """Writes the pictures; gives them by file name."""
-    shown: dict[str, Figure] = {}
+def drawable(finished: Finished) -> dict[str, Picture]:
+    """The pictures that can be drawn, by name."""
+    shown: dict[str, Picture] = {}
     for c in (0.5, 1.0):
-        records = {a: _records(finished, a, c) for a in CURVES}
+        records = {a: records_of(finished, "curve", approx=a, c=c) for a in CURVES}
         if any(records.values()):
-            shown[f"curves_{c:g}.png"] = _curves(records, c)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, drawn in shown.items():
-        FigureCanvasAgg(drawn)
-        drawn.savefig(folder / name, dpi=130)
+            shown[f"curves_{c:g}"] = Picture(CAPTION.format(c=c), partial(_curves, records, c), dpi=130)
     return shown
-
-
-def write_page(finished: Finished, shown: dict[str, Figure], path: Path) -> Path:
-    """The study as one self-contained page."""
-    columns, rows = claims(finished)
-    first = next(iter(finished.values()))
-    sections = [Section("Claims", [table(columns, rows, caption="Claims of the abstract")])]
-    drawn = [figure(fig, alt=name, caption=_caption(name)) for name, fig in shown.items()]
-    sections.append(Section("Measured points on predicted lines", drawn))
-    sections += [Section(title, [table(*found, caption=title)]) for title, found in details(finished)]
-    facts = [("Machine", first.machine), ("Commit", first.commit), ("Command", first.command)]
-    lead = tiles([("scale", str(first.context["scale"])), ("trials", str(len(finished)))])
-    return atomic_write(path, page("Why all of them converge alike", sections, lead=lead, facts=facts))
-
-
-def _caption(name: str) -> str:
-    return CAPTION.format(c=float(name.removeprefix("curves_").removesuffix(".png")))
-
-
-def _records(finished: Finished, approx: str, c: float) -> list[Record]:
-    wanted = {"stage": "curve", "approx": approx, "c": c}
-    return [r for r in finished.values() if all(r.context.get(k) == v for k, v in wanted.items())]
 
 
 def _curves(records: dict[str, Sequence[Record]], c: float) -> Figure:

@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from linnet.data import ImageSet, cifar10_jpeg, digits, hold_out, mnist
+from linnet.data import ImageSet, digits, hold_out
 from linnet.models import ntk_mlp
 from linnet.models.ntk_perceptron import NTKPerceptron
+from papers.images import read_sets
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,7 @@ def network(problem: Problem, *, width: int, depth: int, rng_seed: int, activati
 def _sets(data: str, root: Path | None) -> tuple[ImageSet, ImageSet]:
     if data == "digits":
         return hold_out(digits(), 0.5, rng_seed=0)
-    read = cifar10_jpeg if data == "cifar10" else mnist
-    folder = None if root is None else root / ("cifar10_jpeg" if data == "cifar10" else "mnist")
-    return read("train", root=folder), read("test", root=folder)
+    return read_sets("cifar10_jpeg" if data == "cifar10" else "mnist", root)
 
 
 def _of_classes(images: ImageSet, pair: tuple[int, int] | None) -> Tensor:

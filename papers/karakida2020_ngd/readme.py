@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from linnet.results import atomic_write
-from papers.karakida2020_ngd.claims import Table, claims, details
+from papers.karakida2020_ngd.claims import claims, details
 from papers.karakida2020_ngd.problem import SCALES
 from papers.karakida2020_ngd.trials import STAGES
+from papers.page import provenance, section
 from papers.study import Finished
+from papers.table import rows_as_markdown
 
 _HEAD = """# Understanding approximate Fisher information for fast convergence of natural gradient descent
 
@@ -36,11 +35,6 @@ _LIMITS = """## What this does not show
 """
 
 
-def write(finished: Finished, path: Path) -> Path:
-    """Writes the page."""
-    return atomic_write(path, text(finished))
-
-
 def text(finished: Finished) -> str:
     """The page as Markdown."""
     first = next(iter(finished.values()))
@@ -52,28 +46,15 @@ def text(finished: Finished) -> str:
         f"{len(finished)} trials, {minutes:.0f} minutes of one process. Brackets are 95 % intervals "
         "over seeds (Student's t).\n"
     )
-    parts = [_HEAD, what, "## Claims\n", as_markdown(claims(finished))]
+    parts = [_HEAD, what, section("Claims", rows_as_markdown(claims(finished)))]
     parts += [f"![Loss against step, c = {c:g}](pictures/curves_{c:g}.png)\n" for c in (0.5, 1.0)]
-    for title, found in details(finished):
-        parts += [f"## {title}\n", as_markdown(found)]
-    parts.append(_not_run(finished))
-    commits = sorted({r.commit for r in finished.values() if r.commit})
-    parts.append(_LIMITS.format(samples=scale.samples))
-    parts.append(
-        f"Measured on {first.machine}; torch {first.versions.get('torch', '')}; commit {', '.join(commits)}.\n"
-    )
-    return "\n".join(parts)
+    parts += [section(table.caption, rows_as_markdown(table)) for table in details(finished)]
+    parts += [_not_run(finished), _LIMITS.format(samples=scale.samples)]
+    return "\n".join([*parts, provenance(finished, ("torch",), dated=False)])
 
 
 def _not_run(finished: Finished) -> str:
     """Stages without a trial, and scales."""
     left = [stage for stage in STAGES if all(r.context["stage"] != stage for r in finished.values())]
     rows = [f"- Stage `{stage}`: cut, as time was up; the same command goes on." for stage in left]
-    return "\n".join(["## What was not run\n", *rows, "- Scale `gpu`: width 4096, ten seeds.\n"])
-
-
-def as_markdown(found: Table) -> str:
-    """A table."""
-    columns, rows = found
-    lines = [columns, ("---",) * len(columns), *rows]
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), ""])
+    return section("What was not run", *rows, "- Scale `gpu`: width 4096, ten seeds.\n")

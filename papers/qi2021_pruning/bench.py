@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -14,15 +13,13 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, cross_entropy
 
 from linnet import cost
-from linnet.data import ArrayLoader, Augment, ImageSet, Standardise, cifar10_jpeg, digits, fashion_mnist, hold_out
+from linnet.data import ArrayLoader, Augment, ImageSet, Standardise, hold_out
 from linnet.engine import Compute, Listener, Schedule, derive_seed, fit
 from linnet.models import VGG
 from linnet.results import classification_records
+from papers.images import read_sets, subset
 from papers.qi2021_pruning.scales import Scale, Stages
 
-_READERS: Mapping[str, Callable[..., ImageSet]] = MappingProxyType(
-    {"fashion_mnist": fashion_mnist, "cifar10_jpeg": cifar10_jpeg}
-)
 _AUGMENT = Augment(flip=True, shift_px=4)
 _TEST_BATCH = 500
 
@@ -144,15 +141,11 @@ class _Learning:
 @cache
 def ready(scale: Scale, name: str, folder: Path | None) -> Data:
     """The images of a set; read once in each process."""
-    if name == "digits":
-        whole, test = hold_out(digits(), 0.25, rng_seed=derive_seed(0, "test"))
-    else:
-        root = None if folder is None else folder / name
-        whole, test = (_READERS[name](split, root=root) for split in ("train", "test"))
+    whole, test = read_sets(name, folder)
     if scale.images > 0:
-        whole = _some(whole, scale.images + scale.validation_images)
+        whole = subset(whole, scale.images + scale.validation_images)
     train, validation = hold_out(whole, scale.validation_images / len(whole), rng_seed=derive_seed(0, "validation"))
-    test = _some(test, scale.test_images)
+    test = subset(test, scale.test_images)
     standardise, device = Standardise(*train.channel_statistics()), scale.compute().torch_device
 
     def inputs(images: ImageSet) -> Tensor:
@@ -162,12 +155,6 @@ def ready(scale: Scale, name: str, folder: Path | None) -> Data:
 
     parts = [x for images in (train, validation, test) for x in (inputs(images), images.labels.to(device))]
     return Data(*parts, classes=len(train.classes))
-
-
-def _some(images: ImageSet, count: int) -> ImageSet:
-    if not 0 < count < len(images):  # 0: all
-        return images
-    return hold_out(images, count / len(images), rng_seed=derive_seed(0, "subset"))[1]
 
 
 def _augmented(batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from papers.qi2021_pruning.arms import RIVALS
 from papers.qi2021_pruning.findings import Study, difference, label
-from papers.verdict import Paired, Verdict
+from papers.verdict import Claim, Paired, in_words
+from papers.verdict import shown as shown_difference
 
 MARGIN = 0.004
 """The drop that is allowed to our own dense network: 0.4 points, ours, set before the runs."""
 SEEDS_NEEDED = 3
 EXACT = 1e-5
 """Logits of the trained and of the finished network are equal in float32 when they differ by less."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One row of the table.
-
-    Attributes:
-        claim: The paper's in our words, or ours.
-        theirs: What the abstract gives for it.
-        ours: What was measured here.
-        n: Runs or seeds.
-        verdict: What follows.
-    """
-
-    claim: str
-    theirs: str
-    ours: str
-    n: int
-    verdict: str
 
 
 def claims(study: Study) -> list[Claim]:
@@ -48,21 +28,12 @@ def claims(study: Study) -> list[Claim]:
 
 def shown(found: Paired | None) -> str:
     """A paired difference in points of accuracy with its interval: "-0.3 [-1.1, +0.5]"."""
-    if found is None:
-        return "not run"
-    mean = f"{100 * found.mean:+.1f}"
-    return (
-        mean if found.interval is None else f"{mean} [{100 * found.interval[0]:+.1f}, {100 * found.interval[1]:+.1f}]"
-    )
+    return shown_difference(found, digits=1, factor=100)
 
 
 def decided(found: Paired | None, *, at_least: float = 0.0) -> str:
     """The verdict in words; too few seeds decide nothing."""
-    verdict: Verdict = "not run" if found is None else found.verdict(at_least=at_least)
-    if found is None or verdict == "not run":
-        return "not run"
-    seeds = "one seed" if found.n == 1 else f"{found.n} seeds"
-    return f"not decided by {seeds}" if verdict == "not decided" or found.n < SEEDS_NEEDED else verdict
+    return "not run" if found is None else in_words(found.verdict(at_least=at_least), found.n, needed=SEEDS_NEEDED)
 
 
 def _pruned(study: Study) -> list:

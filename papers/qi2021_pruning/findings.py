@@ -79,15 +79,6 @@ class Study:
         ]
         return median(found) if found else None
 
-    def speed_ups(self, data: str, budget: str, arm: str, batch: int) -> list[float]:
-        """Dense milliseconds over an arm's, measured in turns, for each seed."""
-        name = f"ms {arm}, {budget}"
-        return [
-            float(record.context["ms dense"]) / float(record.context[name])
-            for record in self.times.values()
-            if (record.context["data"], record.context["batch"]) == (data, batch) and name in record.context
-        ]
-
 
 def numbers(runs: Runs, name: str = "") -> list[float]:
     """A number of each run, in the order of the seeds; the accuracy without a name."""

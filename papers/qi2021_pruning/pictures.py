@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from linnet.prune.training.history import MaskLife
 from linnet.results import t_interval
+from papers.page import Picture, bare
 from papers.qi2021_pruning.findings import Study, label, numbers
 
 # After Okabe and Ito; dashes and marks say the same again.
@@ -30,43 +29,22 @@ _SHADES = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#5
 _DASHES = ("-", "--", "-.", ":")
 
 
-def captions(study: Study) -> dict[str, str]:
-    """What each picture that can be drawn shows, by its name."""
-    return {name: words for name, (words, _) in _drawable(study).items()}
-
-
-def figures(study: Study) -> dict[str, tuple[str, Figure]]:
-    """(caption, figure) of each picture that can be drawn, by its name."""
-    return {name: (words, draw()) for name, (words, draw) in _drawable(study).items()}
-
-
-def draw(study: Study, folder: Path) -> list[Path]:
-    """Writes the pictures into `folder/pictures` as PNG files."""
-    place = folder / "pictures"
-    place.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, (_, fig) in figures(study).items():
-        FigureCanvasAgg(fig)
-        fig.savefig(place / f"{name}.png", dpi=110, metadata={"Software": None})
-        paths.append(place / f"{name}.png")
-    return paths
-
-
-def _drawable(study: Study) -> dict[str, tuple[str, Callable[[], Figure]]]:
-    shown: dict[str, tuple[str, Callable[[], Figure]]] = {}
+def drawable(study: Study) -> dict[str, Picture]:
+    """The pictures that can be drawn, by name."""
+    shown: dict[str, Picture] = {}
     if study.times:
         words = (
             f"Test accuracy against measured milliseconds of {_BATCH} images (torch, one thread): mean over seeds and "
             "its 95 % t interval; a line joins the budgets of an arm"
         )
-        shown["accuracy_ms"] = (words, lambda: _accuracy_ms(study))
+        shown["accuracy_ms"] = Picture(words, lambda: _accuracy_ms(study))
     lives = {name: life for name in study.scale.sets if (life := _life(study, name)) is not None}
     if lives:
         words = (
             f"Channels in use over the training at {study.scale.budgets[0].name} of the MACs, seed 1, by depth; "
             "below them the share of the limit that is used, with the budget's line"
         )
-        shown["life"] = (words, lambda: _lives(lives))
+        shown["life"] = Picture(words, lambda: _lives(lives))
     return shown
 
 
@@ -84,8 +62,7 @@ def _accuracy_ms(study: Study) -> Figure:
             _line(ax, [whole], "#000000", "-", "*", label("dense"))
         ax.set_title(data, fontsize=10)
         ax.set_xlabel(f"ms of {_BATCH} images")
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.grid(visible=True, color="#808080", alpha=0.25, linewidth=0.6)
+    bare(*axes)
     axes[0].set_ylabel("test accuracy")
     columns = 1 + len(sets)
     fig.legend(
@@ -162,8 +139,7 @@ def _lives(lives: dict[str, _Life]) -> Figure:
         for ax in (top, bottom):
             ax.axvline(found.frozen, color="#808080", linestyle=":", linewidth=1.2)
             ax.set_xlim(0, end)
-            ax.spines[["top", "right"]].set_visible(False)
-            ax.grid(visible=True, color="#808080", alpha=0.25, linewidth=0.6)
+        bare(top, bottom)
     rows[0][0].set_ylabel("channels in use")
     rows[1][0].set_ylabel("share of the limit")
     rows[0][0].legend(frameon=False, fontsize=8)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from linnet.results import atomic_write
+from papers.page import not_run_section, picture_section, provenance, section
 from papers.qi2021_pruning import pictures, tables
 from papers.qi2021_pruning.conclusion import ablation_words, outcome_words
 from papers.qi2021_pruning.findings import Study
 from papers.qi2021_pruning.plan import next_trials
-from papers.table import Table, as_markdown
 
 _HEAD = """# Pruned while it trains, straight to a budget
 
@@ -55,25 +52,14 @@ _LIMITS = """## What this does not show
 """
 
 
-def write(study: Study, path: Path) -> Path:
-    """Writes the page."""
-    return atomic_write(path, text(study))
-
-
 def text(study: Study) -> str:
     """The page as Markdown."""
-    parts = [_HEAD, _what(study), _section("Claims", [tables.claims_table(study)]), outcome_words(study) + "\n"]
-    parts.append(_section("Arms", [tables.arms_table(study, name) for name in study.scale.sets]))
-    parts.append(_section("Ablation", [tables.ablation_table(study)]))
-    parts.append(ablation_words(study) + "\n")
-    parts.append(_section("Tuning", [tables.tuning_table(study)]))
-    parts += [_pictures(study), _not_run(study), _limits(study), _provenance(study)]
+    parts = [_HEAD, _what(study), section("Claims", tables.claims_table(study)), outcome_words(study) + "\n"]
+    parts.append(section("Arms", *(tables.arms_table(study, name) for name in study.scale.sets)))
+    parts += [section("Ablation", tables.ablation_table(study)), ablation_words(study) + "\n"]
+    parts += [section("Tuning", tables.tuning_table(study)), picture_section(pictures.drawable(study))]
+    parts += [not_run_section(_not_run(study)), _limits(study), provenance(study.trainings)]
     return "\n".join(part for part in parts if part)
-
-
-def _section(title: str, parts: list[Table]) -> str:
-    body = [as_markdown(table) if table.rows else "Not run.\n" for table in parts]
-    return "\n".join([f"## {title}\n", *body])
 
 
 def _what(study: Study) -> str:
@@ -94,32 +80,23 @@ def _what(study: Study) -> str:
     )
 
 
-def _pictures(study: Study) -> str:
-    shown = [f"![{words}](pictures/{name}.png)\n*{words}.*\n" for name, words in pictures.captions(study).items()]
-    return "\n".join(["## Pictures\n", *shown]) if shown else ""
-
-
-def _not_run(study: Study) -> str:
-    left = [
-        trial
-        for trial in next_trials(study.trainings, study.scale, peer=study.peer_ran())
-        if trial.key not in study.trainings
-    ]
+def _not_run(study: Study) -> list[tuple[str, str]]:
+    following = next_trials(study.trainings, study.scale, peer=study.peer_ran())
+    left = [trial for trial in following if trial.key not in study.trainings]
     rows = []
     if left:
-        stages = sorted({trial.stage for trial in left})
-        rows.append(f"| scale `{study.scale.name}` | cut: {len(left)} runs of {', '.join(stages)} |")
+        stages = ", ".join(sorted({trial.stage for trial in left}))
+        rows.append((f"scale `{study.scale.name}`", f"cut: {len(left)} runs of {stages}"))
     if not study.times:
-        rows.append("| milliseconds | not measured: `--time` |")
+        rows.append(("milliseconds", "not measured: `--time`"))
     if not study.peer_ran():
-        rows.append("| Torch-Pruning | not run: `make peers` installs it |")
+        rows.append(("Torch-Pruning", "not run: `make peers` installs it"))
     if study.diverged():
-        rows.append(f"| runs that diverged | {study.diverged()} |")
+        rows.append(("runs that diverged", str(study.diverged())))
     if study.scale.name != "gpu":
-        rows.append(
-            "| scale `gpu` (VGG-16, 160 epochs, 23.8 % of the MACs and 5.9 % of the parameters) | not run here |"
-        )
-    return "\n".join(["## What was not run\n", "| what | state |", "|---|---|", *rows, ""]) if rows else ""
+        what = "scale `gpu` (VGG-16, 160 epochs, 23.8 % of the MACs and 5.9 % of the parameters)"
+        rows.append((what, "not run here"))
+    return rows
 
 
 def _limits(study: Study) -> str:
@@ -131,12 +108,3 @@ def _limits(study: Study) -> str:
         f" The\n  95 % quantile of a network's times was up to {max(found):.1f} times their median." if found else ""
     )
     return _LIMITS.format(images=images, epochs=scale.epochs, test=test, noise=noise)
-
-
-def _provenance(study: Study) -> str:
-    records = list(study.trainings.values())
-    commits = sorted({record.commit for record in records if record.commit})
-    first = records[0]
-    versions = ", ".join(f"{name} {first.versions[name]}" for name in ("python", "torch") if name in first.versions)
-    dates = sorted({record.time[:10] for record in records if record.time})
-    return f"Measured on {first.machine}; {versions}; commit {', '.join(commits)}; {' to '.join(dates)}.\n"

@@ -9,17 +9,13 @@ from papers.qi2021_pruning.arms import ARMS
 from papers.qi2021_pruning.claims import SEEDS_NEEDED, claims, decided, shown
 from papers.qi2021_pruning.findings import Runs, Study, difference, label, numbers
 from papers.table import Table
-from papers.verdict import mean_and_sd
+from papers.verdict import mean_and_sd, table_of_claims
 
 
 def claims_table(study: Study) -> Table:
     """Claim, theirs, ours, n, verdict."""
-    rows = [[claim.claim, claim.theirs, claim.ours, str(claim.n), claim.verdict] for claim in claims(study)]
-    return Table(
-        "The claims of the abstract, then our own bar (ours - theirs in points of test accuracy, 95 % t interval)",
-        ["claim", "theirs", "ours", "n", "verdict"],
-        rows,
-    )
+    caption = "The claims of the abstract, then our own bar (ours - theirs in points of test accuracy, 95 % t interval)"
+    return table_of_claims(caption, claims(study))
 
 
 def arms_table(study: Study, data: str) -> Table:

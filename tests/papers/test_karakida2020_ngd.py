@@ -4,9 +4,10 @@ import math
 
 import pytest
 
-from papers.karakida2020_ngd import pictures, readme
+from papers.karakida2020_ngd import page, pictures, readme
 from papers.karakida2020_ngd.problem import SCALES
 from papers.karakida2020_ngd.trials import LAYERWISE, next_trials, run_trial
+from papers.page import draw
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn: pip install 'linnet[digits]'")
 SMOKE = SCALES["smoke"]
@@ -64,11 +65,11 @@ def test_tridiagonal_by_number_of_layers(finished):
 
 @pytest.mark.slow
 def test_tables_and_pictures_are_written_from_records(finished, tmp_path):
-    shown = pictures.draw(finished, tmp_path / "pictures")
+    shown = [path.name for path in draw(pictures.drawable(finished), tmp_path)]
     assert sorted(shown) == ["curves_0.5.png", "curves_1.png"]
     assert (tmp_path / "pictures" / "curves_1.png").stat().st_size > 10_000
-    text = readme.write(finished, tmp_path / "README.md").read_text()
+    text = readme.text(finished)
     assert "| 5 | not run | not run | not run | refused |" in text
     assert "not decided" in text  # one seed decides nothing
     assert "(5) layer-wise" in text or "(3, 5) layer-wise" in text
-    assert "svg" in pictures.write_page(finished, shown, tmp_path / "report.html").read_text()
+    assert "svg" in page.text(finished)

@@ -253,4 +253,4 @@ def test_the_largest_scale_takes_the_same_path(tmp_path):
     assert all(study.arm("digits", "headline", arm) for arm in RIVALS if arm != "torch_pruning" or INSTALLED)
     row = next(claim for claim in claims(study) if claim.claim.startswith("(3)"))
     assert row.n == 1
-    assert pictures.captions(study).keys() == {"life"}
+    assert pictures.drawable(study).keys() == {"life"}

@@ -1,19 +1,14 @@
 """What docs/natural.md says is what the records say."""
 
-import pytest
-
-from benchmarks import natural_page
-from benchmarks.rivals import RANGES, missing
-from benchmarks.targets import SCALES
+from benchmarks.natural import page as natural_page
+from benchmarks.time_to_target.problems import SCALES
+from benchmarks.time_to_target.rivals import RANGES
 from linnet.results import read_records
 from papers.study import finished_trials
 
-PEERS_THERE = all(missing(name) is None for name in RANGES)
 
-
-@pytest.mark.skipif(not PEERS_THERE, reason="a rival isn't installed (make peers), and its rows would say so")
 def test_the_page_is_that_of_the_records():
-    assert natural_page.PAGE.read_text(encoding="utf-8") == natural_page.page()
+    assert natural_page.PAGE.current() == natural_page.text()
 
 
 def test_every_missed_goal_has_a_reason():

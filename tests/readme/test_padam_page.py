@@ -2,14 +2,15 @@
 
 import pytest
 
-from benchmarks import padam_page
-from benchmarks.blocks import filled, markers
+from benchmarks import readme as pages
+from benchmarks.padam import page as padam_page
+from benchmarks.page import filled, markers
 from linnet.errors import InputError
 from papers.chen2020_padam import readme
 from papers.study import finished_trials
 
 FINISHED = finished_trials(padam_page.STUDY)
-PAGE = padam_page.PAGE.read_text(encoding="utf-8")
+PAGE = padam_page.docs_page().current()
 
 
 def test_a_block_is_replaced_and_nothing_else():
@@ -20,8 +21,8 @@ def test_a_block_is_replaced_and_nothing_else():
 
 
 def test_the_readme_has_the_row_of_the_records():
-    text = padam_page.README.read_text(encoding="utf-8")
-    assert padam_page.with_study(text, FINISHED) == text
+    text = pages.page().current()
+    assert filled(text, "padam", padam_page.readme_rows()) == text
 
 
 def test_the_page_of_the_paper_is_that_of_the_records():
@@ -31,12 +32,12 @@ def test_the_page_of_the_paper_is_that_of_the_records():
 def test_the_tables_of_the_study_are_those_of_the_records(tmp_path):
     begin, end = markers("padam-speed")
     speed = PAGE.partition(begin)[2].partition(end)[0].strip()
-    assert filled(padam_page.page(PAGE, FINISHED, tmp_path / "none"), "padam-speed", speed) == PAGE
+    assert filled(padam_page.docs_page(tmp_path / "none").text(), "padam-speed", speed) == PAGE
 
 
 def test_the_table_of_speed_is_that_of_the_records():
     assert padam_page.NO_SPEED not in PAGE
-    assert padam_page.page(PAGE, FINISHED, padam_page.SPEED) == PAGE
+    assert padam_page.docs_page(padam_page.SPEED).text() == PAGE
 
 
 def test_the_first_paragraph_names_the_warm_up_with_its_numbers():

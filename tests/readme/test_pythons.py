@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from benchmarks.readme import ROOT
+from benchmarks import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SUPPORTED = [kind.split(" :: ")[-1] for kind in PROJECT["classifiers"] if "Python :: 3." in kind]

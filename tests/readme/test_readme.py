@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks import card, graphs, pruned_picture, readme
+from benchmarks import ROOT, readme
+from benchmarks.core import graph_pages as graphs
+from benchmarks.nuclei import card
+from benchmarks.page import filled
+from benchmarks.prune import picture as pruned_picture
 from linnet.cli.application import main
 
-ROOT = readme.ROOT
-README = readme.README.read_text(encoding="utf-8")
-PAGES = [readme.README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGE = readme.page()
+README = PAGE.current()
+PAGES = [PAGE.path, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -43,8 +47,8 @@ def test_the_other_code_of_the_readme_runs(tmp_path):
 
 
 def test_the_tables_are_those_of_the_records():
-    assert readme.with_records(README, readme.RECORDS) == README
-    assert pruned_picture.with_table(README) == README
+    assert filled(README, "records", PAGE.parts["records"]()) == README
+    assert filled(README, "prune", PAGE.parts["prune"]()) == README
 
 
 def test_the_pictures_of_pruning_are_there_in_both_themes():
@@ -55,7 +59,7 @@ def test_the_pictures_of_pruning_are_there_in_both_themes():
 
 
 def test_the_model_card_is_that_of_the_weights():
-    assert card.PAGE.read_text(encoding="utf-8") == card.shipped_card()
+    assert card.PAGE.current() == card.shipped_card()
 
 
 def test_the_set_up_is_the_first_thing_to_type_and_make_knows_it():
@@ -159,8 +163,8 @@ def test_code_of_the_how_tos_runs_from_top_to_bottom(page, tmp_path, monkeypatch
 
 
 def test_the_pages_of_graphs_and_rules_are_up_to_date():
-    assert graphs.LIST.read_text(encoding="utf-8") == graphs.rules_page()
-    assert graphs.GRAPHS.read_text(encoding="utf-8") == graphs.graphs_page()
+    assert graphs.RULE_LIST.current() == graphs.rules_page()
+    assert graphs.GRAPHS.current() == graphs.graphs_page()
 
 
 def test_the_citation_names_the_seven_papers():

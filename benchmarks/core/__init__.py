@@ -1,0 +1,1 @@
+"""What core reaches: graphs, edits, capture, cost and files."""

@@ -1,0 +1,1 @@
+"""What a natural gradient step costs."""

@@ -1,0 +1,1 @@
+"""What pruning to a budget reaches."""
