@@ -91,6 +91,7 @@ def test_the_paper_preset_is_tight():
 
 
 def test_random_weights_see_no_farther():
+    torch.manual_seed(0)  # four channels of some other draws are all dead, and no pixel has a gradient
     of = reach(ResidualUNet(width=4), period=8)
     network = ResidualUNet(width=4).double().eval()
     nn.init.normal_(network.head.weight)
