@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.subject == "readme":
             return _readme()
         if asked.zoo and asked.subject != "core":
-            raise InputError(f"--zoo belongs to the subject core; {asked.subject} was asked.")
+            raise InputError(f"`--zoo` belongs to the subject core (got {asked.subject}); leave it out.")
         module = "core.zoo" if asked.zoo else SUBJECTS[asked.subject]
         return _measure(import_module(f"benchmarks.{module}").SUBJECT, asked.only, asked.json, quick=asked.quick)
     except LinnetError as error:
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _measure(subject: Subject, part: str | None, json: Path | None, *, quick: bool) -> int:
     """Measures a subject, or one part of it; then the other records of the file stay."""
     if part is not None and part not in subject.parts:
-        raise InputError(f"The subject has no part `{part}`; it has: {', '.join(subject.parts)}.")
+        raise InputError(f"`--only` must be one of {', '.join(subject.parts)} (got {part}).")
     records = subject.measure(quick=quick, only=part)
     print(subject.as_markdown(records))
     if part is None or json is None or not json.exists():
