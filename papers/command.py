@@ -53,7 +53,7 @@ class Command(Generic[S]):
     """
 
     name: str
-    about: str
+    about: str | None
     scales: Mapping[str, S]
     data: str
     work: Callable[[S, Path | None], Work]

@@ -105,14 +105,14 @@ def _halves(pairs: int) -> list[Record]:
     for name, (words, way) in ways.items():
         result = compare(Side("linnet", way, unchecked), copied, pairs=pairs)
         copy_s = 1e3 * result.median_s[1]
-        interval = tuple(1e3 * seconds for seconds in result.extra_interval_s)
+        lo, hi = (1e3 * seconds for seconds in result.extra_interval_s)
         context = {
             "what": f"resize ResNet-50 to half beyond one copy ({copy_s:.1f} ms): {words}", "beside": copied.name,
             "goal": "<= 50 ms" if name == "resize" else "none, listed apart", "threads": torch.get_num_threads(),
             **({"bound": 50.0} if name == "resize" else {}),
         }  # fmt: skip
         facts = {"unit": "ms", "context": context, "reason": _WALKED}
-        found.append(compared(f"core.{name}", result, 1e3 * result.extra_s, interval, **facts))
+        found.append(compared(f"core.{name}", result, 1e3 * result.extra_s, (lo, hi), **facts))
     return found
 
 

@@ -8,9 +8,9 @@ from benchmarks import DOCS, RECORDS, ROOT
 from benchmarks.padam.subject import SUBJECT
 from benchmarks.page import Page
 from linnet.results import read_records
-from papers.chen2020_padam import pictures, readme, tables
-from papers.chen2020_padam.claims import claims
-from papers.chen2020_padam.findings import results
+from papers.chen2020_padam.report import pictures, readme, tables
+from papers.chen2020_padam.report.abstract import claims
+from papers.chen2020_padam.report.findings import results
 from papers.chen2020_padam.scales import SCALES
 from papers.page import draw as draw_into
 from papers.study import finished_trials

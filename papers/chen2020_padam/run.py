@@ -37,7 +37,7 @@ def _work(scale: Scale, data: Path | None) -> Work:
 
 
 def _write(finished: Finished, scale: Scale, records: Path, folder: Path) -> list[str]:
-    from papers.chen2020_padam import page, pictures, readme
+    from papers.chen2020_padam.report import page, pictures, readme
     from papers.page import write
 
     drawn = pictures.drawable(finished, scale)

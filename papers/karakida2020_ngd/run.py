@@ -11,7 +11,7 @@ if str(HERE.parents[1]) not in sys.path:  # started as a file: the folder `paper
     sys.path.insert(0, str(HERE.parents[1]))
 
 from papers.command import Command, Work  # noqa: E402
-from papers.karakida2020_ngd.problem import SCALES, Scale  # noqa: E402
+from papers.karakida2020_ngd.problems import SCALES, Scale  # noqa: E402
 from papers.karakida2020_ngd.trials import next_trials, run_trial  # noqa: E402
 from papers.study import Finished  # noqa: E402
 
@@ -36,7 +36,7 @@ def _work(scale: Scale, root: Path | None) -> Work:
 
 
 def _write(finished: Finished, scale: Scale, records: Path, folder: Path) -> list[str]:
-    from papers.karakida2020_ngd import page, pictures, readme
+    from papers.karakida2020_ngd.report import page, pictures, readme
     from papers.page import write
 
     return write(folder, readme.text(finished), pictures.drawable(finished), page.text(finished))

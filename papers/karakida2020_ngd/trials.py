@@ -17,7 +17,7 @@ from linnet.errors import InputError
 from linnet.optim import NaturalGradient, predict
 from linnet.results import Record
 from linnet.spectra import ntk
-from papers.karakida2020_ngd.problem import Problem, Scale, network, problem
+from papers.karakida2020_ngd.problems import Problem, Scale, network, problem
 from papers.study import Fact, Finished, Trial
 
 LAYERWISE = ("exact", "block", "tridiagonal", "kfac")

@@ -67,8 +67,8 @@ def _time(scale: Scale, path: Path, data: Path | None) -> str:
 
 def _write(finished: Finished, scale: Scale, path: Path, folder: Path) -> list[str]:
     from papers.page import write
-    from papers.qi2021_pruning import page, pictures, readme
-    from papers.qi2021_pruning.findings import Study
+    from papers.qi2021_pruning.report import page, pictures, readme
+    from papers.qi2021_pruning.report.findings import Study
 
     study = Study(scale, finished, finished_trials(times_path(path)))
     return write(folder, readme.text(study), pictures.drawable(study), page.text(study))

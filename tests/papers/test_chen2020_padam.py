@@ -7,12 +7,13 @@ from types import MappingProxyType
 import pytest
 
 from linnet.results import Record, read_records
-from papers.chen2020_padam import pictures, plan, readme, tables
-from papers.chen2020_padam.claims import claims
-from papers.chen2020_padam.findings import difference, epochs_to_reach, results
+from papers.chen2020_padam import plan
 from papers.chen2020_padam.optimizers import ROWS, half_decades
 from papers.chen2020_padam.plan import next_trials
-from papers.chen2020_padam.ridge import accuracies, fit_rule, ridge, rule_on_second
+from papers.chen2020_padam.report import pictures, readme, tables
+from papers.chen2020_padam.report.abstract import claims
+from papers.chen2020_padam.report.findings import difference, epochs_to_reach, results
+from papers.chen2020_padam.report.learning_rate import accuracies, fit_rule, ridge, rule_on_second
 from papers.chen2020_padam.run import main
 from papers.chen2020_padam.scales import SCALES
 from papers.study import finished_trials

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from papers.karakida2020_ngd import page, pictures, readme
-from papers.karakida2020_ngd.problem import SCALES
+from papers.karakida2020_ngd.problems import SCALES
+from papers.karakida2020_ngd.report import page, pictures, readme
 from papers.karakida2020_ngd.trials import LAYERWISE, next_trials, run_trial
 from papers.page import draw
 

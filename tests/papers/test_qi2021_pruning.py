@@ -9,12 +9,13 @@ import pytest
 
 from linnet import cost
 from linnet.results import Record, read_records
-from papers.qi2021_pruning import ablation, conclusion, pictures, plan, readme, tables
+from papers.qi2021_pruning import ablation, plan
 from papers.qi2021_pruning.arms import ARMS, RIVALS, stages_of, uniform_stages
 from papers.qi2021_pruning.bench import Bench, ready
-from papers.qi2021_pruning.claims import claims
-from papers.qi2021_pruning.findings import Study, difference
 from papers.qi2021_pruning.peer import INSTALLED, group_norm_pruned
+from papers.qi2021_pruning.report import conclusion, pictures, readme, tables
+from papers.qi2021_pruning.report.abstract import claims
+from papers.qi2021_pruning.report.findings import Study, difference
 from papers.qi2021_pruning.run import main, times_path
 from papers.qi2021_pruning.scales import SCALES, Target
 from papers.qi2021_pruning.training import run_trial

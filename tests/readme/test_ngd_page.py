@@ -1,6 +1,6 @@
 """The page of the paper on approximate Fisher information is what its records say."""
 
-from papers.karakida2020_ngd import readme
+from papers.karakida2020_ngd.report import readme
 from papers.karakida2020_ngd.run import HERE
 from papers.study import finished_trials
 

@@ -6,7 +6,7 @@ from benchmarks import readme as pages
 from benchmarks.padam import page as padam_page
 from benchmarks.page import filled, markers
 from linnet.errors import InputError
-from papers.chen2020_padam import readme
+from papers.chen2020_padam.report import readme
 from papers.study import finished_trials
 
 FINISHED = finished_trials(padam_page.STUDY)

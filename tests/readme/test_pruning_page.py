@@ -1,7 +1,7 @@
 """The page of the paper on pruning is what its records say."""
 
-from papers.qi2021_pruning import readme
-from papers.qi2021_pruning.findings import Study
+from papers.qi2021_pruning.report import readme
+from papers.qi2021_pruning.report.findings import Study
 from papers.qi2021_pruning.run import HERE, times_path
 from papers.qi2021_pruning.scales import SCALES
 from papers.study import finished_trials

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from papers.chen2020_padam.findings import REFERENCE, Result, difference, speed_difference
 from papers.chen2020_padam.plan import joins_trial
+from papers.chen2020_padam.report.findings import REFERENCE, Result, difference, speed_difference
 from papers.study import Finished
 from papers.verdict import Claim, Paired, all_of, in_words, shown
 

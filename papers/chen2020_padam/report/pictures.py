@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from linnet.results import read_records, t_interval
-from papers.chen2020_padam.findings import Result, results
-from papers.chen2020_padam.ridge import accuracies, fit_rule, ridge
+from papers.chen2020_padam.report.findings import Result, results
+from papers.chen2020_padam.report.learning_rate import accuracies, fit_rule, ridge
 from papers.chen2020_padam.scales import Scale
 from papers.page import Picture, bare
 from papers.study import Finished
 
-STEP_TIMES = Path(__file__).parents[2] / "benchmarks" / "records" / "padam.jsonl"
+STEP_TIMES = Path(__file__).parents[3] / "benchmarks" / "records" / "padam.jsonl"
 """Records of `python -m benchmarks padam`."""
 
 # After Okabe and Ito, by falling darkness; dashes and marks say the same again.

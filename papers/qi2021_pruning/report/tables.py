@@ -6,8 +6,8 @@ from statistics import fmean
 
 from papers.qi2021_pruning.ablation import VARIANTS
 from papers.qi2021_pruning.arms import ARMS
-from papers.qi2021_pruning.claims import SEEDS_NEEDED, claims, decided, shown
-from papers.qi2021_pruning.findings import Runs, Study, difference, label, numbers
+from papers.qi2021_pruning.report.abstract import SEEDS_NEEDED, claims, decided, shown
+from papers.qi2021_pruning.report.findings import Runs, Study, difference, label, numbers
 from papers.table import Table
 from papers.verdict import mean_and_sd, table_of_claims
 

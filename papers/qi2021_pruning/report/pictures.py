@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from linnet.prune.training.history import MaskLife
 from linnet.results import t_interval
 from papers.page import Picture, bare
-from papers.qi2021_pruning.findings import Study, label, numbers
+from papers.qi2021_pruning.report.findings import Study, label, numbers
 
 # After Okabe and Ito; dashes and marks say the same again.
 _STYLES = {

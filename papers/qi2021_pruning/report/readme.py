@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from papers.page import not_run_section, picture_section, provenance, section
-from papers.qi2021_pruning import pictures, tables
-from papers.qi2021_pruning.conclusion import ablation_words, outcome_words
-from papers.qi2021_pruning.findings import Study
 from papers.qi2021_pruning.plan import next_trials
+from papers.qi2021_pruning.report import pictures, tables
+from papers.qi2021_pruning.report.conclusion import ablation_words, outcome_words
+from papers.qi2021_pruning.report.findings import Study
 
 _HEAD = """# Pruned while it trains, straight to a budget
 

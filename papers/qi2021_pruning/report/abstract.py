@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from papers.qi2021_pruning.arms import RIVALS
-from papers.qi2021_pruning.findings import Study, difference, label
+from papers.qi2021_pruning.report.findings import Study, difference, label
 from papers.verdict import Claim, Paired, in_words
 from papers.verdict import shown as shown_difference
 

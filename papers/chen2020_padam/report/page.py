@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from papers.chen2020_padam import pictures, tables
+from papers.chen2020_padam.report import pictures, tables
 from papers.chen2020_padam.scales import Scale
 from papers.page import Part, html_page
 from papers.study import Finished

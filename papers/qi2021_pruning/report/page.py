@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from papers.page import html_page
-from papers.qi2021_pruning import pictures, tables
-from papers.qi2021_pruning.conclusion import ablation_words, outcome_words
-from papers.qi2021_pruning.findings import Study
+from papers.qi2021_pruning.report import pictures, tables
+from papers.qi2021_pruning.report.conclusion import ablation_words, outcome_words
+from papers.qi2021_pruning.report.findings import Study
 
 
 def text(study: Study) -> str:

@@ -6,10 +6,17 @@ import math
 from statistics import fmean
 
 from linnet.optim import padam_lr
-from papers.chen2020_padam.claims import SEEDS_NEEDED, claims
-from papers.chen2020_padam.findings import REFERENCE, Result, difference, epochs_to_reach, final_accuracy, results
 from papers.chen2020_padam.optimizers import ROWS
-from papers.chen2020_padam.ridge import (
+from papers.chen2020_padam.report.abstract import SEEDS_NEEDED, claims
+from papers.chen2020_padam.report.findings import (
+    REFERENCE,
+    Result,
+    difference,
+    epochs_to_reach,
+    final_accuracy,
+    results,
+)
+from papers.chen2020_padam.report.learning_rate import (
     FACTOR_ALLOWED,
     accuracies,
     fit_rule,

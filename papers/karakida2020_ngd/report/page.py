@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from papers.karakida2020_ngd import pictures
-from papers.karakida2020_ngd.claims import claims, details
+from papers.karakida2020_ngd.report import pictures
+from papers.karakida2020_ngd.report.abstract import claims, details
 from papers.page import Part, html_page
 from papers.study import Finished
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from papers.qi2021_pruning.ablation import VARIANTS
 from papers.qi2021_pruning.arms import RIVALS
-from papers.qi2021_pruning.claims import MARGIN, against, decided, places, shown
-from papers.qi2021_pruning.findings import Study, difference, label
+from papers.qi2021_pruning.report.abstract import MARGIN, against, decided, places, shown
+from papers.qi2021_pruning.report.findings import Study, difference, label
 
 
 def outcome_words(study: Study) -> str:

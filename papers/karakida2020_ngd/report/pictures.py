@@ -9,7 +9,7 @@ from statistics import fmean
 from matplotlib.figure import Figure
 
 from linnet.results import Record
-from papers.karakida2020_ngd.claims import records_of
+from papers.karakida2020_ngd.report.abstract import records_of
 from papers.karakida2020_ngd.trials import CURVES
 from papers.page import Picture
 from papers.study import Finished

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from papers.karakida2020_ngd.claims import claims, details
-from papers.karakida2020_ngd.problem import SCALES
+from papers.karakida2020_ngd.problems import SCALES
+from papers.karakida2020_ngd.report.abstract import claims, details
 from papers.karakida2020_ngd.trials import STAGES
 from papers.page import provenance, section
 from papers.study import Finished

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from papers.chen2020_padam import pictures, tables
-from papers.chen2020_padam.findings import results
 from papers.chen2020_padam.plan import extensions_done, next_trials
+from papers.chen2020_padam.report import pictures, tables
+from papers.chen2020_padam.report.findings import results
 from papers.chen2020_padam.scales import Problem, Scale
 from papers.page import not_run_section, picture_section, provenance, section
 from papers.study import Finished
