@@ -15,8 +15,9 @@ Public names, by what they do for you. Each is loaded when it is first used, so 
     trouble       errors, LinnetError    every exception that is raised on purpose
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from linnet import core, data, engine, errors, models, nuclei, optim, prune, recipe, report, results, spectra
@@ -49,29 +50,8 @@ __all__ = [
     "spectra",
 ]
 
-_HOMES = {
-    "Capture": "linnet.core",
-    "ChannelGraph": "linnet.core",
-    "LinnetError": "linnet.errors",
-    "cost": "linnet.core",
-    "load": "linnet.engine",
-    "resize": "linnet.core",
-    "save": "linnet.engine",
-}  # names that live inside a folder; every other name is a folder of its own
-
-
-def __getattr__(name: str) -> Any:
-    """The public name, imported when it is first asked for (PEP 562)."""
-    if name not in __all__:
-        raise AttributeError(f"module `linnet` has no attribute `{name}`. Its public names: {', '.join(__all__)}.")
-    if name in _HOMES:
-        value: Any = getattr(import_module(_HOMES[name]), name)
-    else:
-        value = import_module(f"linnet.{name}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """The public names, so that completion shows them before they are loaded."""
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    __all__,
+    {"core": "Capture ChannelGraph cost resize", "engine": "load save", "errors": "LinnetError"},
+)

@@ -16,9 +16,9 @@ SUPPORTED = [kind.split(" :: ")[-1] for kind in PROJECT["classifiers"] if "Pytho
 # All modules, and what read differently on one of them: docstrings, versions, compiled networks.
 TELLING = [
     "tests/unit/test_public_names.py",
-    "tests/unit/recipe/test_parse.py",
+    "tests/unit/recipe/test_parsing.py",
     "tests/unit/results/test_run_folder.py",
-    "tests/unit/prune/test_compiled.py",
+    "tests/unit/prune/training/test_compiled.py",
     "tests/unit/cli/test_application.py",
     "tests/readme/test_readme.py::test_the_pages_of_graphs_and_rules_are_up_to_date",
 ]
@@ -102,6 +102,10 @@ def test_the_release_of_torch_that_readme_looks_up_is_one_line():
     assert "$(grep '^torch==' constraints.txt)" in (ROOT / "README.md").read_text()
     [line] = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch==")]
     assert re.fullmatch(r"torch==\d+\.\d+\.\d+", line)
+
+
+def test_the_telling_tests_exist():
+    assert [words for words in TELLING if not (ROOT / words.partition("::")[0]).is_file()] == []
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
-"""Writes the files of this folder, once: `python -m tests.saved.make`. What they hold must go on loading.
+"""Writes those files of this folder that are missing: `python -m tests.saved.make`. What they hold must go on loading.
 
-Run it only to add a new kind of file: the files that exist stand for those that users have.
+A file that exists is never written again: it stands for those that users have.
 """
 
 import json
@@ -79,21 +79,24 @@ def train(folder: Path, method: str, *, kill: int = 0):
 
 
 def main() -> None:
-    """Writes every kind of file."""
+    """Writes every kind of file that isn't there yet."""
     model = network()
     graph = linnet.ChannelGraph(model, EXAMPLE)
-    (HERE / "graph.json").write_text(json.dumps(graph.to_dict()) + "\n")
     free = next(c for c in graph.classes.values() if c.frozen is None)
     small = linnet.resize(model, graph, {free.name: [2] + [0] * 3 + [1] * (free.size - 4)})
-    linnet.save(small, HERE / "network.safetensors")
-    (HERE / "plan.json").write_text(plan(model, EXAMPLE, Budget(macs=0.5), align=1).to_json() + "\n")
     options = {"input_shape": (1, 8, 8), "classes": 3, "width": 8}
-    save_classifier(
-        small, HERE / "classifier.safetensors", name="tiny", options=options, facts={"classes": ["a", "b", "c"]}
-    )
-    for method in METHODS:
-        with suppress(Killed):
-            train(HERE / method, method, kill=9)
+    facts = {"classes": ["a", "b", "c"]}
+    writers = {
+        "graph.json": lambda path: path.write_text(json.dumps(graph.to_dict()) + "\n"),
+        "network.safetensors": lambda path: linnet.save(small, path),
+        "plan.json": lambda path: path.write_text(plan(model, EXAMPLE, Budget(macs=0.5), align=1).to_json() + "\n"),
+        "classifier.safetensors": lambda path: save_classifier(small, path, name="tiny", options=options, facts=facts),
+    }
+    writers |= {method: lambda path, method=method: train(path, method, kill=9) for method in METHODS}
+    for name, write in writers.items():
+        if not (HERE / name).exists():
+            with suppress(Killed):
+                write(HERE / name)
 
 
 if __name__ == "__main__":

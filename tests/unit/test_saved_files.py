@@ -10,7 +10,7 @@ import torch
 import linnet
 from linnet.prune import Plan, extract
 from linnet.recipe.classifier_file import load_classifier
-from tests.saved.make import EXAMPLE, METHODS, network, train
+from tests.saved.make import EXAMPLE, METHODS, KillAt, network, train
 
 SAVED = Path(__file__).parents[1] / "saved"
 
@@ -38,9 +38,14 @@ def test_a_pruning_plan_comes_back_and_can_be_carried_out():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_run_goes_on_from_its_checkpoint(method, tmp_path):
+def test_a_run_goes_on_from_its_checkpoint(method, tmp_path, monkeypatch):
+    steps: list[int] = []
     shutil.copytree(SAVED / method, tmp_path / "saved")
-    resumed, whole = train(tmp_path / "saved", method), train(tmp_path / "whole", method)
+    with monkeypatch.context() as patch:
+        patch.setattr(KillAt, "on_gradients", lambda self, run: steps.append(run.step))
+        resumed = train(tmp_path / "saved", method)
+    whole = train(tmp_path / "whole", method)
+    assert steps == list(range(9, 16))  # the saved run was killed in its step 9, and is not begun anew
     assert [epoch.step for epoch in resumed.history] == [4, 8, 12, 16]
     for name, value in whole.model.state_dict().items():  # another processor may round otherwise
         torch.testing.assert_close(resumed.model.state_dict()[name], value, rtol=1e-3, atol=1e-4)

@@ -41,7 +41,7 @@ def channels(
         input_: Size of the network's input, such as 1x3x224x224; 1x16:int64 for tokens. A classifier of linnet.models,
             or one that a recipe has trained, knows its own.
         weights: A safetensors file with the network's values; without it they are as the factory draws them.
-        frozen: Path of a module whose channels shall stay; may be given again.
+        frozen: Path of a module whose channels stay; may be given again.
         grouped: How grouped convolutions are edited: within (every group alike) or whole (groups come and go).
         json: Writes the graph as plain data into this file.
         html: Writes one page with a bar per class and the memory profile into this file.

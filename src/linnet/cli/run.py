@@ -29,7 +29,7 @@ def run(
 
     Args:
         recipe: TOML file with the sections [data], [model], [optimizer], [train], [report], and [prune] for a network
-            that shall become small.
+            that is to become small.
         out: The run folder; by default runs/NAME-OF-THE-RECIPE.
         set_: Replaces a value of the file, as SECTION.KEY=VALUE; may be given again. A relative path
             among them begins in the current folder.

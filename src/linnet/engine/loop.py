@@ -303,7 +303,7 @@ def _require_fitting(
 
 
 def _result(state: State) -> FitResult:
-    """The result, with the best epoch's weights put in place if early stop shall restore them."""
+    """The result, with the best epoch's weights put in place if early stop restores them."""
     run, watch = state.run, state.watch
     averaged = dict(state.average.tensors) if state.average else None
     if watch and watch.tensors and averaged:

@@ -23,7 +23,7 @@ class Task(Protocol):
     """
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of one batch and what else shall be shown.
+        """The loss of one batch and what else is shown.
 
         Args:
             model: The network, in training mode. Under DDP it is wrapped, so only call it: `model(x)`.

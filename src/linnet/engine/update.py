@@ -35,7 +35,7 @@ class BatchStep(Protocol):
                 sees to it that all end with the same weights.
 
         Returns:
-            The loss before the update, the same in all processes, and numbers by name that shall be shown.
+            The loss before the update, the same in all processes, and numbers by name that are shown.
         """
         ...
 

@@ -33,7 +33,7 @@ class Plan:
     """What a pruned network keeps; print it to see the dry run.
 
     Attributes:
-        budget: What was asked for.
+        budget: The requested budget.
         kept: Class name -> channels that stay, in the given network's numbering, for the classes that may be pruned.
         dense: Class name -> channels of the given network, for all classes.
         frozen: Class name -> why it stays whole.
@@ -231,7 +231,7 @@ def planned(graph: ChannelGraph, budget: Budget, found: Choices, kept: Mapping[s
 
     Args:
         graph: The given network's graph.
-        budget: What was asked for.
+        budget: The requested budget.
         found: What may be pruned.
         kept: Class name -> channels, for the classes that may be pruned.
     """

@@ -26,7 +26,7 @@ def save_classifier(
         path: The file; written whole or not at all.
         name: Of the network in `linnet.models`.
         options: With which `linnet.models.create` makes it, before any edit.
-        facts: What else the file shall say: classes, statistics of the input, ...
+        facts: What else the file says: classes, statistics of the input, ...
 
     Returns:
         The path.

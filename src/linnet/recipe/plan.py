@@ -105,7 +105,7 @@ class Plan:
 
     @property
     def prune(self) -> PruneSection | None:
-        """[prune], if the network shall become smaller."""
+        """[prune], if the network is to become smaller."""
         return self.sections.get("prune")
 
     @property

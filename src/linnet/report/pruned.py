@@ -135,7 +135,7 @@ def _budget(records: Sequence[Record]) -> list[Content]:
     ]  # fmt: skip
     if not rows:
         return []
-    return [table(["limit", "at most", "used", "the rest"], rows, caption="What was asked, and what was left")]
+    return [table(["limit", "at most", "used", "the rest"], rows, caption="What was requested, and what was left")]
 
 
 def _layer_table(layers: Sequence[Layer]) -> Markup:

@@ -17,7 +17,7 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> Path:
     a full disk or an interrupt at any point leaves the old file (or none), never half of the new one.
 
     Args:
-        path: Where the file shall be; its folder must exist.
+        path: Where the file goes; its folder must exist.
         content: Bytes as they are, or text, written as UTF-8 with `\\n` line ends.
 
     Returns:
@@ -38,7 +38,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Lends a temporary path to a writer that wants a file name; it becomes `path` when the block ends well.
 
     Args:
-        path: Where the file shall be. A symbolic link is followed, not replaced.
+        path: Where the file goes. A symbolic link is followed, not replaced.
 
     Yields:
         A path in the same folder with the same suffix; it doesn't exist yet. Removed if the block raises.

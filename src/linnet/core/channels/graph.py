@@ -42,7 +42,7 @@ class ChannelGraph:
     Args:
         model: Any module; wrappers (DDP, compiled) are taken off.
         example: A tensor, a tuple of arguments or a dict of keyword arguments.
-        frozen: What shall not be edited: module paths, or (tensor name, axis).
+        frozen: What must not be edited: module paths, or (tensor name, axis).
         grouped: How grouped convolutions are edited: "within" (every group loses the same channels) or "whole" (groups
             come and go).
 
@@ -108,7 +108,7 @@ class ChannelGraph:
             raise GraphError(f"`{tensor}` is no tensor of this network{nearest(tensor, tensors)}")
         shape = self.program.shape(tensors[tensor])
         if not -len(shape) <= axis < len(shape):
-            raise GraphError(f"`{tensor}` has axes 0..{len(shape) - 1}; axis {axis} was asked.")
+            raise GraphError(f"`{tensor}` has axes 0..{len(shape) - 1}; axis {axis} was requested.")
         places: list[tuple[str, int] | None] = [None] * shape[axis]
         for known in self.classes.values():
             for slot in known.slots:

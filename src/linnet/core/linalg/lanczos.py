@@ -52,7 +52,7 @@ def lanczos(
         steps: Products at most.
         start: First vector, (n,), not 0; None for a Gaussian one.
         size: n, needed with a function unless `start` is given.
-        device: Where a function's vectors shall live; a matrix tells it itself.
+        device: Where a function's vectors live; a matrix knows its own.
         rng_seed: Seed of the Gaussian start.
         dtype: What is computed in.
 
@@ -114,7 +114,7 @@ def quadrature(
         steps: Lanczos steps a probe; k steps integrate polynomials up to degree 2k - 1 exactly for that probe.
         probes: Rademacher vectors, 2 or more.
         size: n, needed with a function.
-        device: Where a function's vectors shall live; a matrix tells it itself.
+        device: Where a function's vectors live; a matrix knows its own.
         rng_seed: Seed of the probes.
         dtype: What is computed in.
 

@@ -46,7 +46,7 @@ def hutchinson(
         matrix: (n, n), or a function from (n,) to (n,).
         probes: Vectors z, one product each, 2 or more.
         size: n, needed with a function.
-        device: Where a function's vectors shall live; a matrix tells it itself.
+        device: Where a function's vectors live; a matrix knows its own.
         rng_seed: Seed of the vectors.
         dtype: What is computed in.
 
@@ -85,7 +85,7 @@ def hutch_plus_plus(
         matrix: (n, n), or a function from (n,) to (n,).
         products: m, products with A: a third each for A S, for A Q and for the rest; 6 or more.
         size: n, needed with a function.
-        device: Where a function's vectors shall live; a matrix tells it itself.
+        device: Where a function's vectors live; a matrix knows its own.
         rng_seed: Seed of the vectors.
         dtype: What is computed in.
 

@@ -74,7 +74,7 @@ def record(
     Args:
         model: Any module; DDP, DataParallel and compiled wrappers are taken off.
         example: A tensor, a tuple of positional arguments or a dict of keyword arguments; any batch size, any device.
-        shapes: Dotted name -> size of parameters and buffers that shall have another size than the model's.
+        shapes: Dotted name -> size of parameters and buffers that get another size than the model's.
         attributes: Module path -> attributes that go with these sizes.
 
     Returns:

@@ -60,7 +60,7 @@ class Latency:
     """A measured latency beside its target. Nothing in it is predicted.
 
     Attributes:
-        target_ms: At most this was asked.
+        target_ms: The most that is allowed.
         before_ms: Of the given network, the best run.
         after_ms: Of the small network, the best run; measured in turns with the given one.
         p50_ms: Of the small network, the median run.

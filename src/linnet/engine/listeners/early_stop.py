@@ -59,7 +59,7 @@ class Watch:
     Attributes:
         rule: When to stop.
         best: The best epoch so far, None before the first.
-        tensors: Its weights, if they shall be restored.
+        tensors: Its weights, if they are to be restored.
         reason: Why the run was stopped, None while it goes on.
     """
 

@@ -15,7 +15,7 @@ class Count:
         n: Number of points at the threshold.
         lo: Lower end of the interval, or None: a model without calibration data has no interval.
         hi: Upper end of the interval, or None.
-        level: Coverage that was asked for (0..1), or None.
+        level: Requested coverage (0..1), or None.
     """
 
     n: int

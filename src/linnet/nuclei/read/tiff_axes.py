@@ -95,7 +95,7 @@ def choose(name: str, layouts: Sequence[Layout], *, page: int | None, channel: i
         )
     wanted = page or 0
     if not 0 <= wanted < total:
-        raise ImageError(f"{name}: page {wanted} was asked for, but there are {total}, counted from 0. Choose another.")
+        raise ImageError(f"{name}: page {wanted} was requested, but there are {total}, counted from 0. Choose another.")
     series = 0
     while wanted >= layouts[series].pages:
         wanted -= layouts[series].pages
@@ -117,20 +117,20 @@ def _channel(name: str, layout: Layout, channel: int | None) -> tuple[int, int |
     if layout.channels > 1:
         if not 0 <= channel < layout.channels:
             raise ImageError(
-                f"{name}: channel {channel} was asked for, but there are {layout.channels} "
+                f"{name}: channel {channel} was requested, but there are {layout.channels} "
                 f"({channels_listed(layout)}). Choose one of these."
             )
         return (0, channel) if layout.sample_channels else (channel, None)
     if layout.color:
         if not 0 <= channel < 3:
             raise ImageError(
-                f"{name}: channel {channel} was asked for, but this is a colour picture: 0 is red, 1 green, 2 blue. "
+                f"{name}: channel {channel} was requested, but this is a colour picture: 0 is red, 1 green, 2 blue. "
                 "Choose one of these, or none to use all three."
             )
         return 0, channel
     if channel != 0:
         raise ImageError(
-            f"{name}: channel {channel} was asked for, but there is only one channel, number 0. Leave the channel out."
+            f"{name}: channel {channel} was requested, but there is only one channel, number 0. Leave the channel out."
         )
     return 0, None
 

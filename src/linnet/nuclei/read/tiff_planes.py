@@ -123,7 +123,7 @@ class SegmentedPlane:
         if decoded is None:
             return np.zeros((h, w, 1), self.dtype)
         if depth != 1:
-            raise ImageError(f"{self._path}: its tiles are three-dimensional. Save each slice as a page of its own.")
+            raise ImageError(f"{self._path}: its tiles are three-dimensional. Save each slice as a separate page.")
         segment = np.asarray(decoded)[0, :h, :w]
         self._keep(index, segment)
         return segment

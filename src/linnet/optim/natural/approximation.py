@@ -26,7 +26,7 @@ Fisher = Literal["model", "sampled", "empirical"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What `NaturalGradient` was asked for, checked.
+    """The checked arguments of `NaturalGradient`.
 
     Attributes:
         loss: The loss.
@@ -157,7 +157,7 @@ class Approximation(ABC):
 
     Args:
         model: The network.
-        settings: What was asked for. Raise `InputError` in `__init__` for what can't be.
+        settings: The checked arguments. Raise `InputError` in `__init__` for what can't be.
 
     Attributes:
         name: As the user spells it.

@@ -1,4 +1,4 @@
-"""What a user may ask of `NaturalGradient`: every refusal that needs no computation."""
+"""The checks of `NaturalGradient`'s arguments, batches and saved states; none of them computes anything."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -211,7 +211,7 @@ def check_saved(
 
     Args:
         saved: The part "natural" of a state dict; None where there is none.
-        asked: (approx, loss, fisher) of the optimizer that shall take it.
+        asked: (approx, loss, fisher) of the optimizer that takes it.
         shapes: Parameter name -> shape, of its network.
         relative: Whether its groups' "lr" is c (lr=None) and not eta.
 
@@ -225,7 +225,7 @@ def check_saved(
             "optimizer as it was when the state was saved."
         )
     if saved["relative"] != relative:
-        ways = {True: 'lr=None, so that the groups\' "lr" is c', False: "an lr of its own"}
+        ways = {True: 'lr=None, so that the groups\' "lr" is c', False: "a number as lr"}
         raise OptimizerStateError(
             f"The state is of an optimizer made with {ways[saved['relative']]}; this one was made with "
             f"{ways[relative]}. Make the optimizer as it was when the state was saved."

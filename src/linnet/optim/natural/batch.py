@@ -1,4 +1,4 @@
-"""One batch of a linearised network, as approximations see it; its direction; the account of every parameter."""
+"""One batch of a linearised network: joined over processes, its direction, and how each parameter was treated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step may change before it is known to be made: buffers of the network, random numbers."""
+"""Steps that are taken back: the state they return to (buffers, random numbers), and the count of those skipped."""
 
 import logging
 from dataclasses import dataclass

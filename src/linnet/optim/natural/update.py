@@ -1,4 +1,4 @@
-"""The one place where natural gradient changes weights."""
+"""The update of natural gradient: the weights change here and nowhere else; its KL clip and its adapted damping."""
 
 from __future__ import annotations
 

@@ -280,7 +280,7 @@ class Selector:
             return
         words = "; ".join(
             f"`{columns[one]}` can't go below {floor[one]:,} ({floor[one] / dense[one]:.4g} of the given network's), "
-            f"{self.limits[columns[one]]:,} was asked"
+            f"{self.limits[columns[one]]:,} was requested"
             for one in over
         )
         wide = sorted(self.free, key=lambda choice: -choice.widths[0])[:3]

@@ -62,7 +62,7 @@ class ImageSection:
             if getattr(self, key) is not None and not is_folder:
                 yield key, f'`{key}` is for image folders only, and the set is "{self.name}"; remove it'
         if self.test_fraction is not None and (self.name in WITH_TEST_PART or self.test_path is not None):
-            yield "test_fraction", "`test_fraction` means nothing for a set with a test part of its own; remove it"
+            yield "test_fraction", "`test_fraction` has no effect on a set that comes with its test part; remove it"
 
     def augment(self) -> Augment:
         """The change of training images."""

@@ -88,7 +88,7 @@ class PruneSection:
             if getattr(self, key) is not None and self.latency_ms is None:
                 yield key, f"`{key}` belongs to `latency_ms`, which isn't given; remove it, or give latency_ms = 2.0"
         if self.memory is not None and self.decay is not None:
-            yield "decay", "`decay` is given and so is `memory`, which has one of its own; remove one of them"
+            yield "decay", "`decay` is given and so is `memory`, which sets the decay as well; remove one of them"
         for key in ("warmup", "freeze"):
             value = getattr(self, key)
             if value is not None and value > 1 and not value.is_integer():

@@ -129,7 +129,10 @@ run(sys.argv[1], out=sys.argv[2], overrides={"train.epochs": 6}, task_named=lamb
 def test_a_killed_run_goes_on_to_the_same_bits(pruned, task_named):
     whole = run(pruned, out=pruned.parent / "whole", overrides={"train.epochs": 6}, task_named=task_named)
     out = pruned.parent / "killed"
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(torch.get_num_threads()),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
     for step in (3, 15):  # of 24: under masks, small
         process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(pruned), str(out)], env=environment)
         while process.poll() is None and _newest(out) < step:

@@ -54,7 +54,7 @@ class Tridiagonal(Approximation):
 
     Args:
         model: The network.
-        settings: What was asked for.
+        settings: The checked arguments.
 
     Raises:
         InputError: damping 0 with L = 3s + 2 weight layers.
