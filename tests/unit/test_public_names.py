@@ -18,6 +18,7 @@ PUBLIC = [
     "cost",
     "data",
     "engine",
+    "ensemble",
     "errors",
     "load",
     "models",
@@ -46,6 +47,7 @@ PUBLIC_OF = {
         "Average Best Checkpoint Compute EarlyStop Epoch FitResult GroupSchedule Listener Loader Ranks Run "
         "Schedule Task as_loader derive_seed fit load load_checkpoint load_latest save save_checkpoint shard "
     ),
+    "ensemble": ("WidenedClass Widening widen "),
     "errors": (
         "BudgetError CaptureError CheckpointError DataError GraphError ImageError InputError LinnetError "
         "MissingExtra NonFiniteLoss OptimizerStateError PointsError ProofError RecipeError TrainingError "
