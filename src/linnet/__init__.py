@@ -1,4 +1,4 @@
-"""linnet takes a vision network through its whole life: trains it fast, makes it small, and counts nuclei with it.
+"""linnet takes a vision network through its whole life: trains it fast, makes it sure and small, counts nuclei with it.
 
 Public names, by what they do for you. Each is loaded when it is first used, so that `import linnet` costs nothing:
 
@@ -11,6 +11,7 @@ Public names, by what they do for you. Each is loaded when it is first used, so 
     understood    spectra                the neural tangent kernel, layer by layer
     sure          ensemble               one trained network becomes an ensemble that knows what it doesn't know
     wide, narrow  ChannelGraph, resize   which channels live and die together; copies and removals with a proof
+    sure          ensemble               calibrated uncertainty, and how good it is
     small         prune                  pruned straight to a budget of MACs, parameters or bytes
     keep          save, load, cost       one file that tells its edits; parameters, MACs, bytes and peak memory
     trouble       errors, LinnetError    every exception that is raised on purpose
