@@ -1,4 +1,4 @@
-"""linnet takes a vision network through its whole life: trains it fast, makes it small, and counts nuclei with it.
+"""linnet takes a vision network through its whole life: trains it fast, makes it sure and small, counts nuclei with it.
 
 Public names, by what they do for you. Each is loaded when it is first used, so that `import linnet` costs nothing:
 
@@ -10,6 +10,7 @@ Public names, by what they do for you. Each is loaded when it is first used, so 
     shared        core, Capture          one pair of tensors per layer, which all methods read
     understood    spectra                the neural tangent kernel, layer by layer
     wide, narrow  ChannelGraph, resize   which channels live and die together; copies and removals with a proof
+    sure          ensemble               calibrated uncertainty, and how good it is
     small         prune                  pruned straight to a budget of MACs, parameters or bytes
     keep          save, load, cost       one file that tells its edits; parameters, MACs, bytes and peak memory
     trouble       errors, LinnetError    every exception that is raised on purpose
@@ -20,7 +21,21 @@ from typing import TYPE_CHECKING
 from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from linnet import core, data, engine, errors, models, nuclei, optim, prune, recipe, report, results, spectra
+    from linnet import (
+        core,
+        data,
+        engine,
+        ensemble,
+        errors,
+        models,
+        nuclei,
+        optim,
+        prune,
+        recipe,
+        report,
+        results,
+        spectra,
+    )
     from linnet.core import Capture, ChannelGraph, cost, resize
     from linnet.engine import load, save
     from linnet.errors import LinnetError
@@ -36,6 +51,7 @@ __all__ = [
     "cost",
     "data",
     "engine",
+    "ensemble",
     "errors",
     "load",
     "models",

@@ -18,6 +18,7 @@ PUBLIC = [
     "cost",
     "data",
     "engine",
+    "ensemble",
     "errors",
     "load",
     "models",
@@ -45,6 +46,10 @@ PUBLIC_OF = {
     "engine": (
         "Average Best Checkpoint Compute EarlyStop Epoch FitResult GroupSchedule Listener Loader Ranks Run "
         "Schedule Task as_loader derive_seed fit load load_checkpoint load_latest save save_checkpoint shard "
+    ),
+    "ensemble": (
+        "ClassPrediction RejectionCurve ValuePrediction aurc auroc brier classwise_ece e_aurc ece ece_debiased "
+        "ece_debiased_interval fpr95 nll rejection_curve "
     ),
     "errors": (
         "BudgetError CaptureError CheckpointError DataError GraphError ImageError InputError LinnetError "

@@ -70,7 +70,7 @@ def _parse(path: Path, content: bytes, classes: tuple[str, ...], name: str) -> I
     jpeg, offset, label = arrays["jpeg"].tobytes(), arrays["offset"], arrays["label"]
     if len(offset) != len(label) + 1 or len(label) == 0:
         raise DataError(
-            f"{path} must have N + 1 offsets and N labels with N >= 1 (got {len(offset)} offsets and {len(label)} labels)."
+            f"{path} must have N + 1 offsets for N labels, N >= 1 (got {len(offset)} offsets and {len(label)} labels)."
         )
     if int(label.max()) >= len(classes):
         most = len(classes) - 1
