@@ -28,6 +28,8 @@ def detect(
     diameter: Literal["auto"] | float = "auto",
     diameter_um: float | None = None,
     same_scale: bool = False,
+    modality: Literal["auto", "fluorescence", "brightfield"] = "auto",
+    polarity: Literal["auto", "bright", "dark"] = "auto",
     threshold: float | None = None,
     weights: str = "default",
     overlay: bool = True,
@@ -47,6 +49,8 @@ def detect(
         diameter: Diameter of the nuclei in pixels; auto finds it in each image.
         diameter_um: The same in micrometres, for images whose pixel size is known.
         same_scale: Take one diameter for all images, that which most of them agree on.
+        modality: fluorescence or brightfield, for pictures that would be taken for the other.
+        polarity: bright or dark nuclei; auto leaves out dark holes on dark ground and nothing else.
         threshold: Smallest score of a nucleus, 0 to 1, in place of the one that comes with the weights.
         weights: "default" for the detector that comes with linnet, or a file that linnet has trained.
         overlay: Write a picture with the points for each image.
@@ -58,6 +62,7 @@ def detect(
             "No image was given. Name one or more files or folders: linnet nuclei detect plate/*.tif -o found"
         )
     rare: dict[str, Any] = {k: v for k, v in (("diameter_um", diameter_um), ("same_scale", same_scale)) if v}
+    rare |= {k: v for k, v in (("modality", modality), ("polarity", polarity)) if v != "auto"}
     endings = tuple(word.strip() for word in format.split(",") if word.strip())
     result = detect_batch(
         images,
