@@ -13,13 +13,16 @@ from linnet.errors import InputError
 if TYPE_CHECKING:
     from linnet.nuclei import BatchResult
 
+_OUT = Path("found")
+
 nuclei = App(name="nuclei", help="Find, count and score nuclei in microscopy images.", help_format="plaintext")
 
 
 @nuclei.command(help_epilogue="Example: linnet nuclei detect plate/*.tif -o found")
 def detect(
     *images: Path,
-    out: Annotated[Path, Parameter(alias="-o")] = Path("found"),
+    out: Annotated[Path | None, Parameter(alias="-o")] = None,
+    overwrite: bool = False,
     format: str = "csv,geojson",
     tile: int | None = None,
     page: int | None = None,
@@ -36,7 +39,8 @@ def detect(
 
     Args:
         images: One or more: PNG, JPEG, TIFF or OME-TIFF files, or folders of them.
-        out: Folder for the results; made when missing.
+        out: Folder for the results; made when missing. Without it: found, or found-2 when found holds another run's.
+        overwrite: Replace the results of another run in that folder.
         format: Files of points for each image, separated by commas: csv, geojson (opens in QuPath), geojson.gz, json.
         tile: Side of a tile in pixels for large images; by default chosen by size. The result is the same for all.
         page: Page of a file with several, from 0.
@@ -48,6 +52,7 @@ def detect(
         overlay: Write a picture with the points for each image.
     """
     from linnet.nuclei.batch.batch import detect as detect_batch
+    from linnet.nuclei.batch.folder import free
 
     if not images:
         raise InputError(
@@ -56,7 +61,7 @@ def detect(
     endings = tuple(word.strip() for word in format.split(",") if word.strip())
     result = detect_batch(
         images,
-        out,
+        out or (_OUT if overwrite else free(_OUT)),
         weights=weights,
         formats=endings,
         tile="auto" if tile is None else tile,
@@ -66,6 +71,7 @@ def detect(
         diameter_px=diameter,
         threshold=threshold,
         overlay=overlay,
+        **({"overwrite": True} if overwrite else {}),
     )
     print("\n".join(batch_lines(result)))
     closing(result.report, _after_detect(result, endings))
