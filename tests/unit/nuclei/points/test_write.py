@@ -171,15 +171,20 @@ class TestFiles:
     def test_counts(self, tmp_path):
         awkward = 'a,"b".tif'
         calibrated = Detections(
-            points=np.zeros((2, 2)), score=np.ones(2), shape=(100, 50), count=Count(2, 1, 4, 0.9), pixel_size_um=2.0
+            points=np.zeros((2, 2)),
+            score=np.ones(2),
+            shape=(100, 50),
+            count=Count(2, 1, 4, 0.9),
+            pixel_size_um=2.0,
+            diameter_px=24.04,
         )
         write_counts(
             tmp_path / "counts.csv", [(awkward, calibrated), ("b.png", found([], flag="look", flag_reasons=("x", "y")))]
         )
         rows = list(csv.reader((tmp_path / "counts.csv").read_text().splitlines()))
-        assert rows[0] == ["image", "count", "lo", "hi", "level", "density_per_mm2", "flag", "reasons"]
-        assert rows[1] == [awkward, "2", "1", "4", "0.9", "100.0", "ok", ""]  # 2 in 0.2 mm x 0.1 mm
-        assert rows[2] == ["b.png", "0", "", "", "", "", "look", "x; y"]
+        assert rows[0] == ["image", "count", "lo", "hi", "level", "density_per_mm2", "flag", "reasons", "diameter_px"]
+        assert rows[1] == [awkward, "2", "1", "4", "0.9", "100.0", "ok", "", "24.0"]  # 2 in 0.2 mm x 0.1 mm
+        assert rows[2] == ["b.png", "0", "", "", "", "", "look", "x; y", ""]
 
     def test_counts_name_each_path_and_have_no_column_that_is_always_empty(self, tmp_path):
         path = write_counts(tmp_path / "counts.csv", [("a.png", found()), ("b.png", found([]))], ["in/a.png", "b.png"])
