@@ -81,19 +81,27 @@ def _after_detect(result: "BatchResult", endings: tuple[str, ...]) -> str:
 
 @nuclei.command(help_epilogue="Example: linnet nuclei evaluate truth/ found/ --radius 5")
 def evaluate(
-    truth: Path, found: Path, /, *, radius: float = 5.0, out: Annotated[Path | None, Parameter(alias="-o")] = None
+    truth: Path,
+    found: Path,
+    /,
+    *,
+    radius: float = 5.0,
+    pixel_size: float | None = None,
+    out: Annotated[Path | None, Parameter(alias="-o")] = None,
 ) -> int:
     """Score found points against true ones: each true nucleus is matched to at most one found point, and the reverse.
 
     Args:
-        truth: CSV of points (columns y, x), label image, or a folder of either.
+        truth: Table of points (columns y and x, as ImageJ, QuPath, CellProfiler, napari and others name them), GeoJSON,
+            ROIs of ImageJ, label image, or a folder of these.
         found: The same for what was found; files of two folders are paired by name.
         radius: Largest distance of a matched pair in pixels.
+        pixel_size: Side of a pixel in micrometres, for points that are in micrometres.
         out: Also write the scores as records to this file.
     """
     from linnet.nuclei.scoring.scores import evaluate as score
 
-    result = score(truth, found, radius_px=radius)
+    result = score(truth, found, radius_px=radius, pixel_size_um=pixel_size)
     print("\n".join(score_lines(result)))
     if out is None:
         closing("the table above", f"linnet nuclei evaluate {truth} {found} -o scores.jsonl, to keep it")
@@ -119,6 +127,7 @@ def train(
     lr: float | None = None,
     page: int | None = None,
     channel: int | None = None,
+    pixel_size: float | None = None,
     rng_seed: int = 0,
 ) -> int:
     """Train a detector on images of your own, with points on all of their nuclei.
@@ -127,7 +136,8 @@ def train(
     is stopped, the same command goes on from the last checkpoint.
 
     Args:
-        points: Folder with a CSV (columns y, x) or a label image for each image, or one CSV with a column image.
+        points: Folder with a file of points (table, GeoJSON, ROIs of ImageJ) or a label image for each image, or one
+            table with a column image.
         images: Folder of the images; those without points are left out.
         out: The trained detector.
         start: "default" to go on from the detector that comes with linnet, "scratch", or a file of another one.
@@ -143,7 +153,7 @@ def train(
     from linnet.nuclei import train as train_detector
     from linnet.nuclei.points.annotations import read_annotated
 
-    pixels, truths = read_annotated(images, points, page=page, channel=channel)
+    pixels, truths = read_annotated(images, points, page=page, channel=channel, pixel_size_um=pixel_size)
     checkpoints = out.with_name(f"{out.name}.checkpoints")
     detector = train_detector(
         pixels,

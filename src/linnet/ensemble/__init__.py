@@ -1,4 +1,7 @@
-"""Sure: calibrated uncertainty from an ensemble, and how good it is."""
+"""Sure: one trained network becomes an ensemble with calibrated uncertainty, and how good that is is measured.
+
+`widen` makes one network wider and proves that it computes the same.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -11,11 +14,15 @@ if TYPE_CHECKING:
     from linnet.ensemble.evaluation.rejection import RejectionCurve, aurc, e_aurc, rejection_curve
     from linnet.ensemble.prediction.class_prediction import ClassPrediction
     from linnet.ensemble.prediction.value_prediction import ValuePrediction
+    from linnet.ensemble.widening.construction import widen
+    from linnet.ensemble.widening.report import WidenedClass, Widening
 
 __all__ = [
     "ClassPrediction",
     "RejectionCurve",
     "ValuePrediction",
+    "WidenedClass",
+    "Widening",
     "aurc",
     "auroc",
     "brier",
@@ -27,6 +34,7 @@ __all__ = [
     "fpr95",
     "nll",
     "rejection_curve",
+    "widen",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -39,5 +47,7 @@ __getattr__, __dir__ = lazy_names(
         "evaluation.rejection": "RejectionCurve aurc e_aurc rejection_curve",
         "prediction.class_prediction": "ClassPrediction",
         "prediction.value_prediction": "ValuePrediction",
+        "widening.construction": "widen",
+        "widening.report": "WidenedClass Widening",
     },
 )
