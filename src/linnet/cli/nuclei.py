@@ -25,7 +25,9 @@ def detect(
     page: int | None = None,
     channel: int | None = None,
     pixel_size: float | None = None,
-    diameter: float | None = None,
+    diameter: Literal["auto"] | float = "auto",
+    diameter_um: float | None = None,
+    same_scale: bool = False,
     threshold: float | None = None,
     weights: str = "default",
     overlay: bool = True,
@@ -42,7 +44,9 @@ def detect(
         page: Page of a file with several, from 0.
         channel: Channel of a file with several, from 0.
         pixel_size: Side of a pixel in micrometres, in place of what the file says.
-        diameter: Diameter of the nuclei in pixels, when they are much smaller or larger than usual (about 24).
+        diameter: Diameter of the nuclei in pixels; auto finds it in each image.
+        diameter_um: The same in micrometres, for images whose pixel size is known.
+        same_scale: Take one diameter for all images, that which most of them agree on.
         threshold: Smallest score of a nucleus, 0 to 1, in place of the one that comes with the weights.
         weights: "default" for the detector that comes with linnet, or a file that linnet has trained.
         overlay: Write a picture with the points for each image.
@@ -53,6 +57,7 @@ def detect(
         raise InputError(
             "No image was given. Name one or more files or folders: linnet nuclei detect plate/*.tif -o found"
         )
+    rare: dict[str, Any] = {k: v for k, v in (("diameter_um", diameter_um), ("same_scale", same_scale)) if v}
     endings = tuple(word.strip() for word in format.split(",") if word.strip())
     result = detect_batch(
         images,
@@ -66,6 +71,7 @@ def detect(
         diameter_px=diameter,
         threshold=threshold,
         overlay=overlay,
+        **rare,
     )
     print("\n".join(batch_lines(result)))
     closing(result.report, _after_detect(result, endings))
@@ -148,6 +154,7 @@ def train(
         lr: Learning rate; by default 0.003 from scratch and 0.0005 otherwise.
         page: Page of files with several, from 0.
         channel: Channel of files with several, from 0.
+        pixel_size: Side of a pixel of all images in micrometres; the detector then scales other images by theirs.
         rng_seed: Seed of everything random; the same seed gives the same detector on the same machine.
     """
     from linnet.nuclei import train as train_detector
@@ -164,6 +171,7 @@ def train(
         batches=batches,
         batch_size=batch_size,
         lr=lr,
+        pixel_size_um=pixel_size,
         rng_seed=rng_seed,
         folder=checkpoints,
     )

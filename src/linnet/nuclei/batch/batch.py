@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from linnet.errors import ImageError, InputError, LinnetError
 from linnet.nuclei.batch.overlay import write_overlay
 from linnet.nuclei.batch.page import KEPT, MOST_PICTURES, Card, batch_page, card, worst_first
+from linnet.nuclei.batch.scales import agreed_diameter, disagreement
 from linnet.nuclei.detector.detector import Detector
 from linnet.nuclei.detector.files import file_digest, load
 from linnet.nuclei.points.detections import Detections
@@ -40,7 +41,7 @@ class FindsNuclei(Protocol):
         image: Any,
         pixel_size_um: float | None = None,
         *,
-        diameter_px: float | None = None,
+        diameter_px: float | Literal["auto"] | None = "auto",
         tile: int | Literal["auto"] | None = "auto",
         threshold: float | None = None,
         on_tile: Callable[[int, int], None] | None = None,
@@ -66,11 +67,13 @@ class BatchResult:
         out: Folder of the results; `report.html` in it is the page to open.
         done: Images with a result, in the order given.
         failed: Images without one, and why.
+        remarks: What is odd about the batch as a whole.
     """
 
     out: Path
     done: tuple[Done, ...]
     failed: tuple[Failure, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def report(self) -> Path:
@@ -90,16 +93,28 @@ class _Options:
     page: int | None
     channel: int | None
     pixel_size_um: float | None
-    diameter_px: float | None
+    diameter_px: float | Literal["auto"] | None
     threshold: float | None
     tile: int | Literal["auto"] | None
     formats: tuple[str, ...]
     overlay: bool
+    diameter_um: float | None = None
+    same_scale: bool = False
 
     @property
     def endings(self) -> tuple[str, ...]:
         """Endings of the files of an image."""
         return (*self.formats, "overlay.png") if self.overlay else self.formats
+
+    @property
+    def search(self) -> dict[str, Any]:
+        """What goes to the detector by name; what isn't given is left out where not every detector takes it."""
+        rare = {"diameter_um": self.diameter_um} if self.diameter_um is not None else {}
+        return {"diameter_px": self.diameter_px, "tile": self.tile, "threshold": self.threshold, **rare}
+
+    def open(self, image: Path) -> Picture:
+        """The picture in a file."""
+        return open_picture(image, page=self.page, channel=self.channel)
 
 
 @dataclass
@@ -130,7 +145,9 @@ def detect(
     page: int | None = None,
     channel: int | None = None,
     pixel_size_um: float | None = None,
-    diameter_px: float | None = None,
+    diameter_px: float | Literal["auto"] | None = "auto",
+    diameter_um: float | None = None,
+    same_scale: bool = False,
     threshold: float | None = None,
     overlay: bool = True,
     progress: bool = True,
@@ -151,7 +168,10 @@ def detect(
         page: Page of files that hold several, from 0.
         channel: Channel of files that hold several, from 0.
         pixel_size_um: Side of a pixel in micrometres; what the files say when None.
-        diameter_px: Diameter of the nuclei in pixels.
+        diameter_px: Diameter of the nuclei in pixels; "auto" finds it in each image, None leaves the images as they
+            are.
+        diameter_um: The same in micrometres, for images whose pixel size is known.
+        same_scale: Takes one diameter for all images, that which most of them agree on.
         threshold: Lowest score of a nucleus; the weights' own when None.
         overlay: Writes <stem>.overlay.png.
         progress: Shows it on stderr when that is a terminal.
@@ -167,10 +187,21 @@ def detect(
         KeyboardInterrupt: after what was done has been listed in counts.csv and report.html.
     """
     options = _Options(
-        page, channel, pixel_size_um, diameter_px, threshold, tile, _checked_formats(formats), overlay=overlay
+        page,
+        channel,
+        pixel_size_um,
+        diameter_px,
+        threshold,
+        tile,
+        _checked_formats(formats),
+        overlay=overlay,
+        diameter_um=diameter_um,
+        same_scale=same_scale,
     )
     images, failures = find_images([paths] if isinstance(paths, str | Path) else list(paths))
     detector = load(weights) if isinstance(weights, str | Path) else weights
+    if same_scale and diameter_px == "auto" and diameter_um is None:
+        options = dataclasses.replace(options, diameter_px=agreed_diameter(detector, images, options.open))
     batch = _Batch(_made(Path(out)), of=len(images), failed=failures)
     try:
         with _watched(len(images), wanted=progress) as watch:
@@ -184,7 +215,14 @@ def detect(
             f"Stopped after {len(batch.done)} of {len(images)} images; their results are in {batch.out}."
         ) from None
     _finish(batch, _facts(weights, detector, options, reproducible=reproducible), reproducible=reproducible)
-    return BatchResult(batch.out, tuple(batch.done), tuple(batch.failed))
+    return BatchResult(batch.out, tuple(batch.done), tuple(batch.failed), _remarks(batch.done, options))
+
+
+def _remarks(done: Sequence[Done], options: _Options) -> tuple[str, ...]:
+    if options.diameter_px != "auto" or options.diameter_um is not None:
+        return ()
+    word = disagreement([(name, one.detections) for name, one in _named(done)])
+    return (word,) if word else ()
 
 
 def _one(
@@ -197,7 +235,7 @@ def _one(
 ) -> None:
     """One image: read, search, write. What is wrong with it is noted; what is wrong with an option is raised."""
     try:
-        picture = open_picture(image, page=options.page, channel=options.channel)
+        picture = options.open(image)
         found = _found(picture, detector, options, on_tile)
     except ImageError as error:
         batch.failed.append(_failure(image, str(error)))
@@ -222,10 +260,8 @@ def _found(
     return detector(
         picture.pixels,
         picture.pixel_size_um if options.pixel_size_um is None else options.pixel_size_um,
-        diameter_px=options.diameter_px,
-        tile=options.tile,
-        threshold=options.threshold,
         on_tile=on_tile,
+        **options.search,
     )
 
 
@@ -281,7 +317,7 @@ def _digest(weights: str | Path | FindsNuclei, detector: FindsNuclei) -> str:
 
 def _shown_facts(facts: dict[str, Any]) -> list[tuple[str, Content]]:
     weights = facts["weights"]
-    given = {k: v for k, v in facts["options"].items() if v is not None}
+    given = {k: v for k, v in facts["options"].items() if v is not None and v is not False}
     rows: list[tuple[str, Content]] = []
     if "command" in facts:
         rows.append(("Command", Markup("<code>{}</code>").format(facts["command"])))

@@ -14,7 +14,7 @@ from linnet.nuclei.points.geojson import geojson_lines
 from linnet.nuclei.read.find import Failure
 from linnet.results import atomic_path, atomic_write
 
-COUNT_COLUMNS = ("image", "count", "lo", "hi", "level", "density_per_mm2", "flag", "reasons")
+COUNT_COLUMNS = ("image", "count", "lo", "hi", "level", "density_per_mm2", "flag", "reasons", "diameter_px")
 FAILED_COLUMNS = ("image", "error")
 FORMATS = ("csv", "geojson", "geojson.gz", "json")
 
@@ -54,6 +54,7 @@ def to_json(detections: PointColumns) -> str:
         "shape": list(detections.shape),
         "pixel_size_um": detections.pixel_size_um,
         "scale": detections.scale,
+        "diameter_px": detections.diameter_px,
         "count": {"n": count.n, "lo": count.lo, "hi": count.hi, "level": count.level},
         "flag": detections.flag,
         "flag_reasons": list(detections.flag_reasons),
@@ -76,7 +77,17 @@ def density_per_mm2(detections: PointColumns) -> float | None:
 def write_counts(path: str | Path, found: Iterable[tuple[str, PointColumns]]) -> Path:
     """Writes counts.csv: one line per image; lo, hi and level are empty for a model without calibration data."""
     rows = (
-        (name, d.count.n, d.count.lo, d.count.hi, d.count.level, density_per_mm2(d), d.flag, "; ".join(d.flag_reasons))
+        (
+            name,
+            d.count.n,
+            d.count.lo,
+            d.count.hi,
+            d.count.level,
+            density_per_mm2(d),
+            d.flag,
+            "; ".join(d.flag_reasons),
+            None if d.diameter_px is None else round(d.diameter_px, 1),
+        )
         for name, d in found
     )
     return atomic_write(path, _table(COUNT_COLUMNS, rows))

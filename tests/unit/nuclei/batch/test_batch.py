@@ -100,8 +100,8 @@ class TestDetect:
         assert result.nuclei == 8
         assert [d.stem for d in result.done] == ["v", "w"]
         assert rows(out / "counts.csv")[1:] == [
-            ["v.png", "5", "", "", "", "", "ok", ""],
-            ["w.tif", "3", "", "", "", "7500.0", "ok", ""],
+            ["v.png", "5", "", "", "", "", "ok", "", ""],
+            ["w.tif", "3", "", "", "", "7500.0", "ok", "", ""],
         ]
         assert rows(out / "w.csv")[2][:5] == ["2", "2.0", "17.0", "1.0", "8.5"]
         assert rows(out / "failed.csv") == [["image", "error"]]

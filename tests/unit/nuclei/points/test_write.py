@@ -171,9 +171,9 @@ class TestFiles:
             tmp_path / "counts.csv", [(awkward, calibrated), ("b.png", found([], flag="look", flag_reasons=("x", "y")))]
         )
         rows = list(csv.reader((tmp_path / "counts.csv").read_text().splitlines()))
-        assert rows[0] == ["image", "count", "lo", "hi", "level", "density_per_mm2", "flag", "reasons"]
-        assert rows[1] == [awkward, "2", "1", "4", "0.9", "100.0", "ok", ""]  # 2 in 0.2 mm x 0.1 mm
-        assert rows[2] == ["b.png", "0", "", "", "", "", "look", "x; y"]
+        assert rows[0] == ["image", "count", "lo", "hi", "level", "density_per_mm2", "flag", "reasons", "diameter_px"]
+        assert rows[1] == [awkward, "2", "1", "4", "0.9", "100.0", "ok", "", ""]  # 2 in 0.2 mm x 0.1 mm
+        assert rows[2] == ["b.png", "0", "", "", "", "", "look", "x; y", ""]
 
     def test_failed(self, tmp_path):
         write_failed(tmp_path / "failed.csv", [Failure("a.png", "is, alas,\nempty")])
