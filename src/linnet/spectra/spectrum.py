@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -18,9 +18,6 @@ from linnet.core.linalg.trace import Estimate
 from linnet.errors import InputError
 from linnet.spectra.rows.jacobian_rows import LayerCost, free_bytes
 from linnet.spectra.spectral_density import Density, Rule, density, density_of
-
-if TYPE_CHECKING:
-    from linnet.spectra.mean_field import MeanField
 
 DENSE_ROWS = 30_000  # up to here every eigenvalue is taken: 7 GB in float64, and hours
 _EIGEN_COPIES = 3  # of the float64 matrix, while its eigenvalues are taken
@@ -122,6 +119,19 @@ class Source(ABC):
     def costs(self) -> tuple[LayerCost, ...]:
         """What each layer's part took."""
         return ()
+
+
+class Theory(Protocol):
+    """What a spectrum can be compared with, such as `MeanField`."""
+
+    @property
+    def classes(self) -> int:
+        """C."""
+        ...
+
+    def expected(self) -> Sequence[tuple[str, float]]:
+        """(quantity, value): "mean", "second moment", "max", "outlier 1" ..., "bulk (mean)"."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -314,13 +324,13 @@ class Spectrum:
         """
         return Spectrum.of(self.source.centered())
 
-    def compare(self, theory: MeanField) -> Comparison:
+    def compare(self, theory: Theory) -> Comparison:
         """This spectrum beside what mean-field theory expects of it.
 
         Args:
             theory: Of a network of the same shape, such as `theory_for(model, x)` gives.
         """
-        expected: Sequence[tuple[str, float]] = theory.expected()
+        expected = theory.expected()
         outliers = [name for name, _ in expected if name.startswith("outlier ")]
         found: dict[str, float] = {"mean": self.mean, "second moment": self.second_moment, "max": self.max}
         if outliers:
