@@ -9,12 +9,13 @@ from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from linnet.core.capture.layers.coverage import constant_statistics, refusal, rule_of
+from linnet.core.capture.layers.layer_rule import Sharing
 from linnet.core.capture.positions import TRANSPOSED
 from linnet.core.capture.scaled_weight import scaled_weight
 from linnet.core.jacobian.layer_jacobian import LayerJacobian, RuleTerm
 from linnet.errors import InputError
 from linnet.optim.natural.kronecker.exact_block import LIMIT, SmallBlock
-from linnet.optim.natural.kronecker.kronecker_block import KroneckerBlock, Sharing
+from linnet.optim.natural.kronecker.kronecker_block import KroneckerBlock
 
 Block = KroneckerBlock | SmallBlock
 
