@@ -13,13 +13,16 @@ from linnet.errors import InputError
 if TYPE_CHECKING:
     from linnet.nuclei import BatchResult
 
+_OUT = Path("found")
+
 nuclei = App(name="nuclei", help="Find, count and score nuclei in microscopy images.", help_format="plaintext")
 
 
 @nuclei.command(help_epilogue="Example: linnet nuclei detect plate/*.tif -o found")
 def detect(
     *images: Path,
-    out: Annotated[Path, Parameter(alias="-o")] = Path("found"),
+    out: Annotated[Path | None, Parameter(alias="-o")] = None,
+    overwrite: bool = False,
     format: str = "csv,geojson",
     tile: int | None = None,
     page: int | None = None,
@@ -38,7 +41,8 @@ def detect(
 
     Args:
         images: One or more: PNG, JPEG, TIFF or OME-TIFF files, or folders of them.
-        out: Folder for the results; made when missing.
+        out: Folder for the results; made when missing. Without it: found, or found-2 when found holds another run's.
+        overwrite: Replace the results of another run in that folder.
         format: Files of points for each image, separated by commas: csv, geojson (opens in QuPath), geojson.gz, json.
         tile: Side of a tile in pixels for large images; by default chosen by size. The result is the same for all.
         page: Page of a file with several, from 0.
@@ -52,16 +56,18 @@ def detect(
         overlay: Write a picture with the points for each image.
     """
     from linnet.nuclei.batch.batch import detect as detect_batch
+    from linnet.nuclei.batch.folder import free
 
     if not images:
         raise InputError(
             "No image was given. Name one or more files or folders: linnet nuclei detect plate/*.tif -o found"
         )
-    rare: dict[str, Any] = {k: v for k, v in (("diameter_um", diameter_um), ("same_scale", same_scale)) if v}
+    given = {"diameter_um": diameter_um, "same_scale": same_scale, "overwrite": overwrite}
+    rare: dict[str, Any] = {option: value for option, value in given.items() if value}
     endings = tuple(word.strip() for word in format.split(",") if word.strip())
     result = detect_batch(
         images,
-        out,
+        out or (_OUT if overwrite else free(_OUT)),
         weights=weights,
         formats=endings,
         tile="auto" if tile is None else tile,
