@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from linnet.engine import Compute, Epoch, Ranks, Schedule, as_loader, fit
+from linnet.engine import Compute, Epoch, Ranks, Schedule, as_loader
 from linnet.ensemble.training.choice import Choice, build, choose
 from linnet.ensemble.training.executions import Execution, MemberLoop
 from linnet.ensemble.training.member_batches import MemberBatches
@@ -139,6 +139,8 @@ def _fit_own(
     ranks: Ranks,
 ) -> tuple[Choice, tuple[Epoch, ...], dict[int, str]]:
     """Trains this process's members; (execution, history, stopped)."""
+    from linnet.engine import fit  # loads rich, for its progress bar
+
     networks = [members[k].to(compute.torch_device).train() for k in own]
     separate = isinstance(source, MemberBatches)
     loader = source.of(own) if isinstance(source, MemberBatches) else as_loader(source, rng_seed=manner.rng_seed)
