@@ -11,6 +11,7 @@ Public names, by what they do for you. Each is loaded when it is first used, so 
     understood    spectra                the neural tangent kernel, layer by layer
     wide, narrow  ChannelGraph, resize   which channels live and die together; copies and removals with a proof
     small         prune                  pruned straight to a budget of MACs, parameters or bytes
+    tiny          jet                    binarized and jet layers, and the exact integer program that they become
     keep          save, load, cost       one file that tells its edits; parameters, MACs, bytes and peak memory
     trouble       errors, LinnetError    every exception that is raised on purpose
 """
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from linnet import core, data, engine, errors, models, nuclei, optim, prune, recipe, report, results, spectra
+    from linnet import core, data, engine, errors, jet, models, nuclei, optim, prune, recipe, report, results, spectra
     from linnet.core import Capture, ChannelGraph, cost, resize
     from linnet.engine import load, save
     from linnet.errors import LinnetError
@@ -37,6 +38,7 @@ __all__ = [
     "data",
     "engine",
     "errors",
+    "jet",
     "load",
     "models",
     "nuclei",
