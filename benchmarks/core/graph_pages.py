@@ -16,7 +16,8 @@ import torch
 from benchmarks import DOCS, networks
 from benchmarks.page import Page
 from linnet.core import ChannelGraph, rules
-from linnet.core.channels.rule_call import RULES, Rule
+from linnet.core.channels.rule_call import Rule
+from linnet.core.program.operators import OPERATORS
 from linnet.models import SmallUNet
 
 
@@ -43,9 +44,10 @@ def rules_page() -> str:
     """Every operator with a rule, what the rule does, and the reasons for which it freezes or refuses."""
     families: dict[str, list[tuple[list[str], Rule]]] = {}
     known: dict[Rule, list[str]] = {}
-    for name, function in RULES.items():
-        known.setdefault(function, []).append(name)
-    for function, names in known.items():
+    for name, operator in OPERATORS.items():
+        if operator.rule is not None:
+            known.setdefault(operator.rule, []).append(name)
+    for function, names in sorted(known.items(), key=lambda item: item[0].__code__.co_firstlineno):
         if function.__module__.startswith("linnet."):
             families.setdefault(function.__module__.rpartition(".")[2], []).append((names, function))
     parts = [_RULES]

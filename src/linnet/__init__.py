@@ -1,4 +1,4 @@
-"""linnet takes a vision network through its whole life: trains it fast, makes it small, and counts nuclei with it.
+"""linnet takes a vision network through its whole life: trains it fast, makes it sure and small, counts nuclei with it.
 
 Public names, by what they do for you. Each is loaded when it is first used, so that `import linnet` costs nothing:
 
@@ -9,7 +9,9 @@ Public names, by what they do for you. Each is loaded when it is first used, so 
     fast          optim                  natural gradient that knows its own step size; Padam
     shared        core, Capture          one pair of tensors per layer, which all methods read
     understood    spectra                the neural tangent kernel, layer by layer
+    sure          ensemble               one trained network becomes an ensemble that knows what it doesn't know
     wide, narrow  ChannelGraph, resize   which channels live and die together; copies and removals with a proof
+    sure          ensemble               calibrated uncertainty, and how good it is
     small         prune                  pruned straight to a budget of MACs, parameters or bytes
     tiny          jet                    binarized and jet layers, and the exact integer program that they become
     keep          save, load, cost       one file that tells its edits; parameters, MACs, bytes and peak memory
@@ -21,7 +23,22 @@ from typing import TYPE_CHECKING
 from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from linnet import core, data, engine, errors, jet, models, nuclei, optim, prune, recipe, report, results, spectra
+    from linnet import (
+        core,
+        data,
+        engine,
+        ensemble,
+        errors,
+        jet,
+        models,
+        nuclei,
+        optim,
+        prune,
+        recipe,
+        report,
+        results,
+        spectra,
+    )
     from linnet.core import Capture, ChannelGraph, cost, resize
     from linnet.engine import load, save
     from linnet.errors import LinnetError
@@ -37,6 +54,7 @@ __all__ = [
     "cost",
     "data",
     "engine",
+    "ensemble",
     "errors",
     "jet",
     "load",

@@ -18,6 +18,7 @@ PUBLIC = [
     "cost",
     "data",
     "engine",
+    "ensemble",
     "errors",
     "jet",
     "load",
@@ -47,6 +48,10 @@ PUBLIC_OF = {
         "Average Best Checkpoint Compute EarlyStop Epoch FitResult GroupSchedule Listener Loader Ranks Run "
         "Schedule Task as_loader derive_seed fit load load_checkpoint load_latest save save_checkpoint shard "
     ),
+    "ensemble": (
+        "ClassPrediction RejectionCurve ValuePrediction WidenedClass Widening aurc auroc brier classwise_ece "
+        "e_aurc ece ece_debiased ece_debiased_interval fpr95 nll rejection_curve widen "
+    ),
     "errors": (
         "BudgetError CaptureError CheckpointError DataError FreezeError GraphError ImageError InputError LinnetError "
         "MismatchError MissingExtra NonFiniteLoss OptimizerStateError PointsError ProofError RecipeError ToolError "
@@ -73,7 +78,7 @@ PUBLIC_OF = {
         "command commit environment machine mean_interval read_records reliability share_interval t_interval "
         "versions write_records "
     ),
-    "spectra": ("infinite_width_ntk ntk "),
+    "spectra": ("Density Spectrum TraceKernel density fisher infinite_width_ntk ntk "),
 }
 
 # What docs, messages and installed entry points name inside the folders.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from linnet.core.capture.positions import CONVOLUTIONS, LINEAR
 from linnet.core.program.module_copy import unwrap
 from linnet.errors import InputError, NonFiniteLoss, TrainingError
 from linnet.prune.importance.criterion import pair
@@ -17,7 +18,7 @@ from linnet.suggest import one_of
 
 Parts = Literal["bn", "head", "both"]
 _NORMS = nn.modules.batchnorm._BatchNorm
-_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_LAYERS = LINEAR + CONVOLUTIONS
 
 
 def adapt(

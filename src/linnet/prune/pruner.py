@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from linnet.arrays import Bools
 from linnet.core import ChannelGraph
 from linnet.core.distributed import of_first
 from linnet.core.program.module_copy import meta
@@ -24,7 +25,7 @@ from linnet.prune.importance.criterion import Criterion
 from linnet.prune.importance.from_weights import Normalise
 from linnet.prune.importance.running_mean import Forgetting
 from linnet.prune.latency.target import Clock
-from linnet.prune.masks.masked_network import Body, Bools
+from linnet.prune.masks.masked_network import Body
 from linnet.prune.masks.reads import reads
 from linnet.prune.outcome.records import latency_records, records
 from linnet.prune.pruning_plan import Plan, planned

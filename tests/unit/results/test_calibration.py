@@ -25,6 +25,15 @@ def test_a_calibrated_classifier_has_no_error_and_a_sure_wrong_one_has_all():
     assert calibration_error(reliability(np.ones(30), np.zeros(30, dtype=bool))) == 1.0
 
 
+def test_bins_of_equal_width_hold_their_upper_edge_and_both_ends():
+    confidence = np.array([0.0, 0.25, 0.250001, 0.9, 1.0])
+    bins = reliability(confidence, np.array([True, True, False, True, False]), bins=4, edges="width")
+    assert [(one.n, one.right) for one in bins] == [(2, 2), (1, 0), (2, 1)]
+    assert [one.confidence for one in bins] == pytest.approx([0.125, 0.250001, 0.95])
+    with pytest.raises(InputError, match=r"`edges`.*mass"):
+        reliability(confidence, np.ones(5, dtype=bool), edges="even")
+
+
 def test_fewer_answers_than_bins_have_a_bin_each():
     assert [one.n for one in reliability(np.array([0.5, 0.7]), np.array([True, True]))] == [1, 1]
 

@@ -11,7 +11,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.utils.hooks import RemovableHandle
 
 from linnet.core.capture.layer_capture import LayerCapture, Reading, Recorded, Watched
-from linnet.core.capture.layers.coverage import CONSTANT_STATISTICS, RULES, refusal, rule_of
+from linnet.core.capture.layers.coverage import RULES, constant_statistics, refusal, rule_of
 from linnet.errors import CaptureError, InputError
 from linnet.suggest import nearest
 
@@ -70,7 +70,7 @@ class Capture:
             raise InputError(f"`loss_scale` is {loss_scale}; a finite number above 0 is needed, such as 65536.0.")
         self._model = _eager(model)
         self._every_pass = keep == "all"
-        self._rules = CONSTANT_STATISTICS if batch_statistics == "constant" else RULES
+        self._rules = constant_statistics() if batch_statistics == "constant" else tuple(RULES)
         self._loss_scale = float(loss_scale)
         self._modules = dict(self._model.named_modules())
         self._wanted = set(self._modules) if layers is None else self._named(layers)

@@ -15,25 +15,17 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from linnet.arrays import Ints
 from linnet.core.channels.classes import signatures
 from linnet.core.channels.propagate import propagate
 from linnet.core.channels.propagation_state import Frozen, Mismatch, PropagationState, where
 from linnet.core.channels.replay import Tracer, follow, needs_recording, ones, record_again
-from linnet.core.channels.union_find import Ints
+from linnet.core.program.operators import operator_of
 from linnet.core.program.program import Node, Program
 from linnet.core.program.recorder import TORCH, record
 from linnet.errors import GraphError
 
 Outcome = tuple[Ints, Exception]
-# Operators that treat every channel alike, whatever the number of channels is.
-ALIKE = frozenset(
-    [
-        "native_batch_norm", "relu", "hardtanh", "leaky_relu", "elu", "gelu", "silu", "mish", "hardswish",
-        "hardsigmoid", "sigmoid", "tanh", "softplus", "native_dropout", "clone", "max_pool2d_with_indices",
-        "avg_pool2d", "_adaptive_avg_pool2d", "mean", "upsample_nearest2d", "upsample_bilinear2d", "t", "addmm", "mm",
-        "linear",
-    ]
-)  # fmt: skip
 
 
 def label(
@@ -110,13 +102,13 @@ def follows_surely(walk: PropagationState) -> bool:
 def _alike(walk: PropagationState, node: Node) -> bool:
     flows = [walk.flow(value) for value in node.inputs]
     labelled = [flow for flow in flows if flow.factors]
-    if not labelled or node.name in ALIKE:
+    known = operator_of(node)
+    if not labelled or known.alike:
         return True
     if any(len(factor.axes) > 1 for flow in labelled for factor in flow.factors):
         return False
-    if node.name == "convolution":
-        groups, channels = node.argument(8), walk.program.shape(node.inputs[0])[1]
-        return groups in (1, channels)
+    if known.window is not None and known.factor is not None:
+        return known.window(walk.program, node).groups in (1, walk.program.shape(node.inputs[0])[1])
     if node.name in ("add", "mul", "cat"):
         axes = {tuple(factor.axes for factor in flow.factors) for flow in flows}
         joined = node.argument(1, "dim", 0) == 1 or node.name != "cat"

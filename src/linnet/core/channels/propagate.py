@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from linnet.core.channels.propagation_state import Mismatch, PropagationState, positions, where
-from linnet.core.channels.rule_call import RULES, Call, Outcome
+from linnet.core.channels.rule_call import Call, Outcome
 from linnet.core.channels.tensor_labels import NOTHING, Factor, Flow, Source, View
+from linnet.core.program.operators import operator_of
 from linnet.core.program.program import Node
 
-SIZED = {"view", "_unsafe_view", "reshape", "_reshape_alias", "expand", "as_strided"}
 # Functions of torch whose inner views follow from their inputs; views of any other caller hold the user's own numbers.
 DERIVED = frozenset(
     [
@@ -125,7 +125,7 @@ def _fix_lost(state: PropagationState, call: Call, outputs: Sequence[Flow | None
 
 
 def _apply(state: PropagationState, call: Call, flows: Sequence[Flow]) -> Outcome:
-    node, function = call.node, RULES.get(call.node.name)
+    node, function = call.node, operator_of(call.node).rule
     stake = np.concatenate([flow.all_labels() for flow in flows])
     partial = bool(node.mutates) and any(_partial(state, value) for value in node.mutates)
     if partial:
@@ -162,7 +162,7 @@ def _check(state: PropagationState, node: Node, value: int, flow: Flow) -> None:
 
 def _written_size(node: Node) -> bool:
     """Whether the user's own code gave sizes to this operator; they may come from channel numbers."""
-    if node.name not in SIZED or node.caller in DERIVED:
+    if not operator_of(node).sized or node.caller in DERIVED:
         return False
     sizes = node.argument(1)
     return isinstance(sizes, (list, tuple)) and any(isinstance(size, int) and size > 1 for size in sizes)

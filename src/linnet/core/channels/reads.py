@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from linnet.arrays import Ints
 from linnet.core.channels.classes import ChannelClass
 from linnet.core.channels.propagation_state import PropagationState
-from linnet.core.channels.union_find import Ints
-from linnet.core.program.program import Node, Program, Ref
-
-# Operator that multiplies with a weight -> place of its other factor among the arguments.
-_INPUT = {"convolution": 0, "mm": 0, "addmm": 1, "linear": 0, "bmm": 0, "matmul": 0}
+from linnet.core.program.operators import operator_of
+from linnet.core.program.program import Node, Ref
 
 
 @dataclass(frozen=True)
@@ -57,32 +55,16 @@ def find_reads(walk: PropagationState, known: Mapping[str, ChannelClass]) -> lis
         channels[one.roots] = np.arange(one.size)
     found: list[Read] = []
     for node in walk.program.nodes:
-        labels = _labels(walk, node) if _multiplies_with_a_weight(walk, node) else None
-        if labels is not None:
-            roots = walk.atoms.find(labels)
-            found.append(Read(node, node.name != "convolution", classes[roots], channels[roots]))
+        entry = operator_of(node)
+        if entry.factor is None or not any(walk.flow(value).view is not None for value in node.inputs):
+            continue
+        factor = node.args[entry.factor]
+        assert isinstance(factor, Ref)
+        shape, last = walk.program.shape(factor.value), entry.window is None
+        if entry.window is not None and entry.window(walk.program, node).depthwise(shape[1]):
+            continue
+        held = walk.flow(factor.value).on(len(shape) - 1 if last else 1)
+        if held is not None and len(held.axes) == 1:
+            roots = walk.atoms.find(held.labels)
+            found.append(Read(node, last, classes[roots], channels[roots]))
     return found
-
-
-def _multiplies_with_a_weight(walk: PropagationState, node: Node) -> bool:
-    """Whether a weight of more than one axis takes part, and sums over channels (a depthwise one does not)."""
-    if node.name not in _INPUT:
-        return False
-    if node.name == "convolution" and int(node.argument(8, "groups", 1)) > 1 and _depthwise(walk.program, node):
-        return False
-    return any(walk.flow(value).view is not None for value in node.inputs)
-
-
-def _depthwise(program: Program, node: Node) -> bool:
-    image = node.args[0]
-    assert isinstance(image, Ref)
-    return int(node.argument(8, "groups", 1)) == program.shape(image.value)[1]
-
-
-def _labels(walk: PropagationState, node: Node) -> Ints | None:
-    """Labels along the channel axis of what the weight is multiplied with."""
-    factor = node.args[_INPUT[node.name]]
-    assert isinstance(factor, Ref)
-    axis = 1 if node.name == "convolution" else len(walk.program.shape(factor.value)) - 1
-    held = walk.flow(factor.value).on(axis)
-    return None if held is None or len(held.axes) != 1 else held.labels

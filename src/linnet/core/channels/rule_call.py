@@ -19,23 +19,22 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
-import torch
 
+from linnet.arrays import Ints
 from linnet.core.channels.propagation_state import Mismatch, PropagationState, where
 from linnet.core.channels.tensor_labels import NOTHING, AxisLabels, Factor, Flow, Source
-from linnet.core.channels.union_find import Ints
-from linnet.core.program.program import Node, Ref, base_name
-from linnet.errors import GraphError
+from linnet.core.program.operators import add_operator, operator_of
+from linnet.core.program.program import Node, Ref
+from linnet.core.program.window import Window
 
 Outcome = Flow | tuple[Flow, ...] | None
 Rule = Callable[["Call"], Outcome]
 
-RULES: dict[str, Rule] = {}
 COMPUTED = "meets a tensor that is computed, not a parameter"
 
 
 def rule(*ops: Any) -> Callable[[Rule], Rule]:
-    """Register a rule for operators.
+    """Register a rule for operators. What else there is to know of them goes to `linnet.core.add_operator`.
 
     Args:
         ops: Names (`add`, `mylib::f`) or `torch.ops` objects. The in-place form of an operator shares its rule.
@@ -45,19 +44,10 @@ def rule(*ops: Any) -> Callable[[Rule], Rule]:
     """
 
     def register(function: Rule) -> Rule:
-        for op in ops:
-            RULES[op if isinstance(op, str) else _op_name(op)] = function
+        add_operator(*ops, rule=function)
         return function
 
     return register
-
-
-def _op_name(op: Any) -> str:
-    if isinstance(op, torch._ops.OpOverloadPacket):
-        return base_name(op._qualified_op_name)
-    if isinstance(op, torch._ops.OpOverload):
-        return base_name(op.name())
-    raise GraphError(f"`{op!r}` is no operator; give torch.ops.lib.name or the string 'lib::name'.")
 
 
 class Call:
@@ -79,6 +69,12 @@ class Call:
         """Value number of a tensor argument; None when the argument is no tensor."""
         given = self.arg(position)
         return given.value if isinstance(given, Ref) else None
+
+    def window(self) -> Window:
+        """Geometry of a convolution or a pooling."""
+        window = operator_of(self.node).window
+        assert window is not None, f"{self.node.op} has no window"
+        return window(self.walk.program, self.node)
 
     def flow(self, position: int) -> Flow:
         """What a tensor argument carries."""

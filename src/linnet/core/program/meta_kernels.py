@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from linnet.core.program.window import Window, pooling
+
 Result = Tensor | tuple[Tensor, ...] | None
 Form = Callable[..., Result]
 aten = torch.ops.aten
@@ -92,14 +94,9 @@ def _convolution(
     )
     if into != x.shape[1] or (bias is not None and tuple(bias.shape) != (out,)):
         return None
-    spans = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)]
-    if transposed:
-        sizes = [
-            (n - 1) * s - 2 * p + w + e + 1
-            for n, s, p, w, e in zip(x.shape[2:], stride, padding, spans, output_padding, strict=True)
-        ]
-    else:
-        sizes = [(n + 2 * p - w - 1) // s + 1 for n, s, p, w in zip(x.shape[2:], stride, padding, spans, strict=True)]
+    size = tuple(weight.shape[2:])
+    window = Window(size, tuple(stride), tuple(padding), tuple(dilation), tuple(output_padding), transposed)
+    sizes = window.output(x.shape[2:])
     return _empty((x.shape[0], out, *sizes), x) if min(sizes) > 0 else None
 
 
@@ -136,35 +133,21 @@ def _cat(parts: list[Tensor], axis: int = 0) -> Result:
     return _empty((*first.shape[:axis], sum(p.shape[axis] for p in parts), *first.shape[axis + 1 :]), first)
 
 
-def _pooled(
-    x: Tensor,
-    kernel: list[int],
-    stride: Sequence[int] = (),
-    padding: Sequence[int] = (0, 0),
-    dilation: Sequence[int] = (1, 1),
-) -> list[int] | None:
+def _pooled(x: Tensor, window: Window) -> list[int] | None:
     """Sizes after a two-dimensional pooling without `ceil_mode`."""
-    kernel, stride, padding, dilation = (_two(v) for v in (kernel, stride or kernel, padding, dilation))
-    if x.ndim != 4 or x.numel() == 0 or any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+    if x.ndim != 4 or x.numel() == 0 or any(2 * p > k for p, k in zip(window.padding, window.size, strict=True)):
         return None
-    both = zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)
-    sizes = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in both]
+    sizes = window.output(x.shape[2:])
     return [*x.shape[:2], *sizes] if min(sizes) > 0 else None
 
 
-def _two(value: Sequence[int]) -> list[int]:
-    return [*value] * 2 if len(value) == 1 else [*value]
-
-
-def _max_pool(
-    x: Tensor, kernel: list[int], stride: Any = (), padding: Any = (0, 0), dilation: Any = (1, 1), *more: Any
-) -> Result:
-    sizes = None if any(more) else _pooled(x, kernel, stride, padding, dilation)
+def _max_pool(x: Tensor, size: list[int], stride: Any = (), padding: Any = 0, dilation: Any = 1, *more: Any) -> Result:
+    sizes = None if any(more) else _pooled(x, pooling(size, stride, padding, dilation))
     return None if sizes is None else (_empty(sizes, x), torch.empty(sizes, dtype=torch.int64, device="meta"))
 
 
-def _average_pool(x: Tensor, kernel: list[int], stride: Any = (), padding: Any = (0, 0), *more: Any) -> Result:
-    sizes = None if any(more[:1]) else _pooled(x, kernel, stride, padding)
+def _average_pool(x: Tensor, size: list[int], stride: Any = (), padding: Any = 0, *more: Any) -> Result:
+    sizes = None if any(more[:1]) else _pooled(x, pooling(size, stride, padding))
     return None if sizes is None else _empty(sizes, x)
 
 

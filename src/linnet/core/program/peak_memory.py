@@ -3,10 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from linnet.core.program.operators import operator_of
 from linnet.core.program.program import Node, Program
-
-# Second and third outputs that the recorder sees and eval mode doesn't keep: batch statistics.
-_ONE_OUTPUT = ("native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm", "miopen_batch_norm")
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,6 @@ def lifetimes(program: Program) -> tuple[dict[int, int], dict[int, int]]:
 
 
 def _made(node: Node) -> tuple[int, ...]:
-    """Values that a node really returns."""
-    outputs = node.outputs[:1] if node.name in _ONE_OUTPUT else node.outputs
+    """Values that a node really returns; batch statistics, which the recorder sees, aren't kept in eval mode."""
+    outputs = node.outputs[:1] if operator_of(node).one_output else node.outputs
     return tuple(number for number in outputs if number >= 0)

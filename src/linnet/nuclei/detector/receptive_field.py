@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from linnet.core.program.operators import operator_of
 from linnet.core.program.program import Node, Program
 from linnet.core.program.recorder import record
+from linnet.core.program.spans import Interval
 from linnet.errors import InputError
-
-# Operators that keep every position where it is.
-_PASS = frozenset(
-    """relu sigmoid silu gelu tanh hardtanh leaky_relu dropout add sub mul div cat batch_norm native_batch_norm
-    _native_batch_norm_legit _native_batch_norm_legit_no_training cudnn_batch_norm clone detach alias contiguous
-    _to_copy""".split()  # noqa: SIM905  a list of words reads better than a list of strings
-)
 
 
 @dataclass(frozen=True)
@@ -69,9 +63,6 @@ def reach(network: nn.Module, *, period: int, in_channels: int = 3) -> Reach:
     return Reach(stride, period, radius)
 
 
-Interval = tuple[np.ndarray, np.ndarray]
-
-
 def _backwards(program: Program, output: int, cells: np.ndarray, axis: int) -> Interval:
     spans: dict[int, Interval] = {output: (cells, cells)}
     for node in reversed(program.nodes):
@@ -93,49 +84,16 @@ def _images(program: Program, node: Node) -> list[int]:
 
 def _step(program: Program, node: Node, value: int, span: Interval, axis: int) -> Interval:
     """Positions of `value` that the positions `span` of the node's output read."""
-    low, high = span
-    name = node.name
-    if name in ("convolution", "_convolution", "conv2d"):
-        return _through_convolution(program, node, span, axis)
-    if name in ("max_pool2d", "max_pool2d_with_indices", "avg_pool2d"):
-        kernel = _pair(node.argument(1), axis)
-        stride = _pair(node.argument(2) or node.argument(1), axis)
-        padding = _pair(node.argument(3, default=0), axis)
-        dilation = 1 if name == "avg_pool2d" else _pair(node.argument(4, default=1), axis)
-        return stride * low - padding, stride * high - padding + dilation * (kernel - 1)
-    if name in ("upsample_nearest2d", "pixel_shuffle"):
-        factor = program.shape(node.outputs[0])[2 + axis] // program.shape(value)[2 + axis]
-        return low // factor, high // factor
-    if name == "pixel_unshuffle":
-        factor = int(node.argument(1))
-        return factor * low, factor * high + factor - 1
-    same = program.shape(value)[2:] == program.shape(node.outputs[0])[2:]
-    sideways = name == "cat" and node.argument(1, "dim", 0) not in (1, -3)
-    of_this_image = "batch_norm" in name and node.argument(5) is True  # statistics of the image at hand
-    if name in _PASS and same and not sideways and not of_this_image:
-        return span
+    known = operator_of(node).span
+    before = None if known is None else known(program, node, value, span, axis)
+    if before is not None:
+        return before
     where = f"`{node.module}`" if node.module else "The network"
     raise InputError(
         f"{where} runs `{node.op}` ({node.source}), which has no known reach, so detections in tiles could differ from "
         "those in the whole image. Networks made of convolutions, pooling, batch norm and nearest up-sampling are "
         "exact in tiles; with others detect untiled: tile=None."
     )
-
-
-def _through_convolution(program: Program, node: Node, span: Interval, axis: int) -> Interval:
-    low, high = span
-    kernel = program.shape(node.inputs[1])[2 + axis]
-    stride, padding, dilation = (_pair(node.argument(k), axis) for k in (3, 4, 5))
-    if not node.argument(6, default=False):
-        return stride * low - padding, stride * high - padding + dilation * (kernel - 1)
-    # Transposed: output o reads input i where stride i = o + padding - dilation k for some tap k.
-    return -((dilation * (kernel - 1) - padding - low) // stride), (high + padding) // stride
-
-
-def _pair(argument: Any, axis: int) -> int:
-    if isinstance(argument, (list, tuple)):
-        return int(argument[axis % len(argument)]) if argument else 1
-    return int(argument)
 
 
 def _union(spans: list[Interval]) -> Interval:

@@ -17,6 +17,7 @@ from linnet.errors import InputError, PointsError
 from linnet.nuclei.detector.detector import Detector, as_image
 from linnet.nuclei.detector.files import load, new_network
 from linnet.nuclei.training.crops import Annotated, CropLoader
+from linnet.nuclei.training.targets import median_spacing
 from linnet.nuclei.training.task import NucleusTask, choose_thresholds, score_images
 
 Images = Mapping[Any, Any] | Sequence[Any]
@@ -34,6 +35,7 @@ def train(
     lr: float | None = None,
     validation: float = 0.2,
     ignore: Images | None = None,
+    pixel_size_um: float | None = None,
     rng_seed: int = 0,
     folder: str | Path | None = None,
     compute: Compute | None = None,
@@ -55,6 +57,8 @@ def train(
         lr: Learning rate of AdamW; 3e-3 from scratch and 5e-4 from another detector (ours).
         validation: Share of the images that is held out, 0..0.5.
         ignore: For each image a (h, w) mask of regions that aren't annotated, or None.
+        pixel_size_um: Side of a pixel of the images in micrometres, where all have the same: the detector then takes
+            the scale of other images from theirs.
         rng_seed: Seed of weights, crops and the held-out part.
         folder: For checkpoints; the same call goes on from there after an interrupt.
         compute: Device and precision.
@@ -96,11 +100,25 @@ def train(
     )
     if result.averaged is not None:
         network.load_state_dict(result.averaged)
-    return finish(network.cpu(), preset, training, held_out, steps=result.steps, rng_seed=rng_seed)
+    return finish(
+        network.cpu(),
+        preset,
+        training,
+        held_out,
+        pixel_size_um=pixel_size_um,
+        steps=result.steps,
+        rng_seed=rng_seed,
+    )
 
 
 def finish(
-    network: nn.Module, preset: str, training: Sequence[Annotated], held_out: Sequence[Annotated], **facts: Any
+    network: nn.Module,
+    preset: str,
+    training: Sequence[Annotated],
+    held_out: Sequence[Annotated],
+    *,
+    pixel_size_um: float | None = None,
+    **facts: Any,
 ) -> Detector:
     """The detector with thresholds chosen on the held-out images, and a card that says how it was made."""
     judges = held_out or training
@@ -115,7 +133,14 @@ def finish(
         "validation_f1": None if not held_out or not np.isfinite(scores.f1) else round(scores.f1, 4),
         **facts,
     }
-    return Detector(raw.network, preset, detector.thresholds, card=card)
+    return Detector(
+        raw.network,
+        preset,
+        detector.thresholds,
+        card=card,
+        pixel_size_um=pixel_size_um,
+        spacing_px=median_spacing(i.points for i in training),
+    )
 
 
 def annotate(images: Images, points: Images, *, ignore: Images | None = None) -> list[Annotated]:

@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
-from linnet.core.distributed import world
+from linnet.core.distributed import rows_of_all, world
 from linnet.core.jacobian.layer_jacobian import LayerJacobian
 from linnet.core.jacobian.linearisation import DROPOUTS, UNUSED, Linearisation, coupling
 from linnet.errors import CaptureError, InputError
@@ -227,17 +226,5 @@ def joined(model: nn.Module, x: Any, y: Tensor) -> tuple[Any, Tensor]:
                 f"`{path}` is active dropout, and step(x, y) in a run of {world()[1]} processes needs the same network "
                 "in all. Call model.eval(), or use approx='kfac' with loss.backward(); opt.step()."
             )
-    inputs = tuple(_gathered(part) for part in x) if isinstance(x, tuple) else _gathered(x)
-    return inputs, _gathered(y)
-
-
-def _gathered(part: Tensor) -> Tensor:
-    """The parts of all processes one below the other; shorter ones travel padded."""
-    lengths = [torch.zeros(1, dtype=torch.int64, device=part.device) for _ in range(world()[1])]
-    dist.all_gather(lengths, torch.tensor([len(part)], device=part.device))
-    longest = max(int(length) for length in lengths)
-    padded = part.new_zeros(longest, *part.shape[1:])
-    padded[: len(part)] = part
-    parts = [torch.empty_like(padded) for _ in lengths]
-    dist.all_gather(parts, padded)
-    return torch.cat([piece[: int(length)] for piece, length in zip(parts, lengths, strict=True)])
+    inputs = tuple(rows_of_all(part) for part in x) if isinstance(x, tuple) else rows_of_all(x)
+    return inputs, rows_of_all(y)

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from linnet.core.program.operators import operator_of
 from linnet.core.program.program import Node, Program, Ref
+from linnet.core.program.window import Window
 from linnet.prune.onnx.runtime import onnx_call
 
 
@@ -116,53 +118,32 @@ def uses(program: Program) -> list[Use]:
     weights = {program.values[value].storage for value in program.parameters.values()}
     found = []
     for node in program.nodes:
-        make = _MAKERS.get(node.name)
-        if make is not None and any(program.values[value].storage in weights for value in node.inputs):
-            found.append(make(program, node))
+        known = operator_of(node)
+        if known.factor is None or not any(program.values[value].storage in weights for value in node.inputs):
+            continue
+        x = node.args[known.factor]
+        assert isinstance(x, Ref)
+        if known.window is not None:
+            found.append(_convolution(program, node, x.value, known.window(program, node)))
+        elif all(len(program.shape(value)) < 3 for value in node.inputs if value != x.value):
+            found.append(_product(program, node, x.value))
     return found
 
 
-def _convolution(program: Program, node: Node) -> Use:
-    x, weight, groups = _value(node, 0), _value(node, 1), int(node.argument(8, "groups", 1))
-    shape, size = program.shape(x), program.shape(weight)[2:]
-    rank = len(size)
-
-    def by_axis(position: int, keyword: str, default: int) -> tuple[int, ...]:
-        given = node.argument(position, keyword, default)
-        listed = [given] if isinstance(given, int) else list(given)
-        return tuple(int(entry) for entry in (listed * rank if len(listed) == 1 else listed))
-
+def _convolution(program: Program, node: Node, x: int, window: Window) -> Use:
+    shape = program.shape(x)
+    groups = 0 if window.depthwise(shape[1]) else window.groups
     kernel = Kernel(
-        "convolution", size, by_axis(3, "stride", 1), by_axis(4, "padding", 0), by_axis(5, "dilation", 1),
-        by_axis(7, "output_padding", 0), bool(node.argument(6, "transposed", False)),
-        0 if groups > 1 and groups == shape[1] else groups, shape[2:],
+        "convolution", window.size, window.stride, window.padding, window.dilation, window.output_padding,
+        window.transposed, groups, shape[2:],
     )  # fmt: skip
     return Use(kernel, (x, 1), (node.outputs[0], 1))
 
 
-def _product(position: int) -> Callable[[Program, Node], Use]:
-    """`... @ weight` whose left factor is the argument at `position`."""
-
-    def make(program: Program, node: Node) -> Use:
-        x, y = _value(node, position), node.outputs[0]
-        shape = program.shape(x)
-        rows = max(math.prod(shape[:-1]) // program.samples, 1)
-        none: tuple[int, ...] = ()
-        kernel = Kernel("product", none, none, none, none, none, transposed=False, groups=1, extent=(rows,))
-        return Use(kernel, (x, len(shape) - 1), (y, len(program.shape(y)) - 1))
-
-    return make
-
-
-def _value(node: Node, position: int) -> int:
-    argument = node.args[position]
-    assert isinstance(argument, Ref)
-    return argument.value
-
-
-_MAKERS: dict[str, Callable[[Program, Node], Use]] = {
-    "convolution": _convolution,
-    "linear": _product(0),
-    "mm": _product(0),
-    "addmm": _product(1),
-}
+def _product(program: Program, node: Node, x: int) -> Use:
+    """`x @ weight` with a matrix."""
+    shape, y = program.shape(x), node.outputs[0]
+    rows = max(math.prod(shape[:-1]) // program.samples, 1)
+    none: tuple[int, ...] = ()
+    kernel = Kernel("product", none, none, none, none, none, transposed=False, groups=1, extent=(rows,))
+    return Use(kernel, (x, len(shape) - 1), (y, len(program.shape(y)) - 1))

@@ -10,11 +10,8 @@ import numpy as np
 from torch import nn
 
 from linnet.core import ChannelGraph
+from linnet.core.channels.layer_attributes import layer_of
 from linnet.core.channels.reads import Read
-
-_LAYERS = (
-    nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
-)  # fmt: skip
 
 
 def reads(model: nn.Module, graph: ChannelGraph) -> tuple[list[Read], dict[str, str]]:
@@ -34,7 +31,12 @@ def reads(model: nn.Module, graph: ChannelGraph) -> tuple[list[Read], dict[str, 
     for read in graph.reads():
         node, earlier = read.node, found.setdefault(read.module, read)
         same = np.array_equal(earlier.classes, read.classes) and np.array_equal(earlier.channels, read.channels)
-        if not isinstance(modules.get(read.module), _LAYERS) or not same:
+        if not _masked(modules.get(read.module)) or not same:
             why = f"`{read.module}` reads it by {node.op} ({node.source}), not as the input of a linear or convolution"
             refused.update({names[number]: why for number in np.unique(read.classes) if number >= 0})
-    return [read for path, read in found.items() if isinstance(modules.get(path), _LAYERS)], refused
+    return [read for path, read in found.items() if _masked(modules.get(path))], refused
+
+
+def _masked(module: nn.Module | None) -> bool:
+    layer = layer_of(module)
+    return layer is not None and layer.masked

@@ -9,9 +9,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from linnet.core import ChannelGraph, resize
-from linnet.core.channels.rule_call import RULES, rule
+from linnet.core.channels.rule_call import rule
 from linnet.core.channels.rules.shapes import Group, groups
 from linnet.core.channels.union_find import Atoms, Paths, atom, copy_number, strip
+from linnet.core.program.operators import OPERATORS
 from linnet.errors import GraphError, UnsupportedOperator
 
 
@@ -208,7 +209,7 @@ def test_a_third_party_teaches_its_operator():
         model, graph = between(lambda x: torch.ops.linnet_test.scaled_silu(x))
         assert resize(model, graph, {"a": [0, 1, 2, 1]}).linnet_edit.error <= 1e-10
     finally:
-        RULES.pop("linnet_test::scaled_silu", None)
+        OPERATORS.pop("linnet_test::scaled_silu", None)
     with pytest.raises(GraphError, match=r"`3`.*torch\.ops"):
         rule(3)(print)
 

@@ -1,11 +1,14 @@
 """What a family of layers must tell so that a capture can read it."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
 from torch import Tensor, nn
 
+from linnet.core.capture.gram import GramPlan
 from linnet.core.capture.positions import Use
 from linnet.errors import CaptureError
 
@@ -18,10 +21,16 @@ class LayerRule(ABC):
     Attributes:
         types: The torch layers of the family; a subclass counts where it keeps their `forward`.
         is_matrix: Whether the weight's gradient is a sum of outer products, so that `vectors` and `factors` exist.
+        params: Names of the family's parameters; a layer with others is computed from them and isn't read.
     """
 
     types: tuple[type[nn.Module], ...]
     is_matrix: bool = False
+    params: tuple[str, ...] = ("weight", "bias")
+
+    def with_constant_statistics(self) -> LayerRule:
+        """The rule for layers whose batch statistics are read as if they were constants."""
+        return self
 
     def refusal(self, module: nn.Module) -> str | None:
         """Why this layer, in its present mode, has no gradient of one sample; None where it has."""
@@ -44,6 +53,10 @@ class LayerRule(ABC):
         self, module: nn.Module, uses: Sequence[Use], others: Sequence[Use] | None, *, param: str, max_bytes: int
     ) -> Tensor:
         """Inner products of one parameter's per-sample gradients, (N * passes, M * passes), sample-major."""
+
+    def plan(self, module: nn.Module, uses: Sequence[Use], param: str) -> GramPlan | None:
+        """What `gram` of a parameter costs by either way; None where there is one way alone."""
+        return None
 
     def joint_gram(
         self, module: nn.Module, uses: Sequence[Use], others: Sequence[Use] | None, *, max_bytes: int

@@ -1,12 +1,13 @@
 """Linear layers, convolutions and transposed convolutions: everything that is a product with a matrix at positions."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from linnet.core.capture import autocorrelation
-from linnet.core.capture.gram import rows_gram, self_product, weight_gram
+from linnet.core.capture.gram import GramPlan, plan_gram, rows_gram, self_product, weight_gram
 from linnet.core.capture.layers.layer_rule import LayerRule, Sharing
 from linnet.core.capture.per_sample import TILE_BYTES, tiles, weight_gradients
 from linnet.core.capture.positions import CONVOLUTIONS, LINEAR, TRANSPOSED, Positions, Use, fold, positions_of, unfold
@@ -20,8 +21,7 @@ class MatrixRule(LayerRule):
 
     def refusal_of_input(self, module: nn.Module, a: Tensor) -> str | None:
         """A convolution needs (N, C, *spatial), a linear layer (N, ..., I)."""
-        spatial = {"1d": 1, "2d": 2, "3d": 3}
-        needed = next((n + 2 for kind, n in spatial.items() if _is_convolution(module, kind)), 2)
+        needed = 2 if isinstance(module, LINEAR) else 2 + len(cast(nn.Conv2d, module).kernel_size)
         if a.ndim < needed:
             return f"its input of shape {tuple(a.shape)} has no sample axis: give a batch, even of one sample"
         return None
@@ -41,6 +41,10 @@ class MatrixRule(LayerRule):
             theirs = None if others is None else self.per_sample(module, others, param)
             return rows_gram(self.per_sample(module, uses, param), theirs)
         return self._weight_gram(module, uses, others, max_bytes, bias=0.0)
+
+    def plan(self, module: nn.Module, uses: Sequence[Use], param: str) -> GramPlan | None:
+        """Of the weight; a bias has one way."""
+        return plan_gram([positions_of(module, use) for use in uses]) if param == "weight" else None
 
     def joint_gram(
         self,
@@ -135,15 +139,6 @@ def sum_of(parts: Sequence[Tensor]) -> Tensor:
     for part in parts[1:]:
         total = total + part
     return total
-
-
-def _is_convolution(module: nn.Module, kind: str) -> bool:
-    table = {
-        "1d": (nn.Conv1d, nn.ConvTranspose1d),
-        "2d": (nn.Conv2d, nn.ConvTranspose2d),
-        "3d": (nn.Conv3d, nn.ConvTranspose3d),
-    }
-    return isinstance(module, table[kind])
 
 
 def _factors(positions: Positions, *, homogeneous: bool, sharing: Sharing) -> tuple[Tensor, Tensor]:

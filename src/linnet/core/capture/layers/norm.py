@@ -29,6 +29,10 @@ class NormRule(LayerRule):
 
     types = (*BATCH_NORMS, *INSTANCE_NORMS, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
+    def with_constant_statistics(self) -> LayerRule:
+        """BatchNorm in train mode is covered."""
+        return NormRule(constant_statistics=True)
+
     def refusal(self, module: nn.Module) -> str | None:
         """Batch statistics couple the samples."""
         if not isinstance(module, BATCH_NORMS) or self.constant_statistics:

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
+from linnet.arrays import Ints
 from linnet.core.channels.rule_call import Call, rule
 from linnet.core.channels.rules.pointwise import meet
 from linnet.core.channels.tensor_labels import Factor, Flow
-from linnet.core.channels.union_find import Ints
 from linnet.core.program.program import Ref
 
 
 @rule("convolution", "convolution_overrideable", "_convolution")
 def convolution(call: Call) -> Flow:
     """Any convolution: dense, depthwise, grouped, and their transposed forms."""
-    groups, transposed = call.arg(8), call.arg(6)
+    window = call.window()
+    groups, transposed = window.groups, window.transposed
     channels = call.choose("in", lambda: call.shape(0)[1])
     kind = "dense" if groups == 1 else "depthwise" if groups == channels else "whole" if call.walk.whole else "within"
     kind = call.choose("kind", lambda: kind)
     labels = call.labels(0, 1)
     if kind in ("depthwise", "whole") and labels is not None and not _owned(call):
         call.sized()
-    passing = _beside(call, one_by_one=_one_by_one(call))
+    passing = _beside(call, one_by_one=window.one_by_one)
     if kind == "dense":
         call.consume(1, 0 if transposed else 1, labels)
         out = call.fresh(1, 1 if transposed else 0)
     elif kind == "depthwise":
-        out = _depthwise(call, labels)
+        out = _depthwise(call, labels, transposed=transposed)
     elif kind == "whole":
-        out = _whole(call, labels)
+        out = _whole(call, labels, groups, transposed=transposed)
     else:
         out = _within(call, labels, groups, transposed=transposed)
     call.produce(2, 0, out)
@@ -45,11 +46,6 @@ def _owned(call: Call) -> bool:
     )
 
 
-def _one_by_one(call: Call) -> bool:
-    kernel = call.shape(1)[2:]
-    return all(k == 1 for k in kernel) and all(s == 1 for s in call.arg(3)) and all(p == 0 for p in call.arg(4))
-
-
 def _beside(call: Call, *, one_by_one: bool = True) -> Flow:
     """Labels on other axes than the channel axis: they pass when positions aren't mixed."""
     flow = call.flow(0)
@@ -62,17 +58,17 @@ def _beside(call: Call, *, one_by_one: bool = True) -> Flow:
     return others
 
 
-def _depthwise(call: Call, labels: Ints | None) -> Ints | None:
-    out_channels = call.shape(1)[0] if not call.arg(6) else call.shape(1)[0] * call.shape(1)[1]
+def _depthwise(call: Call, labels: Ints | None, *, transposed: bool) -> Ints | None:
+    out_channels = call.shape(1)[0] if not transposed else call.shape(1)[0] * call.shape(1)[1]
     if labels is None:
         return None
     multiplier = call.choose("multiplier", lambda: out_channels // labels.size)
-    if call.arg(6):
+    if transposed:
         call.produce(1, 0, labels)
     out = labels
     if multiplier > 1:
         out = call.step(labels[:, None], "mul", np.arange(multiplier)[None, :]).ravel()
-    if not call.arg(6):
+    if not transposed:
         call.produce(1, 0, out)
     if call.flow(1).view is None:
         call.freeze(labels, "its kernel is computed, not a parameter")
@@ -95,10 +91,9 @@ def _within(call: Call, labels: Ints | None, groups: int, *, transposed: bool) -
     return made
 
 
-def _whole(call: Call, labels: Ints | None) -> Ints | None:
+def _whole(call: Call, labels: Ints | None, groups: int, *, transposed: bool) -> Ints | None:
     """The unit is a group: its inputs and outputs come and go together, and `groups` follows."""
-    groups = call.choose("groups", lambda: call.arg(8))
-    transposed = call.arg(6)
+    groups = call.choose("groups", lambda given=groups: given)
     if labels is None:
         return None
     size = call.choose("size", lambda: labels.size // groups)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
-from linnet.core.capture.layers.coverage import CONSTANT_STATISTICS, refusal, rule_of
+from linnet.core.capture.layers.coverage import constant_statistics, refusal, rule_of
+from linnet.core.capture.layers.layer_rule import Sharing
 from linnet.core.capture.positions import TRANSPOSED
 from linnet.core.capture.scaled_weight import scaled_weight
 from linnet.core.jacobian.layer_jacobian import LayerJacobian, RuleTerm
 from linnet.errors import InputError
 from linnet.optim.natural.kronecker.exact_block import LIMIT, SmallBlock
-from linnet.optim.natural.kronecker.kronecker_block import KroneckerBlock, Sharing
+from linnet.optim.natural.kronecker.kronecker_block import KroneckerBlock
 
 Block = KroneckerBlock | SmallBlock
 
@@ -39,9 +40,10 @@ def too_large(model: nn.Module) -> dict[str, str]:
     result: dict[str, str] = {}
     names = {id(p): name for name, p in model.named_parameters()}
     scaled = {id(leaf) for module in model.modules() if (leaf := scaled_weight(module)) is not None}
+    rules = constant_statistics()
     for module in model.modules():
-        rule = rule_of(module, CONSTANT_STATISTICS)
-        matrix = rule is not None and rule.is_matrix and refusal(module, CONSTANT_STATISTICS) is None
+        rule = rule_of(module, rules)
+        matrix = rule is not None and rule.is_matrix and refusal(module, rules) is None
         for param, value in module.named_parameters(recurse=False):
             if not value.requires_grad or isinstance(value, UninitializedParameter) or value.numel() <= LIMIT:
                 continue

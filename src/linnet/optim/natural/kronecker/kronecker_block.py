@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from linnet.core.capture.layers.layer_rule import Sharing
 from linnet.core.capture.positions import fold, unfold
 from linnet.core.jacobian.layer_jacobian import LayerJacobian, RuleTerm
 from linnet.optim.natural.kronecker.damped_inverse import (
@@ -19,7 +20,6 @@ from linnet.optim.natural.kronecker.damped_inverse import (
     invert_vectors,
 )
 
-Sharing = Literal["expand", "reduce"]
 HUGE = 8192  # a side beyond this is kept as the vectors of its last batch: its matrix alone would take 256 MB
 
 
