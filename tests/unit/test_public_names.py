@@ -36,8 +36,8 @@ PUBLIC = [
 
 PUBLIC_OF = {
     "core": (
-        "Call Capture ChannelClass ChannelGraph Cost LayerCapture Node Program Ref Resized Slot Value cost "
-        "record resize rules "
+        "Call Capture ChannelClass ChannelGraph Cost Layer LayerCapture LayerRule Node Operator Program Ref Resized "
+        "Slot Value Window add_layer add_layer_rule add_operator cost record resize rule rules "
     ),
     "data": (
         "ArrayLoader Augment Forster ImageSet NucleusImage Optics Photometric Standardise brightness_contrast "
@@ -45,7 +45,7 @@ PUBLIC_OF = {
         "image_folder mnist read_idx read_jpeg_container read_nucleus_set shift split_digest "
     ),
     "engine": (
-        "Average Best Checkpoint Compute EarlyStop Epoch FitResult GroupSchedule Listener Loader Ranks Run "
+        "Average Best Checkpoint Checkpoints Compute EarlyStop Epoch FitResult GroupSchedule Listener Loader Ranks Run "
         "Schedule Task as_loader derive_seed fit load load_checkpoint load_latest save save_checkpoint shard "
     ),
     "ensemble": (
