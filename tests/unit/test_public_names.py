@@ -20,6 +20,7 @@ PUBLIC = [
     "engine",
     "ensemble",
     "errors",
+    "jet",
     "load",
     "models",
     "nuclei",
@@ -53,10 +54,11 @@ PUBLIC_OF = {
         "rejection_curve widen "
     ),
     "errors": (
-        "BudgetError CaptureError CheckpointError DataError GraphError ImageError InputError LinnetError "
-        "MissingExtra NonFiniteLoss OptimizerStateError PointsError ProofError RecipeError TrainingError "
-        "UnsupportedOperator "
+        "BudgetError CaptureError CheckpointError DataError FreezeError GraphError ImageError InputError LinnetError "
+        "MismatchError MissingExtra NonFiniteLoss OptimizerStateError PointsError ProofError RecipeError ToolError "
+        "TrainingError UnsupportedOperator "
     ),
+    "jet": ("BinaryConv2d BinaryLinear Conversion JetConv2d Program Sign convert freeze kernel_name parameter_groups "),
     "models": (
         "BasicBlock ConvNet MLP NTKPerceptron ResNet ResidualUNet SmallUNet Tiny VGG create names ntk_mlp "
         "options resnet20 resnet56 vgg16 "
