@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
-import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from linnet.arrays import Floats
 from linnet.core import ChannelGraph, Cost, resize
 from linnet.core.channels.width_cost import TOTALS, WidthCost
 from linnet.core.program.example import example_from_dict
@@ -22,7 +22,7 @@ from linnet.prune.allocate.same_rate import Select, same_rate
 from linnet.prune.allocate.widths import Price, Selection, Selector
 from linnet.prune.budget import Budget
 from linnet.prune.importance.criterion import FROM_DATA, Criterion, Loss, from_data
-from linnet.prune.importance.from_weights import Floats, Normalise, from_weights
+from linnet.prune.importance.from_weights import Normalise, from_weights
 from linnet.prune.latency.target import Clock, meet
 from linnet.prune.masks.reads import reads
 from linnet.suggest import one_of
@@ -281,7 +281,7 @@ def graph_of(model: nn.Module, plan: Plan) -> ChannelGraph:
         raise InputError(
             f"`plan` is a {type(plan).__name__}; a Plan is needed: Plan.from_json(text) reads a stored one."
         )
-    graph = ChannelGraph(model, example_from_dict(plan.example, lambda shape, dtype: torch.zeros(shape, dtype=dtype)))
+    graph = ChannelGraph(model, example_from_dict(plan.example))
     own = {name: known.size for name, known in graph.classes.items()}
     if own != dict(plan.dense):
         name = next(name for name in [*own, *plan.dense] if own.get(name) != plan.dense.get(name))

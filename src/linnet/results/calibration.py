@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from linnet.arrays import Floats
 from linnet.errors import InputError
 from linnet.suggest import one_of
 
-Floats = npt.NDArray[np.float64]
 BINS = 15
 
 

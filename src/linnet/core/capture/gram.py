@@ -4,8 +4,7 @@ By positions, without any gradient: K[n, m] = sum_{s,t} (g_ns . g_mt)(a_ns . a_m
 By gradients: K[n, m] = <dW_n, dW_m>. Rows are sample-major: row n * passes + c is backward pass c of sample n.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from linnet.core.capture.per_sample import column_cuts, gradient_columns, gradient_rows, tiles
 from linnet.core.capture.positions import Positions
+from linnet.core.linalg.precision import full_float32
 
 DEFAULT_BYTES = (
     256 * 2**20
@@ -95,7 +95,7 @@ def weight_gram(
     Returns:
         (N * passes, M * passes).
     """
-    with _full_precision(uses[0].g.device):
+    with full_float32():  # small eigenvalues don't survive 10-bit mantissas
         if plan_gram(uses).way == "positions":
             return _by_positions(uses, others, max_bytes, bias)
         total = _by_gradients(uses, others, max_bytes)
@@ -120,7 +120,7 @@ def _product(left: Tensor, right: Tensor | None) -> Tensor:
 
 def rows_gram(rows: Tensor, others: Tensor | None) -> Tensor:
     """Inner products of gradients given as (passes, N, ...): (N * passes, M * passes), sample-major."""
-    with _full_precision(rows.device):
+    with full_float32():
         return _product(sample_major(rows), None if others is None else sample_major(others))
 
 
@@ -259,20 +259,6 @@ def _by_gradients(uses: Sequence[Positions], others: Sequence[Positions] | None,
         theirs = None if others is None else gradient_columns(others, cut)
         total += _product(gradient_columns(uses, cut), theirs)
     return total
-
-
-@contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
-    """Products in full float32 on CUDA (no TF32): a Gram matrix's small eigenvalues don't survive 10-bit mantissas."""
-    before = torch.get_float32_matmul_precision()
-    if device.type != "cuda" or before == "highest":
-        yield
-        return
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 # Multiply-accumulates from which blocks pay, and the number of block rows: 0.62 to 0.75 of one product's time at

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from linnet.arrays import Ints
 from linnet.core.channels.propagation_state import PropagationState
-from linnet.core.channels.union_find import Ints
 
 
 @dataclass(frozen=True)

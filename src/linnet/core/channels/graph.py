@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 import linnet.core.channels.rules  # noqa: F401  (registers them)
+from linnet.arrays import Ints
 from linnet.core.channels import serialise
 from linnet.core.channels.classes import ChannelClass, classes, cut_groups
 from linnet.core.channels.doubling import label, spread_freezes
@@ -19,7 +20,6 @@ from linnet.core.channels.propagation_state import Frozen, PropagationState
 from linnet.core.channels.reads import Read, find_reads
 from linnet.core.channels.replay import ones, shapes_after
 from linnet.core.channels.table import class_table
-from linnet.core.channels.union_find import Ints
 from linnet.core.program import module_copy
 from linnet.core.program.example import Example, example_to_dict
 from linnet.core.program.operation_cost import Cost, program_cost

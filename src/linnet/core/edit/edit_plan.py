@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from linnet.arrays import Ints
 from linnet.core.channels.doubling import reason_of
 from linnet.core.channels.graph import ChannelGraph, Multiplicity
 from linnet.core.channels.layer_attributes import attributes
 from linnet.core.channels.propagation_state import Mismatch, PropagationState, positions
 from linnet.core.channels.replay import follow, needs_recording, record_again, shapes_after
-from linnet.core.channels.union_find import Ints, copy_number
+from linnet.core.channels.union_find import copy_number
 from linnet.core.program.example import example_from_dict
 from linnet.errors import GraphError
 

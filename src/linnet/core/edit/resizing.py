@@ -233,7 +233,7 @@ def proved(old: nn.Module, new: nn.Module, edit: Edit, graph: ChannelGraph, prob
     except (RuntimeError, ValueError, TypeError, LookupError) as error:
         if probe is None or isinstance(error, LinnetError):
             raise
-        wanted = example_from_dict(graph.example, lambda shape, kind: torch.empty(shape, dtype=kind, device="meta"))
+        wanted = example_from_dict(graph.example)
         raise GraphError(
             f"`probe` ({Example.of(probe)}): `{type(old).__name__}` can't run on it: {error}. Give inputs like the "
             f"graph's example ({wanted}), of any number of samples."

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from linnet.ensemble.evaluation.answers import Bools, Floats, confidences
+from linnet.arrays import Bools, Floats
+from linnet.ensemble.evaluation.answers import confidences
 
 
 @dataclass(frozen=True)

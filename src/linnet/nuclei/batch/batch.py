@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from linnet.errors import ImageError, InputError, LinnetError
+from linnet.nuclei.batch.folder import prepared
 from linnet.nuclei.batch.overlay import write_overlay
 from linnet.nuclei.batch.page import KEPT, MOST_PICTURES, Card, batch_page, card, worst_first
 from linnet.nuclei.batch.scales import agreed_diameter, disagreement
@@ -128,6 +129,7 @@ class _Batch:
 
     out: Path
     of: int
+    endings: tuple[str, ...]
     done: list[Done] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     cards: list[Card] = field(default_factory=list)
@@ -159,6 +161,7 @@ def detect(
     overlay: bool = True,
     progress: bool = True,
     reproducible: bool = False,
+    overwrite: bool = False,
 ) -> BatchResult:
     """Finds the nuclei of many images and writes what was found.
 
@@ -168,7 +171,7 @@ def detect(
 
     Args:
         paths: Files, folders, patterns like "plate/*.tif".
-        out: Folder for the results; made when it isn't there. Files of the same names are replaced.
+        out: Folder for the results; made when it isn't there.
         weights: "default", a file of weights, or a detector.
         formats: Of csv, geojson, geojson.gz, json.
         tile: As in the detector.
@@ -185,13 +188,14 @@ def detect(
         overlay: Writes <stem>.overlay.png.
         progress: Shows it on stderr when that is a terminal.
         reproducible: Leaves date, command and machine out, so that the same input gives the same bytes.
+        overwrite: Removes what an earlier run left in `out`; without it such a folder is refused.
 
     Returns:
         What was done and what failed.
 
     Raises:
         ImageError: the paths mean no image at all.
-        InputError: an option is wrong, or `out` can't be a folder.
+        InputError: an option is wrong, `out` can't be a folder, or it holds the results of another run.
         CheckpointError: the weights can't be used.
         KeyboardInterrupt: after what was done has been listed in counts.csv and report.html.
     """
@@ -211,9 +215,10 @@ def detect(
     )
     images, failures = find_images([paths] if isinstance(paths, str | Path) else list(paths))
     detector = load(weights) if isinstance(weights, str | Path) else weights
+    folder = prepared(Path(out), overwrite=overwrite)
     if same_scale and diameter_px == "auto" and diameter_um is None:
         options = dataclasses.replace(options, diameter_px=agreed_diameter(detector, images, options.open))
-    batch = _Batch(_made(Path(out)), of=len(images), failed=failures)
+    batch = _Batch(folder, of=len(images), endings=options.endings, failed=failures)
     try:
         with _watched(len(images), wanted=progress) as watch:
             for image, stem in zip(images, stems(images), strict=True):
@@ -289,10 +294,12 @@ def _named(done: Sequence[Done]) -> Iterator[tuple[str, Done]]:
 
 def _finish(batch: _Batch, facts: dict[str, Any], *, reproducible: bool) -> None:
     """Writes what is about the whole batch."""
-    write_counts(batch.out / "counts.csv", [(name, one.detections) for name, one in _named(batch.done)])
+    counted = [(name, one.detections) for name, one in _named(batch.done)]
+    write_counts(batch.out / "counts.csv", counted, [one.image for one in batch.done])
     write_failed(batch.out / "failed.csv", batch.failed)
     now = "" if reproducible else datetime.now(UTC).isoformat(timespec="seconds")
     run = facts | {"images": len(batch.done), "failed": len(batch.failed)} | ({"time": now} if now else {})
+    run["files"] = [f"{one.stem}.{ending}" for one in batch.done for ending in batch.endings]
     atomic_write(batch.out / "run.json", json.dumps(run, indent=2, ensure_ascii=False) + "\n")
     html = batch_page(batch.cards, batch.failed, facts=_shown_facts(facts), date=now)
     atomic_write(batch.out / "report.html", html)
@@ -344,16 +351,6 @@ def _checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
     if wrong or not formats:
         raise InputError(f"`formats` is {list(formats)!r}; choose one or more of: {', '.join(FORMATS)}.")
     return tuple(dict.fromkeys(formats))
-
-
-def _made(out: Path) -> Path:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(f"{out}: the results go into a folder, but this is a file. Choose another place.") from None
-    except OSError as error:
-        raise InputError(f"{out}: this folder can't be made ({error.strerror}). Choose another.") from error
-    return out
 
 
 class _Watch:

@@ -12,32 +12,43 @@ from linnet.errors import PointsError
 from linnet.nuclei.points.columns import PointColumns
 
 COLUMNS = ("id", "y", "x", "y_um", "x_um", "confidence", "score", "sd_px", "flag")
+"""All columns, in order; `REQUIRED` stand in every file, the others where they are known."""
+
+REQUIRED = ("id", "y", "x", "score", "flag")
 
 
 def to_csv(detections: PointColumns) -> str:
     """One line per nucleus.
 
-    Columns: id (from 1), y, x in pixels (centres at integers), y_um, x_um, confidence, score, sd_px, flag.
-    A column that isn't known (micrometres without a pixel size, confidence of an uncalibrated model) stays empty.
-    Numbers have as many digits as bring the same number back.
+    Columns: id (from 1), y, x in pixels (centres at integers), y_um, x_um, confidence, score, sd_px, flag. A column
+    that isn't known (micrometres without a pixel size, confidence of an uncalibrated model) isn't there. Numbers have
+    as many digits as bring the same number back.
     """
     return "".join(csv_lines(detections))
 
 
 def csv_lines(detections: PointColumns) -> Iterator[str]:
     """The lines of `to_csv`, one after the other."""
-    yield ",".join(COLUMNS) + "\n"
-    size = detections.pixel_size_um
-    columns = [
-        *(detections.points[:, i] for i in (0, 1)),
-        *(None if size is None else detections.points[:, i] * size for i in (0, 1)),
-        detections.confidence,
-        detections.score,
-        detections.sd_px,
-    ]
-    texts = [_texts(column, len(detections)) for column in columns]
+    known = _known_columns(detections)
+    yield ",".join(name for name in COLUMNS if name in known or name in REQUIRED) + "\n"
+    texts = [_texts(column) for column in known.values()]
     for number, row in enumerate(zip(*texts, strict=True), start=1):
         yield f"{number},{','.join(row)},{detections.flag}\n"
+
+
+def _known_columns(detections: PointColumns) -> dict[str, NDArray[np.float64]]:
+    """The columns of numbers that are known, by name and in the order of `COLUMNS`; of no nuclei the required ones."""
+    size, points = detections.pixel_size_um, detections.points
+    columns = {
+        "y": points[:, 0],
+        "x": points[:, 1],
+        "y_um": None if size is None else points[:, 0] * size,
+        "x_um": None if size is None else points[:, 1] * size,
+        "confidence": detections.confidence,
+        "score": detections.score,
+        "sd_px": detections.sd_px,
+    }
+    return {k: v for k, v in columns.items() if v is not None and (len(points) or k in REQUIRED)}
 
 
 def csv_rows(text: str, name: str, delimiter: str = ",", width: int | None = None) -> Iterator[tuple[int, list[str]]]:
@@ -100,5 +111,5 @@ def read_text(path: Path, *, fallback: str | None = None) -> tuple[str, bool]:
         return content.decode(fallback, errors="replace"), True
 
 
-def _texts(column: NDArray[np.float64] | None, rows: int) -> Sequence[str]:
-    return [""] * rows if column is None else [repr(value) for value in np.asarray(column, dtype=np.float64).tolist()]
+def _texts(column: NDArray[np.float64]) -> Sequence[str]:
+    return [repr(value) for value in np.asarray(column, dtype=np.float64).tolist()]

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from linnet.arrays import Floats
 from linnet.core import ChannelGraph
 from linnet.core.program.module_copy import rebuild
 from linnet.errors import InputError
-from linnet.prune.importance.from_weights import Floats, Normalise
+from linnet.prune.importance.from_weights import Normalise
 from linnet.prune.importance.running_mean import Memory
 from linnet.prune.masks.masks import Masks
 from linnet.prune.masks.reads import reads

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from linnet.arrays import Floats
 from linnet.core.distributed import added
 from linnet.errors import TrainingError
 from linnet.prune.importance.criterion import FROM_DATA, Criterion
-from linnet.prune.importance.from_weights import Floats, Normalise, from_weights
+from linnet.prune.importance.from_weights import Normalise, from_weights
 from linnet.prune.importance.running_mean import Forgetting, Memory
 from linnet.prune.masks.masked_network import Body
 from linnet.prune.training.checks import REMEDY

@@ -75,6 +75,7 @@ class JacobianRows:
         f: Outputs (N, C), detached.
         costs: Layer -> what its products took so far.
         spilled_bytes: Written to the host's memory or to disk.
+        held_bytes: What the captured tensors hold at most.
 
     Raises:
         InputError: as `checks` has it, or `only` names no layer.
@@ -112,6 +113,7 @@ class JacobianRows:
             tile = math.isqrt(memory // 4 // size) // self.passes
             self.block = max(1, min(len(x), memory // (4 * each), tile))
             self._kept: list[Layers] = []
+            self.held_bytes = each * (len(x) if 2 * each * len(x) <= memory else min(len(x), 2 * self.block))
             self._spilled: SpilledBlocks | None = None
             self._fits = 2 * each * len(x) <= memory
             self._recaptured = not self._fits and x.device.type == "cpu" and each * len(x) > room_on_disk()
@@ -161,8 +163,7 @@ class JacobianRows:
     def kernel(self, other: JacobianRows | None = None) -> Tensor:
         """J J^T, or J(x) J(x')^T: the sum over the layers."""
         total = self._empty(other, 1)
-        for name_rows, columns, part in self._tiles(other):
-            _, rows = name_rows
+        for (_, rows), columns, part in self._tiles(other):
             total[rows, columns] += part
         return self._finished(total, other)
 
@@ -181,6 +182,15 @@ class JacobianRows:
             total = rows.T @ rows if total is None else total.addmm_(rows.T, rows)
         assert total is not None
         return total
+
+    def diagonal(self) -> Tensor:
+        """Squared lengths of the rows, (N passes,)."""
+        work = max(1, self.memory // 4)
+        parts = [
+            torch.stack([layer.gram(max_bytes=work).diagonal() for layer in layers]).sum(0)
+            for _, layers in self.blocks()
+        ]
+        return torch.cat(parts)
 
     def matrix(self) -> Tensor:
         """J itself, (N passes, P): for small networks."""
@@ -221,20 +231,24 @@ class JacobianRows:
     def _tiles(self, other: JacobianRows | None) -> Iterator[tuple[tuple[str, slice], slice, Tensor]]:
         """((layer, rows), columns, part) of every tile and layer; without `other` the mirror images as well."""
         right = self if other is None else other
-        pairs = [(a, b) for a in range(len(self.starts)) for b in range(len(right.starts)) if other or b >= a]
-        for done, (a, b) in enumerate(pairs):
-            ours = self._block(a) if done == 0 or pairs[done - 1][0] != a else ours
-            mirrored = other is None and a == b
-            theirs = ours if mirrored else right._block(b)
+        height, width = len(self.starts), len(right.starts)
+        done, total = 0, height * (height + 1) // 2 if other is None else height * width
+        for a in range(height):
+            ours = self._block(a)
             rows = slice(self.starts[a] * self.passes, (self.starts[a] + ours[0].samples) * self.passes)
-            columns = slice(right.starts[b] * self.passes, (right.starts[b] + theirs[0].samples) * self.passes)
-            for left, beside in zip(ours, theirs, strict=True):
-                part = self._part(left, None if mirrored else beside)
-                yield (left.name, rows), columns, part
-                if other is None and not mirrored:
-                    yield (left.name, columns), rows, part.T
-            if self._progress is not None:
-                self._progress(done + 1, len(pairs))
+            for b in range(a if other is None else 0, width):
+                same = other is None and a == b
+                theirs = ours if same else right._block(b)
+                first = right.starts[b]
+                columns = slice(first * self.passes, (first + theirs[0].samples) * self.passes)
+                for left, beside in zip(ours, theirs, strict=True):
+                    part = self._part(left, None if same else beside)
+                    yield (left.name, rows), columns, part
+                    if other is None and not same:
+                        yield (left.name, columns), rows, part.T
+                done += 1
+                if self._progress is not None:
+                    self._progress(done, total)
 
     def _part(self, left: LayerJacobian, right: LayerJacobian | None) -> Tensor:
         begin = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,8 @@ class SpilledBlocks:
         self.bytes = 0
         self._device = device
         self._folder = Path(tempfile.mkdtemp(prefix="linnet-rows-")) if device.type == "cpu" else None
+        if self._folder is not None:
+            self._gone = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._skeletons: list[Layers] = []
         self._hosted: list[list[Tensor]] = []
 
@@ -78,7 +81,7 @@ class SpilledBlocks:
     def close(self) -> None:
         """Removes the files."""
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._gone()
         self._skeletons, self._hosted = [], []
 
     def _path(self, number: int) -> Path:
