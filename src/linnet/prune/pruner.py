@@ -18,15 +18,15 @@ from linnet.core.program.module_copy import meta
 from linnet.errors import LinnetError, TrainingError
 from linnet.option_values import UNSET, option_value
 from linnet.prune.allocate.groups import choices
-from linnet.prune.allocate.same_rate import Select
+from linnet.prune.allocate.per_layer import Select
 from linnet.prune.budget import Budget
 from linnet.prune.importance.criterion import Criterion
 from linnet.prune.importance.from_weights import Normalise
 from linnet.prune.importance.running_mean import Forgetting
 from linnet.prune.latency.target import Clock
 from linnet.prune.masks.masked_network import Body
-from linnet.prune.masks.reads import reads
-from linnet.prune.outcome.records import latency_records, records
+from linnet.prune.masks.reads import maskable_reads
+from linnet.prune.outcome.records import latency_records, pruning_records
 from linnet.prune.pruning_plan import Plan, planned
 from linnet.prune.training.checks import (
     Compaction,
@@ -152,7 +152,7 @@ class Pruner:
         refuse_compiled(self.model)
         require_one_pruner(self.model)
         require_twins(self._graph, also)
-        places, unmasked = reads(self.model, self._graph)
+        places, unmasked = maskable_reads(self.model, self._graph)
         self._shell = meta(self.model)
         self._found = choices(
             self._graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits, whole=unmasked
@@ -250,7 +250,7 @@ class Pruner:
             of_first(buffer)
         small = self._body.small()
         self._chooser.measure(small)
-        small.report = records(
+        small.report = pruning_records(
             self.plan(), small, self._graph, self._chooser.selector, self._shell, steps=self.time.step,
             changes=self.changes, skipped=self.skipped, eval_loader=eval_loader, dense=dense,
         ) + latency_records(self._chooser.latency)  # fmt: skip

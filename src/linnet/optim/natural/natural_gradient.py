@@ -26,7 +26,7 @@ from linnet.optim.natural.arguments import (
     group_dampings,
 )
 from linnet.optim.natural.batch import direction_on, evaluated, joined, told
-from linnet.optim.natural.isotropy import Isotropy, isotropy, jacobian_vector, random_state
+from linnet.optim.natural.isotropy import Isotropy, isotropy_of, jacobian_vector, random_state
 from linnet.optim.natural.kronecker_options import KroneckerOptions
 from linnet.optim.natural.registry import APPROXIMATIONS
 from linnet.optim.natural.rollback import Before, Skips
@@ -264,7 +264,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         self._checked, measured = True, None
         if self._due(direction):
             moved = jacobian_vector(self.model, x, direction.delta, random_state=state)
-            measured = isotropy(self._settings.loss, batch.f, batch.r, moved)
+            measured = isotropy_of(self._settings.loss, batch.f, batch.r, moved)
         if self._kl_clip is None:
             return loss, direction, measured
         return loss, *clipped(direction, measured, batch.gradient, **self._clip(direction, measured))
