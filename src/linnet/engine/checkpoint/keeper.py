@@ -1,4 +1,4 @@
-"""Keeper: when a run's checkpoints are made, and where it begins."""
+"""Keeper: makes a run's checkpoints, and finds the one to begin from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class Keeper:
 
     Attributes:
         folder: Where; None keeps nothing.
-        state: What is kept.
+        state: The state that is saved.
         ranks: The processes.
         every: Updates between checkpoints; None: at the end of each epoch.
         keep: Newest checkpoints that stay.
@@ -38,9 +38,9 @@ class Keeper:
 
     def __post_init__(self) -> None:
         if self.every is not None and self.every < 1:
-            raise InputError(f"`checkpoint_every` is {self.every}. Give a count of updates, 1 or more, or None.")
+            raise InputError(f"`checkpoint_every` must be a number of updates >= 1, or None (got {self.every}).")
         if self.keep < 1:
-            raise InputError(f"`keep` is {self.keep}. Give a count of checkpoints, 1 or more.")
+            raise InputError(f"`keep` must be a number of checkpoints >= 1 (got {self.keep}).")
 
     def begin(self, *, resume: bool) -> None:
         """Takes up the last checkpoint, or makes the first.
@@ -84,14 +84,14 @@ class Keeper:
             whole: Whether the state is that after a whole number of updates.
 
         Returns:
-            What to tell the user.
+            The message for the user.
         """
         run = self.state.run
         stopped = f"Stopped after {run.step} of {run.steps_total} updates"
         if self.folder is None:
-            return f"{stopped}; nothing was kept. Give `folder` to be able to go on."
+            return f"{stopped}; nothing was saved. Give `folder` to be able to go on."
         if not whole:
-            return f"{stopped}, in the middle of one. Start the same again to go on from the last in {self.folder}."
+            return f"{stopped}, in the middle of one. Start the same again to go on from the last one in {self.folder}."
         self.save()
         return f"{stopped}; a checkpoint is in {self.folder}. Start the same again to go on."
 
