@@ -1,7 +1,7 @@
 """The one training loop: any network, any task, on any device, that can be killed and goes on to the same bits.
 
 `fit` is the loop (read `loop.py`). It uses `Compute` (device and precision), `Task` (loss and validation),
-`Loader` (batches), `Schedule`, `EarlyStop`, `Average`, and `Listener`, by which the methods of linnet and you take part.
+`Loader` (batches), `Schedule`, `EarlyStop`, `Average`, and `Listener`, by which linnet's methods and you take part.
 """
 
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from linnet.engine.checkpoint.checkpoint import Checkpoint, load_checkpoint, load_latest, save_checkpoint
+    from linnet.engine.checkpoint.checkpoints import Checkpoints
     from linnet.engine.compute.device import Compute
     from linnet.engine.compute.distributed import Ranks
     from linnet.engine.compute.random_state import derive_seed
@@ -27,6 +28,7 @@ __all__ = [
     "Average",
     "Best",
     "Checkpoint",
+    "Checkpoints",
     "Compute",
     "EarlyStop",
     "Epoch",
@@ -55,6 +57,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "listeners.average": "Average",
         "checkpoint.checkpoint": "Checkpoint load_checkpoint load_latest save_checkpoint",
+        "checkpoint.checkpoints": "Checkpoints",
         "compute.device": "Compute",
         "compute.distributed": "Ranks",
         "listeners.early_stop": "Best EarlyStop",
