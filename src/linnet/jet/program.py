@@ -135,6 +135,35 @@ class Program:
         facts = {"examples": self.facts.examples, "ties": self.facts.ties, "close_rows": self.facts.close_rows}
         return write_graph(self.graph, path, facts)
 
+    def to_c(
+        self,
+        directory: str | os.PathLike[str],
+        name: str = "linnet_jet",
+        *,
+        word_bits: int = 64,
+        overwrite: bool = False,
+    ) -> list[Path]:
+        """Writes the program as one C file with its header, an example, a Makefile and a page on how to build it.
+
+        C99, no heap, no floating point; portable, AVX2 and AVX-512 paths in one file, chosen at run time.
+
+        Args:
+            directory: The folder, new or empty.
+            name: Of the function `name_run`, its macros and files: a C identifier.
+            word_bits: 64, or 32 for a microcontroller (portable path only).
+            overwrite: Whether files of the same names may be replaced.
+
+        Returns:
+            The paths of the files.
+
+        Raises:
+            InputError: the name is no identifier, or the folder holds files.
+            FreezeError: a convolution reads numbers beyond 16 bits.
+        """
+        from linnet.jet.c.project import write_c
+
+        return write_c(self.graph, directory, name, word_bits=word_bits, overwrite=overwrite)
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Program:
         """Reads what `save` wrote.
