@@ -14,10 +14,10 @@ The data that all backends read is `program.graph`, an `integer.graph.IntegerGra
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -32,6 +32,9 @@ from linnet.jet.integer.table import table
 from linnet.jet.reference.numpy_reference import run_numpy
 from linnet.jet.reference.torch_reference import trace_torch
 from linnet.suggest import one_of
+
+if TYPE_CHECKING:
+    from linnet.jet.verification.records import Verification
 
 BATCH = 256  # frames that `run` takes at once; more only needs more memory
 
@@ -163,6 +166,37 @@ class Program:
         from linnet.jet.c.project import write_c
 
         return write_c(self.graph, directory, name, word_bits=word_bits, overwrite=overwrite)
+
+    def verify(
+        self,
+        x: Tensor | np.ndarray,
+        backends: Sequence[str] | str = ("c",),
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        thorough: bool = True,
+    ) -> Verification:
+        """Proves on frames that all backends give the same integers.
+
+        torch and numpy are compared at every layer, the other backends at the output; where one differs, the layer is
+        searched for. C is built with -O0, -O3, -Os, sanitizers and -m32, and run on each path that this CPU has.
+
+        Args:
+            x: Whole pixels (N, C, H, W).
+            backends: Names such as ["c"], or "available" for all that can run here.
+            directory: A folder written by `to_c`, whose files are checked as they stand.
+            thorough: False builds C in one way only.
+
+        Returns:
+            What ran: builds, values compared, seconds, versions, hashes; and what was skipped, with the reason.
+
+        Raises:
+            MismatchError: a value differs; backend, layer, frame, y, x, channel and both values are named.
+            ToolError: a backend that was asked for can't run here.
+            InputError: other frames than the program takes, or an unknown backend.
+        """
+        from linnet.jet.verification.proof import prove
+
+        return prove(self.graph, self.pixels(x), backends, directory, thorough=thorough)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Program:

@@ -68,10 +68,14 @@ class CProgram:
 
     def __init__(self, library: Path, header: str, name: str) -> None:
         macros = dict(re.findall(rf"#define {name.upper()}_(\w+) \"?\(?([-\w]+)\)?\"?", header))
-        self._shape = tuple(int(macros[f"INPUT_{axis}"]) for axis in ("CHANNELS", "HEIGHT", "WIDTH") if f"INPUT_{axis}" in macros)
-        self._out = tuple(int(macros[f"OUTPUT_{axis}"]) for axis in ("CHANNELS", "HEIGHT", "WIDTH") if f"OUTPUT_{axis}" in macros)
+        self._shape = tuple(
+            int(macros[f"INPUT_{axis}"]) for axis in ("CHANNELS", "HEIGHT", "WIDTH") if f"INPUT_{axis}" in macros
+        )
+        self._out = tuple(
+            int(macros[f"OUTPUT_{axis}"]) for axis in ("CHANNELS", "HEIGHT", "WIDTH") if f"OUTPUT_{axis}" in macros
+        )
         self._limits = (int(macros["INPUT_LOW"]), int(macros["INPUT_HIGH"]))
-        self._type = np.dtype(np.uint8 if f"const uint8_t *input" in header else np.int16)
+        self._type = np.dtype(np.uint8 if "const uint8_t *input" in header else np.int16)
         self.hash = macros["PROGRAM_HASH"]
         loaded = ctypes.CDLL(str(library))
         self._run_path, path = getattr(loaded, f"{name}_run_path"), getattr(loaded, f"{name}_path")
@@ -119,7 +123,9 @@ class CProgram:
         values = x.numpy() if isinstance(x, Tensor) else np.asarray(x)
         values = values[None] if values.ndim == len(self._shape) else values
         if values.dtype.kind not in "iu" or values.shape[1:] != self._shape:
-            raise InputError(f"`x` must hold integers (N, {', '.join(map(str, self._shape))}) (got {values.dtype} {values.shape}).")
+            raise InputError(
+                f"`x` must hold integers (N, {', '.join(map(str, self._shape))}) (got {values.dtype} {values.shape})."
+            )
         low, high = self._limits
         if values.size and (values.min() < low or values.max() > high):
             raise InputError(f"`x` must hold pixels of {low}..{high} (got {values.min()}..{values.max()}).")
@@ -129,7 +135,9 @@ class CProgram:
     def _has(self, path: int) -> bool:
         frame = np.zeros(int(np.prod(self._shape)), self._type) + self._type.type(self._limits[0])
         result = np.zeros(int(np.prod(self._out)), np.int32)
-        return self._run_path(frame.ctypes.data, result.ctypes.data, self._workspace.ctypes.data + self._start, path) == 0
+        return (
+            self._run_path(frame.ctypes.data, result.ctypes.data, self._workspace.ctypes.data + self._start, path) == 0
+        )
 
 
 def load_c(
@@ -163,8 +171,12 @@ def load_c(
             f"`directory` must hold one program in C (got {folder} with {', '.join(found) or 'none'}). Write one by "
             "program.to_c(directory), or give name=."
         )
-    place = tempfile.TemporaryDirectory(prefix="linnet_jet_")
-    library = built(folder / f"{found[0]}.c", Path(place.name) / f"{found[0]}.so", flags, compiler)
-    program = CProgram(library, (folder / f"{found[0]}.h").read_text(), found[0])
-    weakref.finalize(program, place.cleanup)
+    place = Path(tempfile.mkdtemp(prefix="linnet_jet_"))
+    try:
+        library = built(folder / f"{found[0]}.c", place / f"{found[0]}.so", flags, compiler)
+        program = CProgram(library, (folder / f"{found[0]}.h").read_text(), found[0])
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    weakref.finalize(program, shutil.rmtree, place, ignore_errors=True)
     return program

@@ -49,8 +49,8 @@ def write_folder(directory: str | os.PathLike[str], texts: dict[str, str], *, ov
     found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if found and not overwrite:
         raise InputError(
-            f"`directory` must be empty or new (got {folder}, which holds {', '.join(found[:4])}). Give another folder, or "
-            "overwrite=True to replace the files of the same names."
+            f"`directory` must be empty or new (got {folder}, which holds {', '.join(found[:4])}). Give another "
+            "folder, or overwrite=True to replace the files of the same names."
         )
     folder.mkdir(parents=True, exist_ok=True)
     return [atomic_write(folder / name, text) for name, text in texts.items()]

@@ -15,10 +15,11 @@ from linnet.jet.integer.graph import IntegerGraph
 from linnet.jet.integer.nodes import Scores
 from linnet.jet.integer.table import table
 
-KEYWORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while main".split()
-)
+KEYWORDS = frozenset((
+    "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
+    "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed",
+    "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "main",
+))  # fmt: skip
 _FAST = ("bit_conv", "int_conv", "linear_bits")
 _PATHS = """    switch (path) {{
     case 2:
@@ -70,8 +71,8 @@ def identifier(name: object) -> str:
     if isinstance(name, str) and re.fullmatch(r"[A-Za-z]\w{0,59}", name, re.ASCII) and name not in KEYWORDS:
         return name
     raise InputError(
-        f"`name` must be a C identifier: a letter, then letters, digits and underscores, no keyword (got {name!r}). E.g. "
-        '"linnet_jet".'
+        f"`name` must be a C identifier: a letter, then letters, digits and underscores, no keyword (got {name!r}). "
+        'E.g. "linnet_jet".'
     )
 
 
@@ -93,7 +94,9 @@ def c_source(graph: IntegerGraph, name: str, word_bits: int) -> CSource:
 
 def _about(graph: IntegerGraph, name: str) -> str:
     lines = table(graph).replace("*/", "* /").splitlines()
-    return "\n".join([f"/* {name}: an integer program, written by linnet.", " *", *(f" * {line}" for line in lines), " */"])
+    return "\n".join(
+        [f"/* {name}: an integer program, written by linnet.", " *", *(f" * {line}" for line in lines), " */"]
+    )
 
 
 def pixel_type(graph: IntegerGraph) -> str:

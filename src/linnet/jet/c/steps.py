@@ -1,4 +1,4 @@
-"""The calls of a program in order, with their tables: one node after another, a convolution with its threshold in one."""
+"""The calls of a program in order, with their tables: node after node, a convolution with its threshold in one."""
 
 from __future__ import annotations
 
@@ -209,8 +209,8 @@ def _int_conv(steps: Steps, number: int, conv: Conv, threshold: Threshold | None
     low, high = source.range
     if low < -(2**15) or high >= 2**15:
         raise FreezeError(
-            f"`{node.name}` reads numbers of {low}..{high}, and a convolution in C reads 16 bits. Put a Sign before it, or "
-            "pool smaller windows."
+            f"`{node.name}` reads numbers of {low}..{high}, and a convolution in C reads 16 bits. Put a Sign before "
+            "it, or pool smaller windows."
         )
     channels, height, width = source.shape
     pad, at = conv.padding, steps.places[node.sources[0]]

@@ -32,7 +32,9 @@ def plan(buffers: list[Buffer]) -> int:
     """Gives each buffer its offset, first fit by size; returns the bytes of the whole workspace."""
     placed: list[Buffer] = []
     for buffer in sorted(buffers, key=lambda b: (-b.size, b.first)):
-        rivals = sorted((p.offset, p.offset + p.size) for p in placed if p.first <= buffer.last and buffer.first <= p.last)
+        rivals = sorted(
+            (p.offset, p.offset + p.size) for p in placed if p.first <= buffer.last and buffer.first <= p.last
+        )
         at = 0
         for begin, end in rivals:
             if at + buffer.size <= begin:
