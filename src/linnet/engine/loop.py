@@ -73,6 +73,7 @@ def fit(
     progress: Style = "auto",
     rng_seed: int = 0,
     average: Average | None = None,
+    alone: bool = False,
 ) -> FitResult:
     """Trains a network.
 
@@ -103,6 +104,7 @@ def fit(
         progress: "auto" (a bar on a terminal, else a log line for each epoch), "bar", "log" or "off".
         rng_seed: Of dropout and the like, and of a plain iterable's shuffling. (A `Loader` has its own.)
         average: Keep an average of the weights, and validate with it.
+        alone: Train this process's network by itself, also under `torchrun`: the processes train different ones.
 
     Returns:
         The trained network and how it went.
@@ -126,15 +128,14 @@ def fit(
         "checkpoints",
         checkpoints,
         Checkpoints(),
-        {
-            "folder": ("folder", folder),
-            "checkpoint_every": ("every", checkpoint_every),
-            "keep": ("keep", keep),
-            "resume": ("resume", resume),
-        },
+        renamed={"checkpoint_every": "every"},
+        folder=folder,
+        checkpoint_every=checkpoint_every,
+        keep=keep,
+        resume=resume,
     )
     compute = compute or Compute.pick()
-    ranks = Ranks.join(compute)
+    ranks = Ranks() if alone else Ranks.join(compute)
     loader = as_loader(loader, rng_seed=rng_seed)
     _require_fitting(model, loader, optimizer, epochs=epochs, grad_clip=grad_clip)
     model.to(compute.torch_device)
