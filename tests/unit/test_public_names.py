@@ -39,6 +39,7 @@ PUBLIC_OF = {
         "record resize rules "
     ),
     "data": (
+        "Corrupted corrupt corrupt_set corruption_names "
         "ArrayLoader Augment Forster ImageSet NucleusImage Optics Photometric Standardise brightness_contrast "
         "cifar10_jpeg crop data_root digits fashion_mnist flip fluorescence_field forster hold_out "
         "image_folder mnist read_idx read_jpeg_container read_nucleus_set shift split_digest "
@@ -48,8 +49,9 @@ PUBLIC_OF = {
         "Schedule Task as_loader derive_seed fit load load_checkpoint load_latest save save_checkpoint shard "
     ),
     "ensemble": (
-        "ClassPrediction RejectionCurve ValuePrediction aurc auroc brier classwise_ece e_aurc ece ece_debiased "
-        "ece_debiased_interval fpr95 nll rejection_curve "
+        "Calibration ClassPrediction Comparison Conformal Difference Equivalent RejectionCurve Report Shift Trimmed "
+        "ValuePrediction aurc auroc brier calibrate classwise_ece compare deep_ensemble_equivalent e_aurc ece "
+        "ece_debiased ece_debiased_interval evaluate fpr95 nll rejection_curve trim "
     ),
     "errors": (
         "BudgetError CaptureError CheckpointError DataError GraphError ImageError InputError LinnetError "
@@ -69,7 +71,7 @@ PUBLIC_OF = {
     "recipe": ("Built Plan Problem RecipeTask Setting dry_run find_task installed parse run setting "),
     "report": (
         "BINS Cell Content Curve Section badge beside chart code data_uri figure image measured note number "
-        "page prose record_sections score_colors score_legend steps svg_dots table tiles write_report "
+        "page picture_sheet prose record_sections score_colors score_legend steps svg_dots table tiles write_report "
     ),
     "results": (
         "Bin Record RunFolder append_record atomic_path atomic_write calibration_error classification_records "

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from linnet.ensemble.evaluation.answers import Bools, Floats, confidences
+from linnet.ensemble.metrics.answers import Bools, Floats, confidences
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from linnet.ensemble.evaluation.answers import Floats, Ints, array_of, class_labels, probabilities
+from linnet.ensemble.metrics.answers import Floats, Ints, array_of, class_labels, probabilities
 
 
 def nll(probs: Any, labels: Any) -> float:
