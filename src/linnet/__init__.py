@@ -9,9 +9,11 @@ Public names, by what they do for you. Each is loaded when it is first used, so 
     fast          optim                  natural gradient that knows its own step size; Padam
     shared        core, Capture          one pair of tensors per layer, which all methods read
     understood    spectra                the neural tangent kernel, layer by layer
+    sure          ensemble               one trained network becomes an ensemble that knows what it doesn't know
     wide, narrow  ChannelGraph, resize   which channels live and die together; copies and removals with a proof
     sure          ensemble               calibrated uncertainty, and how good it is
     small         prune                  pruned straight to a budget of MACs, parameters or bytes
+    tiny          jet                    binarized and jet layers, and the exact integer program that they become
     keep          save, load, cost       one file that tells its edits; parameters, MACs, bytes and peak memory
     trouble       errors, LinnetError    every exception that is raised on purpose
 """
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         engine,
         ensemble,
         errors,
+        jet,
         models,
         nuclei,
         optim,
@@ -53,6 +56,7 @@ __all__ = [
     "engine",
     "ensemble",
     "errors",
+    "jet",
     "load",
     "models",
     "nuclei",

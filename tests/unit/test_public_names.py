@@ -20,6 +20,7 @@ PUBLIC = [
     "engine",
     "ensemble",
     "errors",
+    "jet",
     "load",
     "models",
     "nuclei",
@@ -35,8 +36,8 @@ PUBLIC = [
 
 PUBLIC_OF = {
     "core": (
-        "Call Capture ChannelClass ChannelGraph Cost LayerCapture Node Program Ref Resized Slot Value cost "
-        "record resize rules "
+        "Call Capture ChannelClass ChannelGraph Cost Layer LayerCapture LayerRule Node Operator Program Ref Resized "
+        "Slot Value Window add_layer add_layer_rule add_operator cost record resize rule rules "
     ),
     "data": (
         "Corrupted corrupt corrupt_set corruption_names "
@@ -45,19 +46,21 @@ PUBLIC_OF = {
         "image_folder mnist read_idx read_jpeg_container read_nucleus_set shift split_digest "
     ),
     "engine": (
-        "Average Best Checkpoint Compute EarlyStop Epoch FitResult GroupSchedule Listener Loader Ranks Run "
+        "Average Best Checkpoint Checkpoints Compute EarlyStop Epoch FitResult GroupSchedule Listener Loader Ranks Run "
         "Schedule Task as_loader derive_seed fit load load_checkpoint load_latest save save_checkpoint shard "
     ),
     "ensemble": (
         "Calibration ClassPrediction Comparison Conformal Difference Equivalent RejectionCurve Report Shift Trimmed "
         "ValuePrediction aurc auroc brier calibrate classwise_ece compare deep_ensemble_equivalent e_aurc ece "
         "ece_debiased ece_debiased_interval evaluate fpr95 nll rejection_curve trim "
+        "Choice HatchEnsemble MembersFit WidenedClass Widening hatch widen "
     ),
     "errors": (
-        "BudgetError CaptureError CheckpointError DataError GraphError ImageError InputError LinnetError "
-        "MissingExtra NonFiniteLoss OptimizerStateError PointsError ProofError RecipeError TrainingError "
-        "UnsupportedOperator "
+        "BudgetError CaptureError CheckpointError DataError FreezeError GraphError ImageError InputError LinnetError "
+        "MismatchError MissingExtra NonFiniteLoss OptimizerStateError PointsError ProofError RecipeError ToolError "
+        "TrainingError UnsupportedOperator "
     ),
+    "jet": ("BinaryConv2d BinaryLinear Conversion JetConv2d Program Sign convert freeze kernel_name parameter_groups "),
     "models": (
         "BasicBlock ConvNet MLP NTKPerceptron ResNet ResidualUNet SmallUNet Tiny VGG create names ntk_mlp "
         "options resnet20 resnet56 vgg16 "
@@ -78,7 +81,7 @@ PUBLIC_OF = {
         "command commit environment machine mean_interval read_records reliability share_interval t_interval "
         "versions write_records "
     ),
-    "spectra": ("infinite_width_ntk ntk "),
+    "spectra": ("Density Spectrum TraceKernel density fisher infinite_width_ntk ntk "),
 }
 
 # What docs, messages and installed entry points name inside the folders.

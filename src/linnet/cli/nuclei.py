@@ -8,24 +8,31 @@ from cyclopts import App, Parameter
 
 from linnet.cli.closing import closing
 from linnet.cli.scores import batch_lines, score_lines, score_records
+from linnet.cli.words import in_cli_words
 from linnet.errors import InputError
 
 if TYPE_CHECKING:
     from linnet.nuclei import BatchResult
 
+_OUT = Path("found")
+
 nuclei = App(name="nuclei", help="Find, count and score nuclei in microscopy images.", help_format="plaintext")
 
 
 @nuclei.command(help_epilogue="Example: linnet nuclei detect plate/*.tif -o found")
+@in_cli_words
 def detect(
     *images: Path,
-    out: Annotated[Path, Parameter(alias="-o")] = Path("found"),
+    out: Annotated[Path | None, Parameter(alias="-o")] = None,
+    overwrite: bool = False,
     format: str = "csv,geojson",
     tile: int | None = None,
     page: int | None = None,
     channel: int | None = None,
     pixel_size: float | None = None,
-    diameter: float | None = None,
+    diameter: Literal["auto"] | float = "auto",
+    diameter_um: float | None = None,
+    same_scale: bool = False,
     threshold: float | None = None,
     weights: str = "default",
     overlay: bool = True,
@@ -36,27 +43,33 @@ def detect(
 
     Args:
         images: One or more: PNG, JPEG, TIFF or OME-TIFF files, or folders of them.
-        out: Folder for the results; made when missing.
+        out: Folder for the results; made when missing. Without it: found, or found-2 when found holds another run's.
+        overwrite: Replace the results of another run in that folder.
         format: Files of points for each image, separated by commas: csv, geojson (opens in QuPath), geojson.gz, json.
         tile: Side of a tile in pixels for large images; by default chosen by size. The result is the same for all.
         page: Page of a file with several, from 0.
         channel: Channel of a file with several, from 0.
         pixel_size: Side of a pixel in micrometres, in place of what the file says.
-        diameter: Diameter of the nuclei in pixels, when they are much smaller or larger than usual (about 24).
+        diameter: Diameter of the nuclei in pixels; auto finds it in each image.
+        diameter_um: The same in micrometres, for images whose pixel size is known.
+        same_scale: Take one diameter for all images, that which most of them agree on.
         threshold: Smallest score of a nucleus, 0 to 1, in place of the one that comes with the weights.
         weights: "default" for the detector that comes with linnet, or a file that linnet has trained.
         overlay: Write a picture with the points for each image.
     """
     from linnet.nuclei.batch.batch import detect as detect_batch
+    from linnet.nuclei.batch.folder import free
 
     if not images:
         raise InputError(
             "No image was given. Name one or more files or folders: linnet nuclei detect plate/*.tif -o found"
         )
+    given = {"diameter_um": diameter_um, "same_scale": same_scale, "overwrite": overwrite}
+    rare: dict[str, Any] = {option: value for option, value in given.items() if value}
     endings = tuple(word.strip() for word in format.split(",") if word.strip())
     result = detect_batch(
         images,
-        out,
+        out or (_OUT if overwrite else free(_OUT)),
         weights=weights,
         formats=endings,
         tile="auto" if tile is None else tile,
@@ -66,6 +79,7 @@ def detect(
         diameter_px=diameter,
         threshold=threshold,
         overlay=overlay,
+        **rare,
     )
     print("\n".join(batch_lines(result)))
     closing(result.report, _after_detect(result, endings))
@@ -80,20 +94,32 @@ def _after_detect(result: "BatchResult", endings: tuple[str, ...]) -> str:
 
 
 @nuclei.command(help_epilogue="Example: linnet nuclei evaluate truth/ found/ --radius 5")
+@in_cli_words
 def evaluate(
-    truth: Path, found: Path, /, *, radius: float = 5.0, out: Annotated[Path | None, Parameter(alias="-o")] = None
+    truth: Path,
+    found: Path,
+    /,
+    *,
+    radius: float = 5.0,
+    pixel_size: float | None = None,
+    trust_points: bool = False,
+    out: Annotated[Path | None, Parameter(alias="-o")] = None,
 ) -> int:
     """Score found points against true ones: each true nucleus is matched to at most one found point, and the reverse.
 
     Args:
-        truth: CSV of points (columns y, x), label image, or a folder of either.
+        truth: Table of points (columns y and x, as ImageJ, QuPath, CellProfiler, napari and others name them), GeoJSON,
+            ROIs of ImageJ, label image, or a folder of these.
         found: The same for what was found; files of two folders are paired by name.
         radius: Largest distance of a matched pair in pixels.
+        pixel_size: Side of a pixel in micrometres, for points that are in micrometres.
+        trust_points: Score points as they are, even if they fit much better with x and y exchanged, from micrometres,
+            to a picture of another size, to another origin or to another image.
         out: Also write the scores as records to this file.
     """
     from linnet.nuclei.scoring.scores import evaluate as score
 
-    result = score(truth, found, radius_px=radius)
+    result = score(truth, found, radius_px=radius, pixel_size_um=pixel_size, trust_points=trust_points)
     print("\n".join(score_lines(result)))
     if out is None:
         closing("the table above", f"linnet nuclei evaluate {truth} {found} -o scores.jsonl, to keep it")
@@ -105,6 +131,7 @@ def evaluate(
 
 
 @nuclei.command(help_epilogue="Example: linnet nuclei train clicks/ --images plate/ --out mine.safetensors")
+@in_cli_words
 def train(
     points: Path,
     /,
@@ -119,6 +146,8 @@ def train(
     lr: float | None = None,
     page: int | None = None,
     channel: int | None = None,
+    pixel_size: float | None = None,
+    trust_points: bool = False,
     rng_seed: int = 0,
 ) -> int:
     """Train a detector on images of your own, with points on all of their nuclei.
@@ -127,7 +156,8 @@ def train(
     is stopped, the same command goes on from the last checkpoint.
 
     Args:
-        points: Folder with a CSV (columns y, x) or a label image for each image, or one CSV with a column image.
+        points: Folder with a file of points (table, GeoJSON, ROIs of ImageJ) or a label image for each image, or one
+            table with a column image.
         images: Folder of the images; those without points are left out.
         out: The trained detector.
         start: "default" to go on from the detector that comes with linnet, "scratch", or a file of another one.
@@ -138,12 +168,16 @@ def train(
         lr: Learning rate; by default 0.003 from scratch and 0.0005 otherwise.
         page: Page of files with several, from 0.
         channel: Channel of files with several, from 0.
+        pixel_size: Side of a pixel of all images in micrometres; the detector then scales other images by theirs, and
+            points in micrometres are read.
+        trust_points: Train on points as they are, even if many more of them would lie on nuclei with x and y
+            exchanged, from micrometres, on a picture of another size, with another origin or on another image.
         rng_seed: Seed of everything random; the same seed gives the same detector on the same machine.
     """
     from linnet.nuclei import train as train_detector
     from linnet.nuclei.points.annotations import read_annotated
 
-    pixels, truths = read_annotated(images, points, page=page, channel=channel)
+    pixels, truths = read_annotated(images, points, page=page, channel=channel, pixel_size_um=pixel_size)
     checkpoints = out.with_name(f"{out.name}.checkpoints")
     detector = train_detector(
         pixels,
@@ -154,6 +188,8 @@ def train(
         batches=batches,
         batch_size=batch_size,
         lr=lr,
+        pixel_size_um=pixel_size,
+        trust_points=trust_points,
         rng_seed=rng_seed,
         folder=checkpoints,
     )

@@ -18,6 +18,8 @@ def batch_lines(result: "BatchResult") -> Iterator[str]:
     yield f"{result.nuclei} nuclei in {len(result.done)} image{'s' * (len(result.done) != 1)}"
     doubtful = [one for one in result.done if one.detections.flag != "ok"]
     yield from _cut([f"  look at {one.image.name}: {'; '.join(one.detections.flag_reasons)}" for one in doubtful])
+    for remark in result.remarks:
+        yield f"  note: {remark}: --same-scale"
     if result.failed:
         yield f"{len(result.failed)} failed (listed in failed.csv):"
         yield from _cut([f"  {failure.image}: {failure.error}" for failure in result.failed])

@@ -1,6 +1,9 @@
-"""The processes of a distributed run: how many, sums over all, and whether all hold the same."""
+"""The processes of a distributed run: how many, sums over all, the tensors of all, and those of rank 0."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -14,11 +17,11 @@ def world() -> tuple[int, int]:
     return dist.get_rank(), dist.get_world_size()
 
 
-def added(values: Tensor) -> Tensor:
-    """The sum over all processes, in place where they can carry the tensor's device."""
+def added(values: Tensor, group: Any = None) -> Tensor:
+    """The sum over all processes (of a group), in place where they can carry the tensor's device."""
     if world()[1] > 1:
-        carried = _carried(values)
-        dist.all_reduce(carried)
+        carried = _carried(values, group)
+        dist.all_reduce(carried, group=group)
         return carried.to(values.device)
     return values
 
@@ -34,15 +37,32 @@ def gathered(values: Tensor) -> list[Tensor]:
     return [one.to(values.device) for one in found]
 
 
-def of_first(values: Tensor) -> None:
+def rows_of_all(values: Tensor) -> Tensor:
+    """The rows of every process, one below the other by rank; processes may hold different numbers of them."""
+    if world()[1] == 1:
+        return values
+    lengths = [int(length) for length in gathered(torch.tensor([len(values)], device=values.device))]
+    padded = values.new_zeros(max(lengths), *values.shape[1:])
+    padded[: len(values)] = values
+    return torch.cat([part[:length] for part, length in zip(gathered(padded), lengths, strict=True)])
+
+
+def of_first(values: Tensor, group: Any = None) -> None:
     """Overwrites a tensor by rank 0's."""
     if world()[1] > 1:
-        carried = _carried(values)
-        dist.broadcast(carried, src=0)
+        carried = _carried(values, group)
+        dist.broadcast(carried, src=0, group=group)
         if carried is not values:
             values.copy_(carried)
 
 
-def _carried(values: Tensor) -> Tensor:
+def numbers_of_first(numbers: Sequence[int]) -> list[int]:
+    """Rank 0's whole numbers."""
+    carried = torch.tensor(list(numbers), dtype=torch.int64)
+    of_first(carried)
+    return carried.tolist()
+
+
+def _carried(values: Tensor, group: Any = None) -> Tensor:
     """On a device that the processes can exchange: nccl knows GPUs only."""
-    return values.cuda() if dist.get_backend() == "nccl" and not values.is_cuda else values
+    return values.cuda() if dist.get_backend(group) == "nccl" and not values.is_cuda else values

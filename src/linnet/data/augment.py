@@ -51,12 +51,12 @@ def crop(
     _, _, height, width = images.shape
     if fill == "reflect" and padding >= min(height, width):
         raise InputError(
-            f"`padding` is {padding}; to reflect, less than the image's smaller side {min(height, width)} is needed."
+            f"`padding` must be less than the image's smaller side, {min(height, width)}, to reflect (got {padding})."
         )
     rows, columns = height + 2 * padding - size[0], width + 2 * padding - size[1]
     if min(rows, columns) < 0 or min(size) < 1:
         raise InputError(
-            f"`size` is {size}; between 1 x 1 and {height + 2 * padding} x {width + 2 * padding} pixels are needed."
+            f"`size` must be between 1 x 1 and {height + 2 * padding} x {width + 2 * padding} pixels (got {size})."
         )
     padded = _padded(images, padding, fill)
     top = torch.randint(rows + 1, (len(images), 1), generator=generator, device=images.device)

@@ -42,7 +42,7 @@ def image_folder(path: Path | str, *, size: tuple[int, int] | None = None) -> Im
     """
     folder = Path(path)
     if size is not None and (len(size) != 2 or min(size) < 1):
-        raise InputError(f"`size` is {size}; (height, width) in pixels, both at least 1, is needed.")
+        raise InputError(f"`size` must be (height, width) in pixels, both >= 1 (got {size}).")
     listed = _pictures(folder)
     pictures, digests, faults = [], [], []
     for file, _ in listed:
@@ -69,7 +69,7 @@ def image_folder(path: Path | str, *, size: tuple[int, int] | None = None) -> Im
 def _pictures(folder: Path) -> list[tuple[Path, str]]:
     if not folder.is_dir():
         found = "a file" if folder.exists() else "not there"
-        raise DataError(f"{folder} is {found}; a folder with one sub-folder for each class is needed.")
+        raise DataError(f"{folder} must be a folder with one sub-folder for each class (got {found}).")
     listed = []
     for inside in sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
         entries = sorted(entry for entry in inside.iterdir() if entry.is_file() and not entry.name.startswith("."))
@@ -77,10 +77,12 @@ def _pictures(folder: Path) -> list[tuple[Path, str]]:
         if len(usable) < len(entries):
             _log.info("%s: %d files without a picture's suffix are left out", inside, len(entries) - len(usable))
         if not usable:
-            raise DataError(f"{inside} holds no picture ({', '.join(sorted(_SUFFIXES))}). Remove it or fill it.")
+            raise DataError(
+                f"{inside} holds no picture ({', '.join(sorted(_SUFFIXES))}). Remove the folder, or add pictures."
+            )
         listed += [(entry, inside.name) for entry in usable]
     if not listed:
-        raise DataError(f"{folder} has no sub-folders; pictures must lie in one sub-folder for each class.")
+        raise DataError(f"{folder} has no sub-folders. Put the pictures into one sub-folder for each class.")
     return listed
 
 
@@ -91,12 +93,12 @@ def _decode(file: Path, content: bytes, size: tuple[int, int] | None) -> np.ndar
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content)) as picture:
                 if picture.mode not in _GRAY | _COLOUR:
-                    raise DataError(f"{file} has mode {picture.mode}; 8 bits a channel, gray or colour, are needed.")
+                    raise DataError(f"{file} must have 8 bits a channel, gray or colour (got mode {picture.mode}).")
                 plain = picture.convert("L" if picture.mode in _GRAY else "RGB")
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as fault:
         raise DataError(f"{file} declares too many pixels to be read whole ({fault}).") from fault
     except UnidentifiedImageError as fault:
-        raise DataError(f"{file} is not a picture that can be read; it begins with {content[:8]!r}.") from fault
+        raise DataError(f"{file} isn't a picture that can be read (it begins with {content[:8]!r}).") from fault
     except (OSError, SyntaxError, ValueError, EOFError) as fault:
         if isinstance(fault, DataError):
             raise

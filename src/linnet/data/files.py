@@ -1,4 +1,4 @@
-"""Where the data sets lie, and whether a file is the one that it is taken for."""
+"""The folder of the data sets, and the check that a file is the known one."""
 
 import gzip
 import hashlib
@@ -31,7 +31,7 @@ def data_root() -> Path:
         root = Path(named).expanduser()
         if not root.is_dir():
             raise DataError(
-                f"{_ENVIRONMENT} is {named!r}, which is not a folder. Set it to the folder of the data sets."
+                f"{_ENVIRONMENT} must be the folder of the data sets (got {named!r}, which isn't a folder)."
             )
         return root
     checkout = Path(__file__).resolve().parents[3]
@@ -40,8 +40,8 @@ def data_root() -> Path:
             if (place / _BESIDE).is_dir():
                 return place / _BESIDE
     raise DataError(
-        f"there is no folder {_BESIDE.as_posix()} beside the current folder or the checkout. "
-        f"Set {_ENVIRONMENT} to the folder that holds the data sets (fashion_mnist, mnist, ...)."
+        f"There is no folder {_BESIDE.as_posix()} beside the current folder or the checkout. Set {_ENVIRONMENT} to "
+        "the folder that holds the data sets (fashion_mnist, mnist, ...)."
     )
 
 
@@ -62,11 +62,13 @@ def read_file(path: Path) -> bytes:
     except FileNotFoundError:
         raise DataError(f"{path} does not exist. {_beside(path)}") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as fault:
-        raise DataError(f"{path} is a truncated or damaged gzip file ({fault}). Get it again.") from fault
+        raise DataError(f"{path} is a truncated or damaged gzip file ({fault}). Download it again.") from fault
     except OSError as fault:
         raise DataError(f"{path} can't be read ({fault.strerror or fault}).") from fault
     if len(content) > _LARGEST_BYTES:
-        raise DataError(f"{path} holds more than {_LARGEST_BYTES} bytes; no data set read here has a file that large.")
+        raise DataError(
+            f"{path} must have at most {_LARGEST_BYTES} bytes. No data set that linnet reads has a file that large."
+        )
     return content
 
 
@@ -92,8 +94,8 @@ def check_content(path: Path, content: bytes, known: str) -> None:
     found = sha256(content)
     if found != known:
         raise DataError(
-            f"{path} is not the file it is named after: its content has SHA-256 {found[:16]}..., "
-            f"{known[:16]}... was needed. Get it again, or read it under another name."
+            f"{path} must have the SHA-256 {known[:16]}... (got {found[:16]}...), so it isn't the file that it is "
+            "named after. Download it again, or read it under another name."
         )
 
 

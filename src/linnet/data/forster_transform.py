@@ -59,13 +59,15 @@ def forster(x: Tensor, *, tolerance: float = 1e-10, most_steps: int = 10_000) ->
     """
     if x.ndim != 2 or len(x) < x.shape[1]:
         raise InputError(
-            f"`x` has shape {tuple(x.shape)}; (N, M0) with at least as many samples as dimensions is needed. With "
-            "fewer samples no transform is needed: the rank is N already."
+            f"`x` must have the shape (N, M0) with N >= M0 (got {tuple(x.shape)}). With fewer samples than "
+            "dimensions its rank is N without a transform."
         )
     rows = x.double()
     lengths = rows.norm(dim=1, keepdim=True)
     if not bool(torch.isfinite(rows).all()) or float(lengths.min()) == 0.0:
-        raise InputError("`x` holds a zero row, NaN or infinity. Remove those samples, or centre the inputs first.")
+        raise InputError(
+            "`x` must not have a zero row, NaN or infinity. Remove those samples, or centre the inputs first."
+        )
     samples, size = rows.shape
     rows, matrix = rows / lengths, torch.eye(size, dtype=torch.float64, device=x.device)
     goal = samples / size * torch.eye(size, dtype=torch.float64, device=x.device)
@@ -88,7 +90,7 @@ def _inverse_root(second: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(second)
     if float(values[0]) <= 1e-12 * float(values[-1]):
         raise InputError(
-            f"`x` has rank {int((values > 1e-12 * values[-1]).sum())} of {len(values)} dimensions; full rank is "
-            "needed. Drop constant or repeated dimensions (project on the principal components)."
+            f"`x` must have full rank (got rank {int((values > 1e-12 * values[-1]).sum())} of {len(values)} "
+            "dimensions). Drop constant or repeated dimensions (project on the principal components)."
         )
     return vectors @ torch.diag(values.rsqrt()) @ vectors.T

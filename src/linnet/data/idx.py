@@ -91,30 +91,28 @@ def read_idx(path: Path) -> np.ndarray:
 def _parse(path: Path, content: bytes) -> np.ndarray:
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _TYPES:
         raise DataError(
-            f"{path} is not an idx file: it begins with {content[:4].hex(' ') or 'nothing'}; "
-            "00 00 08 and the number of dimensions were needed."
+            f"{path} must be an idx file, which begins with 00 00 08 and the number of dimensions (got "
+            f"{content[:4].hex(' ') or 'nothing'})."
         )
     if content[2] != 0x08:
-        raise DataError(f"{path} holds {_TYPES[content[2]]} values; only unsigned bytes are read.")
+        raise DataError(f"{path} must hold unsigned bytes (got {_TYPES[content[2]]} values).")
     dimensions = content[3]
     start = 4 + 4 * dimensions
     if len(content) < start or not 1 <= dimensions <= 4:
-        raise DataError(
-            f"{path} ends within its header, or has other than 1 to 4 dimensions: {dimensions} are declared."
-        )
+        raise DataError(f"{path} must have a whole header with 1 to 4 dimensions (got {dimensions}).")
     shape = struct.unpack(f">{dimensions}I", content[4:start])
     declared, found = math.prod(shape), len(content) - start
     if declared != found:
         raise DataError(
-            f"{path} declares {' x '.join(map(str, shape))} = {declared} bytes and holds {found}. "
-            "It is truncated or damaged; get it again."
+            f"{path} declares {' x '.join(map(str, shape))} = {declared} bytes but holds {found}. It is truncated "
+            "or damaged; download it again."
         )
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
 
 def _read_set(name: str, classes: tuple[str, ...], split: str, root: Path | None) -> ImageSet:
     if split not in _STEMS:
-        raise InputError(f'`split` is {split!r}; "train" or "test" is needed.')
+        raise InputError(f'`split` must be "train" or "test" (got {split!r}).')
     folder = data_root() / name if root is None else Path(root)
     stem = _stem(folder, split)
     contents, arrays = [], []
@@ -124,7 +122,7 @@ def _read_set(name: str, classes: tuple[str, ...], split: str, root: Path | None
         content = read_file(path)
         array = _parse(path, content)
         if array.ndim != dimensions:
-            raise DataError(f"{path} has {array.ndim} dimensions; {part} have {dimensions}.")
+            raise DataError(f"{path} must have {dimensions} dimensions, as {part} have (got {array.ndim}).")
         if stored in _KNOWN[name]:
             check_content(path, content, _KNOWN[name][stored])
         contents.append(content)
@@ -132,7 +130,7 @@ def _read_set(name: str, classes: tuple[str, ...], split: str, root: Path | None
     images, labels = arrays
     if len(images) != len(labels):
         raise DataError(
-            f"{folder}: {stem} has {len(images)} images and {len(labels)} labels; one label each is needed."
+            f"{folder}: {stem} must have one label for each image (got {len(images)} images and {len(labels)} labels)."
         )
     return ImageSet(
         images=torch.from_numpy(images.copy())[:, None],

@@ -32,19 +32,19 @@ class ImageSet:
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or 0 in self.images.shape:
             raise DataError(
-                f"{self.name}: images are {self.images.dtype} of shape {tuple(self.images.shape)}; "
-                "uint8 of shape (N, C, H, W), with no side 0, is needed."
+                f"{self.name}: `images` must be uint8 of shape (N, C, H, W) with no side 0 (got "
+                f"{self.images.dtype} of shape {tuple(self.images.shape)})."
             )
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             raise DataError(
-                f"{self.name}: labels are {self.labels.dtype} of shape {tuple(self.labels.shape)}; "
-                f"int64 of shape ({len(self.images)},), one for each image, is needed."
+                f"{self.name}: `labels` must be int64 of shape ({len(self.images)},), one for each image (got "
+                f"{self.labels.dtype} of shape {tuple(self.labels.shape)})."
             )
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or high >= len(self.classes):
             raise DataError(
-                f"{self.name}: labels go from {low} to {high}; with {len(self.classes)} classes, "
-                f"0 to {len(self.classes) - 1} is allowed."
+                f"{self.name}: `labels` must be from 0 to {len(self.classes) - 1}, as there are "
+                f"{len(self.classes)} classes (got {low} to {high})."
             )
 
     def __len__(self) -> int:
@@ -100,7 +100,7 @@ def hold_out(image_set: ImageSet, fraction: float, *, rng_seed: int) -> tuple[Im
         InputError: `fraction` isn't between 0 and 1, or no class has two images.
     """
     if not 0 < fraction < 1:
-        raise InputError(f"`fraction` is {fraction}; a share between 0 and 1 is needed.")
+        raise InputError(f"`fraction` must be a share between 0 and 1 (got {fraction}).")
     generator = np.random.default_rng(rng_seed)
     labels = image_set.labels.numpy()
     held = np.zeros(len(labels), dtype=bool)
@@ -110,5 +110,5 @@ def hold_out(image_set: ImageSet, fraction: float, *, rng_seed: int) -> tuple[Im
         if count > 0:
             held[generator.permutation(members)[:count]] = True
     if not held.any():
-        raise InputError(f"{image_set.name}: no class has two images, so none can be held out.")
+        raise InputError(f"{image_set.name} must have a class with at least two images, or none can be held out.")
     return image_set.take(np.flatnonzero(~held).tolist()), image_set.take(np.flatnonzero(held).tolist())

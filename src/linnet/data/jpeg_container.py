@@ -38,7 +38,7 @@ def cifar10_jpeg(split: str, *, root: Path | None = None) -> ImageSet:
         Krizhevsky 2009.
     """
     if split not in _KNOWN:
-        raise InputError(f'`split` is {split!r}; "train" or "test" is needed.')
+        raise InputError(f'`split` must be "train" or "test" (got {split!r}).')
     path = (data_root() / "cifar10_jpeg" if root is None else Path(root)) / f"{split}.npz"
     content = read_file(path)
     check_content(path, content, _KNOWN[split])
@@ -60,7 +60,7 @@ def read_jpeg_container(path: Path, *, classes: tuple[str, ...], name: str | Non
         RGB images, all of the first one's size.
 
     Raises:
-        DataError: it is missing, no such container, or an image in it can't be decoded or has another size.
+        DataError: it is missing or isn't such a container, or an image in it can't be decoded or has another size.
     """
     return _parse(path, read_file(path), classes, path.stem if name is None else name)
 
@@ -70,13 +70,15 @@ def _parse(path: Path, content: bytes, classes: tuple[str, ...], name: str) -> I
     jpeg, offset, label = arrays["jpeg"].tobytes(), arrays["offset"], arrays["label"]
     if len(offset) != len(label) + 1 or len(label) == 0:
         raise DataError(
-            f"{path} has {len(offset)} offsets and {len(label)} labels; N + 1 and N, with N >= 1, were needed."
+            f"{path} must have N + 1 offsets for N labels, N >= 1 (got {len(offset)} offsets and {len(label)} labels)."
         )
     if int(label.max()) >= len(classes):
         most = len(classes) - 1
-        raise DataError(f"{path} has the label {label.max()}; with {most + 1} classes, 0 to {most} is allowed.")
+        raise DataError(
+            f"{path} must have labels from 0 to {most}, as there are {most + 1} classes (got {label.max()})."
+        )
     if offset[0] != 0 or offset[-1] != len(jpeg) or (np.diff(offset) <= 0).any():
-        raise DataError(f"{path}: its offsets don't rise from 0 to the {len(jpeg)} bytes of its JPEG streams.")
+        raise DataError(f"{path} must have offsets that rise from 0 to the {len(jpeg)} bytes of its JPEG streams.")
     size: tuple[int, int] | None = None
     images: np.ndarray | None = None
     for index, (start, stop) in enumerate(pairwise(offset.tolist())):
@@ -100,16 +102,18 @@ def _arrays(path: Path, content: bytes) -> dict[str, np.ndarray]:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             missing = sorted(set(_KEYS) - set(stored.files))
             if missing:
-                raise DataError(f"{path} has no {', '.join(missing)}; it holds {', '.join(stored.files) or 'nothing'}.")
+                raise DataError(
+                    f"{path} must have {', '.join(missing)} (it has {', '.join(stored.files) or 'nothing'})."
+                )
             arrays = {key: stored[key] for key in _KEYS}
     except DataError:
         raise
     except (ValueError, OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as fault:
-        raise DataError(f"{path} is not a readable npz file ({fault}).") from fault
+        raise DataError(f"{path} isn't a readable npz file ({fault}).") from fault
     for key, dtype in _KEYS.items():
         if arrays[key].dtype != dtype or arrays[key].ndim != 1:
             raise DataError(
-                f"{path}: `{key}` is {arrays[key].dtype} with {arrays[key].ndim} dimensions; {dtype} with 1 was needed."
+                f"{path}: `{key}` must be {dtype} with 1 dimension (got {arrays[key].dtype} with {arrays[key].ndim})."
             )
     return arrays
 
@@ -120,8 +124,8 @@ def _decode(path: Path, index: int, stream: bytes, size: tuple[int, int] | None)
             if max(picture.size) > 4096 or (size is not None and picture.size != size):
                 wanted = "at most 4096 x 4096" if size is None else f"{size[0]} x {size[1]}"
                 raise DataError(
-                    f"{path}: image {index} is {picture.size[0]} x {picture.size[1]} pixels; {wanted} was needed."
+                    f"{path}: image {index} must have {wanted} pixels (got {picture.size[0]} x {picture.size[1]})."
                 )
             return np.asarray(picture.convert("RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError) as fault:
-        raise DataError(f"{path}: image {index} is not a readable JPEG stream ({fault}).") from fault
+        raise DataError(f"{path}: image {index} isn't a readable JPEG stream ({fault}).") from fault

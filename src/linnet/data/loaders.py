@@ -50,17 +50,15 @@ class ArrayLoader:
     ) -> None:
         lengths = sorted({len(array) for array in arrays})
         if len(lengths) != 1 or lengths[0] == 0:
-            raise InputError(
-                f"`arrays` have lengths {lengths}; one or more arrays of one length, at least 1, are needed."
-            )
+            raise InputError(f"`arrays` must be one or more arrays of one length >= 1 (got the lengths {lengths}).")
         if batch_size < 1:
-            raise InputError(f"`batch_size` is {batch_size}; at least 1 is needed.")
+            raise InputError(f"`batch_size` must be a whole number >= 1 (got {batch_size}).")
         if rng_seed < 0:
-            raise InputError(f"`rng_seed` is {rng_seed}; at least 0 is needed.")
+            raise InputError(f"`rng_seed` must be a whole number >= 0 (got {rng_seed}).")
         if drop_last and batch_size > lengths[0]:
             raise InputError(
-                f"`batch_size` is {batch_size} and there are {lengths[0]} samples: `drop_last` leaves no batch; "
-                "smaller batches are needed."
+                f"`batch_size` must be at most the number of samples, {lengths[0]}, with `drop_last` (got "
+                f"{batch_size}), or no batch is left."
             )
         self._arrays = tuple(arrays)
         self._samples = lengths[0]
@@ -90,9 +88,7 @@ class ArrayLoader:
             TrainingError: the last batch has fewer samples than there are processes (see `drop_last`).
         """
         if self._batch_size % world:
-            raise InputError(
-                f"`batch_size` is {self._batch_size} and there are {world} processes; a multiple of {world} is needed."
-            )
+            raise InputError(f"`batch_size` must be a multiple of the {world} processes (got {self._batch_size}).")
         return self._batches(index, start, rank, world)
 
     def _batches(self, index: int, start: int, rank: int, world: int) -> Iterator[Batch]:

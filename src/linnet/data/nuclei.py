@@ -40,13 +40,13 @@ class NucleusImage:
         """(h, w) or (h, w, 3) uint8 pixels, read from the file.
 
         Raises:
-            DataError: the file is no image, or damaged.
+            DataError: the file isn't an image, or is damaged.
         """
         try:
             with Image.open(self.path) as image:
                 return np.asarray(image)
         except (OSError, ValueError, SyntaxError) as error:
-            raise DataError(f"`{self.path}` is no readable image ({error}). Restore the file.") from error
+            raise DataError(f"{self.path} isn't a readable image ({error}). Restore the file.") from error
 
 
 def read_nucleus_set(folder: str | Path, split: str | None = None) -> list[NucleusImage]:
@@ -69,7 +69,7 @@ def read_nucleus_set(folder: str | Path, split: str | None = None) -> list[Nucle
     images = [_image(root, row, points[row["image_id"]]) for row in meta if split in (None, row["split"])]
     if not images:
         known = ", ".join(sorted({row["split"] for row in meta}))
-        raise DataError(f"`{root}` has no images in split {split!r}; choose one of: {known}.")
+        raise DataError(f"`split` must be one of {known} (got {split!r}, which has no images in {root}).")
     return sorted(images, key=lambda image: image.image_id)
 
 
@@ -82,7 +82,7 @@ def split_digest(images: list[NucleusImage]) -> str:
 def _image(root: Path, row: dict[str, str], points: list[tuple[float, float]]) -> NucleusImage:
     path = root / "images" / f"{row['image_id']}.png"
     if not path.is_file():
-        raise DataError(f"`{path}` is missing; meta.csv of `{root}` lists it. Restore the file or drop its row.")
+        raise DataError(f"{path} is missing, but meta.csv of {root} lists it. Restore the file, or drop its row.")
     array = np.asarray(points, dtype=np.float64).reshape(-1, 2)
     return NucleusImage(row["image_id"], path, array, row["group"], row["mosaic_id"], row["split"])
 
@@ -94,8 +94,8 @@ def _point(root: Path, row: dict[str, str]) -> tuple[float, float]:
         y = x = math.nan
     if not (math.isfinite(y) and math.isfinite(x)):
         raise DataError(
-            f"`{root / 'centroids.csv'}` has y = {row['y']!r}, x = {row['x']!r} for image {row['image_id']!r}; two "
-            "finite numbers were needed."
+            f"{root / 'centroids.csv'} must have two finite numbers y and x for image {row['image_id']!r} (got "
+            f"{row['y']!r} and {row['x']!r})."
         )
     return y, x
 
@@ -106,12 +106,12 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
             reader = csv.DictReader(file)
             missing = [c for c in columns if c not in (reader.fieldnames or ())]
             if missing:
-                raise DataError(f"`{path}` has no column {', '.join(missing)}; it has {reader.fieldnames}.")
+                raise DataError(f"{path} must have the column {', '.join(missing)} (it has {reader.fieldnames}).")
             return list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(
-            f"`{path}` can't be read ({reason}); a nucleus set needs meta.csv, centroids.csv and images/."
+            f"{path} can't be read ({reason}). A nucleus set needs meta.csv, centroids.csv and images/."
         ) from error
 
 
@@ -121,6 +121,6 @@ def _refuse_leak(root: Path, meta: list[dict[str, str]]) -> None:
     for row in meta:
         if side.setdefault(row["mosaic_id"], row["split"]) != row["split"]:
             raise DataError(
-                f"`{root}`: picture {row['mosaic_id']!r} has crops in split {side[row['mosaic_id']]!r} and in "
-                f"{row['split']!r}; all crops of one picture must stand on one side."
+                f"{root}: all crops of picture {row['mosaic_id']!r} must be in one split (got "
+                f"{side[row['mosaic_id']]!r} and {row['split']!r})."
             )

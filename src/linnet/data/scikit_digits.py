@@ -23,8 +23,8 @@ def digits() -> ImageSet:
         from sklearn.datasets import load_digits
     except ImportError as fault:
         raise MissingExtra(
-            "the data set `digits` comes with scikit-learn, which isn't installed. "
-            'Install it: pip install "linnet[digits]"'
+            "The data set `digits` comes with scikit-learn, which isn't installed. Install it: pip install "
+            '"linnet[digits]"'
         ) from fault
     pixels, labels = load_digits(return_X_y=True)
     images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)

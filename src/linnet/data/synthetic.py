@@ -16,7 +16,7 @@ _OUTLINE_WAVES = np.arange(2, 6)  # the outline's Fourier modes; mode 1 would on
 
 @dataclass(frozen=True)
 class Optics:
-    """What stands between the nuclei and the numbers.
+    """The microscope and camera between the nuclei and the pixel values.
 
     Attributes:
         photons: Expected photons of a nucleus of brightness 1, per pixel.
@@ -65,7 +65,7 @@ def fluorescence_field(
         (image, points): the image and the centroid (y, x) of the visible part of each nucleus, sorted by (y, x).
 
     Raises:
-        InputError: a size or fraction makes no sense, or n nuclei of this size don't fit.
+        InputError: a size or fraction is out of its range, or n nuclei of this size don't fit.
 
     Example:
         >>> image, points = fluorescence_field((128, 128), 10)
@@ -85,13 +85,13 @@ def fluorescence_field(
 
 def _check(shape: tuple[int, int], n: int, diameter_px: tuple[float, float], touching: float) -> None:
     if len(shape) != 2 or min(shape) < 1:
-        raise InputError(f"`shape` is {shape}; a height and a width of at least 1 pixel were needed.")
+        raise InputError(f"`shape` must be (height, width) in pixels, both >= 1 (got {shape}).")
     if n < 0:
-        raise InputError(f"`n` is {n}; a number of nuclei of at least 0 was needed.")
+        raise InputError(f"`n` must be a number of nuclei >= 0 (got {n}).")
     if not 2 <= diameter_px[0] <= diameter_px[1]:
-        raise InputError(f"`diameter_px` is {diameter_px}; (smallest, largest) in pixels, at least 2, was needed.")
+        raise InputError(f"`diameter_px` must be (smallest, largest) in pixels, both >= 2 (got {diameter_px}).")
     if not 0 <= touching <= 1:
-        raise InputError(f"`touching` is {touching}; a fraction from 0 to 1 was needed.")
+        raise InputError(f"`touching` must be a fraction from 0 to 1 (got {touching}).")
 
 
 def _place(shape: tuple[int, int], radii: np.ndarray, touching: int, rng: np.random.Generator) -> np.ndarray:
@@ -109,8 +109,8 @@ def _place(shape: tuple[int, int], radii: np.ndarray, touching: int, rng: np.ran
                 break
         else:
             raise InputError(
-                f"{len(radii)} nuclei don't fit into {shape[0]} x {shape[1]} pixels: {k} found a place. "
-                "Ask for fewer or smaller ones, or for a larger field."
+                f"{shape[0]} x {shape[1]} pixels are too few for {len(radii)} nuclei: {k} found a place. Ask for "
+                "fewer or smaller ones, or for a larger field."
             )
     return centres
 

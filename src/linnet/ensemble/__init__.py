@@ -1,4 +1,8 @@
-"""Sure: calibrated uncertainty from an ensemble, and how good it is."""
+"""Sure: one trained network becomes an ensemble with calibrated uncertainty, and how good that is is measured.
+
+`hatch` makes the members from a trained network, and `HatchEnsemble` trains and pools them; any networks with equal
+outputs are an ensemble too. `widen` makes one network wider and proves that it computes the same.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -13,25 +17,36 @@ if TYPE_CHECKING:
     from linnet.ensemble.evaluation.report import Report
     from linnet.ensemble.evaluation.shift import Shift
     from linnet.ensemble.evaluation.trimming import Trimmed, trim
+    from linnet.ensemble.hatch_ensemble import HatchEnsemble
+    from linnet.ensemble.hatching.construction import hatch
     from linnet.ensemble.metrics.calibration_errors import classwise_ece, ece, ece_debiased, ece_debiased_interval
     from linnet.ensemble.metrics.detection import auroc, fpr95
     from linnet.ensemble.metrics.likelihood import brier, nll
     from linnet.ensemble.metrics.rejection import RejectionCurve, aurc, e_aurc, rejection_curve
     from linnet.ensemble.prediction.class_prediction import ClassPrediction
     from linnet.ensemble.prediction.value_prediction import ValuePrediction
+    from linnet.ensemble.training.choice import Choice
+    from linnet.ensemble.training.fitting import MembersFit
+    from linnet.ensemble.widening.construction import widen
+    from linnet.ensemble.widening.report import WidenedClass, Widening
 
 __all__ = [
     "Calibration",
+    "Choice",
     "ClassPrediction",
     "Comparison",
     "Conformal",
     "Difference",
     "Equivalent",
+    "HatchEnsemble",
+    "MembersFit",
     "RejectionCurve",
     "Report",
     "Shift",
     "Trimmed",
     "ValuePrediction",
+    "WidenedClass",
+    "Widening",
     "aurc",
     "auroc",
     "brier",
@@ -45,9 +60,11 @@ __all__ = [
     "ece_debiased_interval",
     "evaluate",
     "fpr95",
+    "hatch",
     "nll",
     "rejection_curve",
     "trim",
+    "widen",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -66,7 +83,13 @@ __getattr__, __dir__ = lazy_names(
         "metrics.detection": "auroc fpr95",
         "metrics.likelihood": "brier nll",
         "metrics.rejection": "RejectionCurve aurc e_aurc rejection_curve",
+        "hatch_ensemble": "HatchEnsemble",
+        "hatching.construction": "hatch",
         "prediction.class_prediction": "ClassPrediction",
         "prediction.value_prediction": "ValuePrediction",
+        "training.choice": "Choice",
+        "training.fitting": "MembersFit",
+        "widening.construction": "widen",
+        "widening.report": "WidenedClass Widening",
     },
 )

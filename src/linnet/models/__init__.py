@@ -81,7 +81,7 @@ def create(name: str, **chosen: Any) -> nn.Module:
     known = options(name)
     for option in chosen:
         if option not in known:
-            raise InputError(f"the network {name!r} has no option `{option}`; it has: {', '.join(known)}.")
+            raise InputError(f"`{option}` isn't an option of the network {name!r}. Its options: {', '.join(known)}.")
     return factory(**chosen)
 
 

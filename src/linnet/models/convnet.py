@@ -37,8 +37,8 @@ class ConvNet(nn.Module):
         channels, height, across = input_shape
         if min(height, across) < 2 or not widths or min(widths) < 1:
             raise InputError(
-                f"`input_shape` is {input_shape} and `widths` is {tuple(widths)}; at least 2 x 2 pixels and one width, "
-                "each at least 1, are needed."
+                "`input_shape` must have at least 2 x 2 pixels, and `widths` at least one width, each >= 1 (got "
+                f"{input_shape} and {tuple(widths)})."
             )
         layers = _block(channels, widths[0], stride=2)
         side = (min(height, across) + 1) // 2

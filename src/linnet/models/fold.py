@@ -12,7 +12,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def fold_batch_norm(network: Module) -> Module:
-    """A copy in eval mode whose BatchNorms with statistics that follow a convolution in a `Sequential` are gone.
+    """A copy in eval mode, in which each BatchNorm after a convolution in a `Sequential` is folded into it.
 
     y = gamma (W x - mean) / sqrt(var + eps) + beta is one convolution with weight gamma W / sqrt(var + eps); the copy
     computes the same function up to rounding.

@@ -74,20 +74,19 @@ def ntk_mlp(
     """
     for key, value in (("depth", depth), ("width", width), ("inputs", inputs), ("outputs", outputs)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-            raise InputError(f"`{key}` is {value!r}; a whole number is needed.")
+            raise InputError(f"`{key}` must be a whole number (got {value!r}).")
     if depth is not None and widths is not None and depth != len(widths) + 1:
-        raise InputError(f"`depth` is {depth} and `widths` gives {len(widths) + 1} weight layers; give one of them.")
+        raise InputError(f"`depth` is {depth}, but `widths` gives {len(widths) + 1} weight layers. Give one of them.")
     hidden = [width] * ((3 if depth is None else depth) - 1) if widths is None else list(widths)
     sizes = [inputs, *hidden, outputs]
     if (depth is not None and depth < 1) or min(sizes) < 1:
-        raise InputError(f"`depth` is {depth} and the layer sizes are {sizes}; each must be 1 or more.")
+        raise InputError(f"`depth` and every layer size must be >= 1 (got {depth} and {sizes}).")
     if not (0 < weight_variance < math.inf and 0 <= bias_variance < math.inf):
         raise InputError(
-            f"`weight_variance` is {weight_variance} and `bias_variance` {bias_variance}; above 0 and at least 0 are "
-            "needed."
+            f"`weight_variance` must be > 0 and `bias_variance` >= 0 (got {weight_variance} and {bias_variance})."
         )
     if activation not in ACTIVATIONS:
-        raise InputError(f"`activation` is {activation!r}; it must be one of {', '.join(map(repr, ACTIVATIONS))}.")
+        raise InputError(f"`activation` must be one of {', '.join(map(repr, ACTIVATIONS))} (got {activation!r}).")
     bias_scale = math.sqrt(bias_variance) if bias_variance else None
     layers = [
         ScaledLinear(i, o, weight_scale=math.sqrt(weight_variance / i), bias_scale=bias_scale)

@@ -54,9 +54,9 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         if depth < 8 or (depth - 2) % 6:
-            raise InputError(f"`depth` is {depth}; 6n + 2 is needed, such as 8, 14, 20 or 32.")
+            raise InputError(f"`depth` must be 6n + 2, such as 8, 14, 20 or 32 (got {depth}).")
         if width < 1:
-            raise InputError(f"`width` is {width}; at least 1 is needed.")
+            raise InputError(f"`width` must be a whole number >= 1 (got {width}).")
         blocks = (depth - 2) // 6
         self.conv1 = nn.Conv2d(input_shape[0], width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)

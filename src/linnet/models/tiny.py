@@ -22,7 +22,8 @@ class Tiny(nn.Module):
         channels, height, across = input_shape
         if min(height, across) < 2 or width < 1:
             raise InputError(
-                f"`input_shape` is {input_shape} and `width` is {width}; at least 2 x 2 pixels and width 1 are needed."
+                f"`input_shape` must have at least 2 x 2 pixels, and `width` must be >= 1 (got {input_shape} and "
+                f"{width})."
             )
         self.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)

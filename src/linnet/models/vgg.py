@@ -39,8 +39,8 @@ class VGG(nn.Module):
         channels, height, across = input_shape
         if min(height, across) < 2 or not stages or not all(stages) or min(chain(*stages)) < 1:
             raise InputError(
-                f"`input_shape` is {input_shape} and `stages` is {stages}; at least 2 x 2 pixels and one width in each "
-                "stage, each at least 1, are needed."
+                "`input_shape` must have at least 2 x 2 pixels, and each of `stages` at least one width, each >= "
+                f"1 (got {input_shape} and {stages})."
             )
         layers: list[nn.Module] = []
         side = min(height, across)

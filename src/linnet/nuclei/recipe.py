@@ -17,6 +17,7 @@ from linnet.nuclei.detector.detector import Detector
 from linnet.nuclei.detector.files import new_network
 from linnet.nuclei.scoring.scores import Evaluation, evaluate
 from linnet.nuclei.training.crops import Annotated, CropLoader
+from linnet.nuclei.training.targets import median_spacing
 from linnet.nuclei.training.task import NucleusTask, choose_thresholds
 from linnet.recipe.plan import Built, Plan, RecipeTask
 from linnet.recipe.toml.setting import setting
@@ -85,7 +86,13 @@ class _Measured:
             judged = Detector(raw.network, preset, thresholds)
             for split, name in (("val", "validation"), ("test", "test")):
                 self._scores[name] = _score(judged, [i for i in self.images if i.split == split])
-            self._detector = Detector(raw.network, preset, thresholds, card=self._card())
+            self._detector = Detector(
+                raw.network,
+                preset,
+                thresholds,
+                card=self._card(),
+                spacing_px=median_spacing(i.points for i in self.images if i.split == "train"),
+            )
         return self._detector
 
     def _card(self) -> dict[str, Any]:

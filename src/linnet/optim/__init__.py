@@ -1,15 +1,15 @@
 """Fast: natural gradient descent that knows its own step size, and Padam.
 
-Each name is loaded when it is first used, so that Padam doesn't wait for what only natural gradients need.
+Each name is loaded when it is first used, so that Padam doesn't wait for what only natural gradient needs.
 
 Names:
     NaturalGradient   exact or approximate Fisher information; eta = c / alpha; a report of every parameter
     KroneckerOptions  how K-FAC's factors are taken, kept and inverted
-    StepReport        what the last step did
+    StepReport        the facts of the last step
     predict           the curve that training and test outputs will follow, before training starts
     Prediction        that curve
     Padam             partially adaptive momentum: one number p between SGD with momentum and Amsgrad
-    padam_lr          which learning rate goes with which p: a start for tuning
+    padam_lr          the learning rate that goes with a p: a start for tuning
     EffectiveRates    how far the steps of its elements spread
 """
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from linnet.optim.natural.kronecker.options import KroneckerOptions
+    from linnet.optim.natural.kronecker_options import KroneckerOptions
     from linnet.optim.natural.natural_gradient import NaturalGradient
     from linnet.optim.natural.prediction import Prediction, predict
     from linnet.optim.natural.step_report import StepReport
@@ -42,7 +42,7 @@ __getattr__, __dir__ = lazy_names(
     __all__,
     {
         "padam.rates": "EffectiveRates",
-        "natural.kronecker.options": "KroneckerOptions",
+        "natural.kronecker_options": "KroneckerOptions",
         "natural.natural_gradient": "NaturalGradient",
         "padam.padam": "Padam",
         "padam.learning_rate": "padam_lr",

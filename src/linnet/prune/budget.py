@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from linnet.core.channels.union_find import Ints
+from linnet.arrays import Ints
 from linnet.core.channels.width_cost import WidthCost
 from linnet.errors import BudgetError
 

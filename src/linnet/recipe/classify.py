@@ -81,7 +81,7 @@ class Classification:
 
 
 def settled(plan: Plan) -> Plan:
-    """The plan with the set that is really taken: that of `instead` where none is given a path, and it isn't there."""
+    """The plan with the set that is really used: `instead`, where no path is given and the named set isn't there."""
     section: ImageSection = plan["data"]
     if section.instead is None or section.path is not None:
         return plan
@@ -92,7 +92,7 @@ def settled(plan: Plan) -> Plan:
         root, where = None, "is not there (no folder of data sets was found; LINNET_DATA names it)"
     if root is not None and root.is_dir():
         return plan
-    _log.warning("%s %s; [data] `instead` is taken: %s.", section.name, where, section.instead)
+    _log.warning("The set %s %s; [data] `instead` is used: %s.", section.name, where, section.instead)
     return replace(plan, sections={**plan.sections, "data": replace(section, name=section.instead, instead=None)})
 
 
@@ -116,7 +116,7 @@ def read_parts(plan: Plan) -> Parts:
 
 @torch.inference_mode()
 def logits_of(model: nn.Module, images: ImageSet, standardise: Standardise, compute: Compute) -> Tensor:
-    """What a network answers.
+    """A network's logits.
 
     Args:
         model: A classifier in eval mode, on the device of `compute`.
@@ -160,9 +160,9 @@ def _read(plan: Plan, section: ImageSection) -> tuple[ImageSet, ImageSet | None]
     test = image_folder(plan.beside(section.test_path), size=section.size)
     if (whole.classes, whole.image_shape) != (test.classes, test.image_shape):
         raise DataError(
-            f"{section.path} and {section.test_path} must have the same classes and image shapes (channels, height, "
-            f"width); they have {', '.join(whole.classes)}, {whole.image_shape} and {', '.join(test.classes)}, "
-            f"{test.image_shape}."
+            f"{section.path} and {section.test_path} must have the same classes and image shapes (got "
+            f"{', '.join(whole.classes)} with {whole.image_shape}, and {', '.join(test.classes)} with "
+            f"{test.image_shape}). Shapes are (channels, height, width)."
         )
     return whole, test
 

@@ -62,16 +62,20 @@ def _read(path: Path) -> str:
     try:
         content = path.read_bytes()
         if len(content) > _LARGEST_BYTES:
-            raise RecipeError(f"{path} has {len(content)} bytes; a recipe has at most {_LARGEST_BYTES}.")
+            raise RecipeError(
+                f"{path} must have at most {_LARGEST_BYTES} bytes (got {len(content)}). Give a recipe, a TOML file."
+            )
         return content.decode("utf-8-sig")
     except FileNotFoundError:
-        raise RecipeError(f"{path} does not exist; the path of a recipe (a TOML file) is needed.") from None
+        raise RecipeError(f"{path} does not exist. Give the path of a recipe (a TOML file).") from None
     except OSError as fault:
         raise RecipeError(
-            f"{path} can't be read ({fault.strerror or fault}); the path of a TOML file is needed."
+            f"{path} can't be read ({fault.strerror or fault}). Give the path of a recipe (a TOML file)."
         ) from fault
     except UnicodeDecodeError as fault:
-        raise RecipeError(f"{path} is not text in UTF-8 (byte {fault.start}); a recipe is a TOML file.") from fault
+        raise RecipeError(
+            f"{path} must be text in UTF-8 (byte {fault.start} isn't). A recipe is a TOML file."
+        ) from fault
 
 
 def _tables(path: Path, text: str) -> dict[str, Any]:
@@ -95,7 +99,7 @@ def _put(tables: dict[str, Any], place: Place, value: Any) -> None:
     for name in place[:-1]:
         inner = tables.setdefault(name, {})
         if not isinstance(inner, dict):
-            return  # the complaint about a section that is no table is enough
+            return  # the complaint about a section that isn't a table is enough
         tables = inner
     tables[place[-1]] = list(value) if isinstance(value, tuple) else value
 
@@ -114,19 +118,19 @@ def _task(
     if name is None:
         return None, [Problem((), '`task` is missing; say in the first line what to train: task = "classify"')]
     if not isinstance(name, str):
-        return None, [Problem(("task",), f"`task`: {shown(name)} was given; a text is needed")]
+        return None, [Problem(("task",), f"`task` must be a text (got {shown(name)})")]
     try:
         return task_named(name), []
     except RecipeError as refusal:
-        return None, [Problem(("task",), f"`task`: {str(refusal).rstrip('.')}")]
+        return None, [Problem(("task",), str(refusal).rstrip("."))]
 
 
 def _section(name: str, section: type, tables: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
     table = tables.get(name, {})
     if isinstance(table, dict):
         return read_section(name, section, table)
-    what = f"[[{name}]], a list," if isinstance(table, list) else f"{name} = {shown(table)}"
-    return None, [Problem((name,), f"{what} was given; one section [{name}] is needed")]
+    what = f"[[{name}]]" if isinstance(table, list) else f"{name} = {shown(table)}"
+    return None, [Problem((name,), f"{what} must be one section [{name}]")]
 
 
 def _against_each_other(sections: Mapping[str, Any]) -> list[Problem]:
@@ -155,7 +159,7 @@ def _message(path: Path, problems: list[Problem], lines: Mapping[Place, int], ch
     for line, problem in placed:
         overridden = problem.path in changed or (not line and problem.path in {(place[0],) for place in changed})
         place = "override: " if overridden else f"line {line}: " if line else ""
-        rows.append(f"  {place}{problem.text}.")
+        rows.append(f"  {place}{problem.text}{'' if problem.text.endswith('?') else '.'}")
     return "\n".join(rows)
 
 

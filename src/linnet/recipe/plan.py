@@ -60,9 +60,9 @@ class RecipeTask:
         sections: Dataclass of each section that it reads besides those of every recipe: [data], [model].
         build: Makes it ready. Reads the data, so it may take a while, and may raise any `LinnetError`.
         watch: Metric of its validation that early stopping looks at, and which way it improves.
-        loss: Name of the loss by which natural gradient knows it: "mse" or "cross_entropy" of batches (inputs,
-            targets); None where it is another.
-        settled: Gives the plan that is really done, where that depends on what is on this machine; None: as it is.
+        loss: Natural gradient's name of its loss: "mse" or "cross_entropy" of batches (inputs, targets); None where it
+            is another.
+        settled: Gives the plan that is really carried out, where that depends on this machine's files; None: as it is.
     """
 
     name: str

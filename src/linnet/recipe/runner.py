@@ -198,12 +198,12 @@ def _refuse_other_content(place: Path, plan: Plan) -> None:
         return
     if not (place / "run.json").is_file():
         what = "a folder with other things in it" if place.is_dir() else "a file"
-        raise RecipeError(f"{place} is {what}; give the run a new or empty folder (`out`).")
+        raise RecipeError(f"{place} must be a new or empty folder for the run (got {what}). Give another `out`.")
     differences = _differences(RunFolder.open(place).facts.get("settings"), plan.settings())
     if differences:
         raise RecipeError(
-            f"{place} holds a run with other settings: {'; '.join(differences)}. "
-            "Give another folder (`out`), or remove this one to start anew."
+            f"{place} holds a run with other settings: {'; '.join(differences)}. Give another folder (`out`), or "
+            "remove this one to start again."
         )
 
 

@@ -1,4 +1,4 @@
-"""The stages of a plan under way, and the networks that they ask for."""
+"""The stages of a plan that is being carried out, and the networks that they need."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from linnet.results import RunFolder
 
 @dataclass(frozen=True)
 class Work:
-    """A plan under way; what a stage needs is made when it asks.
+    """A plan that is being carried out; what a stage needs is made on first use.
 
     Attributes:
         plan: What is to be done.
@@ -46,7 +46,7 @@ class Work:
 
     @cached_property
     def model(self) -> nn.Module:
-        """The network to keep, in eval mode: small if it was pruned, with averaged weights if they were asked for."""
+        """The network to keep, in eval mode: small if it was pruned, averaged if [train] `average` is set."""
         model = _averaged(self.result)
         return model if self.pruner is None else self.pruner.finish().eval()
 
@@ -76,7 +76,7 @@ def pruner_of(plan: Plan, built: Built) -> Pruner:
     assert plan.prune is not None
     if built.example is None:
         raise RecipeError(
-            f'[prune] needs a task that gives an example of its input, and "{plan.task.name}" gives none; remove the '
+            f'[prune] needs an example of the input, and the task "{plan.task.name}" gives none. Remove the '
             "section, or give `Built(example=...)` in the task."
         )
     steps = plan.train.epochs * len(built.loader)

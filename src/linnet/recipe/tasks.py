@@ -22,19 +22,19 @@ def find_task(name: str) -> RecipeTask:
     """The task called `name`.
 
     Raises:
-        RecipeError: no installed package offers it, or what is offered can't be imported or is no task.
+        RecipeError: no installed package offers it, or what it offers can't be imported or isn't a task.
     """
     known = installed()
     if not known:
-        raise RecipeError("No task is installed, because linnet isn't: run `pip install .` in its checkout.")
+        raise RecipeError("No task is installed, because linnet isn't. Run `pip install .` in its checkout.")
     if name not in known:
-        tasks = ", ".join(f'"{task}"' for task in known)
-        raise RecipeError(f'"{name}" is no task.' + meant(name, known, quoted='"{}"') + f" Installed: {tasks}.")
+        tasks, near = ", ".join(f'"{task}"' for task in known), meant(name, known, quoted='"{}"')
+        raise RecipeError(f'`task` must be an installed task (got "{name}").{near} Installed: {tasks}.')
     where = known[name].value
     try:
         task: Any = known[name].load()
     except (ImportError, AttributeError) as fault:
-        raise RecipeError(f'the task "{name}" ({where}) can\'t be loaded: {fault}.') from fault
+        raise RecipeError(f'The task "{name}" ({where}) can\'t be loaded: {fault}.') from fault
     if not isinstance(task, RecipeTask):
-        raise RecipeError(f'the task "{name}" ({where}) is a {type(task).__name__}; a RecipeTask is needed.')
+        raise RecipeError(f'The task "{name}" ({where}) must be a RecipeTask (got a {type(task).__name__}).')
     return task

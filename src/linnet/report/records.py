@@ -101,7 +101,7 @@ def record_sections(records: Sequence[Record], life: MaskLife | None = None) -> 
 
 
 def _life(path: Path) -> MaskLife | None:
-    """What the run folder holds of its masks' life."""
+    """The mask history in the run folder."""
     if not path.is_file():
         return None
     from linnet.prune.training.history import MaskLife
@@ -117,8 +117,8 @@ def _gathered(source: str | Path | Sequence[Record]) -> tuple[list[Record], list
     file = place / "record.jsonl" if place.is_dir() else place
     if not file.is_file():
         raise DataError(
-            f"{place}: no records were found there. A report needs a run folder with a `record.jsonl`, or such a file; "
-            "`linnet run` and `linnet nuclei evaluate` write one."
+            f"{place} must hold records: a run folder with a `record.jsonl`, or such a file. `linnet run` and "
+            "`linnet nuclei evaluate` write one."
         )
     run = file.with_name("run.json")
     return read_records(file), _run_facts(run) if run.is_file() else [], place.resolve().name

@@ -1,4 +1,4 @@
-"""Reliability: whether a classifier is right as often as it says, drawn from records."""
+"""Reliability: whether a classifier is right as often as its confidence says, drawn from records."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, caption: st
     """
     for row in rows:
         if len(row) != len(columns):
-            raise ValueError(f"A row has {len(row)} cells, the table has {len(columns)} columns: {list(row)!r}.")
+            raise ValueError(f"`rows` must have one cell for each of the {len(columns)} columns (got {list(row)!r}).")
     numeric = [_is_numeric([row[i] for row in rows]) for i in range(len(columns))]
     head = Markup("").join(_cell("th", name, numeric=numeric[i], scope="col") for i, name in enumerate(columns))
     body = Markup("\n").join(_row(row, numeric) for row in rows)

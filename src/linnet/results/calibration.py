@@ -1,4 +1,4 @@
-"""Reliability: whether what a classifier is sure of is true as often as it says."""
+"""Reliability: whether a classifier's answers are right as often as its confidence says."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from linnet.arrays import Floats
 from linnet.errors import InputError
 from linnet.suggest import one_of
 
-Floats = npt.NDArray[np.float64]
 BINS = 15
 
 
@@ -49,24 +49,25 @@ def reliability(
     in (i / B, (i + 1) / B]; exactly 0 belongs to the first, and bins without an answer are left out.
 
     Args:
-        confidence: (N,) probability of the class that was answered.
-        right: (N,) whether that was the true one.
+        confidence: (N,) probability of the predicted class.
+        right: (N,) whether the predicted class was the true one.
         bins: How many; of equal mass at most N.
         edges: Bins of equal "mass" or of equal "width".
 
     Raises:
-        InputError: lengths that differ, no answer, a confidence outside of 0..1, no bin, or unknown `edges`.
+        InputError: the lengths differ, there is no answer, a confidence lies outside of 0..1, `bins` is below 1, or
+            `edges` is unknown.
     """
     confidence, right = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.bool_)
     if confidence.shape != right.shape or confidence.ndim != 1 or not len(confidence):
         raise InputError(
-            f"`confidence` has shape {confidence.shape} and `right` {right.shape}; one of each for every answer, and "
-            "at least one answer, is needed."
+            "`confidence` and `right` must have one value for each answer, and at least one (got the shapes "
+            f"{confidence.shape} and {right.shape})."
         )
     if not bool(((confidence >= 0) & (confidence <= 1 + 1e-9)).all()):
-        raise InputError("`confidence` has values outside of 0..1, or NaN; probabilities are needed.")
+        raise InputError("`confidence` must hold probabilities from 0 to 1 (got values outside of them, or NaN).")
     if bins < 1:
-        raise InputError(f"`bins` is {bins}; 1 or more is needed.")
+        raise InputError(f"`bins` must be a whole number >= 1 (got {bins}).")
     if one_of("edges", edges, ("mass", "width")) == "width":
         index = equal_width(confidence, bins)
         order = np.argsort(index, kind="stable")

@@ -1,4 +1,4 @@
-"""What a classifier is worth, as records: accuracy, per class too, likelihood, and how far its confidence holds."""
+"""A classifier's quality as records: accuracy, also in each class, likelihood and calibration."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def classification_records(
         facts: Further fields of every record: split, method, rng_seed, context.
 
     Raises:
-        InputError: sizes that don't fit, or a logit that isn't finite.
+        InputError: the sizes don't match, or a logit isn't finite.
     """
     scores, truth = _checked(logits, labels)
     names = [str(number) for number in range(scores.shape[1])] if classes is None else list(classes)
@@ -90,13 +90,13 @@ def _checked(logits: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[npt.NDArray[
     scores, truth = np.asarray(logits, dtype=np.float64), np.asarray(labels)
     if scores.ndim != 2 or truth.shape != scores.shape[:1] or not len(truth):
         raise InputError(
-            f"`logits` has shape {scores.shape} and `labels` {truth.shape}; (N, C) and (N,) with N of at least 1 are "
-            "needed."
+            f"`logits` and `labels` must have the shapes (N, C) and (N,) with N >= 1 (got {scores.shape} and "
+            f"{truth.shape})."
         )
     if truth.dtype.kind not in "iu" or truth.min() < 0 or truth.max() >= scores.shape[1]:
         raise InputError(f"`labels` must be whole numbers from 0 to {scores.shape[1] - 1}, one for each class.")
     if not np.isfinite(scores).all():
-        raise InputError("`logits` has NaN or infinite values; a classifier that was trained well is needed.")
+        raise InputError("`logits` must be finite (got NaN or infinity). Train the classifier again, at a lower rate.")
     return scores, truth.astype(np.int64)
 
 

@@ -24,7 +24,7 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> Path:
         The path.
 
     Raises:
-        InputError: what stands there is no file but a folder, a device, a socket or a pipe; it stays as it is.
+        InputError: `path` is a folder, a device, a socket or a pipe; it stays as it is.
         OSError: the folder is missing or can't be written, or the disk is full; nothing is left behind.
     """
     payload = content.encode() if isinstance(content, str) else content
@@ -44,7 +44,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         A path in the same folder with the same suffix; it doesn't exist yet. Removed if the block raises.
 
     Raises:
-        InputError: what stands there is no file but a folder, a device, a socket or a pipe; it stays as it is.
+        InputError: `path` is a folder, a device, a socket or a pipe; it stays as it is.
         OSError: the folder is missing (the error names it), or the file can't be forced to disk or moved.
     """
     target = Path(os.path.realpath(path))
@@ -61,11 +61,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _require_place(path: Path, target: Path) -> None:
-    """Refuses to put a file in place of what is none, and names a folder that is missing."""
+    """Refuses to replace anything but a file, and names a folder that is missing."""
     if target.is_dir() or (target.exists() and not target.is_file()):
         what = "a folder" if target.is_dir() else "a device, a socket or a pipe"
         raise InputError(
-            f"{path}: this is {what}, which is never replaced, so nothing was written. Give the path of a file."
+            f"{path} must be the path of a file (got {what}, which is never replaced). Nothing was written."
         )
     if not target.parent.exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))

@@ -1,4 +1,4 @@
-"""Intervals for what is counted and averaged."""
+"""Intervals of shares and means."""
 
 import math
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def share_interval(hits: int, n: int, *, level: float = 0.95) -> tuple[float, fl
         Wilson 1927.
     """
     if n < 1 or not 0 <= hits <= n:
-        raise InputError(f"{hits} hits in {n} trials were given; 0 to n hits in n >= 1 trials are needed.")
+        raise InputError(f"`hits` must be from 0 to `n`, and `n` at least 1 (got {hits} hits in {n} trials).")
     z2 = _quantile(level) ** 2 / n
     p = hits / n
     middle = (p + z2 / 2) / (1 + z2)
@@ -49,7 +49,7 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[floa
     """
     n = len(values)
     if n < 2:
-        raise InputError(f"{n} values were given; an interval of their mean needs at least 2.")
+        raise InputError(f"`values` must hold at least 2 values for an interval of their mean (got {n}).")
     mean = math.fsum(values) / n
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
     half = _quantile(level) * deviation / math.sqrt(n)
@@ -59,7 +59,7 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[floa
 def t_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float]:
     """Interval of a mean of few independent values: mean -+ t s / sqrt(n), t Student's quantile, n - 1 degrees.
 
-    Exact for normal values: what differences over seeds are taken for.
+    Exact for normal values; used for differences over seeds.
 
     Args:
         values: At least two.
@@ -82,5 +82,5 @@ def t_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, 
 
 def _quantile(level: float) -> float:
     if not 0 < level < 1:
-        raise InputError(f"`level` is {level}; a coverage between 0 and 1 is needed.")
+        raise InputError(f"`level` must be a coverage between 0 and 1 (got {level}).")
     return NormalDist().inv_cdf((1 + level) / 2)

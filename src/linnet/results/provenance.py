@@ -1,4 +1,4 @@
-"""What a number was measured with: versions, threads, device, machine, commit, command. Never a host name."""
+"""The origin of a number: versions, threads, device, machine, commit, command. Never a host name."""
 
 import functools
 import os
@@ -24,7 +24,7 @@ class Environment(TypedDict):
 
 
 def environment() -> Environment:
-    """Versions of what computes, threads, device and kind of machine.
+    """Versions of the packages that compute, threads, device and kind of machine.
 
     Returns:
         `versions` (package or "python" -> version), `threads` (torch's intra-op threads), `device` ("cpu", or the GPU's

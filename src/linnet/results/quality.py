@@ -1,4 +1,4 @@
-"""Quality: what classifiers answer on a loader's examples, as records."""
+"""Quality of classifiers on a loader's examples, as records."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from linnet.errors import InputError
 from linnet.results import Record, classification_records
 
 
-def quality(networks: Mapping[str, nn.Module], loader: Iterable[Any]) -> list[Record]:
+def quality_records(networks: Mapping[str, nn.Module], loader: Iterable[Any]) -> list[Record]:
     """Accuracy (per class too), negative log-likelihood and calibration of classifiers on the same examples.
 
     Args:
-        networks: Name, as the records' `method` -> a network that gives logits (N, C); it is asked in eval mode, and is
-            in its own mode afterwards.
+        networks: Name, as the records' `method` -> a network that gives logits (N, C). It runs in eval mode, and is
+            in its former mode afterwards.
         loader: Batches (inputs, labels); gone through once.
 
     Raises:
@@ -36,7 +36,7 @@ def quality(networks: Mapping[str, nn.Module], loader: Iterable[Any]) -> list[Re
         for name, network in networks.items():
             network.train(modes[name])
     if not labels:
-        raise InputError("`eval_loader` gave no batch; batches (inputs, labels) are needed.")
+        raise InputError("`eval_loader` must give batches (inputs, labels) (got none).")
     truth = torch.cat(labels).numpy()
     return [
         record
@@ -49,8 +49,8 @@ def _pair(batch: Any) -> tuple[Tensor, Tensor]:
     if isinstance(batch, (tuple, list)) and len(batch) == 2 and all(isinstance(item, Tensor) for item in batch):
         return batch[0], batch[1]
     raise InputError(
-        f"`eval_loader` gave a {type(batch).__name__}; pairs of tensors (inputs, labels) are needed. Measure other "
-        "tasks on what `finish` gives."
+        f"`eval_loader` must give pairs of tensors (inputs, labels) (got a {type(batch).__name__}). Leave it out "
+        "for other tasks, and measure the network that `finish` returns yourself."
     )
 
 
@@ -61,7 +61,7 @@ def _answers(network: nn.Module, inputs: Tensor) -> Tensor:
     if not isinstance(found, Tensor) or found.ndim != 2:
         what = f"of shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
         raise InputError(
-            f"the network's output is {what}; `eval_loader` measures classifiers, whose output is logits (N, C). Leave "
-            "it out and measure what `finish` gives yourself."
+            f"`eval_loader` measures classifiers, whose output must be logits (N, C) (got {what}). Leave it out, "
+            "and measure the network that `finish` returns yourself."
         )
     return found.double().cpu()

@@ -1,4 +1,4 @@
-"""Record: one measured number with all that is needed to believe it, one line of JSON."""
+"""Record: one measured number with its origin, as one line of JSON."""
 
 import json
 import logging
@@ -32,12 +32,12 @@ class Record:
         level: Coverage of the interval, a fraction in (0, 1).
         rng_seed: The random seed, when one took part.
         split: Of the data: "train", "val", "test".
-        method: Who reached it: "linnet" or a peer.
+        method: What reached it: "linnet" or a peer.
         context: More facts: `{"radius_px": 5}`.
         command: What to type to measure it again.
-        commit: Of the code that measured it.
-        machine: What it ran on.
-        versions: Of what it ran with.
+        commit: Commit of the code that measured it.
+        machine: The machine it ran on.
+        versions: Versions of the packages it ran with.
         time: When, ISO 8601 in UTC.
 
     Raises:
@@ -66,7 +66,7 @@ class Record:
 
     def __post_init__(self) -> None:
         if not self.name:
-            raise InputError('A record has no name. Give one that says what was measured: "nuclei.f1.small_fluo".')
+            raise InputError('`name` must not be empty. Say what was measured, such as "nuclei.f1.small_fluo".')
         if self.value is not None:
             object.__setattr__(self, "value", _finite(self.value))
         if self.interval is not None:
@@ -116,14 +116,14 @@ class Record:
         except ValueError as error:
             raise InputError(f"{line[:60]!r} is not a line of JSON ({error}).") from error
         if not isinstance(content, dict) or not isinstance(content.get("name"), str):
-            raise InputError(f'{line[:60]!r} is no record: a JSON object with "name" and "value" is needed.')
+            raise InputError(f'{line[:60]!r} must be a record: a JSON object with "name" and "value".')
         known = {f.name for f in fields(cls)}
         facts: dict[str, Any] = {"value": None}
         facts |= {key: value for key, value in content.items() if key in known}
         try:
             return cls(**facts)
         except (TypeError, ValueError) as error:
-            raise InputError(f"{line[:60]!r} is no record: {error}") from error
+            raise InputError(f"{line[:60]!r} can't be read as a record: {error}") from error
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[Record]) -> Path:
@@ -165,13 +165,13 @@ def read_records(path: str | os.PathLike[str]) -> list[Record]:
         The records in their order. A last line that was only half written is left out, with a logged warning.
 
     Raises:
-        InputError: the file can't be read, or a line before the last is no record; its number is named.
+        InputError: the file can't be read, or a line before the last isn't a record; its number is named.
     """
     path = Path(path)
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise InputError(f"{path}: can't be read ({error.strerror}). A file of records is needed.") from error
+        raise InputError(f"{path} can't be read ({error.strerror}). Give a file of records.") from error
     records = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -194,10 +194,11 @@ def _finite(value: float) -> float | None:
 def _interval(name: str, interval: tuple[float, float], level: float | None) -> tuple[float, float]:
     low, high = (float(bound) for bound in interval)
     if low > high:
-        raise InputError(f"`{name}`: the interval ({low}, {high}) is upside down. Give (low, high).")
+        raise InputError(f"`{name}`: `interval` must be (low, high) (got ({low}, {high})).")
     if level is None or not 0 < level < 1:
         raise InputError(
-            f"`{name}`: an interval came with level {level}. Give its coverage in (0, 1), like level=0.95."
+            f"`{name}`: `level` must be the interval's coverage, between 0 and 1 (got {level}). Give one such as "
+            "level=0.95."
         )
     return low, high
 

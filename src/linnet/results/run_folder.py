@@ -1,4 +1,4 @@
-"""RunFolder: all that one run leaves, in one folder: what was typed, with what, and what came out."""
+"""RunFolder: one folder with everything that a run leaves: its command, its environment and its results."""
 
 import json
 import os
@@ -54,7 +54,7 @@ class RunFolder:
             InputError: `name` isn't one folder name.
         """
         if not name or name in (".", "..") or Path(name).name != name:
-            raise InputError(f"A run was named {name!r}. Give one folder name without separators.")
+            raise InputError(f"`name` must be one folder name without separators (got {name!r}).")
         folder = cls(_free_folder(Path(parent), name))
         content = {"name": name, "command": command(), "commit": commit(), **environment()}
         content |= {"rng_seeds": dict(rng_seeds or {}), "started": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -70,7 +70,9 @@ class RunFolder:
         """
         folder = cls(Path(path))
         if not (folder.path / _RUN).is_file():
-            raise InputError(f"{path}: no run folder (no {_RUN} in it). Give a folder that a linnet run has left.")
+            raise InputError(
+                f"{path} must be a run folder (it has no {_RUN}). Give a folder that a linnet run has left."
+            )
         return folder
 
     @property
@@ -83,7 +85,7 @@ class RunFolder:
         try:
             return json.loads((self.path / _RUN).read_text(encoding="utf-8"))
         except ValueError as error:
-            raise InputError(f"{self.path / _RUN}: not JSON ({error}). The folder can't be used.") from error
+            raise InputError(f"{self.path / _RUN} isn't JSON ({error}). The folder can't be used.") from error
 
     @property
     def checkpoints(self) -> Path:

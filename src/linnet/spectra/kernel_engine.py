@@ -1,53 +1,126 @@
 """The empirical neural tangent kernel J J^T, whole or layer by layer, under a byte budget."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal, overload
 
 import torch
 from torch import Tensor, nn
 
 from linnet.core.capture.gram import DEFAULT_BYTES
-from linnet.core.jacobian.layer_jacobian import LayerJacobian
-from linnet.core.jacobian.linearisation import UNUSED, Linearisation, coupling
-from linnet.errors import CaptureError, InputError
+from linnet.errors import InputError
+from linnet.spectra.rows.checks import check_inputs
+from linnet.spectra.rows.jacobian_rows import Cotangents, JacobianRows, Progress, every_output
+from linnet.suggest import one_of
+
+MEMORY = 4 * DEFAULT_BYTES
+_DRAWS = 4  # linnet's choice: the fewest that give an error bar one can use
+
+
+@dataclass(frozen=True)
+class TraceKernel:
+    """(1/C) sum_c K[(n, c), (m, c)], estimated by random vectors over the outputs.
+
+    Attributes:
+        kernel: The mean over the draws, (N, M).
+        standard_error: Of each entry, (N, M).
+        draws: How many.
+    """
+
+    kernel: Tensor
+    standard_error: Tensor
+    draws: int
 
 
 @overload
 def ntk(
-    model: nn.Module, x: Tensor, x2: Tensor | None = None, layers: Literal["sum"] = "sum", *, memory: int = ...
+    model: nn.Module,
+    x: Tensor,
+    x2: Tensor | None = None,
+    layers: Literal["sum"] = "sum",
+    *,
+    memory: int = ...,
+    progress: Progress | None = ...,
 ) -> Tensor: ...
 @overload
 def ntk(
-    model: nn.Module, x: Tensor, x2: Tensor | None = None, *, layers: Literal["each"], memory: int = ...
+    model: nn.Module,
+    x: Tensor,
+    x2: Tensor | None = None,
+    *,
+    layers: Literal["each"],
+    memory: int = ...,
+    progress: Progress | None = ...,
 ) -> dict[str, Tensor]: ...
+@overload
+def ntk(
+    model: nn.Module,
+    x: Tensor,
+    x2: Tensor | None = None,
+    layers: Literal["sum"] = "sum",
+    *,
+    outputs: Literal["trace"],
+    draws: int = ...,
+    rng_seed: int = ...,
+    memory: int = ...,
+    progress: Progress | None = ...,
+) -> TraceKernel: ...
+@overload
+def ntk(
+    model: nn.Module,
+    x: Tensor,
+    x2: Tensor | None = None,
+    *,
+    layers: Literal["each"],
+    outputs: Literal["trace"],
+    draws: int = ...,
+    rng_seed: int = ...,
+    memory: int = ...,
+    progress: Progress | None = ...,
+) -> dict[str, TraceKernel]: ...
 def ntk(
     model: nn.Module,
     x: Tensor,
     x2: Tensor | None = None,
     layers: Literal["sum", "each"] = "sum",
     *,
-    memory: int = 4 * DEFAULT_BYTES,
-) -> Tensor | dict[str, Tensor]:
+    outputs: Literal["full", "trace"] = "full",
+    draws: int = _DRAWS,
+    rng_seed: int = 0,
+    memory: int = MEMORY,
+    progress: Progress | None = None,
+) -> Tensor | dict[str, Tensor] | TraceKernel | dict[str, TraceKernel]:
     """J(x) J(x2)^T over the trainable parameters, without 1/N.
 
     Inputs and output gradients (a, g) of every layer are captured once, by C backward passes through activations alone,
-    and all blocks of the kernel are products of them. Where (a, g) of all samples don't fit in `memory`, samples are
-    taken in blocks, and those of the columns are captured again for each block of rows.
+    and all blocks of the kernel are products of them. For each layer the cheaper of two contractions is taken:
+    K[(n, c), (m, d)] = sum_st (a_ns . a_mt)(g_ncs . g_mdt) by pairs of positions, or <V_nc, V_md> with the per-sample
+    gradients V_nc = sum_s g_ncs a_ns^T. Where (a, g) of all samples don't fit in `memory`, blocks of samples are
+    spilled to a temporary file (from CUDA: to the host's memory) and read back for each tile. The model is left
+    bit-identical.
 
     Args:
         model: Any module with outputs (N, C), each row of which depends on its sample alone.
         x: Inputs, N.
         x2: Inputs of the columns, M; None for x itself.
         layers: "sum": the kernel. "each": a dict by weight layer, whose sum it is.
+        outputs: "full": every pair of outputs. "trace": (1/C) sum_c K[(n, c), (m, c)] alone, estimated from random
+            signs v over the outputs, shared by all samples: v^T K[n, m] v / C. C^2 times smaller, unbiased.
+        draws: Of v, for "trace".
+        rng_seed: Seed of the draws.
         memory: Bytes for captured tensors and work, beside the result.
+        progress: Called with the number of finished tiles and of all tiles.
 
     Returns:
         (N C, M C), sample-major (row = sample * C + output), in the model's dtype and on its device; for "each" such a
         matrix for each layer: path of the module that owns the parameters ("" for the root; a lone root parameter has
-        its own name), in order of first use.
+        its own name), in order of first use. For "trace" a `TraceKernel` with (N, M) in its place.
 
     Raises:
-        InputError: an argument can't be used, or a layer couples the samples (call model.eval()).
+        InputError: an argument can't be used, a layer couples the samples (call model.eval()), or the result doesn't
+            fit.
         CaptureError: a parameter's rows can't be read; it is named.
 
     Source:
@@ -59,88 +132,72 @@ def ntk(
         >>> ntk(torch.nn.Linear(3, 1), torch.eye(3)).tolist()
         [[2.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1.0, 1.0, 2.0]]
     """
-    _check(model, x, x2, layers, memory)
-    rows = _block_size(model, x, memory)
-    result: dict[str, Tensor] = {}
-    total = (len(x), len(x if x2 is None else x2))
-    for start, left in _blocks(model, x, rows):
-        columns = [(start, left)] if x2 is None else []
-        later = x if x2 is None else x2
-        first = start + rows if x2 is None else 0
-        for place, right in (*columns, *_later(model, later, rows, first)):
-            _fill(result, total, (start, left), (place, right), memory // 4, symmetric=x2 is None)
-    if layers == "each":
-        return result
-    matrices = iter(result.values())
-    whole = next(matrices)
-    for matrix in matrices:
-        whole += matrix
-    return whole
+    one_of("layers", layers, ("sum", "each"))
+    one_of("outputs", outputs, ("full", "trace"))
+    if isinstance(x, Tensor) and x2 is not None:
+        check_inputs(model, x, x2)
+    take = partial(_kernels, model, x, x2, each=layers == "each", memory=memory, progress=progress)
+    if outputs == "full":
+        found = take(every_output)
+        return found if layers == "each" else found[""]
+    if draws < 2:
+        raise InputError(f"`draws` must be 2 or more, for an error bar (got {draws}).")
+    generator = torch.Generator().manual_seed(rng_seed)
+    means: dict[str, _RunningMean] = {}
+    for _ in range(draws):
+        for name, kernel in take(_signs(generator)).items():
+            means.setdefault(name, _RunningMean()).add(kernel)
+    traces = {name: mean.finished() for name, mean in means.items()}
+    return traces if layers == "each" else traces[""]
 
 
-def _later(model: nn.Module, x: Tensor, rows: int, first: int) -> Iterator[tuple[int, tuple[LayerJacobian, ...]]]:
-    """The blocks from sample `first` on."""
-    for start, layers in _blocks(model, x[first:], rows):
-        yield first + start, layers
-
-
-def _blocks(model: nn.Module, x: Tensor, rows: int) -> Iterator[tuple[int, tuple[LayerJacobian, ...]]]:
-    """(first sample, rows of the Jacobian) of each block of samples."""
-    for start in range(0, len(x), rows):
-        yield start, _jacobian(model, x[start : start + rows])
-
-
-def _jacobian(model: nn.Module, x: Tensor) -> tuple[LayerJacobian, ...]:
-    with Linearisation(model) as linear:
-        f = linear.forward(x)
-        identity = torch.eye(f.shape[1], dtype=f.dtype, device=f.device)
-        layers = linear.rows(identity[:, None].expand(f.shape[1], *f.shape))
-    refused = {name: why for name, why in linear.unread.items() if why != UNUSED}
-    if refused:
-        name, why = next(iter(refused.items()))
-        raise CaptureError(f"`{name}` has no rows: {why}. Freeze it to leave it out of the kernel.")
-    return layers
-
-
-def _fill(
-    result: dict[str, Tensor],
-    total: tuple[int, int],
-    left: tuple[int, tuple[LayerJacobian, ...]],
-    right: tuple[int, tuple[LayerJacobian, ...]],
-    memory: int,
+def _kernels(
+    model: nn.Module,
+    x: Tensor,
+    x2: Tensor | None,
+    cotangents: Cotangents,
     *,
-    symmetric: bool,
-) -> None:
-    """One block of every layer's kernel, and its mirror image."""
-    diagonal = symmetric and left[0] == right[0]
-    for ours, theirs in zip(left[1], right[1], strict=True):
-        part = ours.gram(None if diagonal else theirs, max_bytes=memory)
-        passes = ours.passes
-        if ours.name not in result:
-            result[ours.name] = part.new_zeros(total[0] * passes, total[1] * passes)
-        rows = slice(left[0] * passes, left[0] * passes + part.shape[0])
-        columns = slice(right[0] * passes, right[0] * passes + part.shape[1])
-        result[ours.name][rows, columns] = part
-        if symmetric and not diagonal:
-            result[ours.name][columns, rows] = part.T
+    each: bool,
+    memory: int,
+    progress: Progress | None,
+) -> dict[str, Tensor]:
+    """Layer -> kernel; the sum under ""."""
+    with JacobianRows(model, x, cotangents, memory=memory, progress=progress) as rows:
+        if x2 is None:
+            return rows.kernels() if each else {"": rows.kernel()}
+        with JacobianRows(model, x2, cotangents, memory=memory) as columns:
+            return rows.kernels(columns) if each else {"": rows.kernel(columns)}
 
 
-def _block_size(model: nn.Module, x: Tensor, memory: int) -> int:
-    """Samples whose (a, g), twice, take half of the memory."""
-    layers = _jacobian(model, x[:1])
-    each = sum(layer.bytes for layer in layers)
-    return max(1, min(len(x), memory // max(4 * each, 1)))
+def _signs(generator: torch.Generator) -> Cotangents:
+    """One pass along v / sqrt(C) with signs v that are the same for all samples."""
+    seed = int(torch.randint(0, 2**62, (1,), generator=generator))
+
+    def cotangents(f: Tensor) -> Tensor:
+        own = torch.Generator().manual_seed(seed)
+        v = (2 * torch.randint(0, 2, (f.shape[1],), generator=own) - 1).to(f) / f.shape[1] ** 0.5
+        return v.expand_as(f).unsqueeze(0)
+
+    return cotangents
 
 
-def _check(model: nn.Module, x: Tensor, x2: Tensor | None, layers: str, memory: int) -> None:
-    if layers not in ("sum", "each"):
-        raise InputError(f"`layers` is {layers!r}; it must be 'sum' or 'each'.")
-    if memory < 1:
-        raise InputError(f"`memory` is {memory}; a number of bytes, such as 2**30, is needed.")
-    for name, value in (("x", x), ("x2", x2)):
-        if value is not None and (not isinstance(value, Tensor) or value.ndim < 1 or not len(value)):
-            raise InputError(f"`{name}` must be a tensor with at least one sample on axis 0.")
-    if not any(p.requires_grad for p in model.parameters()):
-        raise InputError("`model` has no trainable parameters, so its kernel is empty. Set requires_grad on some.")
-    for path, why in coupling(model).items():
-        raise InputError(f"`{path}`: {why}. Call model.eval() first.")
+class _RunningMean:
+    """Mean and standard error of matrices that come one at a time."""
+
+    def __init__(self) -> None:
+        self._count, self._mean, self._squares = 0, torch.empty(0), torch.empty(0)
+
+    def add(self, value: Tensor) -> None:
+        """One more matrix; it is written to."""
+        self._count += 1
+        if self._count == 1:
+            self._mean, self._squares = value, torch.zeros_like(value)
+            return
+        difference = value.sub_(self._mean)
+        self._mean.add_(difference, alpha=1 / self._count)
+        self._squares.addcmul_(difference, difference, value=1 - 1 / self._count)
+
+    def finished(self) -> TraceKernel:
+        """What is known now."""
+        error = self._squares.div_(self._count * (self._count - 1)).sqrt_()
+        return TraceKernel(self._mean, error, self._count)

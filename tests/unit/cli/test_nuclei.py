@@ -79,6 +79,17 @@ def test_detect_hands_every_option_on(batch, capsys):
     assert "Result: found/report.html" in capsys.readouterr().out
 
 
+def test_detect_without_out_takes_a_folder_of_its_own(batch, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "found").mkdir()
+    assert main(["nuclei", "detect", "a.tif"]) == 0
+    (tmp_path / "found" / "counts.csv").touch()
+    assert main(["nuclei", "detect", "a.tif"]) == 0
+    assert main(["nuclei", "detect", "a.tif", "--overwrite"]) == 0
+    assert [str(call[1]) for call in batch.calls] == ["found", "found-2", "found"]
+    assert [call[2].get("overwrite", False) for call in batch.calls] == [False, False, True]
+
+
 def test_detect_without_images_is_refused(batch, capsys):
     assert main(["nuclei", "detect", "-o", "found"]) == 2
     assert "image" in capsys.readouterr().err

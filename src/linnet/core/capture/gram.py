@@ -4,8 +4,7 @@ By positions, without any gradient: K[n, m] = sum_{s,t} (g_ns . g_mt)(a_ns . a_m
 By gradients: K[n, m] = <dW_n, dW_m>. Rows are sample-major: row n * passes + c is backward pass c of sample n.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,31 +12,50 @@ from torch import Tensor
 
 from linnet.core.capture.per_sample import column_cuts, gradient_columns, gradient_rows, tiles
 from linnet.core.capture.positions import Positions
+from linnet.core.linalg.precision import full_float32
 
 DEFAULT_BYTES = (
     256 * 2**20
 )  # ours: fits beside a network on any machine, large enough to keep matrix products efficient
 
 
+# What an entry that is written and read again costs beside a multiply-accumulate: fitted to the measured times of 17
+# convolutions of VGG and ResNet shapes, 1 to 1024 positions (CPU, float32, one core: about 1 ns against 1/40 ns).
+_ENTRY = 40
+
 _TILED = 512  # rows from which the tiles' overhead is less than what they spare (measured on CPU, float32)
 
 
 @dataclass(frozen=True)
 class GramPlan:
-    """The two costs of one group's Gram matrix in multiply-accumulates, and the cheaper way.
+    """The two costs of one group's Gram matrix, and the cheaper way.
 
     Attributes:
-        by_positions: n^2 S^2 (O + 1) + N^2 S^2 I, with n = N * passes.
+        by_positions: Multiply-accumulates: n^2 S^2 (O + 1) + N^2 S^2 I, with n = N * passes.
         by_gradients: n S I O + n^2 I O.
+        pairs: Entries of the products of positions, n^2 S^2.
+        entries: Of the per-sample gradients, n I O.
     """
 
     by_positions: int
     by_gradients: int
+    pairs: int = 0
+    entries: int = 0
+
+    @property
+    def positions_cost(self) -> int:
+        """Work by positions, in multiply-accumulates: an entry that is written counts as so many of them."""
+        return self.by_positions + _ENTRY * self.pairs
+
+    @property
+    def gradients_cost(self) -> int:
+        """Work by gradients, likewise."""
+        return self.by_gradients + _ENTRY * self.entries
 
     @property
     def way(self) -> str:
         """ "positions" or "gradients"."""
-        return "positions" if self.by_positions <= self.by_gradients else "gradients"
+        return "positions" if self.positions_cost <= self.gradients_cost else "gradients"
 
 
 def plan_gram(uses: Sequence[Positions]) -> GramPlan:
@@ -47,7 +65,7 @@ def plan_gram(uses: Sequence[Positions]) -> GramPlan:
         uses: The uses of one layer; their positions add up.
 
     Source:
-        Counts of the two products written out; ours.
+        Counts of the two products written out, and a measured weight of what is written; ours.
     """
     first = uses[0]
     samples, rows = first.samples, first.samples * first.passes
@@ -57,6 +75,8 @@ def plan_gram(uses: Sequence[Positions]) -> GramPlan:
     return GramPlan(
         by_positions=pairs * (rows * rows * (outputs + 1) + samples * samples * inputs),
         by_gradients=rows * positions * inputs * outputs + rows * rows * inputs * outputs,
+        pairs=rows * rows * pairs,
+        entries=rows * inputs * outputs,
     )
 
 
@@ -75,7 +95,7 @@ def weight_gram(
     Returns:
         (N * passes, M * passes).
     """
-    with _full_precision(uses[0].g.device):
+    with full_float32():  # small eigenvalues don't survive 10-bit mantissas
         if plan_gram(uses).way == "positions":
             return _by_positions(uses, others, max_bytes, bias)
         total = _by_gradients(uses, others, max_bytes)
@@ -100,7 +120,7 @@ def _product(left: Tensor, right: Tensor | None) -> Tensor:
 
 def rows_gram(rows: Tensor, others: Tensor | None) -> Tensor:
     """Inner products of gradients given as (passes, N, ...): (N * passes, M * passes), sample-major."""
-    with _full_precision(rows.device):
+    with full_float32():
         return _product(sample_major(rows), None if others is None else sample_major(others))
 
 
@@ -239,20 +259,6 @@ def _by_gradients(uses: Sequence[Positions], others: Sequence[Positions] | None,
         theirs = None if others is None else gradient_columns(others, cut)
         total += _product(gradient_columns(uses, cut), theirs)
     return total
-
-
-@contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
-    """Products in full float32 on CUDA (no TF32): a Gram matrix's small eigenvalues don't survive 10-bit mantissas."""
-    before = torch.get_float32_matmul_precision()
-    if device.type != "cuda" or before == "highest":
-        yield
-        return
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 # Multiply-accumulates from which blocks pay, and the number of block rows: 0.62 to 0.75 of one product's time at

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from linnet.arrays import Ints
 from linnet.core.channels.propagation_state import PropagationState
-from linnet.core.channels.union_find import Ints
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _distinct(roots: Ints) -> tuple[Ints, Ints, Ints]:
     return np.unique(roots, return_index=True, return_counts=True)
 
 
-def classes(walk: PropagationState) -> dict[str, ChannelClass]:
+def channel_classes(walk: PropagationState) -> dict[str, ChannelClass]:
     """All channel classes of a labelled network, by name, in order of execution."""
     found: dict[str, ChannelClass] = {}
     entering = {int(a) for key, made in walk.made.items() if key[0] == -1 for a in walk.atoms.find(made)}

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from linnet.arrays import Ints
 from linnet.core.channels.classes import signatures
-from linnet.core.channels.propagate import propagate
+from linnet.core.channels.propagation import propagate
 from linnet.core.channels.propagation_state import Frozen, Mismatch, PropagationState, where
 from linnet.core.channels.replay import Tracer, follow, needs_recording, ones, record_again
-from linnet.core.channels.union_find import Ints
 from linnet.core.program.operators import operator_of
 from linnet.core.program.program import Node, Program
 from linnet.core.program.recorder import TORCH, record

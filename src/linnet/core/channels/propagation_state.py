@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from linnet.arrays import Ints
 from linnet.core.channels.tensor_labels import NOTHING, AxisLabels, Flow
-from linnet.core.channels.union_find import COPY_SHIFT, Atoms, Ints, Paths, copy_number, strip
+from linnet.core.channels.union_find import COPY_SHIFT, Atoms, Paths, copy_number, strip
 from linnet.core.program.program import Node, Program
 from linnet.errors import GraphError, UnsupportedOperator
 

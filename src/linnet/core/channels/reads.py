@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from linnet.arrays import Ints
 from linnet.core.channels.classes import ChannelClass
 from linnet.core.channels.propagation_state import PropagationState
-from linnet.core.channels.union_find import Ints
 from linnet.core.program.operators import operator_of
 from linnet.core.program.program import Node, Ref
 

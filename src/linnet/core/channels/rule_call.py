@@ -20,9 +20,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from linnet.arrays import Ints
 from linnet.core.channels.propagation_state import Mismatch, PropagationState, where
 from linnet.core.channels.tensor_labels import NOTHING, AxisLabels, Factor, Flow, Source
-from linnet.core.channels.union_find import Ints
 from linnet.core.program.operators import add_operator, operator_of
 from linnet.core.program.program import Node, Ref
 from linnet.core.program.window import Window

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from linnet.core.channels.union_find import Ints
+from linnet.arrays import Ints
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from linnet.arrays import Ints
 from linnet.errors import GraphError
-
-Ints = npt.NDArray[np.int64]
 
 ATOM_BITS, COPY_BITS, PATH_BITS = 28, 12, 22
 COPY_SHIFT, PATH_SHIFT = ATOM_BITS, ATOM_BITS + COPY_BITS

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from linnet.arrays import Ints
 from linnet.core.channels.graph import ChannelGraph
 from linnet.core.channels.propagation_state import PropagationState
-from linnet.core.channels.union_find import Ints
 from linnet.core.program.operation_cost import macs_of
 from linnet.core.program.peak_memory import lifetimes, storage_bytes
 from linnet.core.program.program import Program

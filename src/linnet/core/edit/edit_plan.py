@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from linnet.arrays import Ints
 from linnet.core.channels.doubling import reason_of
 from linnet.core.channels.graph import ChannelGraph, Multiplicity
 from linnet.core.channels.layer_attributes import attributes
 from linnet.core.channels.propagation_state import Mismatch, PropagationState, positions
 from linnet.core.channels.replay import follow, needs_recording, record_again, shapes_after
-from linnet.core.channels.union_find import Ints, copy_number
+from linnet.core.channels.union_find import copy_number
 from linnet.core.program.example import example_from_dict
 from linnet.errors import GraphError
 
@@ -35,6 +36,7 @@ class AxisEdit:
         share: float64, the share of each new position's copy; None when all are 1. Values are multiplied with it on
             "consume" axes, gradients on "produce" axes.
         removed: Old positions that are gone.
+        copy: int64: which copy of its channel sits at each new position; 0 where no channel sits.
     """
 
     axis: int
@@ -42,6 +44,7 @@ class AxisEdit:
     index: Ints
     share: npt.NDArray[np.float64] | None
     removed: Ints
+    copy: Ints
 
     @property
     def changes(self) -> bool:
@@ -165,12 +168,13 @@ def _axis_edit(walk: PropagationState, second: PropagationState, axis: int, old:
     held = np.flatnonzero(before >= 0)
     if (~bare).any():
         index[~bare] = held[positions(walk.program.nodes[-1], before[held], after[~bare], second)]
-    share = np.ones(len(after))
-    share[~bare] = ratio(walk.atoms.find(after[~bare]), copy_number(after[~bare]))
+    share, copy = np.ones(len(after)), np.zeros(len(after), dtype=np.int64)
+    copy[~bare] = copy_number(after[~bare])
+    share[~bare] = ratio(walk.atoms.find(after[~bare]), copy[~bare])
     gone = np.ones(len(before), dtype=np.bool_)
     gone[index] = False
     removed = np.flatnonzero(gone)
-    return AxisEdit(axis, _role(old), index, None if (share == 1).all() else share, removed)
+    return AxisEdit(axis, _role(old), index, None if (share == 1).all() else share, removed, copy)
 
 
 def _role(entry: Any) -> str:

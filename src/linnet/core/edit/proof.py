@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from linnet.core.edit.edit_plan import AxisEdit, Edit
 from linnet.core.edit.index_tensors import edited, masked
+from linnet.core.linalg.precision import full_float32
 from linnet.core.program import module_copy
 from linnet.core.program.example import Example, example_from_dict
 from linnet.core.program.recorder import leaves
@@ -141,15 +142,15 @@ def redrawn(name: str, old: Tensor) -> Tensor:
     """A tensor with which every channel counts: the same for the same name and size.
 
     Weights are uniform with variance 1 / fan-in; scales, biases and running variances U(0.5, 1.5); running means
-    N(0, 0.01). What isn't a floating parameter or statistic stays.
+    N(0, 0.01). What isn't a floating parameter or statistic stays; where it has no elements it becomes 0.
 
     Args:
         name: Its dotted name.
-        old: The tensor in its place.
+        old: The tensor in its place; of one on the meta device, a tensor on the CPU is made.
     """
-    leaf = name.rpartition(".")[2]
+    leaf, device = name.rpartition(".")[2], "cpu" if old.is_meta else old.device
     if not old.is_floating_point() or not (isinstance(old, nn.Parameter) or leaf in ("running_mean", "running_var")):
-        return old.detach().clone()
+        return torch.zeros(old.shape, dtype=old.dtype) if old.is_meta else old.detach().clone()
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     kind = old.dtype if old.dtype in BOUNDS else torch.float32
     drawn = torch.empty(old.shape, dtype=kind)
@@ -160,7 +161,7 @@ def redrawn(name: str, old: Tensor) -> Tensor:
     else:
         largest = (3 * old.shape[0] / max(old.numel(), 1)) ** 0.5
         drawn.uniform_(-largest, largest, generator=generator)
-    return drawn.to(old.device, old.dtype)
+    return drawn.to(device, old.dtype)
 
 
 def _copy(model: nn.Module, edit: Edit | None) -> nn.Module:
@@ -338,16 +339,13 @@ class _NoDropout(TorchFunctionMode):
 def _quiet() -> Iterator[None]:
     """The same draws for both networks, all random states as before afterwards, full float32 products on CUDA."""
     python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     try:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        with torch.random.fork_rng(devices=devices):
+        with full_float32(), torch.random.fork_rng(devices=devices):
             torch.manual_seed(0)
             random.seed(0)
             np.random.seed(0)  # noqa: NPY002
             yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
         random.setstate(python)
         np.random.set_state(legacy)  # noqa: NPY002

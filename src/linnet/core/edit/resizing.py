@@ -121,7 +121,7 @@ def resize(
     if optimizer is not None:
         state = next_state(optimizer, inner, made[0], edit, state_powers=state_powers)
     for old, new in zip((inner, *others), made, strict=True):
-        new.linnet_edit.error = _proved(old, new, edit, graph, probe)  # type: ignore[union-attr]
+        new.linnet_edit.error = proved(old, new, edit, graph, probe)  # type: ignore[union-attr]
         new.linnet_edit.example = dict(graph.example)  # type: ignore[union-attr]
     if optimizer is not None and state is not None:
         state.put_into(optimizer)
@@ -206,7 +206,23 @@ def _buffers(model: nn.Module, past: Resized, edit: Edit) -> dict[str, dict[int,
     return known
 
 
-def _proved(old: nn.Module, new: nn.Module, edit: Edit, graph: ChannelGraph, probe: Any) -> float:
+def proved(old: nn.Module, new: nn.Module, edit: Edit, graph: ChannelGraph, probe: Any = None) -> float:
+    """What `prove` measures; half precision is proved in float32, and a failure names the classes that cause it.
+
+    Args:
+        old: The network before the edit.
+        new: The network that `apply` made of it.
+        edit: The edit.
+        graph: The channel graph that it was planned on.
+        probe: Inputs to compare on; None draws them.
+
+    Returns:
+        The largest relative difference.
+
+    Raises:
+        GraphError: the network can't run on the probe.
+        ProofError: they differ by more than rounding.
+    """
     if any(p.is_floating_point() and p.dtype not in BOUNDS for p in old.parameters()):
         old = module_copy.rebuild(
             old, lambda _, tensor: tensor.detach().float() if tensor.is_floating_point() else tensor
@@ -217,7 +233,7 @@ def _proved(old: nn.Module, new: nn.Module, edit: Edit, graph: ChannelGraph, pro
     except (RuntimeError, ValueError, TypeError, LookupError) as error:
         if probe is None or isinstance(error, LinnetError):
             raise
-        wanted = example_from_dict(graph.example, lambda shape, kind: torch.empty(shape, dtype=kind, device="meta"))
+        wanted = example_from_dict(graph.example)
         raise GraphError(
             f"`probe` ({Example.of(probe)}): `{type(old).__name__}` can't run on it: {error}. Give inputs like the "
             f"graph's example ({wanted}), of any number of samples."

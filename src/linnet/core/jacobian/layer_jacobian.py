@@ -2,14 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from linnet.core.capture.gram import DEFAULT_BYTES, rows_gram, sample_major
+from linnet.core.capture.gram import DEFAULT_BYTES, GramPlan, rows_gram, sample_major
 from linnet.core.capture.layers.layer_rule import LayerRule
 from linnet.core.capture.layers.matrix import sum_of
 from linnet.core.capture.positions import Use
@@ -38,6 +38,14 @@ class Term(ABC):
     @abstractmethod
     def push(self, delta: Tensor) -> Tensor:
         """row_nk . delta, (N, passes)."""
+
+    @abstractmethod
+    def with_tensors(self, change: Callable[[Tensor], Tensor], known: "dict[int, list[Use]]") -> "Term":
+        """The same rows from other tensors: each one held is given to `change`; `known` keeps shared uses shared."""
+
+    def plan(self) -> GramPlan | None:
+        """What its Gram matrix costs by either way; None where there is one way alone."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,16 @@ class RuleTerm(Term):
     def push(self, delta: Tensor) -> Tensor:
         """By the rule."""
         return self.rule.push(self.module, self.uses, self.param, delta.to(self.uses[0].g.dtype)).T
+
+    def with_tensors(self, change: Callable[[Tensor], Tensor], known: dict[int, list[Use]]) -> Term:
+        """Other inputs and output gradients."""
+        if id(self.uses) not in known:
+            known[id(self.uses)] = [Use(change(use.a), change(use.g)) for use in self.uses]
+        return replace(self, uses=known[id(self.uses)])
+
+    def plan(self) -> GramPlan | None:
+        """By the rule."""
+        return self.rule.plan(self.module, self.uses, self.param)
 
 
 def combined(uses: Sequence[Use], v: Tensor) -> list[Use]:
@@ -133,6 +151,11 @@ class RowsTerm(Term):
         rows = self._rows.reshape(*self._rows.shape[:2], -1)
         return (rows @ delta.flatten().to(self._rows.dtype)).T
 
+    def with_tensors(self, change: Callable[[Tensor], Tensor], known: dict[int, list[Use]]) -> Term:
+        """Other rows."""
+        rows = change(self._rows)
+        return RowsTerm(lambda: rows)
+
 
 @dataclass(frozen=True)
 class LayerJacobian:
@@ -162,7 +185,8 @@ class LayerJacobian:
     @property
     def width(self) -> int:
         """P_l, the number of trainable entries."""
-        own = dict(self.module.named_parameters(prefix=self.name, remove_duplicate=False))
+        path = "" if self.name in self.terms else self.name  # a lone root parameter has its own name
+        own = dict(self.module.named_parameters(prefix=path, remove_duplicate=False))
         return sum(own[name].numel() for name in self.terms)
 
     @property
@@ -173,6 +197,16 @@ class LayerJacobian:
             for tensor in term.held():
                 held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return sum(held.values())
+
+    def with_tensors(self, change: Callable[[Tensor], Tensor]) -> "LayerJacobian":
+        """The same layer with every tensor that it holds replaced, in an order that is always the same."""
+        known: dict[int, list[Use]] = {}
+        terms = {name: term.with_tensors(change, known) for name, term in self.terms.items()}
+        return replace(self, terms=terms)
+
+    def plan(self) -> GramPlan | None:
+        """What the Gram matrix of its weight costs by either way; None where there is one way alone."""
+        return next((plan for term in self.terms.values() if (plan := term.plan()) is not None), None)
 
     def gram(
         self,

@@ -4,6 +4,7 @@ A user's own module with parameters, a parametrised layer, an attention layer wh
 module's own leaf parameters, its captured inputs and the gradients at its output are all that is needed.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,7 +56,9 @@ def own_rows(name: str, module: nn.Module, leaves: Sequence[str], calls: Sequenc
         try:
             # no gradients about the module's other parameters: the transforms inside differentiate all the same; the
             # fused attentions have no rule for vmap
-            with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+            with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+                # weight normalisation has no batching rule in torch 2.13: it is looped over, which is correct
+                warnings.filterwarnings("ignore", message="There is a performance drop", category=UserWarning)
                 rows = _rows_of_call(module, leaves, call)
         except (RuntimeError, ValueError, TypeError) as error:
             raise CaptureError(

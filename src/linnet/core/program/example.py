@@ -115,12 +115,18 @@ def example_to_dict(example: Example) -> dict[str, Any]:
     }
 
 
-def example_from_dict(stored: Mapping[str, Any], draw: Callable[[tuple[int, ...], torch.dtype], Tensor]) -> Example:
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    return torch.zeros(shape, dtype=dtype)
+
+
+def example_from_dict(
+    stored: Mapping[str, Any], draw: Callable[[tuple[int, ...], torch.dtype], Tensor] = _zeros
+) -> Example:
     """An example like the stored one.
 
     Args:
         stored: What `example_to_dict` wrote.
-        draw: Makes a float tensor from size and type.
+        draw: Makes a float tensor from size and type; zeros unless told otherwise.
     """
     args = tuple(_decode(item, draw) for item in stored["args"])
     return Example(args, {k: _decode(v, draw) for k, v in stored["kwargs"].items()})

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from linnet.arrays import Floats
 from linnet.data.corruptions import blur, colour, digital, jpeg, noise, weather
 from linnet.data.corruptions.draws import Draws
-from linnet.data.corruptions.layout import Floats, read
+from linnet.data.corruptions.layout import read
 from linnet.data.corruptions.suites import COLOUR_ONLY, SUITES
 from linnet.errors import InputError
 from linnet.suggest import one_of

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from linnet.arrays import Floats
 from linnet.data.corruptions.draws import Draws
 from linnet.data.corruptions.grid import correlate, gaussian, scale_of, streaked, zoomed
-from linnet.data.corruptions.layout import Floats
 
 
 def gaussian_blur(x: Floats, _draws: Draws, sigma: float) -> Floats:

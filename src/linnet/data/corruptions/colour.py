@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from linnet.arrays import Floats
 from linnet.data.corruptions.draws import Draws
-from linnet.data.corruptions.layout import Floats
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from linnet.arrays import Floats
 from linnet.data.corruptions.draws import Draws
 from linnet.data.corruptions.grid import BASE, base_sides, gaussian, sampled, to_sides
-from linnet.data.corruptions.layout import Floats
 
 
 def elastic_transform(x: Floats, draws: Draws, amplitude: float, smoothing: float, jitter: float) -> Floats:

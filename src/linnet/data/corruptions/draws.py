@@ -8,7 +8,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from linnet.data.corruptions.layout import Bytes, Floats
+from linnet.arrays import Floats
+from linnet.data.corruptions.layout import Bytes
 
 
 class Draws:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from linnet.data.corruptions.layout import Floats
+from linnet.arrays import Floats
 
 BASE = 32
 """Side for which lengths in pixels are given; for other images they are scaled by min(H, W) / 32."""

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from linnet.arrays import Floats
 from linnet.data.corruptions.draws import Draws
-from linnet.data.corruptions.layout import Floats
 
 # ITU-T T.81, tables K.1 and K.2, rows of the 8 x 8 block.
 _LUMA = np.array([

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from linnet.arrays import Floats
 from linnet.errors import InputError
 
-Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 SMALLEST_SIDE = 8
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from linnet.arrays import Floats
 from linnet.data.corruptions.draws import Draws
-from linnet.data.corruptions.layout import Floats
 
 
 def gaussian_noise(x: Floats, draws: Draws, deviation: float) -> Floats:

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from linnet.arrays import Floats
 from linnet.data.corruptions.draws import Draws
-from linnet.data.corruptions.layout import Floats
 
 _CRYSTALS = 9
 

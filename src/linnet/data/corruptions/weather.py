@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from linnet.arrays import Floats
 from linnet.data.corruptions.colour import gray
 from linnet.data.corruptions.draws import Draws
 from linnet.data.corruptions.grid import base_sides, gaussian, streaked, to_sides, zoomed
-from linnet.data.corruptions.layout import Floats
 from linnet.data.corruptions.texture import crystals, plasma
 
 _ICE = (0.84, 0.93, 1.0)

@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from linnet.core.distributed import added, of_first
 from linnet.engine.compute.device import Compute
 from linnet.errors import TrainingError
 
@@ -71,9 +72,7 @@ class Ranks:
         """The mean of each value over the processes; NaN if it is NaN on any."""
         if self.world == 1:
             return values
-        sums = torch.tensor(values, dtype=torch.float64)
-        dist.all_reduce(sums, group=self.control)
-        return (sums / self.world).tolist()
+        return (added(torch.tensor(values, dtype=torch.float64), self.control) / self.world).tolist()
 
     def any(self, asked: bool) -> bool:  # noqa: FBT001  a value to be reduced, not an option
         """Whether it is true on any process."""
@@ -88,11 +87,11 @@ class Ranks:
         if self.world == 1:
             return dict(values)
         numbers = torch.tensor([values[name] for name in values], dtype=torch.float64)
-        dist.broadcast(numbers, src=0, group=self.control)
+        of_first(numbers, self.control)
         return dict(zip(values, numbers.tolist(), strict=True))
 
     def share(self, tensors: Iterable[Tensor]) -> None:
         """Overwrites tensors by rank 0's (buffers, which each process has from its own part of the batches)."""
         if self.world > 1:
             for tensor in tensors:
-                dist.broadcast(tensor, src=0)
+                of_first(tensor)

@@ -53,10 +53,7 @@ def write_tensors(
     """
     path = Path(path)
     unique, aliases = _without_aliases(tensors)
-    # As it will be read: JSON makes text of other keys, which changes their order in the digest.
-    plain = _plain(facts, kind)
-    content = {"kind": kind.name, "version": kind.version, "facts": plain, "aliases": aliases}
-    content = json.loads(json.dumps(content))  # as it will be read: tuples are lists, keys are text
+    content = {"kind": kind.name, "version": kind.version, "facts": _plain(facts, kind), "aliases": aliases}
     try:
         with atomic_path(path) as temporary:
             tensor_bytes.write(temporary, unique, content)
@@ -133,6 +130,7 @@ def digest_of(path: str | os.PathLike[str]) -> str:
 
 
 def _plain(facts: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
+    """As they will be read: tuples are lists, and keys are text, which changes their order in the digest."""
     try:
         return json.loads(json.dumps(dict(facts)))
     except (TypeError, ValueError) as error:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from linnet.ensemble.metrics.answers import Floats, array_of, class_labels, probabilities, rows
+from linnet.arrays import Floats
+from linnet.ensemble.metrics.answers import array_of, class_labels, probabilities, rows
 from linnet.errors import InputError
 from linnet.suggest import one_of
 

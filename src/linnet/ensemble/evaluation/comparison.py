@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from linnet.arrays import Floats
 from linnet.ensemble.evaluation.report import Report
-from linnet.ensemble.metrics.answers import Floats
 from linnet.errors import InputError
 from linnet.results import Record, t_interval
 from linnet.suggest import meant

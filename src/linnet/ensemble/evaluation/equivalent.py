@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from linnet.ensemble.metrics.answers import Floats
+from linnet.arrays import Floats
 from linnet.errors import InputError
 
 

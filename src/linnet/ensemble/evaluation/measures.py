@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from linnet.arrays import Floats
 from linnet.ensemble.calibration.scaling import gaussian_nll
-from linnet.ensemble.metrics.answers import Floats, class_labels, rows
+from linnet.ensemble.metrics.answers import class_labels, rows
 from linnet.ensemble.metrics.calibration_errors import classwise, ece_debiased
 from linnet.ensemble.metrics.detection import auroc, fpr95
 from linnet.ensemble.metrics.likelihood import squared_distances

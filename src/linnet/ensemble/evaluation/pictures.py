@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from linnet.ensemble.metrics.answers import Floats
+from linnet.arrays import Floats
 from linnet.ensemble.metrics.rejection import curve_of
 from linnet.errors import InputError
 from linnet.results import atomic_path, reliability, share_interval

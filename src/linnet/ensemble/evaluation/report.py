@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from linnet.ensemble.metrics.answers import Floats
+from linnet.arrays import Floats
 from linnet.ensemble.metrics.calibration_errors import ece_debiased_interval
 from linnet.results import Record, mean_interval, reliability, share_interval
 from linnet.results.classification import reliability_records

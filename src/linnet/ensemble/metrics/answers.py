@@ -8,11 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from linnet.arrays import Bools, Floats, Ints
 from linnet.errors import InputError
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 _SUM_TOLERANCE = 1e-3  # half precision rounds each of C probabilities to 11 bits
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from linnet.ensemble.metrics.answers import Bools, Floats, Ints, class_labels, confidences, probabilities
+from linnet.arrays import Bools, Floats, Ints
+from linnet.ensemble.metrics.answers import class_labels, confidences, probabilities
 from linnet.errors import InputError
 from linnet.results import calibration_error, reliability
 from linnet.results.calibration import BINS, equal_width

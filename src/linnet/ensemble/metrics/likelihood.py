@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from linnet.ensemble.metrics.answers import Floats, Ints, array_of, class_labels, probabilities
+from linnet.arrays import Floats, Ints
+from linnet.ensemble.metrics.answers import array_of, class_labels, probabilities
 
 
 def nll(probs: Any, labels: Any) -> float:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from linnet.ensemble.metrics.answers import Bools, Floats, confidences
+from linnet.arrays import Bools, Floats
+from linnet.ensemble.metrics.answers import confidences
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from linnet.errors import ImageError, InputError, LinnetError
+from linnet.nuclei.batch.folder import prepared
 from linnet.nuclei.batch.overlay import write_overlay
 from linnet.nuclei.batch.page import KEPT, MOST_PICTURES, Card, batch_page, card, worst_first
+from linnet.nuclei.batch.scales import agreed_diameter, disagreement
 from linnet.nuclei.detector.detector import Detector
 from linnet.nuclei.detector.files import file_digest, load
 from linnet.nuclei.points.detections import Detections
@@ -40,7 +42,7 @@ class FindsNuclei(Protocol):
         image: Any,
         pixel_size_um: float | None = None,
         *,
-        diameter_px: float | None = None,
+        diameter_px: float | Literal["auto"] | None = "auto",
         tile: int | Literal["auto"] | None = "auto",
         threshold: float | None = None,
         on_tile: Callable[[int, int], None] | None = None,
@@ -66,11 +68,13 @@ class BatchResult:
         out: Folder of the results; `report.html` in it is the page to open.
         done: Images with a result, in the order given.
         failed: Images without one, and why.
+        remarks: What is odd about the batch as a whole.
     """
 
     out: Path
     done: tuple[Done, ...]
     failed: tuple[Failure, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def report(self) -> Path:
@@ -90,16 +94,28 @@ class _Options:
     page: int | None
     channel: int | None
     pixel_size_um: float | None
-    diameter_px: float | None
+    diameter_px: float | Literal["auto"] | None
     threshold: float | None
     tile: int | Literal["auto"] | None
     formats: tuple[str, ...]
     overlay: bool
+    diameter_um: float | None = None
+    same_scale: bool = False
 
     @property
     def endings(self) -> tuple[str, ...]:
         """Endings of the files of an image."""
         return (*self.formats, "overlay.png") if self.overlay else self.formats
+
+    @property
+    def search(self) -> dict[str, Any]:
+        """What goes to the detector by name; what isn't given is left out where not every detector takes it."""
+        rare = {"diameter_um": self.diameter_um} if self.diameter_um is not None else {}
+        return {"diameter_px": self.diameter_px, "tile": self.tile, "threshold": self.threshold, **rare}
+
+    def open(self, image: Path) -> Picture:
+        """The picture in a file."""
+        return open_picture(image, page=self.page, channel=self.channel)
 
 
 @dataclass
@@ -108,6 +124,7 @@ class _Batch:
 
     out: Path
     of: int
+    endings: tuple[str, ...]
     done: list[Done] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     cards: list[Card] = field(default_factory=list)
@@ -130,11 +147,14 @@ def detect(
     page: int | None = None,
     channel: int | None = None,
     pixel_size_um: float | None = None,
-    diameter_px: float | None = None,
+    diameter_px: float | Literal["auto"] | None = "auto",
+    diameter_um: float | None = None,
+    same_scale: bool = False,
     threshold: float | None = None,
     overlay: bool = True,
     progress: bool = True,
     reproducible: bool = False,
+    overwrite: bool = False,
 ) -> BatchResult:
     """Finds the nuclei of many images and writes what was found.
 
@@ -144,34 +164,50 @@ def detect(
 
     Args:
         paths: Files, folders, patterns like "plate/*.tif".
-        out: Folder for the results; made when it isn't there. Files of the same names are replaced.
+        out: Folder for the results; made when it isn't there.
         weights: "default", a file of weights, or a detector.
         formats: Of csv, geojson, geojson.gz, json.
         tile: As in the detector.
         page: Page of files that hold several, from 0.
         channel: Channel of files that hold several, from 0.
         pixel_size_um: Side of a pixel in micrometres; what the files say when None.
-        diameter_px: Diameter of the nuclei in pixels.
+        diameter_px: Diameter of the nuclei in pixels; "auto" finds it in each image, None leaves the images as they
+            are.
+        diameter_um: The same in micrometres, for images whose pixel size is known.
+        same_scale: Takes one diameter for all images, that which most of them agree on.
         threshold: Lowest score of a nucleus; the weights' own when None.
         overlay: Writes <stem>.overlay.png.
         progress: Shows it on stderr when that is a terminal.
         reproducible: Leaves date, command and machine out, so that the same input gives the same bytes.
+        overwrite: Removes what an earlier run left in `out`; without it such a folder is refused.
 
     Returns:
         What was done and what failed.
 
     Raises:
         ImageError: the paths mean no image at all.
-        InputError: an option is wrong, or `out` can't be a folder.
+        InputError: an option is wrong, `out` can't be a folder, or it holds the results of another run.
         CheckpointError: the weights can't be used.
         KeyboardInterrupt: after what was done has been listed in counts.csv and report.html.
     """
     options = _Options(
-        page, channel, pixel_size_um, diameter_px, threshold, tile, _checked_formats(formats), overlay=overlay
+        page,
+        channel,
+        pixel_size_um,
+        diameter_px,
+        threshold,
+        tile,
+        _checked_formats(formats),
+        overlay=overlay,
+        diameter_um=diameter_um,
+        same_scale=same_scale,
     )
     images, failures = find_images([paths] if isinstance(paths, str | Path) else list(paths))
     detector = load(weights) if isinstance(weights, str | Path) else weights
-    batch = _Batch(_made(Path(out)), of=len(images), failed=failures)
+    folder = prepared(Path(out), overwrite=overwrite)
+    if same_scale and diameter_px == "auto" and diameter_um is None:
+        options = dataclasses.replace(options, diameter_px=agreed_diameter(detector, images, options.open))
+    batch = _Batch(folder, of=len(images), endings=options.endings, failed=failures)
     try:
         with _watched(len(images), wanted=progress) as watch:
             for image, stem in zip(images, stems(images), strict=True):
@@ -184,7 +220,14 @@ def detect(
             f"Stopped after {len(batch.done)} of {len(images)} images; their results are in {batch.out}."
         ) from None
     _finish(batch, _facts(weights, detector, options, reproducible=reproducible), reproducible=reproducible)
-    return BatchResult(batch.out, tuple(batch.done), tuple(batch.failed))
+    return BatchResult(batch.out, tuple(batch.done), tuple(batch.failed), _remarks(batch.done, options))
+
+
+def _remarks(done: Sequence[Done], options: _Options) -> tuple[str, ...]:
+    if options.diameter_px != "auto" or options.diameter_um is not None:
+        return ()
+    word = disagreement([(name, one.detections) for name, one in _named(done)])
+    return (word,) if word else ()
 
 
 def _one(
@@ -197,7 +240,7 @@ def _one(
 ) -> None:
     """One image: read, search, write. What is wrong with it is noted; what is wrong with an option is raised."""
     try:
-        picture = open_picture(image, page=options.page, channel=options.channel)
+        picture = options.open(image)
         found = _found(picture, detector, options, on_tile)
     except ImageError as error:
         batch.failed.append(_failure(image, str(error)))
@@ -222,10 +265,8 @@ def _found(
     return detector(
         picture.pixels,
         picture.pixel_size_um if options.pixel_size_um is None else options.pixel_size_um,
-        diameter_px=options.diameter_px,
-        tile=options.tile,
-        threshold=options.threshold,
         on_tile=on_tile,
+        **options.search,
     )
 
 
@@ -242,10 +283,12 @@ def _named(done: Sequence[Done]) -> Iterator[tuple[str, Done]]:
 
 def _finish(batch: _Batch, facts: dict[str, Any], *, reproducible: bool) -> None:
     """Writes what is about the whole batch."""
-    write_counts(batch.out / "counts.csv", [(name, one.detections) for name, one in _named(batch.done)])
+    counted = [(name, one.detections) for name, one in _named(batch.done)]
+    write_counts(batch.out / "counts.csv", counted, [one.image for one in batch.done])
     write_failed(batch.out / "failed.csv", batch.failed)
     now = "" if reproducible else datetime.now(UTC).isoformat(timespec="seconds")
     run = facts | {"images": len(batch.done), "failed": len(batch.failed)} | ({"time": now} if now else {})
+    run["files"] = [f"{one.stem}.{ending}" for one in batch.done for ending in batch.endings]
     atomic_write(batch.out / "run.json", json.dumps(run, indent=2, ensure_ascii=False) + "\n")
     html = batch_page(batch.cards, batch.failed, facts=_shown_facts(facts), date=now)
     atomic_write(batch.out / "report.html", html)
@@ -281,7 +324,7 @@ def _digest(weights: str | Path | FindsNuclei, detector: FindsNuclei) -> str:
 
 def _shown_facts(facts: dict[str, Any]) -> list[tuple[str, Content]]:
     weights = facts["weights"]
-    given = {k: v for k, v in facts["options"].items() if v is not None}
+    given = {k: v for k, v in facts["options"].items() if v is not None and v is not False}
     rows: list[tuple[str, Content]] = []
     if "command" in facts:
         rows.append(("Command", Markup("<code>{}</code>").format(facts["command"])))
@@ -297,16 +340,6 @@ def _checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
     if wrong or not formats:
         raise InputError(f"`formats` is {list(formats)!r}; choose one or more of: {', '.join(FORMATS)}.")
     return tuple(dict.fromkeys(formats))
-
-
-def _made(out: Path) -> Path:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(f"{out}: the results go into a folder, but this is a file. Choose another place.") from None
-    except OSError as error:
-        raise InputError(f"{out}: this folder can't be made ({error.strerror}). Choose another.") from error
-    return out
 
 
 class _Watch:

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from linnet.nuclei.batch.thumbnail import shown
 from linnet.nuclei.points.detections import Detections
+from linnet.nuclei.read.find import OWN_MARK
 from linnet.results import atomic_path
 
 _MAX_SIDE, _MIN_SIDE = 2048, 900
@@ -48,13 +50,15 @@ def draw_overlay(
 
 
 def write_overlay(path: str | Path, pixels: Any, detections: Detections) -> Path:
-    """Writes `draw_overlay` as PNG, in one step.
+    """Writes `draw_overlay` as PNG, in one step, marked so that it is never taken for an image.
 
     Returns:
         The path.
     """
+    marked = PngInfo()
+    marked.add_text("Software", OWN_MARK)
     with atomic_path(path) as temporary:
-        Image.fromarray(draw_overlay(pixels, detections)).save(temporary, "PNG")
+        Image.fromarray(draw_overlay(pixels, detections)).save(temporary, "PNG", pnginfo=marked)
     return Path(path)
 
 

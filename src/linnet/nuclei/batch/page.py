@@ -176,6 +176,7 @@ def _figure(one: Card) -> Markup:
         count += f" ({d.count.lo:,} to {d.count.hi:,})"
     density = density_per_mm2(d)
     size = f"{d.shape[1]:,} x {d.shape[0]:,} px" + ("" if density is None else f", {density:,.0f} per mm²")
+    size += "" if d.diameter_px is None else f", searched for nuclei of {d.diameter_px:.0f} px"
     text, kind = _FLAG_SHOWN.get(d.flag, (d.flag, "warn"))
     mark = Markup(" {}").format(badge(text, kind)) if d.flag != "ok" else ""
     reasons = Markup("<br>{}").format("; ".join(d.flag_reasons)) if d.flag_reasons else ""
@@ -236,7 +237,10 @@ def _next(cards: Sequence[Card]) -> Markup:
     endings = {ending for c in cards for ending in c.files}
     items: list[Content] = [
         "Look at the first pictures above: are there nuclei without a dot, or dots without a nucleus?",
-        Markup("Nuclei much smaller or larger than 24 pixels: say so with <code>--diameter</code> and run it again."),
+        Markup(
+            "Is the diameter under a picture far from that of its nuclei? Say theirs with <code>--diameter</code> and "
+            "run it again; for images of one acquisition <code>--same-scale</code> takes one for all."
+        ),
         Markup("Too many or too few dots: move <code>--threshold</code>; the scores above show where to."),
     ]
     if "geojson" in endings:

@@ -17,7 +17,7 @@ from linnet.models.fold import fold_batch_norm
 from linnet.nuclei.detector.brightness import Range, brightness_range
 from linnet.nuclei.detector.peaks import find_peaks, keep_apart, to_points
 from linnet.nuclei.detector.receptive_field import Reach, halo, reach
-from linnet.nuclei.detector.scale import better_scale, doubtful
+from linnet.nuclei.detector.scale import Choice, find_scale
 from linnet.nuclei.detector.tiles import Plane, Tile
 from linnet.nuclei.points.columns import Count
 from linnet.nuclei.points.detections import Detections
@@ -26,6 +26,7 @@ KIND = Kind("nucleus detector", 1)  # of file
 _WHOLE = 2048 * 2048  # scaled pixels up to which tile="auto" runs the image in one piece
 # Core of a tile above that. At 10,000 x 10,000 pixels 1024 is faster by a third but takes 130 MB more.
 _AUTO_SIDE = 640
+_SAME_SIZE = 0.1  # pixel sizes that differ by no more than this share count as the same
 _SMALL = 32  # pixels; less than this on a side and there is hardly a nucleus' surroundings to see
 
 
@@ -57,6 +58,10 @@ class Detector:
         preset: Name of the network in `linnet.models`.
         thresholds: How peaks become points.
         reference_diameter_px: Diameter that nuclei have after scaling when `diameter_px` is given; ours.
+        pixel_size_um: Side of a pixel of the images that it was trained on in micrometres, or None: then the size of
+            the nuclei sets the scale.
+        spacing_px: Median distance of the nuclei that it was trained on to their nearest neighbours, which the search
+            for the scale goes by; None: the reference diameter.
         card: Facts about the weights: data, split, metrics, licence, commit.
         reach: How far the network looks; None computes it from the network's program.
     """
@@ -66,6 +71,8 @@ class Detector:
     thresholds: Thresholds = field(default_factory=Thresholds)
     reference_diameter_px: float = 24.0
     card: dict[str, Any] = field(default_factory=dict)
+    pixel_size_um: float | None = None
+    spacing_px: float | None = None
     reach: Reach | None = field(default=None, repr=False)
     _folded: nn.Module = field(init=False, repr=False)
     _reach: Reach = field(init=False, repr=False)
@@ -83,7 +90,8 @@ class Detector:
         image: Any,
         pixel_size_um: float | None = None,
         *,
-        diameter_px: float | None = None,
+        diameter_px: float | Literal["auto"] | None = "auto",
+        diameter_um: float | None = None,
         scale: float | None = None,
         tile: int | Literal["auto"] | None = "auto",
         threshold: float | None = None,
@@ -94,9 +102,14 @@ class Detector:
         Args:
             image: (h, w), (h, w, 3) or (h, w, 4; the alpha channel is dropped) of bool, integers or reals in any range;
                 anything with shape, dtype and slicing (memory maps and lazy arrays are read in tiles).
-            pixel_size_um: Side of a pixel in micrometres, for outputs in micrometres; it doesn't change the scale.
-            diameter_px: Diameter of the nuclei in this image in pixels; scales it to the reference diameter.
-            scale: Factor by which the image is resized before detection; only one of `diameter_px`, `scale`.
+            pixel_size_um: Side of a pixel in micrometres, for outputs in micrometres. It sets the scale too where the
+                detector knows the pixel size of the images that it was trained on and this one differs by more than
+                10 %.
+            diameter_px: Diameter of the nuclei in this image in pixels, which is scaled to the reference diameter;
+                "auto" finds it on samples of the image, and None leaves the image as it is.
+            diameter_um: The same in micrometres; it needs `pixel_size_um`.
+            scale: Factor by which the image is resized before detection; only one of `diameter_px`, `diameter_um`,
+                `scale`.
             tile: Side of a tile's core in scaled pixels, None for untiled, "auto" to choose by size. The detections
                 are the same for every choice.
             threshold: Smallest score of a point in place of the stored one.
@@ -110,22 +123,21 @@ class Detector:
             InputError: an option is out of range.
         """
         image = as_image(image)
-        unguided = diameter_px is None and scale is None
-        scale = self._scale(diameter_px, scale)
         if pixel_size_um is not None and not (np.isfinite(pixel_size_um) and pixel_size_um > 0):
             raise InputError(f"`pixel_size_um` is {pixel_size_um}; a positive number of micrometres was needed.")
+        wanted = self._scale(pixel_size_um, diameter_px, diameter_um, scale)
         thresholds = self.thresholds
         if threshold is not None:
             thresholds = Thresholds(threshold, thresholds.window, thresholds.apart_px)
         brightness = brightness_range(image)
+        if wanted is None:
+            wanted = self._found_scale(image, brightness, thresholds).scale
         if brightness.constant:
             points, score = np.zeros((0, 2)), np.zeros(0)
         else:
-            plane = Plane(image, brightness, scale, self._reach.period)
+            plane = Plane(image, brightness, wanted, self._reach.period)
             points, score = self._points(plane, thresholds, tile, on_tile)
         reasons = _reasons(image, brightness)
-        if unguided and not brightness.constant and doubtful(score, thresholds.score):
-            reasons += self._scale_reasons(image, brightness, thresholds)
         return Detections(
             points=points,
             score=score,
@@ -133,9 +145,19 @@ class Detector:
             count=Count(len(points)),
             flag="look" if reasons else "ok",
             flag_reasons=reasons,
-            scale=scale,
+            scale=wanted,
+            diameter_px=self.reference_diameter_px / wanted,
             pixel_size_um=pixel_size_um,
         )
+
+    def find_scale(self, image: Any) -> Choice:
+        """The scale that `diameter_px="auto"` uses for an image, and whether there were points enough to judge by.
+
+        Raises:
+            ImageError: as in a search.
+        """
+        image = as_image(image)
+        return self._found_scale(image, brightness_range(image), self.thresholds)
 
     def output(self, plane: Plane, tile: Tile) -> Tensor:
         """The network's output over a tile's window, (channels, cells, cells), float32."""
@@ -168,36 +190,54 @@ class Detector:
             "reference_diameter_px": self.reference_diameter_px,
             "card": self.card,
         }
+        sizes = {"pixel_size_um": self.pixel_size_um, "spacing_px": self.spacing_px}
+        facts |= {name: value for name, value in sizes.items() if value is not None}
         return write_tensors(path, self.network.state_dict(), facts, KIND)
 
     @property
     def _device(self) -> torch.device:
         return next(self._folded.parameters()).device
 
-    def _scale(self, diameter_px: float | None, scale: float | None) -> float:
-        if diameter_px is not None and scale is not None:
+    def _scale(
+        self,
+        pixel_size_um: float | None,
+        diameter_px: float | Literal["auto"] | None,
+        diameter_um: float | None,
+        scale: float | None,
+    ) -> float | None:
+        """The scale that the options name, or None where it must be found."""
+        named = {"diameter_px": diameter_px, "diameter_um": diameter_um, "scale": scale}
+        given = {k: v for k, v in named.items() if v is not None and not isinstance(v, str)}
+        if len(given) > 1:
+            both = ", ".join(f"`{k}` ({v})" for k, v in given.items())
+            raise InputError(f"Both {both} were given; give only one of them.")
+        if isinstance(diameter_px, str) and diameter_px != "auto":
+            raise InputError(f"`diameter_px` must be 'auto' or a number of pixels (got {diameter_px!r}).")
+        if not given:
+            if self.pixel_size_um is not None and pixel_size_um is not None:
+                ratio = pixel_size_um / self.pixel_size_um
+                return ratio if abs(ratio - 1) > _SAME_SIZE else 1.0
+            return None if diameter_px == "auto" else 1.0
+        ((name, value),) = given.items()
+        if name == "diameter_um" and pixel_size_um is None:
+            raise InputError(f"`diameter_um` ({value}) needs the pixel size: give `pixel_size_um` too.")
+        pixels = value / pixel_size_um if name == "diameter_um" and pixel_size_um else value
+        factor = pixels if name == "scale" else self.reference_diameter_px / pixels if pixels else np.inf
+        if not 1 / 64 <= factor <= 64:
             raise InputError(
-                f"Both `diameter_px` ({diameter_px}) and `scale` ({scale}) were given; give only one of them."
+                f"`{name}` = {value} would resize the image by {factor}; the factor must lie between 1/64 and 64."
             )
-        if diameter_px is not None:
-            value = self.reference_diameter_px / diameter_px if diameter_px else np.inf
-        else:
-            value = 1.0 if scale is None else scale
-        if not 1 / 64 <= value <= 64:
-            given = f"`diameter_px` = {diameter_px}" if diameter_px is not None else f"`scale` = {scale}"
-            raise InputError(f"{given} would resize the image by {value}; the factor must lie between 1/64 and 64.")
-        return float(value)
+        return float(factor)
 
-    def _scale_reasons(self, image: Any, brightness: Range, thresholds: Thresholds) -> tuple[str, ...]:
-        def find(part: np.ndarray, scale: float) -> np.ndarray:
-            return self._points(Plane(part, brightness, scale, self._reach.period), thresholds, None, None)[1]
+    def _found_scale(self, image: Any, brightness: Range, thresholds: Thresholds) -> Choice:
+        if brightness.constant:
+            return Choice(1.0, sure=False)
 
-        better = better_scale(find, image)
-        if better is None:
-            return ()
-        size = "small" if better > 1 else "large"
-        diameter = self.reference_diameter_px / better
-        return (f"nuclei look {size}: scale {better:g} finds clearer ones; try a diameter of {diameter:g} pixels",)
+        def find(part: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+            return self._points(Plane(part, brightness, scale, self._reach.period), thresholds, None, None)
+
+        spacing = self.spacing_px or self.reference_diameter_px
+        return find_scale(find, image, spacing, lambda block: float(brightness.apply(block).std()))
 
     def _points(
         self,

@@ -92,5 +92,7 @@ def _settings(facts: dict[str, Any]) -> dict[str, Any]:
         "thresholds": Thresholds(**facts["thresholds"]),
         "reference_diameter_px": float(facts["reference_diameter_px"]),
         "card": facts["card"],
+        "pixel_size_um": facts.get("pixel_size_um"),  # files of earlier versions lack these two
+        "spacing_px": facts.get("spacing_px"),
         "reach": REACHES[facts["preset"]],
     }

@@ -13,16 +13,22 @@ _NAMED = 5  # names that a message lists
 
 
 def read_annotated(
-    images: str | Path, points: str | Path, *, page: int | None = None, channel: int | None = None
+    images: str | Path,
+    points: str | Path,
+    *,
+    page: int | None = None,
+    channel: int | None = None,
+    pixel_size_um: float | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Images and their points, for `linnet.nuclei.train`.
 
     Args:
         images: A folder of images, or one image. Images without points are left out.
         points: A folder with a file of points or a label image per image, or one file (for several images it needs a
-            column `image`).
+            column `image`). A single file belongs to a single image that was named itself, or to the image of its name.
         page: Page of files with several.
         channel: Channel of files with several.
+        pixel_size_um: Side of a pixel in micrometres, for points that are in micrometres.
 
     Returns:
         (pixels, points), both by the image's name without its ending.
@@ -31,9 +37,10 @@ def read_annotated(
         ImageError: there are no images, or one can't be read.
         PointsError: points can't be read, or belong to no image.
     """
-    files, truths = _image_files(Path(images)), read_points_of_images(points)
-    if len(files) == len(truths) == 1:  # the points of a single file carry no image's name
-        truths = dict.fromkeys(files, next(iter(truths.values())))
+    files, truths = _image_files(Path(images)), read_points_of_images(points, pixel_size_um=pixel_size_um)
+    if truths.keys() == {"image"} and not Path(points).is_dir():  # the points of a single file carry no image's name
+        both_named = len(files) == 1 and not Path(images).is_dir()
+        truths = {next(iter(files)) if both_named else stem_of(Path(points)): truths["image"]}
     lonely = sorted(truths.keys() - files.keys())
     if lonely:
         raise PointsError(

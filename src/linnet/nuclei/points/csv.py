@@ -12,47 +12,65 @@ from linnet.errors import PointsError
 from linnet.nuclei.points.columns import PointColumns
 
 COLUMNS = ("id", "y", "x", "y_um", "x_um", "confidence", "score", "sd_px", "flag")
+"""All columns, in order; `REQUIRED` stand in every file, the others where they are known."""
+
+REQUIRED = ("id", "y", "x", "score", "flag")
 
 
 def to_csv(detections: PointColumns) -> str:
     """One line per nucleus.
 
-    Columns: id (from 1), y, x in pixels (centres at integers), y_um, x_um, confidence, score, sd_px, flag.
-    A column that isn't known (micrometres without a pixel size, confidence of an uncalibrated model) stays empty.
-    Numbers have as many digits as bring the same number back.
+    Columns: id (from 1), y, x in pixels (centres at integers), y_um, x_um, confidence, score, sd_px, flag. A column
+    that isn't known (micrometres without a pixel size, confidence of an uncalibrated model) isn't there. Numbers have
+    as many digits as bring the same number back.
     """
     return "".join(csv_lines(detections))
 
 
 def csv_lines(detections: PointColumns) -> Iterator[str]:
     """The lines of `to_csv`, one after the other."""
-    yield ",".join(COLUMNS) + "\n"
-    size = detections.pixel_size_um
-    columns = [
-        *(detections.points[:, i] for i in (0, 1)),
-        *(None if size is None else detections.points[:, i] * size for i in (0, 1)),
-        detections.confidence,
-        detections.score,
-        detections.sd_px,
-    ]
-    texts = [_texts(column, len(detections)) for column in columns]
+    known = _known_columns(detections)
+    yield ",".join(name for name in COLUMNS if name in known or name in REQUIRED) + "\n"
+    texts = [_texts(column) for column in known.values()]
     for number, row in enumerate(zip(*texts, strict=True), start=1):
         yield f"{number},{','.join(row)},{detections.flag}\n"
 
 
-def csv_rows(text: str, name: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells) of each line that isn't empty; all have as many cells as the first.
+def _known_columns(detections: PointColumns) -> dict[str, NDArray[np.float64]]:
+    """The columns of numbers that are known, by name and in the order of `COLUMNS`; of no nuclei the required ones."""
+    size, points = detections.pixel_size_um, detections.points
+    columns = {
+        "y": points[:, 0],
+        "x": points[:, 1],
+        "y_um": None if size is None else points[:, 0] * size,
+        "x_um": None if size is None else points[:, 1] * size,
+        "confidence": detections.confidence,
+        "score": detections.score,
+        "sd_px": detections.sd_px,
+    }
+    return {k: v for k, v in columns.items() if v is not None and (len(points) or k in REQUIRED)}
+
+
+def csv_rows(text: str, name: str, delimiter: str = ",", width: int | None = None) -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells) of each line that isn't empty; all have `width` cells, but for empty ones at the end.
+
+    Args:
+        text: The lines.
+        name: Name of the file, for messages.
+        delimiter: What stands between cells.
+        width: Cells of a line; those of the first when None.
 
     Raises:
         PointsError: a line has another number of cells, or quotes don't close.
     """
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    width = None
     try:
         for row in reader:
             if not row or not any(cell.strip() for cell in row):
                 continue
             width = len(row) if width is None else width
+            if len(row) > width and not any(cell.strip() for cell in row[width:]):
+                row = row[:width]  # a comma at the end of each line
             if len(row) != width:
                 raise PointsError(
                     f"{name}, line {reader.line_num}: {len(row)} cells, where the header has {width}. Mend or drop the "
@@ -63,24 +81,35 @@ def csv_rows(text: str, name: str, delimiter: str = ",") -> Iterator[tuple[int, 
         raise PointsError(f"{name}, line {reader.line_num}: this is no CSV ({error}). Export it again.") from error
 
 
-def read_text(path: Path) -> str:
-    """The text of a file of points, UTF-8 with or without a byte order mark.
+def read_text(path: Path, *, fallback: str | None = None) -> tuple[str, bool]:
+    """(the text of a file of points, whether it was read as `fallback`).
+
+    UTF-8 with or without a byte order mark, UTF-16 with one.
+
+    Args:
+        path: The file.
+        fallback: Encoding of text that is no UTF-8, or None to refuse it.
 
     Raises:
         PointsError: the file can't be read or isn't text.
     """
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
     except FileNotFoundError:
         raise PointsError(f"{path}: there is no such file. Check the spelling and the folder.") from None
-    except UnicodeDecodeError as error:
-        raise PointsError(
-            f"{path}: this is no UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8."
-        ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PointsError(f"{path}: can't be read ({reason}). Check the path and your permission to read it.") from None
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return content.decode(encoding), False
+    except UnicodeDecodeError as error:
+        if fallback is None or b"\0" in content or encoding == "utf-16":
+            raise PointsError(
+                f"{path}: this is no UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8."
+            ) from None
+        return content.decode(fallback, errors="replace"), True
 
 
-def _texts(column: NDArray[np.float64] | None, rows: int) -> Sequence[str]:
-    return [""] * rows if column is None else [repr(value) for value in np.asarray(column, dtype=np.float64).tolist()]
+def _texts(column: NDArray[np.float64]) -> Sequence[str]:
+    return [repr(value) for value in np.asarray(column, dtype=np.float64).tolist()]

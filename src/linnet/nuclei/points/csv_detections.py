@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from linnet.errors import PointsError
 from linnet.nuclei.points.columns import Count
-from linnet.nuclei.points.csv import COLUMNS, csv_rows
+from linnet.nuclei.points.csv import COLUMNS, REQUIRED, csv_rows
 from linnet.nuclei.points.detections import Detections
 
 _ULPS = 4  # a pixel size read back from rounded micrometres lies within these of the quotient
@@ -26,16 +26,17 @@ def from_csv(text: str, *, name: str = "CSV", shape: tuple[int, int] | None = No
     """
     rows = csv_rows(text, name)
     header = next(rows, (0, []))[1]
-    if tuple(header) != COLUMNS:
+    if header != [c for c in COLUMNS if c in header] or not set(REQUIRED) <= set(header):
         raise PointsError(
-            f"{name}: its columns are {', '.join(header) or 'missing'}; detections have {', '.join(COLUMNS)}. "
-            "For points of another source use `read_points`."
+            f"{name}: its columns are {', '.join(header) or 'missing'}; detections have {', '.join(COLUMNS)}, some of "
+            "which may be left out. For points of another source use `read_points`."
         )
     table = [(line, row) for line, row in rows]
     values = {
         column: np.array([_value(row[i], column, name, line) for line, row in table], dtype=np.float64)
-        for i, column in enumerate(COLUMNS[:-1])
+        for i, column in enumerate(header[:-1])
     }
+    values = {column: values.get(column, np.full(len(table), np.nan)) for column in COLUMNS[:-1]}
     points = np.stack([values["y"], values["x"]], axis=1)
     for column in ("y", "x", "score"):
         if not np.isfinite(values[column]).all():

@@ -25,6 +25,7 @@ class Detections:
         flag: "ok", or "look" when a person should look at this image; `flag_reasons` says why.
         flag_reasons: One phrase per reason.
         scale: Factor by which the image was resized before detection.
+        diameter_px: Diameter of the nuclei in this image that the search went by, or None when it isn't known.
         pixel_size_um: Side of one pixel in micrometres, or None when it isn't known.
         shape: (height, width) of the input image in pixels.
     """
@@ -38,6 +39,7 @@ class Detections:
     flag: str = "ok"
     flag_reasons: tuple[str, ...] = ()
     scale: float = 1.0
+    diameter_px: float | None = None
     pixel_size_um: float | None = None
 
     def __len__(self) -> int:

@@ -14,7 +14,8 @@ from linnet.nuclei.points.geojson import geojson_lines
 from linnet.nuclei.read.find import Failure
 from linnet.results import atomic_path, atomic_write
 
-COUNT_COLUMNS = ("image", "count", "lo", "hi", "level", "density_per_mm2", "flag", "reasons")
+COUNT_COLUMNS = ("image", "path", "count", "lo", "hi", "level", "density_per_mm2", "flag", "reasons", "diameter_px")
+_ALWAYS = ("image", "count", "flag")
 FAILED_COLUMNS = ("image", "error")
 FORMATS = ("csv", "geojson", "geojson.gz", "json")
 
@@ -54,6 +55,7 @@ def to_json(detections: PointColumns) -> str:
         "shape": list(detections.shape),
         "pixel_size_um": detections.pixel_size_um,
         "scale": detections.scale,
+        "diameter_px": detections.diameter_px,
         "count": {"n": count.n, "lo": count.lo, "hi": count.hi, "level": count.level},
         "flag": detections.flag,
         "flag_reasons": list(detections.flag_reasons),
@@ -73,13 +75,36 @@ def density_per_mm2(detections: PointColumns) -> float | None:
     return detections.count.n * 1e6 / (h * w * detections.pixel_size_um**2)
 
 
-def write_counts(path: str | Path, found: Iterable[tuple[str, PointColumns]]) -> Path:
-    """Writes counts.csv: one line per image; lo, hi and level are empty for a model without calibration data."""
-    rows = (
-        (name, d.count.n, d.count.lo, d.count.hi, d.count.level, density_per_mm2(d), d.flag, "; ".join(d.flag_reasons))
-        for name, d in found
-    )
-    return atomic_write(path, _table(COUNT_COLUMNS, rows))
+def write_counts(
+    path: str | Path, found: Iterable[tuple[str, PointColumns]], paths: Sequence[str | Path] | None = None
+) -> Path:
+    """Writes counts.csv: one line per image, and of `COUNT_COLUMNS` those that at least one image fills.
+
+    Args:
+        path: The file; replaced in one step.
+        found: (name of the image, what was found in it).
+        paths: Path of each image as it was given, in the same order.
+    """
+    rows = [_count_row(name, d) for name, d in found]
+    for row, given in zip(rows, paths or (), strict=bool(paths)):
+        row["path"] = str(given)
+    columns = [c for c in COUNT_COLUMNS if c in _ALWAYS or any(row.get(c) not in (None, "") for row in rows)]
+    return atomic_write(path, _table(columns, ([row.get(c) for c in columns] for row in rows)))
+
+
+def _count_row(name: str, d: PointColumns) -> dict[str, object]:
+    """The cells of one image, by column."""
+    return {
+        "image": name,
+        "count": d.count.n,
+        "lo": d.count.lo,
+        "hi": d.count.hi,
+        "level": d.count.level,
+        "density_per_mm2": density_per_mm2(d),
+        "flag": d.flag,
+        "reasons": "; ".join(d.flag_reasons),
+        "diameter_px": None if d.diameter_px is None else round(d.diameter_px, 1),
+    }
 
 
 def write_failed(path: str | Path, failures: Sequence[Failure]) -> Path:

@@ -1,5 +1,5 @@
-"""Which images a command means: files, folders and patterns become one list of files, each with a name for its "
-"results."""
+"""Which images a command means: files, folders and patterns become one list of files, each with a name for its
+results."""
 
 import glob
 from collections.abc import Sequence
@@ -10,7 +10,6 @@ from linnet.errors import ImageError
 from linnet.nuclei.read.formats import SUFFIXES, stem_of
 
 
-# Names that the files of a whole batch have.
 @dataclass(frozen=True)
 class Failure:
     """An image that gave no result, and why."""
@@ -19,6 +18,11 @@ class Failure:
     error: str
 
 
+OVERLAY = ".overlay.png"
+OWN_MARK = "linnet: nuclei found"
+"""Text in a picture that linnet drew of its results."""
+
+# Names that the files of a whole batch have.
 _TAKEN = ("counts", "failed", "report", "run")
 
 
@@ -77,7 +81,8 @@ def stems(paths: Sequence[Path]) -> list[str]:
 
 def _expanded(path: Path) -> list[Path]:
     if path.is_dir():
-        inside = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
+        named = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
+        inside = [f for f in named if not is_own_picture(f)]
         if not inside:
             others = sum(1 for _ in path.iterdir())
             raise ImageError(
@@ -87,10 +92,31 @@ def _expanded(path: Path) -> list[Path]:
         return inside
     if not path.exists() and glob.has_magic(str(path)):
         matching = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())  # noqa: PTH207
+        matching = [file for file in matching if not is_own_picture(file)]
         if not matching:
             raise ImageError(f"{path}: no file matches this pattern. Check the folder and the ending.")
         return matching
+    if is_own_picture(path):
+        raise ImageError(f"{path}: linnet drew this picture of its own results. Name the image that it shows.")
     return [path]
+
+
+def is_own_picture(path: Path) -> bool:
+    """Whether linnet drew a picture itself: an overlay of results is no image to find nuclei in.
+
+    It is told by the mark in the file, and by its name beside the points that it shows.
+    """
+    if path.suffix.lower() != ".png":
+        return False
+    if path.name.lower().endswith(OVERLAY):
+        stem = path.name[: -len(OVERLAY)]
+        if any(path.with_name(stem + ending).exists() for ending in (".csv", ".geojson", ".geojson.gz", ".json")):
+            return True
+    try:
+        with path.open("rb") as file:
+            return OWN_MARK.encode() in file.read(256)
+    except (OSError, ValueError):
+        return False  # the reader says what is wrong with it
 
 
 def _key(path: Path) -> str:

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from linnet.errors import PointsError
+from linnet.nuclei.read.formats import stem_of
 from linnet.nuclei.scoring.matching import match
+from linnet.nuclei.scoring.plausible import plausibility, require_plausible
 
 Points = np.ndarray
 PointsOfImages = Mapping[str, Points]
@@ -157,21 +159,30 @@ class Evaluation:
 
 
 def evaluate(
-    truth: Points | PointsOfImages | str | Path, found: Points | PointsOfImages | str | Path, radius_px: float = 5.0
+    truth: Points | PointsOfImages | str | Path,
+    found: Points | PointsOfImages | str | Path,
+    radius_px: float = 5.0,
+    *,
+    pixel_size_um: float | None = None,
+    trust_points: bool = False,
 ) -> Evaluation:
     """Match found points to true points image by image and pool the counts.
 
     Args:
         truth: (n, 2) points (y, x) of one image, {image: points} of several, a file of points or of labels, or a
-            folder of such files, paired with `found` by their stems.
+            folder of such files, paired with `found` by their stems; two files that are named themselves are a pair.
         found: The same for the found points. Images without a found entry count as images without detections.
         radius_px: Largest distance of a pair, inclusive.
+        pixel_size_um: Side of a pixel in micrometres, for files whose points are in micrometres.
+        trust_points: Takes points from files as they are, even where they fit much better when they are read otherwise
+            (x and y exchanged, micrometres, a picture of another size, another origin, another image).
 
     Returns:
         The scores; `per_image` in the order of the truth.
 
     Raises:
-        PointsError: a found image has no truth, the radius isn't positive and finite, or points aren't finite (n, 2).
+        PointsError: a found image has no truth, the radius isn't positive and finite, points aren't finite (n, 2), or
+            points from a file fit much better when they are read otherwise.
 
     Example:
         >>> evaluate(np.array([[0.0, 0.0], [0.0, 6.0]]), np.array([[0.0, 4.5], [0.0, 10.5]])).tp
@@ -179,15 +190,15 @@ def evaluate(
     """
     if not (np.isfinite(radius_px) and radius_px > 0):
         raise PointsError(f"`radius_px` is {radius_px}; a positive number of pixels was needed, for example 5.")
-    truths, founds = _by_image(truth, "truth"), _by_image(found, "found")
-    if not isinstance(truth, Mapping) and not isinstance(found, Mapping) and len(truths) == len(founds) == 1:
-        founds = dict.fromkeys(truths, next(iter(founds.values())))
+    truths, founds = _paired(truth, found, pixel_size_um)
     strangers = sorted(set(founds) - set(truths))
     if strangers:
         raise PointsError(
             f"{len(strangers)} found image(s) have no truth: {', '.join(map(repr, strangers[:5]))}. Each found image "
             f"needs true points under the same name; the truth has {', '.join(map(repr, sorted(truths)[:5]))}."
         )
+    if not trust_points and isinstance(truth, (str, Path)) and isinstance(found, (str, Path)):
+        require_plausible(plausibility(truths, founds, pixel_size_um=pixel_size_um), str(truth))
     empty = np.zeros((0, 2))
     return Evaluation(
         tuple(_score(name, t, founds.get(name, empty), radius_px) for name, t in truths.items()), radius_px
@@ -200,11 +211,40 @@ def _score(image: str, truth: np.ndarray, found: np.ndarray, radius_px: float) -
     return ImageScore(image, tp, len(found) - tp, len(truth) - tp, tuple(float(d) for d in matching.distances))
 
 
-def _by_image(points: Points | PointsOfImages | str | Path, side: str) -> dict[str, np.ndarray]:
+def _paired(
+    truth: Points | PointsOfImages | str | Path,
+    found: Points | PointsOfImages | str | Path,
+    pixel_size_um: float | None,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Points by image on both sides, under the same names where they belong together."""
+    truths, founds = _by_image(truth, "truth", pixel_size_um), _by_image(found, "found", pixel_size_um)
+    if isinstance(truth, Mapping) or isinstance(found, Mapping) or len(truths) != 1 or len(founds) != 1:
+        return truths, founds
+    names = [_own_name(points, by) for points, by in ((truth, truths), (found, founds))]
+    if names[0] == names[1] or None in names or (_nameless(truth, truths) and _nameless(found, founds)):
+        founds = dict.fromkeys(truths, next(iter(founds.values())))
+    return truths, founds
+
+
+def _own_name(points: Points | PointsOfImages | str | Path, by: dict[str, np.ndarray]) -> str | None:
+    """The image that points of one image name: None for an array, the stem of a file that names none."""
+    if not isinstance(points, (str, Path)):
+        return None
+    return stem_of(Path(points)) if _nameless(points, by) else next(iter(by))
+
+
+def _nameless(points: Points | PointsOfImages | str | Path, by: dict[str, np.ndarray]) -> bool:
+    """Whether it is one file whose points carry no image's name."""
+    return isinstance(points, (str, Path)) and not Path(points).is_dir() and by.keys() == {"image"}
+
+
+def _by_image(
+    points: Points | PointsOfImages | str | Path, side: str, pixel_size_um: float | None
+) -> dict[str, np.ndarray]:
     if isinstance(points, (str, Path)):
         from linnet.nuclei.points.readers import read_points_of_images
 
-        return read_points_of_images(Path(points))
+        return read_points_of_images(Path(points), pixel_size_um=pixel_size_um)
     if isinstance(points, Mapping):
         return {str(k): _checked(v, f"{side}[{k!r}]") for k, v in points.items()}
     return {"image": _checked(points, side)}

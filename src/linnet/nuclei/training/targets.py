@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -48,6 +49,13 @@ def map_radius(points: Float[np.ndarray, "n 2"], *, low: float = 3.0, high: floa
     if len(points) < 2:
         return high
     return float(np.clip(0.5 * np.median(KDTree(points).query(points, k=2)[0][:, 1]), low, high))
+
+
+def median_spacing(images: Iterable[Float[np.ndarray, "n 2"]]) -> float | None:
+    """Median over images of the median distance of a centre to its nearest neighbour; None without two centres."""
+    several = [points for points in images if len(points) > 1]
+    each = [float(np.median(KDTree(points).query(points, k=2)[0][:, 1])) for points in several]
+    return round(float(np.median(each)), 2) if each else None
 
 
 def cell_centres(cells: tuple[int, int], stride: int) -> Float[np.ndarray, "h w 2"]:

@@ -47,9 +47,10 @@ class NucleusTask:
 
 
 def score_images(detector: Detector, images: Sequence[Annotated], radius_px: float = 5.0) -> Evaluation:
-    """Scores of a detector over annotated images; image k is called by its place, "0", "1", ..."""
+    """Scores of a detector over annotated images at their own size; image k is called by its place, "0", "1", ..."""
     truth = {str(k): image.points for k, image in enumerate(images)}
-    return evaluate(truth, {str(k): detector(image.pixels).points for k, image in enumerate(images)}, radius_px)
+    found = {str(k): detector(image.pixels, diameter_px=None).points for k, image in enumerate(images)}
+    return evaluate(truth, found, radius_px)
 
 
 def choose_thresholds(detector: Detector, images: Sequence[Annotated], radius_px: float = 5.0) -> Thresholds:

@@ -1,4 +1,4 @@
-"""What a direction does to the outputs: alpha and the isotropy error, by one Jacobian-vector product."""
+"""The effect of a direction on the outputs: alpha and the isotropy error, by one Jacobian-vector product."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Isotropy:
         return replace(self, kl_per_eta2=self.kl_per_eta2 * scale * scale, slope=self.slope * scale)
 
 
-def isotropy(loss: Loss, f: Tensor, r: Tensor, moved: Tensor) -> Isotropy:
-    """From J Delta.
+def isotropy_of(loss: Loss, f: Tensor, r: Tensor, moved: Tensor) -> Isotropy:
+    """Isotropy from J Delta.
 
     Args:
         loss: Gives R and u.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from linnet.core.jacobian.functional_call import call_with
 from linnet.core.jacobian.losses import Loss
+from linnet.optim.natural.approximation import Direction
+from linnet.optim.natural.isotropy import Isotropy
 
 _lists: Any = torch  # torch gives its list functions no types
 
@@ -24,7 +27,7 @@ def apply_update(
     momentum: float,
     in_functions: bool,
 ) -> None:
-    """theta <- (1 - eta wd) theta - eta Delta, eta = lr * scale, with heavy ball where it is asked for.
+    """theta <- (1 - eta wd) theta - eta Delta, eta = lr * scale, with heavy ball if `momentum` isn't 0.
 
     Args:
         optimizer: Its groups have "lr" and "weight_decay"; its state holds the momentum.
@@ -84,17 +87,41 @@ def clip_scale(delta: Mapping[str, Tensor], gradient: Mapping[str, Tensor], *, e
     return min(1.0, math.sqrt(most / moved)) if moved > 0 else 1.0
 
 
+def clipped(
+    direction: Direction,
+    measured: Isotropy | None,
+    gradient: Mapping[str, Tensor],
+    *,
+    alpha: float,
+    eta: float,
+    most: float,
+) -> tuple[Direction, Isotropy | None]:
+    """Direction and measurement after the KL clip.
+
+    Args:
+        direction: Before it.
+        measured: Its isotropy, if it is known.
+        gradient: See `clip_scale`, like `eta` and `most`.
+        alpha: That of the whole direction, which stays.
+        eta: Step size.
+        most: Largest eta^2 Delta^T G Delta.
+    """
+    scale = clip_scale(direction.delta, gradient, eta=eta, most=most)
+    delta = {name: d * scale for name, d in direction.delta.items()}
+    return replace(direction, delta=delta, alpha=alpha), None if measured is None else measured.shrunk(scale)
+
+
 EVERY = 5  # steps; with the rate 19/20 a step the constants of Martens & Grosse 2015, section 6.5
 RATE = (19 / 20) ** EVERY
 WELL, BADLY = 0.75, 0.25
 
 
 def adapted(damping: float, *, decrease: float, predicted: float) -> float:
-    """rho after a look at a step: smaller where it was predicted well, larger where badly.
+    """rho after a step was checked: smaller where it was predicted well, larger where badly.
 
     Args:
         damping: rho > 0.
-        decrease: Of the loss, measured on the step's own batch.
+        decrease: Decrease of the loss, measured on the step's batch.
         predicted: eta grad . Delta - (eta^2 / 2) Delta^T F Delta.
 
     Source:

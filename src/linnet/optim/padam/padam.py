@@ -14,9 +14,9 @@ from torch.optim import Optimizer
 from linnet.optim.padam.arguments import BiasCorrection, require_valid, violates_theory, warn_of_theory
 from linnet.optim.padam.from_adam import continued, warn_of_rate
 from linnet.optim.padam.implementation import Choice, Impl, choose, require_known, uncompiled
-from linnet.optim.padam.kernels.blocked import blocked
-from linnet.optim.padam.kernels.foreach import foreach
-from linnet.optim.padam.kernels.loop import loop
+from linnet.optim.padam.kernels.blocked import blocked_step
+from linnet.optim.padam.kernels.foreach import foreach_step
+from linnet.optim.padam.kernels.loop import loop_step
 from linnet.optim.padam.numbers import Numbers, Slot
 from linnet.optim.padam.state import completed, require_fitting, restore
 from linnet.optim.padam.step_plan import require_gradients, step_group
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _WAYS: Mapping[str, Callable[[Sequence[Slot], Numbers], None]] = MappingProxyType(
-    {"loop": loop, "blocked": blocked, "foreach": foreach}
+    {"loop": loop_step, "blocked": blocked_step, "foreach": foreach_step}
 )
 
 
@@ -221,12 +221,12 @@ class Padam(Optimizer):
             state_dict: What `state_dict()` gave.
 
         Raises:
-            CheckpointError: no state of an optimizer; other shapes or numbers of parameters; or of another optimizer,
-                like SGD, NAdam or RAdam.
+            CheckpointError: it isn't the state of a Padam, Adam or AdamW (but of SGD, NAdam or RAdam, for instance), or
+                shapes or numbers of parameters differ.
             InputError: a loaded value is out of range.
 
         Warns:
-            UserWarning: the learning rate was Adam's, and p < 1/2 here wants a larger one.
+            UserWarning: the learning rate was Adam's, and p < 1/2 here needs a larger one.
         """
         require_fitting(state_dict, self.param_groups)
         full = completed(state_dict, self.param_groups)
@@ -238,7 +238,7 @@ class Padam(Optimizer):
         warn_of_rate(state_dict["param_groups"], self.param_groups, stacklevel=3)
 
     def effective_rates(self) -> list[EffectiveRates]:
-        """For each group, the median and the 5 % and 95 % points of k / D: the step that one unit of m gets.
+        """For each group, the median and the 5 % and 95 % points of k / D, the step for m = 1.
 
         How far they spread is how adaptive this p is. Computed when called, from the state after the last step.
         """
@@ -259,7 +259,7 @@ class Padam(Optimizer):
             self._compiled(slots, numbers)
         except CompilingFailed as error:
             self._choice = uncompiled(self.param_groups, f"compiling failed ({error})")
-            _log.warning("Padam goes on with impl=%r: %s.", self.impl, self.impl_reason)
+            _log.warning("Padam continues with impl=%r: %s.", self.impl, self.impl_reason)
             return False
         return True
 

@@ -9,12 +9,10 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from linnet.core.channels.union_find import Ints
+from linnet.arrays import Floats, Ints
 from linnet.errors import BudgetError
 from linnet.prune.allocate.groups import Choice
 from linnet.prune.budget import within
-
-Floats = npt.NDArray[np.float64]
 
 # What price="auto" tries: ours. Beyond 0 and 1 a weight pays for the use of a limit that would be left over.
 _ALPHAS = (0.25, 0.5, 1.0)

@@ -7,20 +7,19 @@ from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from linnet.arrays import Floats
 from linnet.core import ChannelClass, ChannelGraph
 from linnet.errors import BudgetError, InputError
 from linnet.suggest import one_of
 
-Floats = npt.NDArray[np.float64]
 Normalise = Literal["max", "mean"]
 """What the utilities of a class are divided by, so that classes can be set against one another."""
 
 
-def from_weights(
+def utilities_from_weights(
     model: nn.Module,
     graph: ChannelGraph,
     names: tuple[str, ...],

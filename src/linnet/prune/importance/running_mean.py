@@ -12,8 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from linnet.arrays import Floats
 from linnet.errors import InputError, TrainingError
-from linnet.prune.importance.from_weights import Floats, Normalise, scaled
+from linnet.prune.importance.from_weights import Normalise, scaled
 from linnet.suggest import one_of
 
 _MOST_SKIPPED = 20  # measurements in a row that weren't finite

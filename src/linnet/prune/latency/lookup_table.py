@@ -6,14 +6,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from linnet.core.channels.union_find import Ints
+from linnet.arrays import Floats, Ints
 from linnet.core.channels.width_cost import TOTALS, WidthCost
 from linnet.prune.latency.cache import Measured
 from linnet.prune.latency.kernel import Use
 
-Floats = npt.NDArray[np.float64]
 KNOTS = 6  # of a grid's axis, at most
 
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
+from linnet.arrays import Floats
 from linnet.core import ChannelGraph
 from linnet.core.channels.serialise import program_to_dict
 from linnet.core.channels.width_cost import WidthCost
@@ -24,7 +24,6 @@ from linnet.errors import BudgetError
 from linnet.prune.allocate.groups import Choice
 from linnet.prune.allocate.widths import Selection, Selector
 from linnet.prune.budget import Budget
-from linnet.prune.importance.from_weights import Floats
 from linnet.prune.latency.cache import Measured
 from linnet.prune.latency.kernel import uses
 from linnet.prune.latency.lookup_table import Table, TimedCost
@@ -190,7 +189,7 @@ class Clock:
 
     def _network_call(self, network: nn.Module) -> Callable[[], object]:
         own = self.measured
-        example = example_from_dict(self.graph.example, lambda shape, dtype: torch.zeros(shape, dtype=dtype))
+        example = example_from_dict(self.graph.example)
         return network_call(still(network), example, own.runtime, batch=own.batch, threads=own.threads)
 
     def _ratio(self, predicted: float) -> float:

@@ -7,18 +7,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from linnet.arrays import Bools
 from linnet.core import ChannelGraph, resize
 from linnet.core.channels.reads import Read
 from linnet.core.program.example import example_from_dict
 from linnet.core.program.module_copy import rebuild, set_attributes
 from linnet.prune.masks.masks import Masks
-from linnet.prune.masks.reads import reads
-
-Bools = npt.NDArray[np.bool_]
+from linnet.prune.masks.reads import maskable_reads
 
 
 class Body:
@@ -99,9 +97,9 @@ class Body:
         self._masks.remove()
         self._masks, self.alive = None, alive
         if not last:
-            self.graph = ChannelGraph(self.model, _example(self.graph.example))
+            self.graph = ChannelGraph(self.model, example_from_dict(self.graph.example))
             self._masks = Masks(
-                self.model, self.graph, reads(self.model, self.graph)[0], self.names, regrow=self._regrow
+                self.model, self.graph, maskable_reads(self.model, self.graph)[0], self.names, regrow=self._regrow
             )
             self._masks.keep(self.kept[alive])
 
@@ -149,10 +147,6 @@ class Body:
             if not stays.all():
                 found[name] = stays.astype(np.int64).tolist()
         return found
-
-
-def _example(stored: Mapping[str, Any]) -> Any:
-    return example_from_dict(stored, lambda shape, dtype: torch.zeros(shape, dtype=dtype))
 
 
 def _edit_of(model: nn.Module) -> Any:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from linnet.arrays import Ints
 from linnet.core import ChannelGraph
 from linnet.core.channels.reads import Read
-from linnet.core.channels.union_find import Ints
 from linnet.errors import InputError
 
 

@@ -80,7 +80,7 @@ def example_of(network: nn.Module, example: Any) -> Example:
             f"`example` is None and this {type(network).__name__} was made by no edit that knows one; give inputs as "
             "the network takes them: export(network, path, torch.zeros(1, 3, 32, 32))."
         )
-    return example_from_dict(stored, lambda shape, dtype: torch.zeros(shape, dtype=dtype))
+    return example_from_dict(stored)
 
 
 def _difference(plain: nn.Module, example: Example, written: bytes) -> float:

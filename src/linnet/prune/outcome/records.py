@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from linnet.core import ChannelGraph, Cost
 from linnet.core.channels.width_cost import TOTALS
+from linnet.core.edit.proof import redrawn
 from linnet.core.program.example import example_from_dict
 from linnet.core.program.module_copy import rebuild
 from linnet.engine.compute.timing import Latency, timed
@@ -20,7 +21,7 @@ from linnet.prune.onnx.model import still
 from linnet.prune.onnx.runtime import network_call
 from linnet.prune.pruning_plan import Plan
 from linnet.results import Record
-from linnet.results.quality import quality
+from linnet.results.quality import quality_records
 
 GIVEN, SMALL = "dense", "pruned"
 """`method` of the records: the network that was given, and the one that came out."""
@@ -29,7 +30,7 @@ _ENOUGH_S = 3.0  # of timing; large networks get fewer than 30 runs
 _UNITS = {"bytes": "B", "peak_activation_bytes": "B"}
 
 
-def records(
+def pruning_records(
     plan: Plan,
     small: nn.Module,
     graph: ChannelGraph,
@@ -67,10 +68,10 @@ def records(
     ]
     found += _of_layers(plan, graph)
     found += _of_the_training(plan, small, selector, {"mask changes": changes, "skipped measurements": skipped}, steps)
-    found += _milliseconds(small, dense if dense is not None else _drawn(shell), graph)
+    found += _milliseconds(small, dense if dense is not None else rebuild(shell, redrawn), graph)
     if eval_loader is not None:
         networks = {SMALL: small} | ({} if dense is None else {GIVEN: dense})
-        found += quality(networks, eval_loader)
+        found += quality_records(networks, eval_loader)
     return tuple(found)
 
 
@@ -128,7 +129,7 @@ def _of_the_training(
 def _milliseconds(small: nn.Module, dense: nn.Module, graph: ChannelGraph) -> list[Record]:
     """p50 and p95 of one sample's forward pass by torch on one CPU thread, both networks in turns."""
     samples = graph.program.samples
-    given = example_from_dict(graph.example, lambda shape, dtype: torch.zeros(shape, dtype=dtype))
+    given = example_from_dict(graph.example)
     with torch.random.fork_rng(devices=[]):  # inputs are drawn; what the caller draws next is as if they weren't
         calls = [network_call(still(net), given, "torch", batch=samples, threads=1) for net in (dense, small)]
     found = []
@@ -141,21 +142,6 @@ def _milliseconds(small: nn.Module, dense: nn.Module, graph: ChannelGraph) -> li
         )
         found.append(Record.measured("ms p95", timing.p95_s * 1e3, **facts))
     return found
-
-
-def _drawn(shell: nn.Module) -> nn.Module:
-    """The given network with drawn weights: its time doesn't depend on them."""
-    generator = torch.Generator().manual_seed(0)
-
-    def tensor(name: str, old: Tensor) -> Tensor:
-        if not old.is_floating_point():
-            return torch.zeros(old.shape, dtype=old.dtype)
-        if name.endswith("running_var"):
-            return torch.ones(old.shape, dtype=old.dtype)
-        drawn = torch.randn(old.shape, generator=generator)  # of size 1 / sqrt(fan in): neither overflow nor denormals
-        return (drawn / math.sqrt(max(old[0].numel() if old.ndim > 1 else 1, 1))).to(old.dtype)
-
-    return rebuild(shell, tensor)
 
 
 def unused(selector: Selector, plan: Plan) -> dict[str, tuple[float, str]]:

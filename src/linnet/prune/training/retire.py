@@ -7,10 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from linnet.core.channels.union_find import Ints
+from linnet.arrays import Bools, Ints
 from linnet.core.channels.width_cost import TOTALS
 from linnet.prune.allocate.widths import Selector
-from linnet.prune.masks.masked_network import Bools
 
 _LEAST = 0.1  # of the present network's MACs; each time the network is traced and proved anew
 

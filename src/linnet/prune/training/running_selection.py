@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
+from linnet.arrays import Floats, Ints
 from linnet.core import ChannelGraph
-from linnet.core.channels.union_find import Ints
 from linnet.core.channels.width_cost import WidthCost
-from linnet.core.distributed import of_first
+from linnet.core.distributed import numbers_of_first
 from linnet.engine.compute.timing import Latency
 from linnet.prune.allocate.groups import Choices
-from linnet.prune.allocate.same_rate import Select, same_rate
+from linnet.prune.allocate.per_layer import Select, same_rate
 from linnet.prune.allocate.widths import Price, Selection, Selector
 from linnet.prune.budget import Budget
-from linnet.prune.importance.from_weights import Floats
 from linnet.prune.latency.target import Clock
 from linnet.prune.pruning_plan import kept_channels, on_time, ranks, totals_of
 
@@ -83,7 +81,7 @@ class Chooser:
     def agree_on_limit(self) -> None:
         """Takes rank 0's limit of a measured latency: what other processes measured differs a little."""
         if self.clock is not None:
-            self._limit_latency(int(_of_first([self.limits["latency_ns"]])[0]))
+            self._limit_latency(numbers_of_first([self.limits["latency_ns"]])[0])
 
     def on_time(self, model: nn.Module, utilities: Mapping[str, Floats]) -> dict[str, tuple[int, ...]]:
         """What stays so that the measured latency meets its target; the selection is kept.
@@ -104,7 +102,7 @@ class Chooser:
         selection, self.latency = on_time(
             self.clock, model, self.found, counted, utilities, select=self.rule, price=price
         )
-        widths = tuple(_of_first(selection.widths))
+        widths = tuple(numbers_of_first(selection.widths))
         self.selection = replace(selection, widths=widths)
         self._limit_latency(max(self.limits["latency_ns"], self.clock.predicted_ns(widths)))
         return kept_channels(self.found, self.selection, utilities)
@@ -161,10 +159,3 @@ class Chooser:
             return same_rate(self.selector, ranked)
         search = self._auto and (self.selection is None or anew)
         return self.selector.select(ranked, "auto" if search else self._price)
-
-
-def _of_first(numbers: Sequence[int]) -> list[int]:
-    """Rank 0's whole numbers."""
-    carried = torch.tensor(list(numbers), dtype=torch.int64)
-    of_first(carried)
-    return carried.tolist()

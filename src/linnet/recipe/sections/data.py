@@ -50,17 +50,20 @@ class ImageSection:
     contrast: float = setting("largest relative change of contrast", default=0.0, at_least=0, at_most=1)
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Keys that the chosen set doesn't have, or needs."""
+        """Settings that the chosen set doesn't have, or needs."""
         is_folder = self.name == "image_folder"
         if is_folder and self.path is None:
-            yield "path", "`path` is missing; an image folder needs it: the folder with one sub-folder for each class"
+            yield "path", "`path` must be given for an image folder: the folder with one sub-folder for each class"
         if self.path is not None and self.name == "digits":
-            yield "path", "`path` means nothing for digits, which come with scikit-learn; remove it"
+            yield "path", "`path` has no effect on digits, which come with scikit-learn; remove it"
         if self.instead is not None and self.name not in WITH_TEST_PART:
-            yield "instead", f'`instead` is for sets of files with a test part, and the set is "{self.name}"; remove it'
+            yield (
+                "instead",
+                f'`instead` applies only to sets of files with a test part (got the set "{self.name}"); remove it',
+            )
         for key in ("test_path", "size"):
             if getattr(self, key) is not None and not is_folder:
-                yield key, f'`{key}` is for image folders only, and the set is "{self.name}"; remove it'
+                yield key, f'`{key}` applies only to image folders (got the set "{self.name}"); remove it'
         if self.test_fraction is not None and (self.name in WITH_TEST_PART or self.test_path is not None):
             yield "test_fraction", "`test_fraction` has no effect on a set that comes with its test part; remove it"
 

@@ -37,7 +37,7 @@ class ClassifierSection:
         known = [key for key in models.options(self.name) if key in vars(self)]
         foreign = [key for key in self.options() if key not in known]
         for key in foreign:
-            yield key, f'`{key}` is no option of "{self.name}", which has {" and ".join(known)}; remove it'
+            yield key, f'`{key}` isn\'t an option of "{self.name}", which has {" and ".join(known)}; remove it'
         try:
             if not foreign:
                 with torch.device("meta"):  # shapes only, so that this costs nothing

@@ -109,17 +109,23 @@ class OptimizerSection:
     sharing: str | None = setting("how factors treat positions", default=None, choices=("expand", "reduce"))
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Constants that this optimizer doesn't have, or refuses together."""
+        """Settings that this optimizer doesn't have, or that contradict each other."""
         allowed = inspect.signature(_OPTIMIZERS[self.name]).parameters
         for key in self._chosen():
             if key not in allowed and not (key == "absolute" and self.name == "natural"):
-                yield key, f"`{key}` is no constant of {self.name}; remove it"
+                yield key, f"`{key}` isn't a setting of {self.name}; remove it"
         if self.name == "natural" and not self.absolute and self.lr >= 2:
-            yield "lr", f"`lr` is {self.lr:g}; for natural it is c of eta = c / alpha, below 2, unless absolute = true"
+            yield (
+                "lr",
+                (
+                    f"`lr` must be below 2 for natural, where it is c of eta = c / alpha (got {self.lr:g}); lower it "
+                    "or set absolute = true"
+                ),
+            )
         if self.name == "sgd" and self.nesterov and not self.momentum:
             yield "nesterov", "`nesterov` needs `momentum` above 0"
         if self.eps == 0 and self.name != "padam":
-            yield "eps", f"`eps` is 0, which makes NaN of a zero gradient in {self.name}; give a number above 0"
+            yield "eps", f"`eps` must be above 0 for {self.name} (got 0), or a zero gradient gives NaN"
 
     def build(self, model: nn.Module, *, loss: str | None) -> torch.optim.Optimizer:
         """The optimizer of a network.
@@ -129,22 +135,22 @@ class OptimizerSection:
             loss: The task's, as natural gradient names it; None where it has no name there.
 
         Raises:
-            InputError: natural gradient doesn't know the task's loss, or its constants don't go together.
+            InputError: natural gradient doesn't know the task's loss, or its settings contradict each other.
         """
         chosen = self._chosen()
         if self.name != "natural":
             return _OPTIMIZERS[self.name](model.parameters(), **chosen)
         if loss is None:
             raise InputError(
-                'The optimizer "natural" knows the losses mse and cross_entropy; this task has another. Use "sgd", '
-                '"adamw" or "padam".'
+                'The optimizer "natural" needs the loss mse or cross_entropy, and this task has another. Choose '
+                '"sgd", "adamw" or "padam".'
             )
         rate = chosen.pop("lr")
         step = {"lr": rate} if chosen.pop("absolute", False) else {"c": rate}
         return NaturalGradient(model, loss=loss, **step, **chosen)  # pyright: ignore[reportArgumentType]
 
     def listeners(self) -> list[Listener]:
-        """What changes the optimizer's constants during training, besides the learning rate."""
+        """The listeners that change the optimizer's settings during training, besides the learning rate."""
         return [self.p.listener()] if isinstance(self.p, MovingP) else []
 
     def _chosen(self) -> dict[str, Any]:

@@ -37,13 +37,13 @@ class PruneSection:
         warmup: Steps before the first mask: a fraction of the training, or above 1 a number of steps.
         freeze: When masks cease to move and the network becomes small, likewise.
         every: Steps between measurements.
-        memory: How utilities are remembered, by name.
-        decay: Their decay for each measurement, in place of `memory`.
-        criterion: What a channel's utility is made of.
-        select: Whether channels of all classes are set against one another.
-        normalise: What the utilities of a class are divided by.
+        memory: How importances are averaged over measurements, by name.
+        decay: The decay of that average for each measurement, in place of `memory`.
+        criterion: What a channel's importance is computed from.
+        select: Whether channels of all classes compete with one another.
+        normalise: What the importances of a class are divided by.
         compact: When the network itself becomes small: at the freeze, on the way too, or only at the end.
-        price: How channels are set against their cost.
+        price: How a channel's importance is weighed against its cost.
         regrow: Measure masked channels too.
         export: "onnx": write the small network as an ONNX file too.
         compare: "dense": train the same recipe without pruning too, for the report's before and after.
@@ -66,41 +66,53 @@ class PruneSection:
     warmup: float | None = setting("fraction (or number) of steps before the first mask", default=None, at_least=0)
     freeze: float | None = setting("fraction (or number) of steps until the masks stay", default=None, above=0)
     every: int | None = setting("steps between measurements", default=None, at_least=1)
-    memory: str | None = setting("how utilities are remembered", default=None, choices=("evaporate", "schedule", "ema"))
-    decay: float | None = setting("decay of the utilities, in place of memory", default=None, at_least=0, at_most=1)
-    criterion: str | None = setting("what a utility is made of", default=None, choices=get_args(Criterion))
-    select: str | None = setting("what channels are set against", default=None, choices=("global", "per_layer"))
-    normalise: str | None = setting("what utilities are divided by", default=None, choices=("max", "mean"))
+    memory: str | None = setting("how importances are averaged", default=None, choices=("evaporate", "schedule", "ema"))
+    decay: float | None = setting("decay of that average, in place of memory", default=None, at_least=0, at_most=1)
+    criterion: str | None = setting("what importance is computed from", default=None, choices=get_args(Criterion))
+    select: str | None = setting("where channels compete", default=None, choices=("global", "per_layer"))
+    normalise: str | None = setting("what importances are divided by", default=None, choices=("max", "mean"))
     compact: str | None = setting(
         "when the network itself becomes small", default=None, choices=("auto", "progressive", "never")
     )
-    price: str | None = setting("how channels are set against their cost", default=None, choices=("auto", "none"))
+    price: str | None = setting("how importance is weighed against cost", default=None, choices=("auto", "none"))
     regrow: bool | None = setting("measure masked channels too", default=None)
     export: str | None = setting("another form of the small network", default=None, choices=("onnx",))
     compare: str | None = setting("what is trained beside it, to compare", default=None, choices=("dense",))
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """No limit, or times that don't go together."""
+        """A missing limit, or times that contradict each other."""
         if all(getattr(self, name) is None for name in LIMITS):
             names = ", ".join(f"`{name}`" for name in LIMITS)
-            yield "macs", f"no limit is given; at least one of {names} is needed, such as macs = 0.3"
+            yield "macs", f"at least one of {names} must be given, such as macs = 0.3"
         for key in ("batch", "threads", "runtime"):
             if getattr(self, key) is not None and self.latency_ms is None:
                 yield key, f"`{key}` belongs to `latency_ms`, which isn't given; remove it, or give latency_ms = 2.0"
         if self.memory is not None and self.decay is not None:
-            yield "decay", "`decay` is given and so is `memory`, which sets the decay as well; remove one of them"
+            yield "decay", "`decay` and `memory` can't both be given, since `memory` sets the decay; remove one of them"
         for key in ("warmup", "freeze"):
             value = getattr(self, key)
             if value is not None and value > 1 and not value.is_integer():
-                yield key, f"`{key}` is {value:g}; a fraction up to 1, or a whole number of steps, is needed"
+                yield key, f"`{key}` must be a fraction up to 1 or a whole number of steps (got {value:g})"
 
     def problems_with(self, sections: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """What can't be done together with pruning."""
+        """What can't be combined with pruning."""
         optimizer, train = sections.get("optimizer"), sections.get("train")
         if optimizer is not None and optimizer.name == "natural":
-            yield "macs", 'it needs the gradients of a backward pass, and [optimizer] has "natural"; choose another'
+            yield (
+                "macs",
+                (
+                    'pruning needs the gradients of a backward pass, and [optimizer] "natural" makes none; choose '
+                    "another"
+                ),
+            )
         if train is not None and train.early_stop is not None:
-            yield "macs", "[train] `early_stop` would go back to an epoch of the larger network; remove it"
+            yield (
+                "macs",
+                (
+                    "it can't be combined with [train] `early_stop`, which goes back to an epoch of the larger "
+                    "network; remove one"
+                ),
+            )
 
     def budget(self) -> Budget:
         """The limits.
@@ -117,11 +129,11 @@ class PruneSection:
             model: The network, before it is trained.
             example: One input.
             steps: Steps of the whole training.
-            rng_seed: Of what is drawn.
+            rng_seed: Seed of the random numbers.
 
         Raises:
             BudgetError: the budget can't be reached, or there is nothing to prune.
-            InputError: times of `warmup` and `freeze` that don't go together.
+            InputError: `warmup` and `freeze` contradict each other.
             MissingExtra: what `export` needs isn't installed.
         """
         if self.export is not None:

@@ -9,7 +9,7 @@ from linnet.recipe.toml.setting import setting
 
 @dataclass(frozen=True)
 class TrainSection:
-    """What `engine.fit` is asked for.
+    """The arguments of `engine.fit`.
 
     Attributes:
         epochs: Passes over the training images.
@@ -22,7 +22,7 @@ class TrainSection:
             the best epoch.
         average: Decay of a moving average of the weights, which is then what is measured and saved.
         checkpoint_every: Steps between checkpoints, besides the one after each epoch.
-        precision: Of the forward pass.
+        precision: Number format of the forward pass.
         device: As torch names it, or "auto".
         rng_seed: Seeds everything that is drawn: division, weights, order, augmentation.
     """
@@ -36,7 +36,7 @@ class TrainSection:
     early_stop: int | None = setting("epochs without improvement that end training", default=None, at_least=1)
     average: float | None = setting("decay of the moving average of weights", default=None, above=0, below=1)
     checkpoint_every: int | None = setting("steps between checkpoints within an epoch", default=None, at_least=1)
-    precision: Precision = setting("of the forward pass", default="float32")
+    precision: Precision = setting("number format of the forward pass", default="float32")
     device: str = setting('where to compute: "auto", "cpu", "cuda" or "cuda:1"', default="auto")
     rng_seed: int = setting("seeds everything that is drawn", default=0, at_least=0)
 

@@ -16,7 +16,7 @@ class Problem:
 
     Attributes:
         path: Names of section and key, as far as they apply.
-        text: What came and what was needed; a sentence without its line and without a full stop.
+        text: What the value must be and what was given; a sentence without its line and without a full stop.
     """
 
     path: Place
@@ -27,7 +27,7 @@ class Section(Protocol):
     """What the dataclass of a section may have besides its fields: rules that concern more than one of them."""
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """(key, sentence that names it) for each rule that is broken; asked for when every value is fine by itself."""
+        """(key, sentence that names it) for each broken rule; called when every value is valid by itself."""
         ...
 
     def problems_with(self, sections: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -74,10 +74,10 @@ def read_section(name: str, section: type, table: Mapping[str, Any]) -> tuple[An
         elif key in table:
             values[key], complaint = accept(table[key], annotation, about)
             if complaint:
-                problems.append(Problem((name, key), f"[{name}] `{key}`: {complaint} ({about.doc})"))
+                problems.append(Problem((name, key), f"[{name}] `{key}` ({about.doc}) {complaint}"))
         elif default is dataclasses.MISSING:
-            complaint = f"is missing; {needed(annotation, about)} is needed"
-            problems.append(Problem((name, key), f"[{name}] `{key}` {complaint} ({about.doc})"))
+            complaint = f"is missing; it must be {needed(annotation, about)}"
+            problems.append(Problem((name, key), f"[{name}] `{key}` ({about.doc}) {complaint}"))
     if problems:
         return None, problems
     fields = {_key(field.name): field.name for field in dataclasses.fields(section)}
@@ -104,11 +104,11 @@ def _key(field: str) -> str:
 
 
 def unknown(name: str, known: Collection[str], quoted: str = "`{}`") -> str:
-    """That a name isn't known, with the nearest known one, and all of them.
+    """A sentence that says that a name isn't known, with the nearest known one and all of them.
 
     Args:
-        name: What came.
-        known: What there is.
-        quoted: How names are shown.
+    name: The name given.
+    known: The known names.
+    quoted: How names are shown.
     """
     return f"{quoted.format(name)} is unknown.{meant(name, known, quoted)} Known here: {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""One key of a recipe: its type, its range and what it is for, said once, in the field of a dataclass."""
+"""One key of a recipe: its type, its range and its purpose, said once, in the field of a dataclass."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ _PLURALS = {bool: "of true and false", int: "whole numbers", float: "numbers", s
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known of a key besides its type; it stands in the metadata of a dataclass field.
+    """The facts about a key besides its type; they stand in the metadata of a dataclass field.
 
     Attributes:
         doc: What the key is for, one sentence without a full stop.
@@ -24,7 +24,7 @@ class Setting:
         above: All values must be larger than this.
         at_most: Largest allowed value.
         below: All values must be smaller than this.
-        is_path: Whether it is a path, which begins in the recipe's folder, or, as an override, in the current one.
+        is_path: Whether it is a path. Relative paths begin in the recipe's folder; overrides begin in the current one.
     """
 
     doc: str
@@ -94,12 +94,12 @@ def accept(value: Any, annotation: Any, known: Setting) -> tuple[Any, str]:
         return _accept_named(value, annotation, known)
     converted = _converted(value, annotation)
     if converted is None:
-        return None, f"{shown(value)}{_kind(value)} was given; {wanted} is needed"
+        return None, f"must be {wanted} (got {shown(value)}{_kind(value)})"
     if isinstance(converted, float) and not math.isfinite(converted):
-        return None, f"{shown(value)} was given; a finite number is needed"
+        return None, f"must be a finite number (got {shown(value)})"
     if not known.allows(converted):
         near = meant(value, known.choices, quoted='"{}"')
-        return None, f"{shown(value)} was given.{near} It must be {wanted}"
+        return None, f"must be {wanted} (got {shown(value)}).{near}".removesuffix(".")
     return converted, ""
 
 
@@ -137,11 +137,11 @@ def _accept_list(value: Any, annotation: Any, known: Setting) -> tuple[Any, str]
     items = get_args(annotation)
     fixed = items[-1] is not Ellipsis
     if not isinstance(value, list) or (fixed and len(value) != len(items)):
-        return None, f"{shown(value)} was given; {needed(annotation, known)} is needed"
+        return None, f"must be {needed(annotation, known)} (got {shown(value)})"
     converted = [_converted(item, items[0]) for item in value]
     wrong = [item for item, after in zip(value, converted, strict=True) if after is None or not known.allows(after)]
     if wrong:
-        return None, f"the list has {shown(wrong[0])}; {needed(annotation, known)} is needed"
+        return None, f"must be {needed(annotation, known)} (got {shown(wrong[0])} in it)"
     return tuple(converted), ""
 
 
@@ -149,12 +149,12 @@ def _accept_named(value: Any, annotation: Any, known: Setting) -> tuple[Any, str
     """A table whose names are free, such as patterns of module paths."""
     wanted = needed(annotation, known)
     if not isinstance(value, dict) or not value:
-        return None, f"{shown(value)} was given; {wanted} is needed"
+        return None, f"must be {wanted} (got {shown(value)})"
     kind = get_args(annotation)[1]
     for name, item in value.items():
         after = _converted(item, kind)
         if after is None or not known.allows(after):
-            return None, f"{shown(name)} has {shown(item)}; {wanted} is needed"
+            return None, f"must be {wanted} (got {shown(name)} = {shown(item)})"
     return {name: _converted(item, kind) for name, item in value.items()}, ""
 
 
@@ -171,7 +171,7 @@ def _converted(value: Any, annotation: type) -> Any:
 
 
 def _plain(annotation: Any, known: Setting) -> tuple[Any, Setting]:
-    """The type without None, and what is known with the choices that the type names."""
+    """The type without None, and the setting with the choices that the type names."""
     if get_origin(annotation) in (Union, types.UnionType):
         (annotation,) = [option for option in get_args(annotation) if option is not type(None)]
     if get_origin(annotation) is Literal:
@@ -204,7 +204,7 @@ def _typed(value: Any) -> str:
 
 
 def _kind(value: Any) -> str:
-    """What a single value is, in brackets; that of true, lists and tables is plain to see."""
+    """The kind of a single value, in brackets; that of true, lists and tables is plain to see."""
     if isinstance(value, bool | dict | list) or (isinstance(value, int) and not _is_64_bit(value)):
         return ""
     return f" ({_ARTICLES.get(type(value), 'a date or time')})"

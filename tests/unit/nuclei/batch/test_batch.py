@@ -10,6 +10,7 @@ from PIL import Image
 
 from linnet.errors import ImageError, InputError
 from linnet.nuclei.batch.batch import detect
+from linnet.nuclei.batch.folder import free
 from linnet.nuclei.batch.page import card
 from linnet.nuclei.points.columns import Count
 from linnet.nuclei.points.detections import Detections
@@ -99,9 +100,10 @@ class TestDetect:
         )
         assert result.nuclei == 8
         assert [d.stem for d in result.done] == ["v", "w"]
-        assert rows(out / "counts.csv")[1:] == [
-            ["v.png", "5", "", "", "", "", "ok", ""],
-            ["w.tif", "3", "", "", "", "7500.0", "ok", ""],
+        assert rows(out / "counts.csv") == [
+            ["image", "path", "count", "density_per_mm2", "flag"],
+            ["v.png", str(tmp_path / "v.png"), "5", "", "ok"],
+            ["w.tif", str(tmp_path / "w.tif"), "3", "7500.0", "ok"],
         ]
         assert rows(out / "w.csv")[2][:5] == ["2", "2.0", "17.0", "1.0", "8.5"]
         assert rows(out / "failed.csv") == [["image", "error"]]
@@ -226,6 +228,40 @@ class TestDetect:
         json.loads(next(result.out.glob("*.geojson")).read_text())
         assert rows(result.out / "counts.csv")[1][0] == name
         assert "%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E%26%22%27%23%3F%25.csv" in page
+
+    def test_own_outputs_are_never_images(self, tmp_path):
+        run([png(tmp_path / "in" / "a.png"), png(tmp_path / "in" / "b.png")], tmp_path / "in")
+        pictures = sorted(p.name for p in (tmp_path / "in").glob("*.png"))
+        assert pictures == ["a.overlay.png", "a.png", "b.overlay.png", "b.png"]
+        for again in (tmp_path / "in", f"{tmp_path}/in/*.png"):
+            assert [p.name for p in find_images([again])[0]] == ["a.png", "b.png"]
+        (tmp_path / "in" / "a.overlay.png").rename(tmp_path / "renamed.png")
+        result = run([tmp_path / "renamed.png", tmp_path / "in" / "a.png"], tmp_path / "out")
+        assert [d.stem for d in result.done] == ["a"]
+        assert "linnet drew" in result.failed[0].error
+        png(tmp_path / "mine" / "x.overlay.png")  # a name alone makes no result
+        assert [p.name for p in find_images([tmp_path / "mine"])[0]] == ["x.overlay.png"]
+
+    def test_a_folder_of_another_run_is_refused_or_cleared(self, tmp_path):
+        images = [png(tmp_path / f"{n}.png") for n in "ab"]
+        out = run(images, tmp_path / "out").out
+        (out / "notes.txt").write_text("mine")
+        before = {p.name: p.read_bytes() for p in out.iterdir()}
+        with pytest.raises(InputError, match=r"another run.*out-2.*`overwrite`"):
+            run(images[:1], out)
+        assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+        run(images[:1], out, overwrite=True)
+        assert sorted(p.name for p in out.iterdir()) == sorted(set(before) - {"b.csv", "b.geojson", "b.overlay.png"})
+        assert free(out) == tmp_path / "out-2"
+        (tmp_path / "out-2").touch()
+        assert free(out) == tmp_path / "out-3"
+
+    def test_a_broken_list_clears_only_what_is_about_the_batch(self, tmp_path):
+        out = run(png(tmp_path / "a.png"), tmp_path / "out").out
+        (out / "run.json").write_text('{"files": ["../a.png", 3]}')
+        run(png(tmp_path / "b.png"), out, overwrite=True)
+        assert (tmp_path / "a.png").exists()
+        assert (out / "a.csv").exists()
 
 
 class TestPage:

@@ -1,3 +1,4 @@
+import dataclasses
 import sys
 import tracemalloc
 
@@ -181,6 +182,23 @@ def test_the_diameter_sets_the_scale(small, picture):
     assert np.array_equal(by_diameter.points, by_scale.points)
 
 
+def test_a_diameter_in_micrometres_needs_the_pixel_size(small, picture):
+    assert small(picture, 0.5, diameter_um=8).scale == small(picture, diameter_px=16).scale == 1.5
+    with pytest.raises(InputError, match=r"`diameter_um`.*`pixel_size_um`"):
+        small(picture, diameter_um=8)
+    with pytest.raises(InputError, match=r"(?=.*`diameter_px`).*`diameter_um`"):
+        small(picture, 0.5, diameter_px=16, diameter_um=8)
+    with pytest.raises(InputError, match=r"`diameter_px`.*'large'"):
+        small(picture, diameter_px="large")
+
+
+def test_a_detector_that_knows_its_pixel_size_scales_other_ones(small, picture):
+    knowing = dataclasses.replace(small, pixel_size_um=0.5)
+    assert [knowing(picture, um).scale for um in (0.25, 0.46, 0.5, 0.54, 1.0)] == [0.5, 1.0, 1.0, 1.0, 2.0]
+    assert knowing(picture, 0.25, diameter_px=24).scale == 1.0  # what is said counts more
+    assert small(picture, 0.25, diameter_px=None).scale == 1.0
+
+
 def test_points_outside_the_picture_are_dropped_and_close_ones_merged_in_its_pixels():
     plane = Plane(np.zeros((10, 20)), Range(0, 1), 2.0, 1)
     scaled = np.array([[-0.5, 3.0], [-0.51, 9], [19.5, 3], [19.49, 9], [8, 20], [8, 26.1], [8, 33], [8, 40]])
@@ -192,7 +210,7 @@ def test_points_outside_the_picture_are_dropped_and_close_ones_merged_in_its_pix
 
 def test_progress_is_told_tile_by_tile(small, picture):
     calls = []
-    small(picture, tile=64, on_tile=lambda done, of: calls.append((done, of)))
+    small(picture, diameter_px=None, tile=64, on_tile=lambda done, of: calls.append((done, of)))
     assert calls == [(k, 6) for k in range(1, 7)]  # frame 128 x 160: 2 x 3 cores
 
 

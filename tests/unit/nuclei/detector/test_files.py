@@ -47,6 +47,12 @@ def test_a_saved_detector_is_the_same_to_the_bit(detector, path):
     assert load(str(path)).save(path.with_name("b")).read_bytes() == path.read_bytes()
 
 
+def test_what_is_known_of_sizes_is_kept_and_files_without_it_load(detector, path):
+    assert (load(path).pixel_size_um, load(path).spacing_px) == (None, None)
+    sized = Detector(detector.network, pixel_size_um=0.25, spacing_px=31.5).save(path)
+    assert (load(sized).pixel_size_um, load(sized).spacing_px) == (0.25, 31.5)
+
+
 def test_the_paper_preset_is_kept_too(tmp_path):
     path = Detector(new_network("paper"), "paper").save(tmp_path / "p")
     assert type(load(path).network).__name__ == "ResidualUNet"

@@ -68,3 +68,21 @@ def test_a_folder_without_images_and_two_of_one_name_are_refused(plate, tmp_path
     Image.fromarray(np.zeros((8, 10), np.uint8)).save(images / "a.tif")
     with pytest.raises(ImageError, match=r"a\.tif.*a\.png"):
         read_annotated(images, points)
+
+
+def test_files_are_not_paired_by_being_alone(plate, tmp_path):
+    images, points = plate
+    for file in ("a.png", "b.png"):
+        (images / file).unlink()
+    with pytest.raises(PointsError, match="'a'"):  # the folder has c.png alone
+        read_annotated(images, points / "a.csv")
+    (points / "a.csv").rename(points / "c.csv")
+    assert list(read_annotated(images, points / "c.csv")[0]) == ["c"]
+
+
+def test_points_in_micrometres_take_the_pixel_size(plate):
+    points = plate[1]
+    (points / "a.csv").write_text("y_um,x_um\n1,2\n")
+    with pytest.raises(PointsError, match="`pixel_size_um`"):
+        read_annotated(*plate)
+    assert read_annotated(*plate, pixel_size_um=0.5)[1]["a"].tolist() == [[2, 4]]

@@ -42,7 +42,7 @@ class TestTables:
         ("text", "message"),
         [
             ("", "nothing"),
-            ("row,col\n1,2\n", "row, col.*y,x"),
+            ("height,width\n1,2\n", "height, width.*y,x"),
             ("y,z\n1,2\n", "y, z"),
             ("1,2\n3,4\n", "1, 2"),
             ("y,x,y\n1,2,3\n", "y, x, y"),
@@ -105,6 +105,9 @@ class TestGeoJson:
             ("3", "MultiPoint"),
             ('{"type": "FeatureCollection"}', "MultiPoint"),
             ('{"type": "Polygon", "coordinates": []}', "Polygon"),
+            ('{"type": "Polygon", "coordinates": [[]]}', "outline"),
+            ('{"type": "MultiPolygon", "coordinates": [3]}', "MultiPolygon"),
+            ('{"type": "LineString", "coordinates": [[1, 2]]}', "no nucleus: 1 line"),
             ('{"type": "Point", "coordinates": [1]}', r"\[1\]"),
             ('{"type": "Point", "coordinates": ["1", 2]}', "'1', 2"),
             ('{"type": "Point", "coordinates": [NaN, 2]}', "nan"),
@@ -116,6 +119,33 @@ class TestGeoJson:
         with pytest.raises(PointsError, match=message) as caught:
             read_points(put(tmp_path, "a.geojson", content))
         assert "a.geojson" in str(caught.value)
+
+    SQUARE = ([[10, 20], [14, 20], [14, 26], [10, 26], [10, 20]],)
+
+    def of(self, tmp_path, *features):
+        return read_points(put(tmp_path, "a.geojson", json.dumps({"type": "FeatureCollection", "features": features})))
+
+    def test_areas_give_their_centroid_and_a_cell_that_of_its_nucleus(self, tmp_path):
+        area = self.feature(*self.SQUARE, kind="Polygon")
+        cell = self.feature([[0, 0], [9, 0], [9, 9]], kind="Polygon") | {"nucleusGeometry": area["geometry"]}
+        hole = [[10, 20], [14, 20], [14, 23], [10, 23]]  # the same way round as its outline, as some programs write it
+        holed = self.feature(*self.SQUARE, hole, kind="Polygon")
+        several = self.feature([*self.SQUARE], [[[20, 20], [24, 20], [24, 26], [20, 26]]], kind="MultiPolygon")
+        points = self.of(tmp_path, area, cell, holed, several)
+        assert points.tolist() == [[22.5, 11.5], [22.5, 11.5], [24, 11.5], [22.5, 16.5]]
+
+    def test_annotations_lines_and_empty_features_are_left_out_and_counted(self, tmp_path, caplog):
+        region = self.feature(*self.SQUARE, kind="Polygon") | {"properties": {"objectType": "annotation"}}
+        old = self.feature(*self.SQUARE, kind="Polygon") | {"id": "PathAnnotationObject"}
+        line = self.feature([0, 0], [1, 1], kind="LineString")
+        nothing = {"type": "Feature", "geometry": None, "properties": {}}
+        marked = self.feature([3.0, 4.0], kind="MultiPoint") | {"properties": {"objectType": "annotation"}}
+        points = {"type": "Feature", "geometry": {"type": "GeometryCollection", "geometries": [marked["geometry"]]}}
+        with caplog.at_level("WARNING", logger="linnet"):
+            assert self.of(tmp_path, region, old, line, nothing, marked, points).tolist() == [[3.5, 2.5]] * 2
+        assert "2 annotated regions, 1 feature without geometry, 1 line left out; 2 points" in caplog.text
+        with pytest.raises(PointsError, match="no nucleus: 1 annotated region"):
+            self.of(tmp_path, region)
 
     def test_a_broken_gzip(self, tmp_path):
         (tmp_path / "a.geojson.gz").write_bytes(gzip.compress(b"{}")[:-9])

@@ -28,14 +28,13 @@ def found(points=((1.25, 2.5), (3.0, 4.0)), *, score=None, **options):
 class TestCsv:
     def test_columns_and_values(self):
         assert to_csv(found(pixel_size_um=0.5, flag="look")) == (
-            "id,y,x,y_um,x_um,confidence,score,sd_px,flag\n"
-            "1,1.25,2.5,0.625,1.25,,0.5,,look\n"
-            "2,3.0,4.0,1.5,2.0,,0.9,,look\n"
+            "id,y,x,y_um,x_um,score,flag\n1,1.25,2.5,0.625,1.25,0.5,look\n2,3.0,4.0,1.5,2.0,0.9,look\n"
         )
+        assert to_csv(found()).splitlines()[0] == "id,y,x,score,flag"  # no column that is always empty
 
     def test_what_is_known_is_filled_in(self):
         text = to_csv(found(confidence=np.array([0.25, 1.0]), sd_px=np.array([0.5, 1.5])))
-        assert text.splitlines()[1] == "1,1.25,2.5,,,0.25,0.5,0.5,ok"
+        assert text.splitlines()[1] == "1,1.25,2.5,0.25,0.5,0.5,ok"
         back = from_csv(text)
         assert back.confidence.tolist() == [0.25, 1.0]
         assert back.sd_px.tolist() == [0.5, 1.5]
@@ -64,6 +63,12 @@ class TestCsv:
         assert back.count.n == len(points)
         assert back.shape == (10, 20)
 
+    def test_files_with_all_columns_are_read_as_before(self):
+        old = "id,y,x,y_um,x_um,confidence,score,sd_px,flag\n1,1.25,2.5,0.625,1.25,,0.5,,look\n"
+        back = from_csv(old)
+        assert (back.points.tolist(), back.score.tolist(), back.flag) == ([[1.25, 2.5]], [0.5], "look")
+        assert (back.pixel_size_um, back.confidence, back.sd_px) == (0.5, None, None)
+
     def test_the_pixel_size_comes_back_as_it_was(self):
         assert from_csv(to_csv(found(pixel_size_um=0.325))).pixel_size_um == 0.325
 
@@ -78,7 +83,8 @@ class TestCsv:
             (("1.25", ""), r"column y\b"),
             (("0.625", "0.7"), "y_um"),
             (("0.625", ""), "y_um"),
-            (("1,1.25", "1,1,1.25"), "line 2.*10"),
+            (("1,1.25", "1,1,1.25"), "line 2.*8 cells"),
+            (("id,y,x,", "id,y,"), "its columns are id, y"),
         ],
     )
     def test_a_changed_file_is_refused(self, change, message):
@@ -165,15 +171,25 @@ class TestFiles:
     def test_counts(self, tmp_path):
         awkward = 'a,"b".tif'
         calibrated = Detections(
-            points=np.zeros((2, 2)), score=np.ones(2), shape=(100, 50), count=Count(2, 1, 4, 0.9), pixel_size_um=2.0
+            points=np.zeros((2, 2)),
+            score=np.ones(2),
+            shape=(100, 50),
+            count=Count(2, 1, 4, 0.9),
+            pixel_size_um=2.0,
+            diameter_px=24.04,
         )
         write_counts(
             tmp_path / "counts.csv", [(awkward, calibrated), ("b.png", found([], flag="look", flag_reasons=("x", "y")))]
         )
         rows = list(csv.reader((tmp_path / "counts.csv").read_text().splitlines()))
-        assert rows[0] == ["image", "count", "lo", "hi", "level", "density_per_mm2", "flag", "reasons"]
-        assert rows[1] == [awkward, "2", "1", "4", "0.9", "100.0", "ok", ""]  # 2 in 0.2 mm x 0.1 mm
-        assert rows[2] == ["b.png", "0", "", "", "", "", "look", "x; y"]
+        assert rows[0] == ["image", "count", "lo", "hi", "level", "density_per_mm2", "flag", "reasons", "diameter_px"]
+        assert rows[1] == [awkward, "2", "1", "4", "0.9", "100.0", "ok", "", "24.0"]  # 2 in 0.2 mm x 0.1 mm
+        assert rows[2] == ["b.png", "0", "", "", "", "", "look", "x; y", ""]
+
+    def test_counts_name_each_path_and_have_no_column_that_is_always_empty(self, tmp_path):
+        path = write_counts(tmp_path / "counts.csv", [("a.png", found()), ("b.png", found([]))], ["in/a.png", "b.png"])
+        assert path.read_text() == "image,path,count,flag\na.png,in/a.png,2,ok\nb.png,b.png,0,ok\n"
+        assert write_counts(path, []).read_text() == "image,count,flag\n"
 
     def test_failed(self, tmp_path):
         write_failed(tmp_path / "failed.csv", [Failure("a.png", "is, alas,\nempty")])

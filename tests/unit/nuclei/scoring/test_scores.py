@@ -133,3 +133,31 @@ def test_found_images_without_truth_are_named():
 def test_one_cluster_has_no_interval():
     e = evaluate({"a": np.array([[1.0, 1.0]]), "b": np.array([[5.0, 5.0]])}, {"a": np.array([[1.0, 1.0]])})
     assert all(math.isnan(end) for end in e.interval({"a": "picture", "b": "picture"}))
+
+
+class TestFiles:
+    @pytest.fixture
+    def folders(self, tmp_path):
+        for folder, name in (("truth", "a"), ("found", "b")):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / f"{name}.csv").write_text("y,x\n1,1\n")
+        return tmp_path / "truth", tmp_path / "found"
+
+    def test_two_files_that_are_named_are_a_pair(self, folders):
+        truth, found = folders
+        assert evaluate(truth / "a.csv", found / "b.csv").tp == 1
+        assert evaluate(truth / "a.csv", of((1, 1))).tp == 1
+
+    def test_files_of_two_folders_are_not_paired_by_being_alone(self, folders):
+        truth, found = folders
+        for sides in ((truth, found), (truth / "a.csv", found), (truth, found / "b.csv")):
+            with pytest.raises(PointsError, match="no truth"):
+                evaluate(*sides)
+        (found / "b.csv").rename(found / "a.csv")
+        for sides in ((truth, found), (truth / "a.csv", found), (truth, found / "a.csv")):
+            assert evaluate(*sides).tp == 1
+
+    def test_micrometres_take_the_pixel_size(self, folders):
+        truth, found = folders
+        (found / "b.csv").write_text("y_um,x_um\n0.5,0.5\n")
+        assert evaluate(truth / "a.csv", found / "b.csv", pixel_size_um=0.5).distance_mean == 0

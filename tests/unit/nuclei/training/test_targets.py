@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from linnet.errors import InputError
-from linnet.nuclei.training.targets import build_target, cell_centres, map_radius, mean_over_disc, proximity
+from linnet.nuclei.training.targets import (
+    build_target,
+    cell_centres,
+    map_radius,
+    mean_over_disc,
+    median_spacing,
+    proximity,
+)
 
 
 def of(*points):
@@ -98,6 +105,12 @@ def test_a_centre_given_twice_counts_once_where_it_stands():
 def test_an_unknown_target_is_refused():
     with pytest.raises(InputError, match="`target`"):
         build_target(of((1, 1)), (4, 4), 1, 3.0, target="disc")
+
+
+def test_the_spacing_is_the_median_of_the_medians():
+    rows = of((0, 0), (0, 10), (0, 22)), of((0, 0), (0, 4)), of((3, 3)), of((0, 0), (40, 0), (80, 0))
+    assert median_spacing(rows) == 10.0
+    assert median_spacing([of((0, 0))]) is None
 
 
 def test_the_radius_is_half_the_median_spacing_between_3_and_12():

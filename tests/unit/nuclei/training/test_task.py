@@ -24,7 +24,7 @@ def images(detector):
     rng, out = np.random.default_rng(0), []
     for k in range(2):
         pixels = np.random.default_rng(k).integers(0, 256, (70, 80), dtype=np.uint8)
-        found = detector(pixels, threshold=0.45).points[::2]
+        found = detector(pixels, diameter_px=None, threshold=0.45).points[::2]
         out.append(Annotated(pixels, np.clip(found + rng.normal(0, 2, found.shape), 0, 69)))
     out.append(Annotated(np.full((40, 40), 7, np.uint8), np.zeros((0, 2))))  # constant: nothing can be found
     return out
@@ -39,7 +39,7 @@ def test_thresholds_are_those_of_an_obvious_loop(monkeypatch, detector, images):
     best, best_f1, seen = None, -1.0, set()
     for window, apart, score in itertools.product((1, 3), (3.0, 9.0), scores):
         one = Detector(detector.network, thresholds=Thresholds(score, window, apart))
-        f1 = evaluate(truth, {str(k): one(image.pixels).points for k, image in enumerate(images)}).f1
+        f1 = evaluate(truth, {str(k): one(image.pixels, diameter_px=None).points for k, image in enumerate(images)}).f1
         seen.add(f1)
         if f1 > best_f1:
             best, best_f1 = Thresholds(score, window, apart), f1

@@ -8,6 +8,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from linnet.core.capture.gram import GramPlan
 from linnet.core.capture.positions import Use
 from linnet.errors import CaptureError
 
@@ -52,6 +53,10 @@ class LayerRule(ABC):
         self, module: nn.Module, uses: Sequence[Use], others: Sequence[Use] | None, *, param: str, max_bytes: int
     ) -> Tensor:
         """Inner products of one parameter's per-sample gradients, (N * passes, M * passes), sample-major."""
+
+    def plan(self, module: nn.Module, uses: Sequence[Use], param: str) -> GramPlan | None:
+        """What `gram` of a parameter costs by either way; None where there is one way alone."""
+        return None
 
     def joint_gram(
         self, module: nn.Module, uses: Sequence[Use], others: Sequence[Use] | None, *, max_bytes: int

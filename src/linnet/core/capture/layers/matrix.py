@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from linnet.core.capture import autocorrelation
-from linnet.core.capture.gram import rows_gram, self_product, weight_gram
+from linnet.core.capture.gram import GramPlan, plan_gram, rows_gram, self_product, weight_gram
 from linnet.core.capture.layers.layer_rule import LayerRule, Sharing
 from linnet.core.capture.per_sample import TILE_BYTES, tiles, weight_gradients
 from linnet.core.capture.positions import CONVOLUTIONS, LINEAR, TRANSPOSED, Positions, Use, fold, positions_of, unfold
@@ -41,6 +41,10 @@ class MatrixRule(LayerRule):
             theirs = None if others is None else self.per_sample(module, others, param)
             return rows_gram(self.per_sample(module, uses, param), theirs)
         return self._weight_gram(module, uses, others, max_bytes, bias=0.0)
+
+    def plan(self, module: nn.Module, uses: Sequence[Use], param: str) -> GramPlan | None:
+        """Of the weight; a bias has one way."""
+        return plan_gram([positions_of(module, use) for use in uses]) if param == "weight" else None
 
     def joint_gram(
         self,

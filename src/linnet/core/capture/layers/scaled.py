@@ -6,6 +6,7 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from linnet.core.capture.gram import GramPlan
 from linnet.core.capture.layers.layer_rule import LayerRule, Sharing
 from linnet.core.capture.layers.matrix import MatrixRule
 from linnet.core.capture.positions import Use
@@ -60,6 +61,10 @@ class ScaledRule(LayerRule):
         """As of a linear layer with the scaled inputs."""
         theirs = None if others is None else _scaled(module, others, param)
         return _LINEAR.gram(module, _scaled(module, uses, param), theirs, param=param, max_bytes=max_bytes)
+
+    def plan(self, module: nn.Module, uses: Sequence[Use], param: str) -> GramPlan | None:
+        """As of a linear layer."""
+        return _LINEAR.plan(module, uses, param)
 
     def joint_gram(
         self, module: nn.Module, uses: Sequence[Use], others: Sequence[Use] | None, *, max_bytes: int

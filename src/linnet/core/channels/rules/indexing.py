@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from linnet.arrays import Ints
 from linnet.core.channels.rule_call import Call, rule
 from linnet.core.channels.rules.pointwise import meet
 from linnet.core.channels.tensor_labels import NOTHING, Factor, Flow, take, taken_view
-from linnet.core.channels.union_find import Ints
 from linnet.core.program.program import Ref
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from linnet.arrays import Ints
 from linnet.core.channels.rule_call import Call, rule
 from linnet.core.channels.rules.pointwise import meet
 from linnet.core.channels.tensor_labels import Factor, Flow
-from linnet.core.channels.union_find import Ints
 from linnet.core.program.program import Ref
 
 

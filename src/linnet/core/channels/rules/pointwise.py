@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from linnet.arrays import Ints
 from linnet.core.channels.rule_call import Call, rule
 from linnet.core.channels.tensor_labels import NOTHING, Factor, Flow
-from linnet.core.channels.union_find import Ints
 
 UNARY = [
     "abs",

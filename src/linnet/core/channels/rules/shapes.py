@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from linnet.arrays import Ints
 from linnet.core.channels.rule_call import Call, rule
 from linnet.core.channels.tensor_labels import NOTHING, Factor, Flow, View, permuted_view
-from linnet.core.channels.union_find import Ints
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which block takes which parameters: Kronecker pairs for matrix layers, exact blocks for what is small."""
+"""The division of parameters among blocks: Kronecker pairs for matrix layers, exact blocks for small parameters."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from linnet.core.capture.layers.coverage import constant_statistics, refusal, rule_of
+from linnet.core.capture.layers.layer_rule import Sharing
 from linnet.core.capture.positions import TRANSPOSED
-from linnet.core.capture.scaled_weight import scaled_weight
+from linnet.core.capture.scaled_weight import scaled_leaf
 from linnet.core.jacobian.layer_jacobian import LayerJacobian, RuleTerm
 from linnet.errors import InputError
 from linnet.optim.natural.kronecker.exact_block import LIMIT, SmallBlock
-from linnet.optim.natural.kronecker.kronecker_block import KroneckerBlock, Sharing
+from linnet.optim.natural.kronecker.kronecker_block import KroneckerBlock
 
 Block = KroneckerBlock | SmallBlock
 
@@ -38,7 +39,7 @@ def too_large(model: nn.Module) -> dict[str, str]:
     """Trainable parameters that no block can take, as far as is seen before a forward: name -> why."""
     result: dict[str, str] = {}
     names = {id(p): name for name, p in model.named_parameters()}
-    scaled = {id(leaf) for module in model.modules() if (leaf := scaled_weight(module)) is not None}
+    scaled = {id(leaf) for module in model.modules() if (leaf := scaled_leaf(module)) is not None}
     rules = constant_statistics()
     for module in model.modules():
         rule = rule_of(module, rules)
@@ -52,12 +53,12 @@ def too_large(model: nn.Module) -> dict[str, str]:
 
 
 def not_covered(uncovered: Mapping[str, str]) -> InputError:
-    """The error that names what no block can take."""
+    """The error that names the parameters that no block covers."""
     name, reason = next(iter(uncovered.items()))
     more = f" and {len(uncovered) - 1} more" if len(uncovered) > 1 else ""
     return InputError(
-        f"`{name}`{more} can't be covered: {reason}. Freeze it, or let it follow the plain gradient: "
-        "uncovered='gradient'."
+        f"The curvature of `{name}`{more} can't be computed: {reason}. Freeze it, or let it follow the plain "
+        "gradient: uncovered='gradient'."
     )
 
 

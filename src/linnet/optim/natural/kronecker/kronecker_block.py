@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from linnet.core.capture.layers.layer_rule import Sharing
 from linnet.core.capture.positions import fold, unfold
 from linnet.core.jacobian.layer_jacobian import LayerJacobian, RuleTerm
 from linnet.optim.natural.kronecker.damped_inverse import (
@@ -19,13 +20,12 @@ from linnet.optim.natural.kronecker.damped_inverse import (
     invert_vectors,
 )
 
-Sharing = Literal["expand", "reduce"]
 HUGE = 8192  # a side beyond this is kept as the vectors of its last batch: its matrix alone would take 256 MB
 
 
 @dataclass
 class Sums:
-    """What the samples of one or more micro-batches add up to.
+    """The sums over the samples of one or more micro-batches.
 
     Attributes:
         samples: N.
@@ -109,7 +109,7 @@ class KroneckerBlock:
         dtype: torch.dtype | None = None,
         keep_vectors: bool = False,
     ) -> Sums:
-        """What one batch adds.
+        """The sums of one batch.
 
         Args:
             layer: The rows of the layer.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-from linnet.core.distributed import world
+from linnet.core.distributed import added, world
 from linnet.optim.natural.kronecker.blocks import Block
 from linnet.optim.natural.kronecker.damped_inverse import DenseInverse
 from linnet.optim.natural.kronecker.kronecker_block import KroneckerBlock, Sums
@@ -55,9 +55,7 @@ def reduced(sums: dict[str, Sums]) -> dict[str, Sums]:
     keys = sorted(sums)
     parts = [part for key in keys for part in (sums[key].a, sums[key].b) if part is not None]
     counts = parts[0].new_tensor([[sums[key].samples, sums[key].columns] for key in keys], dtype=torch.float64)
-    dist.all_reduce(counts)
-    flat = torch.cat([part.reshape(-1) for part in parts])
-    dist.all_reduce(flat)
+    counts, flat = added(counts), added(torch.cat([part.reshape(-1) for part in parts]))
     for part, piece in zip(parts, flat.split([part.numel() for part in parts]), strict=True):
         part.copy_(piece.view_as(part))
     for key, (samples, columns) in zip(keys, counts.tolist(), strict=True):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from linnet.optim.padam.kernels.blocked import blocked
+from linnet.optim.padam.kernels.blocked import blocked_step
 from linnet.optim.padam.kernels.denominator import may_vanish
 from linnet.optim.padam.kernels.function import advanced
 from linnet.optim.padam.numbers import Numbers, Slot
@@ -33,7 +33,7 @@ class CompilingFailed(RuntimeError):
 
 
 class Kind(NamedTuple):
-    """What a kernel has as constants.
+    """The constants of a kernel.
 
     Attributes:
         dtype: Of the parameter.
@@ -81,9 +81,9 @@ class Compiled:
         plain = [(index, slot) for index, slot, flat in plan if flat is None]
         if isinstance(numbers.t, Tensor):
             for index, slot in plain:
-                blocked([slot], numbers.at(index))
+                blocked_step([slot], numbers.at(index))
         else:
-            blocked([slot for _, slot in plain], numbers)
+            blocked_step([slot for _, slot in plain], numbers)
         for index, _, flat in plan:
             if flat is not None:
                 kernels[self._kind(flat, numbers)](*flat[:5], _vector(flat.m, numbers.at(index)))
@@ -119,7 +119,9 @@ def kernel(kind: Kind) -> Callable[..., None]:
         CompilingFailed: there is no working compiler.
     """
     power = "any p" if kind.p is None else f"p = {kind.p:g}"
-    _log.warning("Padam compiles its step (%s, %s): some seconds, then torch's cache has it.", kind.dtype, power)
+    _log.warning(
+        "Padam compiles its step (%s, %s): this takes some seconds, once for torch's cache.", kind.dtype, power
+    )
     compiled = torch.compile(_function(kind), dynamic=True, fullgraph=True)
     state = {"dtype": kind.state_dtype, "device": kind.device}
     x, g = (torch.zeros(_SAMPLE, dtype=kind.dtype, device=kind.device) for _ in range(2))

@@ -7,9 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from linnet.core.channels.union_find import Ints
+from linnet.arrays import Floats, Ints
 from linnet.prune.allocate.widths import Price, Selection, Selector
-from linnet.prune.importance.from_weights import Floats
 
 Select = Literal["global", "per_layer"]
 """How widths are chosen: all channels set against one another, or one share for all classes."""
@@ -32,15 +31,12 @@ def same_rate(selector: Selector, utilities: Sequence[Floats]) -> Selection:
     low, high = 0, len(rates) - 1  # at 0 all classes are at their floor, which is feasible
     while low < high:
         middle = (low + high + 1) // 2
-        if _fit(selector, _widths(selector, rates[middle])):
+        if selector.fits(_widths(selector, rates[middle]))[0]:
             low = middle
         else:
             high = middle - 1
     widths = _filled(selector, _widths(selector, rates[low]))
-    kept = sum(
-        float(np.sort(u)[::-1][:width].sum()) * len(choice.classes)
-        for u, width, choice in zip(utilities, widths, selector.free, strict=True)
-    )
+    kept = selector.kept_utility([np.sort(u)[::-1] for u in utilities], widths)
     count = len(selector.limits)
     return Selection(tuple(int(width) for width in widths), Price(0.0, tuple([1 / count] * count)), kept)
 
@@ -56,22 +52,9 @@ def _widths(selector: Selector, rate: float) -> Ints:
 def _filled(selector: Selector, widths: Ints) -> Ints:
     """Takes the next width of the class with the smallest share, while one fits."""
     while True:
-        order = np.argsort([width / c.size for width, c in zip(widths, selector.free, strict=True)], kind="stable")
-        trials = [_wider(selector, widths, row) for row in order]
-        fitting = next((trial for trial in trials if trial is not None and _fit(selector, trial)), None)
-        if fitting is None:
+        rows, trials = selector.wider(widths)
+        fitting = np.flatnonzero(selector.fits(trials)) if rows else []
+        if not len(fitting):
             return widths
-        widths = fitting
-
-
-def _wider(selector: Selector, widths: Ints, row: int) -> Ints | None:
-    larger = selector.allowed[row][selector.allowed[row] > widths[row]]
-    if not len(larger):
-        return None
-    trial = widths.copy()
-    trial[row] = larger[0]
-    return trial
-
-
-def _fit(selector: Selector, widths: Ints) -> bool:
-    return bool(selector.fits(widths)[0])
+        shares = [widths[rows[trial]] / selector.free[rows[trial]].size for trial in fitting]
+        widths = trials[fitting[int(np.argmin(shares))]]

@@ -1,0 +1,96 @@
+"""Noise on weights, and how far it moves the function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from linnet.core.edit.edit_plan import Edit
+from linnet.core.edit.proof import drawn
+from linnet.core.program.recorder import leaves
+from linnet.engine import derive_seed
+
+Masks = Mapping[str, npt.NDArray[np.bool_]]
+
+
+@torch.no_grad()
+def add_noise(network: nn.Module, scale: float, *, rng_seed: int, masks: Masks | None = None) -> None:
+    """Adds Gaussian noise to every weight tensor, in place.
+
+    W += scale * std(W) * N(0, 1) for each parameter with two axes or more. Biases, scales and statistics of
+    normalisations stay: noise could make a variance negative or a channel dead.
+
+    Args:
+        network: Changed in place.
+        scale: Noise as a multiple of the tensor's own standard deviation; 0 changes nothing.
+        rng_seed: With the tensor's name it decides the draws.
+        masks: Where noise goes, by tensor name; a tensor that isn't named gets none. None: everywhere.
+
+    Source:
+        Gaussian noise while hatching: Xia et al. 2021; its scale relative to std(W) is linnet's choice.
+    """
+    if not scale:
+        return
+    for name, weight in network.named_parameters():
+        mask = None if masks is None else masks.get(name)
+        if (
+            weight.ndim < 2
+            or not weight.is_floating_point()
+            or weight.numel() < 2
+            or (masks is not None and mask is None)
+        ):
+            continue
+        generator = torch.Generator().manual_seed(derive_seed(rng_seed, "noise", name))
+        noise = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
+        noise *= scale * float(weight.detach().double().std())
+        if mask is not None:
+            noise *= torch.from_numpy(mask)
+        weight.add_(noise.to(weight.device, weight.dtype))
+
+
+def copied_positions(edit: Edit) -> dict[str, npt.NDArray[np.bool_]]:
+    """Where the copies sit: True for each element of a tensor that lies on an added position of one of its axes."""
+    masks = {}
+    for name, shape in edit.shapes.items():
+        mask = np.zeros((1,) * len(shape), dtype=np.bool_)
+        for axis in edit.axes[name]:
+            sizes = [1] * len(shape)
+            sizes[axis.axis] = -1
+            mask = mask | (axis.copy > 0).reshape(sizes)
+        masks[name] = mask
+    return masks
+
+
+@torch.no_grad()
+def relative_change(before: nn.Module, after: nn.Module, stored: Mapping[str, Any]) -> float:
+    """max |f - g| / max |f| of two networks in eval mode on N(0, 1) inputs.
+
+    Args:
+        before: f.
+        after: g.
+        stored: The graph's example.
+    """
+    parameter = next(after.parameters())
+    kind = parameter.dtype if parameter.is_floating_point() else torch.float32
+    given = drawn(stored, 0).map(lambda t: t.to(parameter.device, kind if t.is_floating_point() else t.dtype))
+    outputs = [_outputs(network, given) for network in (before, after)]
+    worst = 0.0
+    for f, g in zip(*outputs, strict=True):
+        worst = max(worst, float((f - g).abs().max() / f.abs().max().clamp_min(1e-30)))
+    return worst
+
+
+def _outputs(network: nn.Module, given: Any) -> list[Tensor]:
+    modes = {module: module.training for module in network.modules()}
+    try:
+        network.eval()
+        found = leaves(network(*given.args, **given.kwargs), "output")
+        return [leaf.double() for _, leaf in found if leaf.is_floating_point()]
+    finally:
+        for module, training in modes.items():
+            module.training = training

@@ -1,0 +1,126 @@
+"""Spilled blocks, products without a kernel, one layer alone, costs, the trace of the outputs, progress."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from linnet.core.jacobian.losses import LOSSES
+from linnet.spectra import ntk
+from linnet.spectra.rows import jacobian_rows
+from linnet.spectra.rows.jacobian_rows import JacobianRows
+from linnet.spectra.rows.spilled import SpilledBlocks
+
+
+def network() -> tuple[nn.Module, torch.Tensor]:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(36, 5), nn.ReLU(), nn.Linear(5, 3))
+    return model.double(), torch.randn(6, 2, 5, 5, dtype=torch.float64)
+
+
+def test_products_without_a_kernel_are_those_of_the_matrix():
+    model, x = network()
+    v = torch.randn(18, dtype=torch.float64)
+    for memory in (2**30, 20_000, 1):
+        with JacobianRows(model, x, memory=memory) as rows:
+            matrix = rows.matrix()
+            torch.testing.assert_close(rows.product(v), matrix @ (matrix.T @ v))
+            torch.testing.assert_close(rows.kernel(), matrix @ matrix.T)
+            torch.testing.assert_close(rows.primal(), matrix.T @ matrix)
+            flat = torch.cat([p.flatten() for p in rows.pull(v).values()])
+            torch.testing.assert_close(flat, matrix.T @ v)
+            assert rows.parameters == matrix.shape[1] == sum(p.numel() for p in model.parameters())
+            assert (rows.spilled_bytes > 0) == (memory < 2**20)
+
+
+def test_cotangents_put_the_curvature_of_the_loss_into_the_rows():
+    model, x = network()
+    with (
+        JacobianRows(model, x, LOSSES["cross_entropy"].root, memory=2**20) as rows,
+        JacobianRows(model, x, memory=2**20) as plain,
+    ):
+        p = rows.f.softmax(1)
+        q = torch.block_diag(*[torch.diag(row) - torch.outer(row, row) for row in p])
+        j = plain.matrix()
+        torch.testing.assert_close(rows.primal(), j.T @ q @ j)
+        assert rows.passes == 2
+
+
+def test_one_layer_alone():
+    model, x = network()
+    with JacobianRows(model, x, memory=2**20, only="3") as rows:
+        torch.testing.assert_close(rows.kernel(), ntk(model, x, layers="each")["3"])
+        assert rows.parameters == 36 * 5 + 5
+
+
+def test_costs_tell_the_way_of_each_layer():
+    model, x = network()
+    with JacobianRows(model, x, memory=2**20) as rows:
+        rows.kernel()
+        assert list(rows.costs) == ["0", "3", "5"]
+        for cost in rows.costs.values():
+            cheaper = "positions" if cost.positions_cost <= cost.gradients_cost else "gradients"
+            assert cost.way == cheaper
+            assert cost.wall_s > 0
+        assert rows.costs["0"].kind == "Conv2d"
+
+
+def test_rows_are_captured_again_where_the_disk_is_full(monkeypatch):
+    model, x = network()
+    whole = ntk(model, x)
+    monkeypatch.setattr(jacobian_rows, "room_on_disk", lambda: 0)
+    with JacobianRows(model, x, memory=20_000) as rows:
+        torch.testing.assert_close(rows.kernel(), whole)
+        assert rows.spilled_bytes == 0
+
+
+def test_files_go_even_after_an_error(monkeypatch):
+    model, x = network()
+    before = set(Path(tempfile.gettempdir()).glob("linnet-rows-*"))
+
+    def broken(linear, x):
+        raise KeyboardInterrupt
+
+    with JacobianRows(model, x, memory=1):
+        assert set(Path(tempfile.gettempdir()).glob("linnet-rows-*")) - before
+    assert not set(Path(tempfile.gettempdir()).glob("linnet-rows-*")) - before
+    monkeypatch.setattr(SpilledBlocks, "put", broken)
+    with pytest.raises(KeyboardInterrupt):
+        JacobianRows(model, x, memory=1)
+    assert not set(Path(tempfile.gettempdir()).glob("linnet-rows-*")) - before
+
+
+def test_blocks_in_host_memory_come_back_as_they_were():
+    """As CUDA's are kept, tried with what there is."""
+    model, x = network()
+    with JacobianRows(model, x, memory=2**20) as rows, SpilledBlocks(torch.device("meta")) as host:
+        host._device = torch.device("cpu")
+        ((_, layers),) = rows.blocks()
+        host.put(layers)
+        for ours, theirs in zip(layers, host.get(0), strict=True):
+            assert torch.equal(ours.gram(), theirs.gram())
+
+
+def test_the_trace_over_outputs_is_unbiased_and_knows_its_error():
+    model, x = network()
+    full = ntk(model, x).view(6, 3, 6, 3)
+    exact = full.diagonal(dim1=1, dim2=3).sum(2) / 3
+    found = ntk(model, x, outputs="trace", draws=64)
+    assert found.kernel.shape == (6, 6)
+    z = (found.kernel - exact) / found.standard_error
+    assert float(z.abs().max()) < 4.5
+    assert 0.5 < float(z.square().mean()) < 2
+    each = ntk(model, x, layers="each", outputs="trace", draws=64)
+    torch.testing.assert_close(sum(k.kernel for k in each.values()), found.kernel)
+    crossed = ntk(model, x[:2], x[2:], outputs="trace", draws=64)
+    torch.testing.assert_close(crossed.kernel, found.kernel[:2, 2:])
+
+
+def test_progress_is_told():
+    model, x = network()
+    told = []
+    ntk(model, x, memory=20_000, progress=lambda done, total: told.append((done, total)))
+    assert [done for done, _ in told] == list(range(1, told[-1][1] + 1))
+    assert len(told) > 1
