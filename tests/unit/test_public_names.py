@@ -76,7 +76,7 @@ PUBLIC_OF = {
         "command commit environment machine mean_interval read_records reliability share_interval t_interval "
         "versions write_records "
     ),
-    "spectra": ("Density Spectrum TraceKernel density fisher infinite_width_ntk ntk "),
+    "spectra": ("Density MeanField Spectrum TraceKernel density fisher infinite_width_ntk ntk theory theory_for "),
 }
 
 # What docs, messages and installed entry points name inside the folders.
