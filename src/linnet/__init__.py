@@ -13,6 +13,7 @@ Public names, by what they do for you. Each is loaded when it is first used, so 
     wide, narrow  ChannelGraph, resize   which channels live and die together; copies and removals with a proof
     sure          ensemble               calibrated uncertainty, and how good it is
     small         prune                  pruned straight to a budget of MACs, parameters or bytes
+    tiny          jet                    binarized and jet layers, and the exact integer program that they become
     keep          save, load, cost       one file that tells its edits; parameters, MACs, bytes and peak memory
     trouble       errors, LinnetError    every exception that is raised on purpose
 """
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         engine,
         ensemble,
         errors,
+        jet,
         models,
         nuclei,
         optim,
@@ -54,6 +56,7 @@ __all__ = [
     "engine",
     "ensemble",
     "errors",
+    "jet",
     "load",
     "models",
     "nuclei",

@@ -7,14 +7,17 @@
     │   ├── DataError                      a data set on disk
     │   ├── RecipeError                    a recipe file
     │   ├── BudgetError                    a budget that is none, or that can't be reached
+    │   ├── FreezeError                    a network without an exact integer program
     │   └── GraphError                     a channel graph, a multiplicity or a probe
     │       └── UnsupportedOperator (NotImplementedError)   an operator without a channel rule
     ├── ProofError (ArithmeticError)       an edited network isn't the function that was promised
+    │   └── MismatchError                  two backends of an integer program gave different numbers
     ├── CaptureError (RuntimeError)        a capture read too early, too late, or of an uncovered layer
     ├── OptimizerStateError (ValueError)   optimizer state that can't follow an edit
     ├── CheckpointError (ValueError)       a file of weights or a checkpoint can't be used
     ├── NonFiniteLoss (ArithmeticError)    training met NaN or infinity
     ├── TrainingError (RuntimeError)       training can't start or go on
+    ├── ToolError (RuntimeError)           a compiler, simulator or place-and-route tool is missing or failed
     └── MissingExtra (ImportError)         an optional part isn't installed
 
 A message says what came, what was needed, and what to do, in that order.
@@ -49,6 +52,10 @@ class BudgetError(InputError):
     """A budget is none, or can't be reached."""
 
 
+class FreezeError(InputError):
+    """A network has no exact integer program."""
+
+
 class GraphError(InputError):
     """A channel graph, a multiplicity or a probe can't be used."""
 
@@ -59,6 +66,10 @@ class UnsupportedOperator(GraphError, NotImplementedError):
 
 class ProofError(LinnetError, ArithmeticError):
     """An edited network isn't the function that was promised."""
+
+
+class MismatchError(ProofError):
+    """Two backends of an integer program gave different numbers."""
 
 
 class CaptureError(LinnetError, RuntimeError):
@@ -79,6 +90,10 @@ class NonFiniteLoss(LinnetError, ArithmeticError):
 
 class TrainingError(LinnetError, RuntimeError):
     """Training can't start or can't go on."""
+
+
+class ToolError(LinnetError, RuntimeError):
+    """A compiler, simulator or place-and-route tool is missing, or it failed."""
 
 
 class MissingExtra(LinnetError, ImportError):

@@ -33,6 +33,7 @@ LOADS = {
     "data": ("", "PIL scipy torch"),
     "engine": ("", "rich torch"),
     "ensemble": ("", "torch"),
+    "jet": ("", "torch"),
     "models": ("torch", "torch"),  # its table of networks holds the classes themselves
     "nuclei": ("", "PIL imagecodecs jinja2 rich scipy tifffile torch"),
     "optim": ("", "torch"),

@@ -20,6 +20,7 @@ PUBLIC = [
     "engine",
     "ensemble",
     "errors",
+    "jet",
     "load",
     "models",
     "nuclei",
@@ -35,8 +36,8 @@ PUBLIC = [
 
 PUBLIC_OF = {
     "core": (
-        "Call Capture ChannelClass ChannelGraph Cost LayerCapture Node Program Ref Resized Slot Value cost "
-        "record resize rules "
+        "Call Capture ChannelClass ChannelGraph Cost Layer LayerCapture LayerRule Node Operator Program Ref Resized "
+        "Slot Value Window add_layer add_layer_rule add_operator cost record resize rule rules "
     ),
     "data": (
         "ArrayLoader Augment Forster ImageSet NucleusImage Optics Photometric Standardise brightness_contrast "
@@ -44,18 +45,20 @@ PUBLIC_OF = {
         "image_folder mnist read_idx read_jpeg_container read_nucleus_set shift split_digest "
     ),
     "engine": (
-        "Average Best Checkpoint Compute EarlyStop Epoch FitResult GroupSchedule Listener Loader Ranks Run "
+        "Average Best Checkpoint Checkpoints Compute EarlyStop Epoch FitResult GroupSchedule Listener Loader Ranks Run "
         "Schedule Task as_loader derive_seed fit load load_checkpoint load_latest save save_checkpoint shard "
     ),
     "ensemble": (
-        "ClassPrediction RejectionCurve ValuePrediction WidenedClass Widening aurc auroc brier classwise_ece "
-        "e_aurc ece ece_debiased ece_debiased_interval fpr95 nll rejection_curve widen "
+        "Choice ClassPrediction HatchEnsemble MembersFit RejectionCurve ValuePrediction WidenedClass Widening "
+        "aurc auroc brier classwise_ece e_aurc ece ece_debiased ece_debiased_interval fpr95 hatch nll "
+        "rejection_curve widen "
     ),
     "errors": (
-        "BudgetError CaptureError CheckpointError DataError GraphError ImageError InputError LinnetError "
-        "MissingExtra NonFiniteLoss OptimizerStateError PointsError ProofError RecipeError TrainingError "
-        "UnsupportedOperator "
+        "BudgetError CaptureError CheckpointError DataError FreezeError GraphError ImageError InputError LinnetError "
+        "MismatchError MissingExtra NonFiniteLoss OptimizerStateError PointsError ProofError RecipeError ToolError "
+        "TrainingError UnsupportedOperator "
     ),
+    "jet": ("BinaryConv2d BinaryLinear Conversion JetConv2d Program Sign convert freeze kernel_name parameter_groups "),
     "models": (
         "BasicBlock ConvNet MLP NTKPerceptron ResNet ResidualUNet SmallUNet Tiny VGG create names ntk_mlp "
         "options resnet20 resnet56 vgg16 "

@@ -11,6 +11,7 @@ from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from linnet.engine.checkpoint.checkpoint import Checkpoint, load_checkpoint, load_latest, save_checkpoint
+    from linnet.engine.checkpoint.checkpoints import Checkpoints
     from linnet.engine.compute.device import Compute
     from linnet.engine.compute.distributed import Ranks
     from linnet.engine.compute.random_state import derive_seed
@@ -28,6 +29,7 @@ __all__ = [
     "Average",
     "Best",
     "Checkpoint",
+    "Checkpoints",
     "Compute",
     "EarlyStop",
     "Epoch",
@@ -56,6 +58,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "listeners.average": "Average",
         "checkpoint.checkpoint": "Checkpoint load_checkpoint load_latest save_checkpoint",
+        "checkpoint.checkpoints": "Checkpoints",
         "compute.device": "Compute",
         "compute.distributed": "Ranks",
         "listeners.early_stop": "Best EarlyStop",

@@ -4,13 +4,13 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from linnet.engine.checkpoint.checkpoints import Checkpoints
 from linnet.engine.checkpoint.identity import identity_of
 from linnet.engine.checkpoint.interrupt import Interrupts
 from linnet.engine.checkpoint.keeper import Keeper
@@ -27,6 +27,7 @@ from linnet.engine.loader import Loader, as_loader
 from linnet.engine.task import Task
 from linnet.engine.update import Update, parameters_of
 from linnet.errors import InputError, TrainingError
+from linnet.option_values import UNSET, option_value
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,17 @@ def fit(
     schedule: Schedule | None = None,
     compute: Compute | None = None,
     listeners: Sequence[Listener] = (),
-    folder: str | os.PathLike[str] | None = None,
-    checkpoint_every: int | None = None,
-    keep: int = 2,
+    checkpoints: Checkpoints | None = None,
+    folder: str | os.PathLike[str] | None = UNSET,
+    checkpoint_every: int | None = UNSET,
+    keep: int = UNSET,
     grad_clip: float | None = None,
     early_stop: EarlyStop | None = None,
-    resume: bool = True,
+    resume: bool = UNSET,
     progress: Style = "auto",
     rng_seed: int = 0,
     average: Average | None = None,
+    alone: bool = False,
 ) -> FitResult:
     """Trains a network.
 
@@ -89,22 +92,25 @@ def fit(
         schedule: Of the learning rate; constant if None.
         compute: Device and precision; `Compute.pick()` if None.
         listeners: Told of start, gradients, step, epoch and end.
-        folder: For checkpoints; none are made if None.
-        checkpoint_every: Updates between checkpoints; after each epoch if None. One is always made before the first
-            update (so that an unwritable folder is known at once) and one at the end.
-        keep: Newest checkpoints that stay.
+        checkpoints: Where checkpoints are kept, how often they are made and how many stay; None: the defaults of
+            `Checkpoints`, which makes none.
+        folder: This and the next two, and `resume`, are the fields of `checkpoints` as keywords: where checkpoints are
+            kept (None: nowhere).
+        checkpoint_every: Updates between checkpoints, its field `every` (None: after each epoch).
+        keep: Newest checkpoints that stay (2).
         grad_clip: Largest norm of all gradients together.
         early_stop: Ends the run when a validation metric ceases to improve.
-        resume: Go on from the folder's last checkpoint. False starts anew and removes the checkpoints in it.
+        resume: Go on from the folder's last checkpoint (True). False starts anew and removes the checkpoints in it.
         progress: "auto" (a bar on a terminal, else a log line for each epoch), "bar", "log" or "off".
         rng_seed: Of dropout and the like, and of a plain iterable's shuffling. (A `Loader` has its own.)
         average: Keep an average of the weights, and validate with it.
+        alone: Train this process's network by itself, also under `torchrun`: the processes train different ones.
 
     Returns:
         The trained network and how it went.
 
     Raises:
-        InputError: an argument can't be used; it is named.
+        InputError: an argument can't be used, or a keyword disagrees with `checkpoints`; it is named.
         TrainingError: optimizer, loader and network don't belong together, or a loss or metric isn't a scalar.
         NonFiniteLoss: the loss became NaN or infinite; epoch and batch are named. The weights are those before that
             batch, and the folder holds the last good checkpoint.
@@ -118,8 +124,19 @@ def fit(
         ...     epochs=10, schedule=Schedule("cosine", warmup_steps=100), folder="runs/digits",
         ... )  # doctest: +SKIP
     """
+    checkpoints = option_value(
+        "checkpoints",
+        checkpoints,
+        Checkpoints(),
+        {
+            "folder": ("folder", folder),
+            "checkpoint_every": ("every", checkpoint_every),
+            "keep": ("keep", keep),
+            "resume": ("resume", resume),
+        },
+    )
     compute = compute or Compute.pick()
-    ranks = Ranks.join(compute)
+    ranks = Ranks() if alone else Ranks.join(compute)
     loader = as_loader(loader, rng_seed=rng_seed)
     _require_fitting(model, loader, optimizer, epochs=epochs, grad_clip=grad_clip)
     model.to(compute.torch_device)
@@ -139,9 +156,9 @@ def fit(
         average=RunningAverage(average, model) if average else None,
         watch=Watch(early_stop) if early_stop else None,
     )
-    keeper = Keeper(None if folder is None else Path(folder), state, ranks, every=checkpoint_every, keep=keep)
+    keeper = Keeper(checkpoints, state, ranks)
     with kept_random_state(), Interrupts() as interrupts:
-        keeper.begin(resume=resume)
+        keeper.begin()
         update = Update(
             run=run,
             task=task,

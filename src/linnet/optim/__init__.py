@@ -1,15 +1,15 @@
 """Fast: natural gradient descent that knows its own step size, and Padam.
 
-Each name is loaded when it is first used, so that Padam doesn't wait for what only natural gradients need.
+Each name is loaded when it is first used, so that Padam doesn't wait for what only natural gradient needs.
 
 Names:
     NaturalGradient   exact or approximate Fisher information; eta = c / alpha; a report of every parameter
     KroneckerOptions  how K-FAC's factors are taken, kept and inverted
-    StepReport        what the last step did
+    StepReport        the facts of the last step
     predict           the curve that training and test outputs will follow, before training starts
     Prediction        that curve
     Padam             partially adaptive momentum: one number p between SGD with momentum and Amsgrad
-    padam_lr          which learning rate goes with which p: a start for tuning
+    padam_lr          the learning rate that goes with a p: a start for tuning
     EffectiveRates    how far the steps of its elements spread
 """
 

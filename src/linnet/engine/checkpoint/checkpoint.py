@@ -131,7 +131,7 @@ def list_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
 def remove_checkpoints(folder: str | os.PathLike[str], *, keep: int = 0) -> None:
     """Removes all checkpoints of a folder but the newest `keep`; other files are never touched."""
     paths = list_checkpoints(folder)
-    for path in paths[: len(paths) - keep if keep else None]:
+    for path in paths[: max(len(paths) - keep, 0)]:
         try:
             path.unlink()
         except OSError as error:

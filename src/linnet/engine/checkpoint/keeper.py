@@ -1,6 +1,5 @@
 """Keeper: when a run's checkpoints are made, and where it begins."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from linnet.engine.checkpoint.checkpoint import (
@@ -10,39 +9,36 @@ from linnet.engine.checkpoint.checkpoint import (
     remove_checkpoints,
     save_checkpoint,
 )
+from linnet.engine.checkpoint.checkpoints import Checkpoints
 from linnet.engine.checkpoint.state import State
 from linnet.engine.compute.distributed import Ranks
 from linnet.errors import InputError
 
 
-@dataclass
 class Keeper:
     """Keeps a run's checkpoints in a folder; rank 0 writes, all ranks read.
 
-    Attributes:
-        folder: Where; None keeps nothing.
+    Args:
+        checkpoints: Where, how often and how many.
         state: What is kept.
         ranks: The processes.
-        every: Updates between checkpoints; None: at the end of each epoch.
-        keep: Newest checkpoints that stay.
 
     Raises:
         InputError: `every` or `keep` is below 1.
     """
 
-    folder: Path | None
-    state: State
-    ranks: Ranks
-    every: int | None
-    keep: int
+    def __init__(self, checkpoints: Checkpoints, state: State, ranks: Ranks):
+        if checkpoints.every is not None and checkpoints.every < 1:
+            raise InputError(
+                f"`checkpoint_every` (`every` of Checkpoints) is {checkpoints.every}. Give a count of updates, 1 or "
+                "more, or None."
+            )
+        if checkpoints.keep < 1:
+            raise InputError(f"`keep` is {checkpoints.keep}. Give a count of checkpoints, 1 or more.")
+        self.options, self.state, self.ranks = checkpoints, state, ranks
+        self.folder = None if checkpoints.folder is None else Path(checkpoints.folder)
 
-    def __post_init__(self) -> None:
-        if self.every is not None and self.every < 1:
-            raise InputError(f"`checkpoint_every` is {self.every}. Give a count of updates, 1 or more, or None.")
-        if self.keep < 1:
-            raise InputError(f"`keep` is {self.keep}. Give a count of checkpoints, 1 or more.")
-
-    def begin(self, *, resume: bool) -> None:
+    def begin(self) -> None:
         """Takes up the last checkpoint, or makes the first.
 
         Raises:
@@ -50,9 +46,9 @@ class Keeper:
         """
         if self.folder is None:
             return
-        if not resume and self.ranks.rank == 0:
+        if not self.options.resume and self.ranks.rank == 0:
             remove_checkpoints(self.folder)
-        checkpoint = self._latest(self.folder) if resume else None
+        checkpoint = self._latest(self.folder) if self.options.resume else None
         if checkpoint:
             self.state.from_checkpoint(checkpoint)
         else:
@@ -60,7 +56,8 @@ class Keeper:
 
     def save_if_due(self, *, epoch_ended: bool = False) -> None:
         """Makes a checkpoint if it is time."""
-        due = epoch_ended if self.every is None else self.state.run.step % self.every == 0
+        every = self.options.every
+        due = epoch_ended if every is None else self.state.run.step % every == 0
         if due:
             self.save()
 
@@ -75,7 +72,7 @@ class Keeper:
             return
         tensors, facts = self.state.to_checkpoint()
         if self.ranks.rank == 0:
-            save_checkpoint(self.folder, self.state.run.step, tensors, facts, keep=self.keep)
+            save_checkpoint(self.folder, self.state.run.step, tensors, facts, keep=self.options.keep)
 
     def save_interrupted(self, *, whole: bool) -> str:
         """Makes a checkpoint after Ctrl-C, if the state is whole.

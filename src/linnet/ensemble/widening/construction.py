@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from linnet.engine import derive_seed
-from linnet.ensemble.widening.batch_norm import has_statistics, measure_statistics
+from linnet.ensemble.widening.batch_norm import BATCHES, has_statistics, measure_statistics
 from linnet.ensemble.widening.maps import random_copies
 from linnet.ensemble.widening.seed_network import Copies, Manner, SeedNetwork, with_notes
 
@@ -82,7 +83,7 @@ def widen(
     sizes = seed.sizes(factor, align=align)
     wide = seed.widened(drawn_copies(seed, sizes, rng_seed), manner, rng_seed=rng_seed, optimizer=optimizer)
     if noise:
-        settle(wide, data)
+        settle([wide], data)
     return wide
 
 
@@ -99,18 +100,26 @@ def generator_of(rng_seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng(derive_seed(rng_seed, "map", name))
 
 
-def settle(wide: Any, data: Iterable[Any] | None) -> None:
+def settle(networks: Sequence[Any], data: Iterable[Any] | None) -> None:
     """After noise: the batch norms' statistics are measured again, or a note and a warning say that they are stale.
+
+    Args:
+        networks: What `SeedNetwork.widened` made.
+        data: Batches of inputs; gone through once. None: there are none.
 
     Raises:
         InputError: `data` gave no batch.
     """
-    if not has_statistics(wide):
-        return
-    if data is not None:
-        used = measure_statistics(wide, data)
-        wide.widening = with_notes(wide.widening, f"batch norm statistics were measured again on {used} batches")
-        return
-    note = "noise made the batch norms' running statistics stale: train a little, or give `data`"
-    wide.widening = with_notes(wide.widening, note)
-    _log.warning("%s: %s.", type(wide).__name__, note)
+    stale = [network for network in networks if has_statistics(network)]
+    if data is not None and stale:
+        batches = list(islice(data, BATCHES))
+        for network in stale:
+            used = measure_statistics(network, batches)
+            network.widening = with_notes(
+                network.widening, f"batch norm statistics were measured again on {used} batches"
+            )
+    elif stale:
+        note = "noise made the batch norms' running statistics stale: train a little, or give `data`"
+        for network in stale:
+            network.widening = with_notes(network.widening, note)
+        _log.warning("%s: %s.", type(stale[0]).__name__, note)

@@ -1,6 +1,6 @@
-"""What stands between the front, `NaturalGradient`, and an approximation of the metric: two values and a class.
+"""The contract between `NaturalGradient` and an approximation of the metric: two values and a class.
 
-The front runs the network, holds the state that all share (groups, step size, momentum, report) and applies the
+`NaturalGradient` runs the network, holds the state that all share (groups, step size, momentum, report) and applies the
 update. An approximation turns one `Batch` into one `Direction`, and keeps what it must between steps.
 """
 
@@ -30,19 +30,19 @@ class Settings:
 
     Attributes:
         loss: The loss.
-        fisher: Whose second moment the metric is.
+        fisher: Kind of Fisher information: "model", "sampled" or "empirical".
         damping: rho of the first group at construction, on the scale of J J^T / N; a step reads `Batch.damping`.
-        momentum: Of heavy ball, or of function space.
+        momentum: Factor of the heavy ball, or of momentum in function space.
         factor_every: Steps between refreshes of stored factors.
         inverse_every: Steps between refreshes of their inverses.
         ema: Decay of the running mean of factors, bias-corrected.
         adapt_damping: Levenberg-Marquardt rule for the damping.
-        compute_dtype: Of products and factors; None for the model's.
+        compute_dtype: Type of products and factors; None for the model's.
         solve_rows: Largest n of a dense solve.
         uncovered: What happens to a parameter without curvature: "raise" or "gradient".
         sharing: How K-FAC treats positions: "expand" or "reduce".
-        generator: Of `fisher="sampled"`; the front saves it.
-        scaler: Whose scale is divided out of what the user's backward leaves; None: it isn't scaled.
+        generator: Draws the targets of `fisher="sampled"`; `NaturalGradient` saves it.
+        scaler: The GradScaler whose scale is divided out of the user's gradients; None: they aren't scaled.
     """
 
     loss: Loss
@@ -62,7 +62,7 @@ class Settings:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a report says of these settings, whatever the batch."""
+        """Notes of a report on these settings, whatever the batch."""
         if self.fisher == "sampled":
             return (
                 "fisher='sampled': one random target for each sample, so K has rank N of N C and weighs samples by "
@@ -73,10 +73,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch at the present weights. Curvature and gradient are computed when they are first asked for.
+    """One batch at the present weights. Curvature and gradient are computed on first use.
 
     Attributes:
-        settings: Of the optimizer.
+        settings: The optimizer's settings.
         damping: Parameter name -> rho of its group now. Either all are 0, the limit of minimum norm, or all above.
         f: Outputs (N, C), detached.
         r: Residual (N, C), detached: N times the gradient of the loss in f.
@@ -133,13 +133,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Direction:
-    """G^-1 grad, and what is known about it.
+    """G^-1 grad, and the facts about it.
 
     Attributes:
         delta: Parameter name -> direction; the update is theta <- theta - eta delta.
-        alpha: Of K = alpha I, where theory gives it; None: the front measures it.
+        alpha: alpha of K = alpha I, where theory gives it; None: `NaturalGradient` measures it.
         route: How it was solved, for the report.
-        covered: Parameter name -> how its curvature was taken.
+        covered: Parameter name -> how its curvature was computed.
         uncovered: Parameter name -> why it has none. With "gradient" it is in `delta` all the same.
         notes: Sentences for the report.
     """
@@ -157,14 +157,14 @@ class Approximation(ABC):
 
     Args:
         model: The network.
-        settings: The checked arguments. Raise `InputError` in `__init__` for what can't be.
+        settings: The checked arguments. Raise `InputError` in `__init__` for those that can't be used.
 
     Attributes:
-        name: As the user spells it.
+        name: Its name as an argument.
         everyday: Whether `loss.backward(); opt.step()` works: then `attach` and `from_gradients` are overridden.
-        function_momentum: Whether momentum is that of function space, made here; else the front does heavy ball.
-        listening: False while the front itself runs the network; hooks of `attach` then look away.
-        dampings: Parameter name -> rho of its group, as of construction or the last step.
+        function_momentum: Whether momentum in function space is made here; else `NaturalGradient` does heavy ball.
+        listening: False while `NaturalGradient` itself runs the network; hooks of `attach` then do nothing.
+        dampings: Parameter name -> rho of its group, at construction or at the last step.
         couples: Whether layers that couple samples (batch statistics, dropout) are allowed.
     """
 
@@ -189,19 +189,19 @@ class Approximation(ABC):
 
         Raises:
             InputError: it can't be solved; nothing was changed.
-            ArithmeticError: NaN or infinity came up; the front skips the step.
+            ArithmeticError: NaN or infinity occurred; `NaturalGradient` skips the step.
         """
 
     def from_gradients(self, gradients: Mapping[str, Tensor], damping: Mapping[str, float]) -> Direction:
-        """G^-1 grad from the gradients that the user's `backward` left, in the user's units (everyday use)."""
+        """G^-1 grad from the gradients that the user's `backward` left, in the user's units."""
         raise AssertionError(f"{self.name} isn't for everyday use")
 
     def attach(self) -> Sequence[RemovableHandle]:
-        """Puts hooks on the model for everyday use; called once, at construction of the optimizer."""
+        """Puts hooks on the model for `loss.backward(); opt.step()`; called once, at construction of the optimizer."""
         return ()
 
     def after_edit(self, new: nn.Module, edit: Edit) -> Callable[[], None]:
-        """What `linnet.resize` makes of it: finds the next state and gives the function that puts it in."""
+        """Called by `linnet.resize`: finds the next state and returns the function that puts it in."""
 
         def put() -> None:
             self.model = new
@@ -209,7 +209,7 @@ class Approximation(ABC):
         return put
 
     def forget(self) -> None:  # noqa: B027  most approximations keep nothing
-        """`zero_grad` was called: what belongs to gradients that are gone isn't used."""
+        """`zero_grad` was called: drops what belongs to the old gradients."""
 
     def state(self) -> dict[str, Any]:
         """Tensors, numbers, strings, None, and dicts, lists and tuples of them."""
@@ -223,6 +223,6 @@ class Approximation(ABC):
         """
         if state:
             raise OptimizerStateError(
-                f"The state holds {', '.join(state)} for approx='{self.name}', which keeps nothing between steps. "
-                "Load it into the optimizer that it was saved from."
+                f"The state holds {', '.join(state)}, but approx='{self.name}' keeps nothing between steps. Load "
+                "it into the optimizer that it was saved from."
             )

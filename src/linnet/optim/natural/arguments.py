@@ -49,8 +49,8 @@ def check_request(asked: Request) -> None:
     """
     if not isinstance(asked.model, nn.Module):
         raise InputError(
-            f"`model` is a {type(asked.model).__name__}; the network itself is needed, not its parameters: "
-            "NaturalGradient(model). Parameter groups go into `groups`."
+            f"`model` must be the network, not its parameters (got a {type(asked.model).__name__}): "
+            "NaturalGradient(model). Give parameter groups as `groups`."
         )
     factors = asked.kronecker
     one_of("approx", asked.approx, APPROXIMATIONS)
@@ -58,11 +58,11 @@ def check_request(asked: Request) -> None:
     one_of("fisher", asked.fisher, FISHERS)
     one_of("uncovered", asked.uncovered, ("raise", "gradient"))
     one_of("sharing", factors.sharing, ("expand", "reduce"))
-    _check_number("damping", asked.damping, "0 or more", lambda v: v >= 0)
+    _check_number("damping", asked.damping, ">= 0", lambda v: v >= 0)
     _check_number("c", asked.c, "above 0 and below 2", lambda v: 0 < v < 2)
-    _check_number("momentum", asked.momentum, "0 or more and below 1", lambda v: 0 <= v < 1)
-    _check_number("weight_decay", asked.weight_decay, "0 or more", lambda v: v >= 0)
-    _check_number("ema", factors.ema, "0 or more and below 1", lambda v: 0 <= v < 1)
+    _check_number("momentum", asked.momentum, ">= 0 and below 1", lambda v: 0 <= v < 1)
+    _check_number("weight_decay", asked.weight_decay, ">= 0", lambda v: v >= 0)
+    _check_number("ema", factors.ema, ">= 0 and below 1", lambda v: 0 <= v < 1)
     counts = (
         ("factor_every", factors.factor_every, 1),
         ("inverse_every", factors.inverse_every, 1),
@@ -70,26 +70,26 @@ def check_request(asked: Request) -> None:
         ("isotropy_every", asked.isotropy_every, 0),
     )
     for key, value, least in counts:
-        _check_number(key, value, f"{least} or more", lambda v, least=least: v >= least)
+        _check_number(key, value, f">= {least}", lambda v, least=least: v >= least)
     for key, value in (*((key, value) for key, value, _ in counts), ("rng_seed", asked.rng_seed)):
         if not isinstance(value, int):
-            raise InputError(f"`{key}` is {value!r}; a whole number is needed.")
+            raise InputError(f"`{key}` must be a whole number (got {value!r}).")
     dtype, scaler = factors.compute_dtype, asked.scaler
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise InputError(f"`compute_dtype` is {dtype!r}; a floating dtype such as torch.bfloat16, or None, is needed.")
+        raise InputError(f"`compute_dtype` must be a floating dtype, such as torch.bfloat16, or None (got {dtype!r}).")
     if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
-        raise InputError(f"`scaler` is {scaler!r}; the torch.amp.GradScaler of the loop, or None, is needed.")
+        raise InputError(f"`scaler` must be the torch.amp.GradScaler of the loop, or None (got {scaler!r}).")
     if factors.adapt_damping and asked.approx != "kfac":
-        raise InputError(f"`adapt_damping` is for approx='kfac'; approx is {asked.approx!r}. Leave it out.")
+        raise InputError(f"`adapt_damping` works only with approx='kfac' (got {asked.approx!r}). Leave it out.")
     for key, value in (("lr", asked.lr), ("kl_clip", asked.kl_clip)):
         if value is not None:
             _check_number(key, value, "above 0, or None", lambda v: v > 0)
     if not any(p.requires_grad for p in asked.model.parameters()):
-        raise InputError("`model` has no trainable parameters. Give a network with requires_grad=True on some.")
+        raise InputError("`model` must have trainable parameters (got none). Set requires_grad=True on some.")
     if asked.momentum and asked.fisher != "model" and APPROXIMATIONS[asked.approx].function_momentum:
         raise InputError(
-            f"`momentum` in function space (approx={asked.approx!r}) needs fisher='model'; fisher is "
-            f"{asked.fisher!r}. Set momentum=0, or approx='kfac' for heavy ball."
+            f"`momentum` in function space (approx={asked.approx!r}) needs fisher='model' (got {asked.fisher!r}). "
+            "Set momentum=0, or approx='kfac' for heavy ball."
         )
 
 
@@ -102,20 +102,18 @@ def check_groups(groups: Sequence[dict[str, Any]], model: nn.Module, *, relative
         relative: Whether "lr" is c, below 2.
 
     Raises:
-        InputError: a rate isn't a number that can be used, or a parameter isn't the network's.
+        InputError: a rate can't be used, or a parameter isn't the network's.
     """
     own = {id(p) for p in model.parameters()}
     for number, group in enumerate(groups):
-        needed, fits = (
-            ("c, 0 or more and below 2", lambda v: 0 <= v < 2) if relative else ("0 or more", lambda v: v >= 0)
-        )
+        needed, fits = ("c, >= 0 and below 2", lambda v: 0 <= v < 2) if relative else (">= 0", lambda v: v >= 0)
         _check_number(f"lr of group {number}", float(group["lr"]), needed, fits)
         foreign = sum(id(p) not in own for p in group["params"])
         if foreign:
             raise InputError(
                 f"{foreign} of the {len(group['params'])} parameters of group {number} aren't the network's: it is "
-                "another network, or layers were replaced. Make a new optimizer for the network as it is now, or edit "
-                "networks by linnet.resize(..., optimizer=opt)."
+                "another network, or layers were replaced. Make a new optimizer for the network as it is now, or "
+                "edit networks by linnet.resize(..., optimizer=opt)."
             )
 
 
@@ -126,11 +124,11 @@ def group_dampings(groups: Sequence[dict[str, Any]], names: Mapping[str, Tensor]
         InputError: a damping is negative or not finite, or some are 0 and others above.
     """
     for number, group in enumerate(groups):
-        _check_number(f"damping of group {number}", group["damping"], "0 or more", lambda v: v >= 0)
+        _check_number(f"damping of group {number}", group["damping"], ">= 0", lambda v: v >= 0)
     values = [float(group["damping"]) for group in groups]
     if 0.0 in values and any(values):
         raise InputError(
-            f"The groups' `damping` are {values}: either all are 0 (the step of minimum norm) or all are above. "
+            f"The groups' `damping` must be either all 0 (the step of minimum norm) or all above 0 (got {values}). "
             "Give those at 0 a small damping."
         )
     of = {id(p): float(group["damping"]) for group in groups for p in group["params"]}
@@ -146,11 +144,11 @@ def check_inputs(x: Any, y: Any) -> None:
     inputs = x if isinstance(x, tuple) else (x,)
     for what, value in (*(("x", v) for v in inputs), ("y", y)):
         if not isinstance(value, Tensor) or value.ndim < 1:
-            raise InputError(f"`{what}` is a {type(value).__name__}; a tensor with samples on axis 0 is needed.")
+            raise InputError(f"`{what}` must be a tensor with samples on axis 0 (got a {type(value).__name__}).")
         if len(value) != len(y):
-            raise InputError(f"`x` has {len(value)} samples and `y` {len(y)}; one target for each sample is needed.")
+            raise InputError(f"`y` must have one target for each sample of `x` (got {len(y)} for {len(value)}).")
     if not len(y):
-        raise InputError("The batch has no samples; at least one is needed.")
+        raise InputError("`x` must have at least one sample (got none).")
 
 
 def check_everyday(closure: Any, approximation: Approximation) -> None:
@@ -158,13 +156,13 @@ def check_everyday(closure: Any, approximation: Approximation) -> None:
 
     Raises:
         InputError: inputs came without targets.
-        TrainingError: the approximation can't do with gradients.
+        TrainingError: the approximation needs more than gradients.
     """
     if closure is not None and not callable(closure):
-        raise InputError("`y` is missing: call opt.step(x, y).")
+        raise InputError("`y` is missing. Call opt.step(x, y).")
     if not approximation.everyday:
         raise TrainingError(
-            f"opt.step() has no batch: approx='{approximation.name}' needs one. Call opt.step(x, y), or use "
+            f"approx='{approximation.name}' needs a batch, and opt.step() gives none. Call opt.step(x, y), or use "
             "approx='kfac' for loss.backward(); opt.step()."
         )
 
@@ -193,15 +191,15 @@ def check_model(model: nn.Module, approximation: Approximation) -> None:
         return
     for path, why in coupling(model).items():
         raise InputError(
-            f"`{path}`: {why}, and approx='{approximation.name}' needs each output to depend on its sample alone. Call "
-            "model.eval(), or use approx='kfac'."
+            f"`{path}`: {why}, but approx='{approximation.name}' needs each output to depend on its sample alone. "
+            "Call model.eval(), or use approx='kfac'."
         )
 
 
 def _check_number(key: str, value: Any, needed: str, fits: Any) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or not fits(value):
-        raise InputError(f"`{key}` is {value!r}; a finite number {needed} is needed.")
+        raise InputError(f"`{key}` must be a finite number {needed} (got {value!r}).")
 
 
 def check_saved(
@@ -221,19 +219,19 @@ def check_saved(
     if saved is None or list(saved["asked"]) != list(asked):
         came = "another optimizer" if saved is None else f"NaturalGradient{tuple(saved['asked'])}"
         raise OptimizerStateError(
-            f"The state is of {came}; this is NaturalGradient{tuple(asked)} (approx, loss, fisher). Make the "
-            "optimizer as it was when the state was saved."
+            f"The state must be that of NaturalGradient{tuple(asked)} (approx, loss, fisher) (got {came}). Make "
+            "the optimizer as it was when the state was saved."
         )
     if saved["relative"] != relative:
         ways = {True: 'lr=None, so that the groups\' "lr" is c', False: "a number as lr"}
         raise OptimizerStateError(
-            f"The state is of an optimizer made with {ways[saved['relative']]}; this one was made with "
+            f"The state is of an optimizer made with {ways[saved['relative']]}, but this one was made with "
             f"{ways[relative]}. Make the optimizer as it was when the state was saved."
         )
     theirs = saved["shapes"]
     if theirs != shapes:
         name = next(n for n in {**theirs, **shapes} if theirs.get(n) != shapes.get(n))
         raise OptimizerStateError(
-            f"The state is of another architecture: `{name}` had shape {theirs.get(name)}, here it has "
-            f"{shapes.get(name)}. Load it into the network that it was saved with."
+            f"The state is of another architecture: `{name}` must have shape {shapes.get(name)} (got "
+            f"{theirs.get(name)}). Load it into the network that it was saved with."
         )

@@ -30,7 +30,7 @@ def direction_on(
 ) -> tuple[float, Direction, Batch]:
     """The loss at the present weights, the direction, and the batch it was found on; nothing is changed.
 
-    Args:
+    approximation: Approximation of the metric.
         approximation: Of the metric.
         x: Inputs, or a tuple of them.
         y: Targets.
@@ -67,7 +67,7 @@ def batch_of(
 
     Args:
         linear: Open, after `forward`.
-        outputs: What that gave, (N, C) with its graph.
+        outputs: Its outputs, (N, C) with their graph.
         y: Targets.
         settings: Loss and Fisher kind.
         damping: Parameter name -> rho.
@@ -104,7 +104,7 @@ def readable(layers: tuple[LayerJacobian, ...], unread: dict[str, str], *, rescu
     Args:
         layers: Of one batch.
         unread: Parameter name -> why it has no rows; those found here are added.
-        rescue: Whether such parameters follow the plain gradient; else the error comes when the rows are asked for.
+        rescue: Whether such parameters follow the plain gradient; else the error comes when the rows are read.
     """
     if not rescue:
         return layers
@@ -141,18 +141,18 @@ def accounted(direction: Direction, batch: Batch, linear: Linearisation) -> Dire
             continue
         if batch.settings.uncovered == "raise":
             raise InputError(
-                f"`{name}` can't be covered: {uncovered[name]}. Freeze it, or let it follow the plain gradient: "
-                "uncovered='gradient'."
+                f"The curvature of `{name}` can't be computed: {uncovered[name]}. Freeze it, or let it follow the "
+                "plain gradient: uncovered='gradient'."
             )
         delta[name] = batch.gradient[name]
     return replace(direction, delta=delta, uncovered=uncovered)
 
 
 def told(direction: Direction, model: nn.Module, names: Mapping[str, Tensor]) -> Direction:
-    """As `accounted`, where the gradients are the user's: whatever isn't treated stays as it is.
+    """As `accounted`, where the gradients are the user's: a parameter that isn't treated stays as it is.
 
     Args:
-        direction: Of an everyday step.
+        direction: Direction of a step from the user's gradients.
         model: The network.
         names: Parameters in the optimizer's groups.
     """
@@ -198,14 +198,14 @@ def _check_rows(
         for name, found in layer.pull(v).items():
             if float((found - expected[name]).abs().max()) > allowed:
                 raise CaptureError(
-                    f"`{name}`: the gradient from layer `{layer.name}`'s inputs and output gradients isn't autograd's: "
-                    "the parameter is used outside its module's forward as well, or the module's samples aren't "
-                    "independent. Move that use into the module that owns it."
+                    f"`{name}`: the gradient from the inputs and output gradients of layer `{layer.name}` isn't "
+                    "autograd's: the parameter is used outside its module's forward as well, or the module's "
+                    "samples aren't independent. Move that use into the module that owns it."
                 )
 
 
 def joined(model: nn.Module, x: Any, y: Tensor) -> tuple[Any, Tensor]:
-    """Inputs and targets of all processes, in the order of ranks; of a process on its own those given.
+    """Inputs and targets of all processes, in the order of ranks; those given in a run of one process.
 
     A Gram matrix needs every pair of samples, wherever they are. So each process does the whole step on the whole
     batch: two processes equal one with the joined batch, and take as long.
@@ -223,8 +223,8 @@ def joined(model: nn.Module, x: Any, y: Tensor) -> tuple[Any, Tensor]:
     for path, module in model.named_modules():
         if isinstance(module, DROPOUTS) and module.training and module.p > 0:
             raise InputError(
-                f"`{path}` is active dropout, and step(x, y) in a run of {world()[1]} processes needs the same network "
-                "in all. Call model.eval(), or use approx='kfac' with loss.backward(); opt.step()."
+                f"step(x, y) in a run of {world()[1]} processes needs the same network in all, but `{path}` is "
+                "active dropout. Call model.eval(), or use approx='kfac' with loss.backward(); opt.step()."
             )
     inputs = tuple(rows_of_all(part) for part in x) if isinstance(x, tuple) else rows_of_all(x)
     return inputs, rows_of_all(y)

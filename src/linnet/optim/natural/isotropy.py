@@ -1,4 +1,4 @@
-"""What a direction does to the outputs: alpha and the isotropy error, by one Jacobian-vector product."""
+"""The effect of a direction on the outputs: alpha and the isotropy error, by one Jacobian-vector product."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Isotropy:
 
 
 def isotropy(loss: Loss, f: Tensor, r: Tensor, moved: Tensor) -> Isotropy:
-    """From J Delta.
+    """Isotropy from J Delta.
 
     Args:
         loss: Gives R and u.

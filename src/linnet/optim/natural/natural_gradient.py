@@ -188,7 +188,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         self._checked = False
 
     def zero_grad(self, set_to_none: bool = True) -> None:  # noqa: FBT001, FBT002  torch's signature
-        """As torch's optimizers; what was captured with the gradients goes as well."""
+        """As in torch's optimizers; the captured passes that belong to the gradients are dropped too."""
         super().zero_grad(set_to_none)
         self._approximation.forget()
 
@@ -229,7 +229,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             TrainingError: there was no step yet.
         """
         if self._report is None:
-            raise TrainingError("There is no report before the first step. Call opt.step(x, y) first.")
+            raise TrainingError("opt.report() needs a step, and none was made yet. Call opt.step(x, y) first.")
         return self._report
 
     def step(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -244,11 +244,11 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             closure: Computes the loss and its gradients, as torch's optimizers take it (kfac only).
 
         Returns:
-            The loss before the update as a float, in linnet's units; in everyday use what a closure gave.
+            The loss before the update as a float, in linnet's units; a closure's loss as it was returned.
 
         Raises:
             InputError: the batch can't be used, or the system can't be solved; nothing was changed.
-            TrainingError: there is nothing to step with, or gradients of another loss are left.
+            TrainingError: there is no gradient to step with, or gradients of another loss are left.
             NonFiniteLoss: NaN or infinity in ten steps in a row.
         """
         if y is None:
@@ -277,7 +277,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         return loss
 
     def _adapting(self) -> bool:
-        """Whether the damping is looked at in this step."""
+        """Whether the damping is adapted in this step."""
         return self._settings.adapt_damping and self._steps % EVERY == 0
 
     def _adapt(self, x: Any, y: Tensor, loss: float, moved: Isotropy) -> None:
@@ -323,7 +323,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         return replace(direction, delta=delta, alpha=alpha), None if measured is None else measured.shrunk(scale)
 
     def _alpha_of(self, direction: Direction, measured: Isotropy | None) -> float:
-        """From theory, else as measured now, else as measured last."""
+        """alpha from theory, else as measured now, else as last measured."""
         return direction.alpha if direction.alpha is not None else (measured or self._isotropy).alpha
 
     def _due(self, direction: Direction) -> bool:
@@ -371,7 +371,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         )
 
     def _skip(self, error: ArithmeticError) -> float:
-        """Counts a step that met NaN or infinity."""
+        """Counts a step that is skipped because of NaN or infinity."""
         if self._report is not None:
             self._report = replace(self._report, skipped=self._skips.total + 1)
         self._skips.add(error)
@@ -434,7 +434,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         """Takes what `state_dict` gave.
 
         Raises:
-            OptimizerStateError: it is of another optimizer or of another network; nothing was changed.
+            OptimizerStateError: the state is of another optimizer or of another network; nothing was changed.
         """
         own = state_dict.get("natural")
         shapes = {name: list(p.shape) for name, p in self._names().items()}

@@ -31,7 +31,7 @@ class Prediction:
         test: Outputs on the test inputs, (steps + 1, N', C).
         loss_train: (1/2N) sum |f - y|^2, (steps + 1,).
         loss_test: The same on the test set, (steps + 1,); NaN where no test targets were given.
-        alpha: Of the first step; lambda_max of Theta for "gradient".
+        alpha: alpha of the first step; lambda_max of Theta for "gradient".
     """
 
     train: Tensor
@@ -81,16 +81,17 @@ def predict(
     """
     if loss != "mse":
         raise InputError(
-            f"`loss` is {loss!r}; the law is closed for 'mse' only: softmax changes the metric at every step. Take "
-            "loss='mse' with one-hot targets, or measure the curve by NaturalGradient(..., loss='cross_entropy')."
+            f"`loss` must be 'mse' (got {loss!r}): with cross entropy, softmax changes the metric at every step. "
+            "Use loss='mse' with one-hot targets, or measure the curve by NaturalGradient(..., "
+            "loss='cross_entropy')."
         )
     if kernel is not None and approx in ("kfac", "unit"):
         raise InputError(
-            f"approx={approx!r} can't be predicted from layer kernels: its metric is made of factors of a layer. Leave "
-            "`kernel` out: the network's own factors are used; or take exact, block or tridiagonal."
+            f"`kernel` can't be used with approx={approx!r}, whose metric is made of a layer's factors. Leave it "
+            "out, so that the network's factors are used; or choose exact, block or tridiagonal."
         )
     if not isinstance(steps, int) or steps < 1:
-        raise InputError(f"`steps` is {steps!r}; a whole number of steps, 1 or more, is needed.")
+        raise InputError(f"`steps` must be a whole number >= 1 (got {steps!r}).")
     (x, y), (points, targets) = data, x_test if isinstance(x_test, tuple) else (x_test, None)
     check_inputs(x, y)
     check_inputs(points, points if targets is None else targets)
@@ -109,7 +110,7 @@ def predict(
 
 
 class _Law:
-    """K r on train and test, and alpha where theory has it."""
+    """K r on train and test, and alpha where theory gives it."""
 
     alpha: float | None = None
 
@@ -219,8 +220,8 @@ def _layers(kernels: Mapping[Any, Tensor], rows: int, columns: int, outputs: int
             matrix = torch.kron(matrix, torch.eye(outputs, dtype=matrix.dtype, device=matrix.device))
         if tuple(matrix.shape) != (rows * outputs, columns * outputs):
             raise InputError(
-                f"`kernel` gave shape {tuple(matrix.shape)} for layer {name!r}; ({rows}, {columns}) or "
-                f"({rows * outputs}, {columns * outputs}) is needed."
+                f"`kernel` must give ({rows}, {columns}) or ({rows * outputs}, {columns * outputs}) for layer "
+                f"{name!r} (got {tuple(matrix.shape)})."
             )
         result.append(matrix)
     return result

@@ -35,7 +35,7 @@ class Before:
 
     @torch.no_grad()
     def put_back(self) -> None:
-        """Makes everything as it was."""
+        """Restores everything."""
         for buffer, value in self.buffers:
             buffer.copy_(value)
         if self.numbers is not None:
@@ -50,7 +50,7 @@ _LONGEST = 10  # steps in a row, then an error
 
 @dataclass
 class Skips:
-    """How many steps were skipped.
+    """The count of skipped steps.
 
     Attributes:
         total: Of all steps.
@@ -61,7 +61,7 @@ class Skips:
     in_a_row: int = 0
 
     def add(self, error: ArithmeticError) -> None:
-        """Counts one.
+        """Counts one step.
 
         Raises:
             NonFiniteLoss: it is the tenth in a row.
@@ -70,6 +70,6 @@ class Skips:
         logger.info("a step was skipped: %s", error)
         if self.in_a_row >= _LONGEST:
             raise NonFiniteLoss(
-                f"{_LONGEST} steps in a row met NaN or infinity and were skipped; the last: {error}. Lower c or "
+                f"{_LONGEST} steps in a row met NaN or infinity and were skipped (the last: {error}). Lower c or "
                 "lr, raise the damping, and look at the batch."
             )

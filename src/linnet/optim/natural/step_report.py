@@ -1,4 +1,4 @@
-"""What the last step of a natural gradient did: numbers, and how every parameter was treated."""
+"""The facts of a natural gradient's last step: numbers, and how every parameter was treated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ class StepReport:
     Attributes:
         step: Number of steps made.
         loss: Before the update, in linnet's units.
-        alpha: Of K = alpha I: from theory at damping 0, else measured.
+        alpha: alpha of K = alpha I: from theory at damping 0, else measured.
         isotropy_error: |K r - alpha r| / |alpha r|, when it was last measured; NaN before.
         lr: eta of the first group.
         step_kl: KL between the outputs' distributions before and after, to second order, in nats per sample; NaN where
             it wasn't measured.
-        covered: Parameter name -> how its curvature was taken.
+        covered: Parameter name -> how its curvature was computed.
         uncovered: Parameter name -> why it has none.
         route: How the system was solved.
-        seconds: Of the whole step.
-        skipped: Steps that met NaN or infinity so far, and changed nothing.
-        notes: What else to know.
+        seconds: Duration of the whole step.
+        skipped: Steps so far that met NaN or infinity and changed nothing.
+        notes: Further remarks.
     """
 
     step: int

@@ -24,7 +24,7 @@ def apply_update(
     momentum: float,
     in_functions: bool,
 ) -> None:
-    """theta <- (1 - eta wd) theta - eta Delta, eta = lr * scale, with heavy ball where it is asked for.
+    """theta <- (1 - eta wd) theta - eta Delta, eta = lr * scale, with heavy ball if `momentum` isn't 0.
 
     Args:
         optimizer: Its groups have "lr" and "weight_decay"; its state holds the momentum.
@@ -90,11 +90,11 @@ WELL, BADLY = 0.75, 0.25
 
 
 def adapted(damping: float, *, decrease: float, predicted: float) -> float:
-    """rho after a look at a step: smaller where it was predicted well, larger where badly.
+    """rho after a step was checked: smaller where it was predicted well, larger where badly.
 
     Args:
         damping: rho > 0.
-        decrease: Of the loss, measured on the step's own batch.
+        decrease: Decrease of the loss, measured on the step's batch.
         predicted: eta grad . Delta - (eta^2 / 2) Delta^T F Delta.
 
     Source:

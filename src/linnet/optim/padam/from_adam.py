@@ -34,7 +34,7 @@ def continued(kind: Any, adam: Optimizer, overrides: Mapping[str, Any]) -> Any:
     known = [name for name in inspect.signature(kind).parameters if name != "params"]
     for name in overrides:
         if name not in known:
-            raise InputError(f"`{name}` is no argument of Padam. Choose of {', '.join(known)}.")
+            raise InputError(f"`{name}` must be an argument of Padam: one of {', '.join(known)}.")
     require_fitting(adam.state_dict(), adam.param_groups)
     given = {_OF_ARGUMENT.get(name, name) for name in overrides}
     groups = [_group(group, given) for group in adam.param_groups]
@@ -52,7 +52,7 @@ def warn_of_rate(theirs: Sequence[Mapping[str, Any]], ours: Sequence[Mapping[str
     """Warns once when a learning rate, Adam's or that of a larger p, is now used at a smaller p.
 
     Args:
-        theirs: Groups of what was; without a `p` they are Adam's, which is p = 1/2.
+        theirs: Groups of the former optimizer; without a `p` they are Adam's, which is p = 1/2.
         ours: The groups of Padam that took their rates.
         stacklevel: Of the warning.
     """
@@ -61,8 +61,8 @@ def warn_of_rate(theirs: Sequence[Mapping[str, Any]], ours: Sequence[Mapping[str
             adam = "AdamW's" if before.get("decoupled_weight_decay") else "Adam's"
             whose = f"that of p = {before['p']:g}" if "p" in before else adam
             warnings.warn(
-                f"The learning rate {float(before['lr']):g} was {whose}; p = {now['p']:g} wants a larger one (0.1 at "
-                "p = 1/8 where Adam had 0.001): give `lr`, or set `lr` of the groups after loading.",
+                f"The learning rate {float(before['lr']):g} was {whose}; p = {now['p']:g} needs a larger one (0.1 at "
+                "p = 1/8 where Adam had 0.001). Give `lr`, or set `lr` of the groups after loading.",
                 UserWarning,
                 stacklevel=stacklevel,
             )

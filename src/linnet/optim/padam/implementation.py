@@ -1,4 +1,4 @@
-"""Which of the four ways a Padam computes its step, and why."""
+"""The choice among the four ways to compute a Padam step, and its reason."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Choice(NamedTuple):
 
 
 def require_known(impl: object) -> None:
-    """Refuses an `impl` that doesn't exist, or one asked for by name that can't work here.
+    """Refuses an `impl` that doesn't exist, or one that can't work here.
 
     Raises:
         InputError: the name is unknown, or it is "compiled" and there is no compiler.
@@ -39,11 +39,11 @@ def require_known(impl: object) -> None:
         return
     if impl not in get_args(Impl):
         choices = ", ".join(f'"{choice}"' for choice in get_args(Impl))
-        raise InputError(f"`impl` is {impl!r}. Choose one of {choices}, or None to have one picked.")
+        raise InputError(f"`impl` must be one of {choices}, or None for the fastest (got {impl!r}).")
     if impl == "compiled" and not compiler():
         raise InputError(
-            '`impl` is "compiled", but there is neither a C++ compiler (g++ or clang++ in the PATH, or named by CXX) '
-            'nor Triton. Install one, or leave `impl=None`, which picks "blocked" or "foreach".'
+            '`impl` can\'t be "compiled" here: there is neither a C++ compiler (g++ or clang++ in the PATH, or '
+            'named by CXX) nor Triton. Install one, or leave `impl=None`, which picks "blocked" or "foreach".'
         )
 
 
@@ -58,7 +58,7 @@ def choose(asked: Impl | None, groups: Sequence[Mapping[str, Any]]) -> Choice:
     """The way to step these groups.
 
     Args:
-        asked: By name, or None.
+        asked: The requested way, or None.
         groups: Parameter groups.
     """
     parameters: list[Tensor] = [x for group in groups for x in group["params"]]

@@ -1,4 +1,4 @@
-"""Which learning rate goes with which p."""
+"""The learning rate that goes with a p."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def padam_lr(lr_ref: float, p_ref: float, p: float, gradient_scale: float) -> fl
     """
     for name, value in (("p_ref", p_ref), ("p", p)):
         if not 0 <= value <= 0.5:
-            raise InputError(f"`{name}` is {value}; 0 (SGD with momentum) to 0.5 (Amsgrad) is needed.")
+            raise InputError(f"`{name}` must be from 0 (SGD with momentum) to 0.5 (Amsgrad) (got {value}).")
     for name, value in (("lr_ref", lr_ref), ("gradient_scale", gradient_scale)):
         if not 0 < value < float("inf"):
-            raise InputError(f"`{name}` is {value}; a positive number is needed.")
+            raise InputError(f"`{name}` must be a positive number (got {value}).")
     return lr_ref * gradient_scale ** (2 * (p - p_ref))

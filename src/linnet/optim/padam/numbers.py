@@ -1,4 +1,4 @@
-"""What one parameter tensor brings to a Padam step, and the numbers that the tensors of one step share."""
+"""The tensors of one parameter in a Padam step, and the numbers that the tensors of one step share."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Numbers(NamedTuple):
         weight2: 1 - b2, its square's weight in the mean of squares.
         p: Partial adaptivity, 0 to 1/2.
         eps: Added to the root of the second moment.
-        k: The step that one unit of m / D makes.
-        root_scale: What sqrt(u) is multiplied with before eps is added: 1 / sqrt(c2) for "power"; None is 1.
+        k: Size of the step for m / D = 1.
+        root_scale: Factor of sqrt(u) before eps is added: 1 / sqrt(c2) for "power"; None is 1.
         coupled_decay: Weight decay that is added to the gradient; None is 0.
-        shrink: What the parameter is multiplied with first: 1 - lr * weight_decay when decoupled; None is 1.
+        shrink: Factor of the parameter before the step: 1 - lr * weight_decay when decoupled; None is 1.
         maximize: Whether the gradient's sign is turned.
     """
 

@@ -221,12 +221,12 @@ class Padam(Optimizer):
             state_dict: What `state_dict()` gave.
 
         Raises:
-            CheckpointError: no state of an optimizer; other shapes or numbers of parameters; or of another optimizer,
-                like SGD, NAdam or RAdam.
+            CheckpointError: it isn't the state of a Padam, Adam or AdamW (but of SGD, NAdam or RAdam, for instance), or
+                shapes or numbers of parameters differ.
             InputError: a loaded value is out of range.
 
         Warns:
-            UserWarning: the learning rate was Adam's, and p < 1/2 here wants a larger one.
+            UserWarning: the learning rate was Adam's, and p < 1/2 here needs a larger one.
         """
         require_fitting(state_dict, self.param_groups)
         full = completed(state_dict, self.param_groups)
@@ -238,7 +238,7 @@ class Padam(Optimizer):
         warn_of_rate(state_dict["param_groups"], self.param_groups, stacklevel=3)
 
     def effective_rates(self) -> list[EffectiveRates]:
-        """For each group, the median and the 5 % and 95 % points of k / D: the step that one unit of m gets.
+        """For each group, the median and the 5 % and 95 % points of k / D, the step for m = 1.
 
         How far they spread is how adaptive this p is. Computed when called, from the state after the last step.
         """
@@ -259,7 +259,7 @@ class Padam(Optimizer):
             self._compiled(slots, numbers)
         except CompilingFailed as error:
             self._choice = uncompiled(self.param_groups, f"compiling failed ({error})")
-            _log.warning("Padam goes on with impl=%r: %s.", self.impl, self.impl_reason)
+            _log.warning("Padam continues with impl=%r: %s.", self.impl, self.impl_reason)
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""Effective rates: the step that one unit of m gets, element by element, and how far it spreads."""
+"""Effective rates: the step for m = 1, element by element, and its spread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EffectiveRates:
         median: Half of the elements have less.
         low: The 5 % point.
         high: The 95 % point.
-        elements: How many were looked at; 0 before the first step, and then the rates are NaN.
+        elements: How many were sampled; 0 before the first step, and then the rates are NaN.
     """
 
     p: float
@@ -44,8 +44,8 @@ def rates_of(group: Mapping[str, Any], state: Mapping[Tensor, Mapping[str, Any]]
     """The effective rates of one parameter group.
 
     Args:
-        group: Of a Padam.
-        state: Of the same Padam.
+        group: A group of a Padam.
+        state: State of the same Padam.
     """
     taken = [state[x] for x in group["params"] if state.get(x)]
     size = sum(held["exp_avg_sq"].numel() for held in taken)

@@ -94,7 +94,7 @@ def random_bits(key: int, t: float | Tensor, *, first: int, like: Tensor) -> Ten
     """16 random bits for each element: a hash of (key, t, element), the same on every machine.
 
     Args:
-        key: Of the tensor and the seed.
+        key: Key of the tensor and the seed.
         t: The step's number.
         first: Number of the first element.
         like: Gives the shape and device.

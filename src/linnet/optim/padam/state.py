@@ -21,7 +21,7 @@ _FOREIGN = {
 }
 # A group of Adam or AdamW; RAdam's lacks the last two.
 _OF_ADAM = ("lr", "betas", "eps", "weight_decay", "amsgrad")
-_CONTINUES = "Padam continues Padam, Adam and AdamW; start anew from the weights, without this state."
+_CONTINUES = "Padam continues Padam, Adam and AdamW. Start from the weights, without this state."
 
 
 def new_state(x: Tensor, group: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -69,24 +69,24 @@ def require_fitting(checkpoint: Mapping[str, Any], groups: Sequence[Mapping[str,
     """
     for part in ("param_groups", "state"):
         if part not in checkpoint:
-            raise CheckpointError(f"The checkpoint has no `{part}`. Give what `optimizer.state_dict()` gave.")
+            raise CheckpointError(f"The checkpoint must have `{part}`. Give the result of `optimizer.state_dict()`.")
     saved = checkpoint["param_groups"]
     if len(saved) != len(groups):
         raise CheckpointError(
-            f"The checkpoint has {len(saved)} parameter groups, this optimizer has {len(groups)}. Make the optimizer "
-            "with the same groups."
+            f"The checkpoint must have {len(groups)} parameter groups, as this optimizer has (got {len(saved)}). "
+            "Make the optimizer with the same groups."
         )
     for index, (theirs, ours) in enumerate(zip(saved, groups, strict=True)):
         if "betas" not in theirs:
             raise CheckpointError(
-                f"Group {index} of the checkpoint has no `betas`: it is of an optimizer without a second moment, like "
-                f"SGD. {_CONTINUES}"
+                f"Group {index} of the checkpoint has no `betas`: it is of an optimizer without a second moment, "
+                f"like SGD. {_CONTINUES}"
             )
         _require_adam(theirs, checkpoint["state"], index)
         if len(theirs["params"]) != len(ours["params"]):
             raise CheckpointError(
-                f"Group {index} of the checkpoint has {len(theirs['params'])} parameters, this optimizer's has "
-                f"{len(ours['params'])}. Make the optimizer over the same parameters in the same order."
+                f"Group {index} of the checkpoint must have {len(ours['params'])} parameters, as this optimizer's "
+                f"has (got {len(theirs['params'])}). Make the optimizer over the same parameters in the same order."
             )
         for number, (key, x) in enumerate(zip(theirs["params"], ours["params"], strict=True)):
             _require_moments(checkpoint["state"].get(key, {}), x, f"parameter {number} of group {index}")
@@ -112,18 +112,19 @@ def _require_moments(state: Mapping[str, Any], x: Tensor, where: str) -> None:
     missing = [key for key in ("step", "exp_avg", "exp_avg_sq") if key not in state]
     if missing:
         raise CheckpointError(
-            f"The checkpoint's state of {where} has no `{missing[0]}`, only {', '.join(map(str, state))}. {_CONTINUES}"
+            f"The checkpoint's state of {where} must have `{missing[0]}` (it has {', '.join(map(str, state))}). "
+            f"{_CONTINUES}"
         )
     for key in MOMENTS:
         if key in state and state[key].shape != x.shape:
             raise CheckpointError(
-                f"The checkpoint's `{key}` of {where} has shape {tuple(state[key].shape)}, the parameter has "
-                f"{tuple(x.shape)}. Make the optimizer over the same parameters in the same order."
+                f"The checkpoint's `{key}` of {where} must have the parameter's shape, {tuple(x.shape)} (got "
+                f"{tuple(state[key].shape)}). Make the optimizer over the same parameters in the same order."
             )
         if key in state and state[key].is_complex() != x.is_complex():
             raise CheckpointError(
-                f"The checkpoint's `{key}` of {where} is {state[key].dtype}, the parameter {x.dtype}. Make the "
-                "optimizer over the same parameters in the same order."
+                f"The checkpoint's `{key}` of {where} must be {x.dtype}, as the parameter is (got "
+                f"{state[key].dtype}). Make the optimizer over the same parameters in the same order."
             )
 
 

@@ -1,4 +1,4 @@
-"""From parameter groups to tensors and numbers: what steps together, checked before anything changes."""
+"""From parameter groups to tensors and numbers that step together, checked before anything changes."""
 
 from __future__ import annotations
 
@@ -33,19 +33,21 @@ def require_gradients(group: Mapping[str, Any], state: Mapping[Tensor, Any], ind
             continue
         if g.layout is not torch.strided:
             raise TrainingError(
-                f"{_name(group, number, index)} has a sparse gradient, and Padam's moments are dense. Use "
+                f"{_name(group, number, index)} must have a dense gradient (got a sparse one). Use "
                 "torch.optim.SparseAdam for it, or make the layer with sparse=False."
             )
         if g.shape != x.shape or g.device != x.device:
             raise TrainingError(
-                f"{_name(group, number, index)} is {tuple(x.shape)} on {x.device}, its gradient {tuple(g.shape)} on "
-                f"{g.device}. Move or resize the model before `backward`, not between it and `step`."
+                f"{_name(group, number, index)} is {tuple(x.shape)} on {x.device}, but its gradient is "
+                f"{tuple(g.shape)} on {g.device}. Move or resize the model before `backward`, not between it and "
+                "`step`."
             )
         held = state.get(x)
         if held and held["exp_avg"].shape != x.shape:
             raise TrainingError(
-                f"{_name(group, number, index)} is {tuple(x.shape)}, its state {tuple(held['exp_avg'].shape)}. Resize "
-                "with `linnet.resize(..., optimizer=opt)`, which takes the state along, or make a new optimizer."
+                f"{_name(group, number, index)} is {tuple(x.shape)}, but its state is "
+                f"{tuple(held['exp_avg'].shape)}. Resize by `linnet.resize(..., optimizer=opt)`, which edits the "
+                "state too, or make a new optimizer."
             )
 
 

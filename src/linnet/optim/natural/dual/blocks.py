@@ -117,7 +117,7 @@ def layer_pattern(count: int) -> tuple[int, ...]:
         InputError: Sigma is singular, for 2, 5, 8, ... layers.
     """
     if count % 3 == 2:
-        exact = " For two layers exact is the same thing." if count == 2 else ""
+        exact = " For two layers exact gives the same." if count == 2 else ""
         raise InputError(
             f"approx='tridiagonal' at damping 0 is singular for {count} weight layers (and for every 3 s + 2): the "
             f"layers' shares aren't unique. Use approx='block' or 'kfac', or a damping above 0.{exact}"

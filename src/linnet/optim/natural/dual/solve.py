@@ -1,4 +1,4 @@
-"""Solves in the dual, n x n in float64: Cholesky, then eigenvectors with a cut; what can't be solved says why."""
+"""Solves in the dual, n x n in float64: Cholesky, then eigenvectors with a cut; errors name the reason."""
 
 from dataclasses import dataclass
 
@@ -18,11 +18,11 @@ _SINGULAR = 1e-12  # reciprocal condition of a block of the tridiagonal eliminat
 
 @dataclass(frozen=True)
 class Solved:
-    """A solution and how it came.
+    """A solution and how it was found.
 
     Attributes:
         v: (n,), float64.
-        route: "Cholesky", or what it took instead.
+        route: "Cholesky", or the method used instead.
     """
 
     v: Tensor
@@ -38,10 +38,10 @@ def check_rows(batch: Batch, largest: int, *, matrices: int = 1) -> None:
     n = batch.samples * len(batch.cotangents)
     if n > largest:
         raise InputError(
-            f"The batch has n = {n} rows ({batch.samples} samples x {len(batch.cotangents)} cotangents): its dense "
-            f"solve needs {8 * n * n * (1 + matrices) / 2**30:.3g} GiB (float64), and `solve_rows` allows {largest} "
-            "rows. Use fisher='sampled' (one row for each sample), approx='kfac', a smaller batch, or a larger "
-            "`solve_rows`."
+            f"The batch must have at most `solve_rows` = {largest} rows (got n = {n}: {batch.samples} samples x "
+            f"{len(batch.cotangents)} cotangents). Its dense solve needs {8 * n * n * (1 + matrices) / 2**30:.3g} "
+            "GiB (float64). Use fisher='sampled' (one row for each sample), approx='kfac', a smaller batch, or a "
+            "larger `solve_rows`."
         )
 
 
@@ -65,7 +65,7 @@ def base_damping(batch: Batch) -> float:
 
 @dataclass(frozen=True)
 class Regular:
-    """What makes Theta invertible.
+    """The damping and the cut that make Theta invertible.
 
     Attributes:
         rho: Damping.
@@ -92,7 +92,7 @@ def solve(matrix: Tensor, right: Tensor, regular: Regular, *, of: str) -> Solved
         of: The layer, for errors.
 
     Raises:
-        InputError: at rho = 0 u isn't in the range: the rank, what is missing, and a damping that would do.
+        InputError: at rho = 0 u isn't in the range; names the rank, the missing directions, and a sufficient damping.
         ArithmeticError: Theta holds NaN or infinity.
     """
     if not bool(torch.isfinite(matrix.diagonal()).all()):  # |M_ij| <= sqrt(M_ii M_jj): it speaks for all entries
@@ -161,9 +161,9 @@ def _by_eigenvectors(matrix: Tensor, right: Tensor, rho: float, accuracy: float,
     if not rho and missed > _MISSED:
         advice = 1e-3 * float(values.clamp_min(0).mean()) or 1e-3
         raise InputError(
-            f"{of}: its Gram matrix has rank {rank} of {n}, so {n - rank} directions of the outputs can't be reached "
-            "at damping 0 (too few parameters or too narrow a layer for the batch, dead units, or samples that are "
-            f"equal and have different targets). Use a damping above 0, such as {advice:.1e}, a smaller batch, or a "
+            f"{of}: the Gram matrix has rank {rank} of {n}, so {n - rank} directions of the outputs can't be "
+            "reached at damping 0 (too few parameters or too narrow a layer for the batch, dead units, or equal "
+            f"samples with different targets). Use a damping above 0, such as {advice:.1e}, a smaller batch, or a "
             "wider layer."
         )
     inverse = torch.where(kept, (values + rho).reciprocal(), 0.0)
@@ -198,9 +198,9 @@ class BlockThomas:
             factor, pivots = torch.linalg.lu_factor(block)
             if _reciprocal_condition(block, factor, pivots) < _SINGULAR:
                 raise InputError(
-                    f"`damping` {rho:.3g} hits an eigenvalue of the indefinite tridiagonal metric (at layer "
-                    f"{number + 1} of {len(thetas)}), which can't be inverted there. Use another damping, such as "
-                    f"{2 * rho:.3g}, or approx='block'."
+                    f"`damping` must not be an eigenvalue of the indefinite tridiagonal metric (got {rho:.3g}, at "
+                    f"layer {number + 1} of {len(thetas)}). Use another damping, such as {2 * rho:.3g}, or "
+                    "approx='block'."
                 )
             self._factors.append((factor, pivots))
 

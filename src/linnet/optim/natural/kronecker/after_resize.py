@@ -21,12 +21,12 @@ def edited_blocks(old: nn.Module, new: nn.Module, edit: Edit, blocks: Mapping[st
     Args:
         old: The network before.
         new: The network after.
-        edit: What happened to each axis.
-        blocks: Of the old network; they stay as they are.
+        edit: Index maps of each axis.
+        blocks: Blocks of the old network; they stay as they are.
 
     Returns:
-        Those that can follow exactly; factors of grouped and transposed convolutions whose channels changed, and sides
-        that are kept as vectors, are left out.
+        The blocks that can follow exactly. Factors of grouped and transposed convolutions whose channels changed, and
+        sides that are kept as vectors, are left out.
     """
     paths = {id(module): path for path, module in old.named_modules()}
     shapes = {name: parameter.shape for name, parameter in old.named_parameters()}

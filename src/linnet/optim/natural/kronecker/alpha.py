@@ -43,7 +43,7 @@ def alpha_of(blocks: Mapping[str, Block], batch: Batch) -> float | None:
 
 
 def rank_notes(blocks: Mapping[str, Block], batch: Batch) -> tuple[str, ...]:
-    """What a report says of layers whose inputs have a rank below N: there K isn't alpha I."""
+    """Notes for a report on layers whose inputs have a rank below N: there K isn't alpha I."""
     notes = []
     for block, layer in zip(blocks.values(), batch.layers, strict=False):
         if not isinstance(block, KroneckerBlock) or block.a_inverse is None:
@@ -53,7 +53,7 @@ def rank_notes(blocks: Mapping[str, Block], batch: Batch) -> tuple[str, ...]:
             continue
         notes.append(
             f"`{block.weight}`: its inputs have rank {rank}, {batch.samples - rank} short of the {batch.samples} "
-            "samples, so the step isn't isotropic: give a damping above 0, fewer samples or a wider layer; "
-            "linnet.data.forster(x) where these are the network's inputs"
+            "samples, so the step isn't isotropic. Give a damping above 0, fewer samples or a wider layer; or, "
+            "where these are the network's inputs, linnet.data.forster(x)."
         )
     return tuple(notes)

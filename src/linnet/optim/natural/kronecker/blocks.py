@@ -1,4 +1,4 @@
-"""Which block takes which parameters: Kronecker pairs for matrix layers, exact blocks for what is small."""
+"""The division of parameters among blocks: Kronecker pairs for matrix layers, exact blocks for small parameters."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def too_large(model: nn.Module) -> dict[str, str]:
 
 
 def not_covered(uncovered: Mapping[str, str]) -> InputError:
-    """The error that names what no block can take."""
+    """The error that names the parameters that no block covers."""
     name, reason = next(iter(uncovered.items()))
     more = f" and {len(uncovered) - 1} more" if len(uncovered) > 1 else ""
     return InputError(
-        f"`{name}`{more} can't be covered: {reason}. Freeze it, or let it follow the plain gradient: "
-        "uncovered='gradient'."
+        f"The curvature of `{name}`{more} can't be computed: {reason}. Freeze it, or let it follow the plain "
+        "gradient: uncovered='gradient'."
     )
 
 

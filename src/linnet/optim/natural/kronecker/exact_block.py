@@ -36,7 +36,7 @@ class SmallBlock:
     a_inverse: DampedInverse | None = field(default=None, repr=False)
 
     def read(self, layer: LayerJacobian, *, dtype: torch.dtype | None = None, keep_vectors: bool = False) -> Sums:
-        """What one batch adds.
+        """The sums of one batch.
 
         Args:
             layer: The rows of the layer.
@@ -73,7 +73,7 @@ class SmallBlock:
         self.a_inverse = invert_vectors(vectors, self.latest.samples, vectors.new_full((1,), rho))
 
     def times(self, gradient: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """(F_m + rho)^-1 of the gradient, by parameter name."""
+        """(F_m + rho)^-1 grad, by parameter name."""
         assert self.a_inverse is not None
         parts = [gradient[name] for name in self.names]
         flat = torch.cat([part.reshape(-1) for part in parts])

@@ -66,8 +66,8 @@ class Kfac(Approximation):
         self._listener = Listener(self)
         if settings.adapt_damping and settings.momentum:
             raise InputError(
-                f"`adapt_damping` predicts what a step without momentum does; `momentum` is {settings.momentum}. Set "
-                "momentum=0, or a fixed damping."
+                "`momentum` must be 0 with `adapt_damping`, which predicts a step without momentum (got "
+                f"{settings.momentum}). Set momentum=0, or a fixed damping."
             )
         uncovered = too_large(model)
         if uncovered and settings.uncovered == "raise":
@@ -138,7 +138,7 @@ class Kfac(Approximation):
         settings = self.settings
         if settings.loss.name == "cross_entropy" and (watch.f.shape[1] < 2):
             raise InputError(
-                "The model has 1 output; loss='cross_entropy' needs one logit for each of 2 classes or more."
+                "loss='cross_entropy' needs one logit for each of at least 2 classes (got a model with 1 output)."
             )
         self._watches.append(watch)
         if settings.fisher == "empirical":
@@ -182,11 +182,11 @@ class Kfac(Approximation):
     def from_gradients(self, gradients: Mapping[str, Tensor], damping: Mapping[str, float]) -> Direction:
         """G^-1 of the user's gradients; the factors take in what was captured since the last step."""
         if self.settings.adapt_damping:
-            raise InputError("`adapt_damping` looks at the batch after the step: call opt.step(x, y), or turn it off.")
+            raise InputError("`adapt_damping` needs the batch after the step. Call opt.step(x, y), or turn it off.")
         if not all(damping.values()):
             raise InputError(
-                "`damping` is 0, which needs the batch: call opt.step(x, y). loss.backward(); opt.step() needs a "
-                "damping above 0, such as 1e-3."
+                "`damping` must be above 0, such as 1e-3, for loss.backward(); opt.step() (got 0). Call "
+                "opt.step(x, y), which works at 0 too."
             )
         try:
             self._require_finite(gradients)
@@ -204,8 +204,8 @@ class Kfac(Approximation):
         self._watches = [watch for watch in self._watches if watch.g is not None]
         if not self._watches:
             raise TrainingError(
-                "opt.step() saw no forward pass and its backward since the last step, so there is nothing to take "
-                "curvature from. Run the model that the optimizer was made with (itself, or in "
+                "opt.step() saw no forward pass with its backward pass since the last step, so it has no "
+                "curvature. Run the model that the optimizer was made with (itself, or in "
                 "DistributedDataParallel), with gradients on; not a compiled or copied one."
             )
         if self.settings.fisher == "empirical":
@@ -255,15 +255,15 @@ class Kfac(Approximation):
             raise ArithmeticError("a gradient holds NaN or infinity")
 
     def _require_unscaled(self) -> None:
-        """A GradScaler that nobody told of makes alpha and the empirical Fisher information wrong by its scale."""
+        """A GradScaler that the optimizer doesn't know makes alpha and the empirical Fisher information wrong."""
         if self.settings.scaler is not None or self.settings.loss.name != "cross_entropy":
             return
         found = [watch.g.abs().sum(1).max() for watch in self._watches if watch.g is not None]
         largest = float(torch.stack(found).max()) if found else 0.0
         if math.isfinite(largest) and largest > _SCALED:
             raise TrainingError(
-                f"a gradient of size {largest:.3g} came to the outputs of one sample; that of a cross entropy is 2 at "
-                "most, so the loss was scaled. Give the optimizer the GradScaler of the loop: "
+                "The gradient in the outputs of one sample must be at most 2 for cross entropy (got "
+                f"{largest:.3g}), so the loss was scaled. Give the optimizer the GradScaler of the loop: "
                 "NaturalGradient(..., scaler=scaler)."
             )
 
@@ -369,8 +369,8 @@ class Kfac(Approximation):
                 block = KroneckerBlock(modules[held["module"]], str(weight), bias, self.settings.sharing)
             else:
                 raise OptimizerStateError(
-                    f"The state holds factors of `{held['module']}`, which the network doesn't have. Load it into the "
-                    "network that it was saved with."
+                    f"The state holds factors of `{held['module']}`, which the network doesn't have. Load it into "
+                    "the network that it was saved with."
                 )
             block.load(held)
             blocks[key] = block

@@ -25,7 +25,7 @@ HUGE = 8192  # a side beyond this is kept as the vectors of its last batch: its 
 
 @dataclass
 class Sums:
-    """What the samples of one or more micro-batches add up to.
+    """The sums over the samples of one or more micro-batches.
 
     Attributes:
         samples: N.
@@ -109,7 +109,7 @@ class KroneckerBlock:
         dtype: torch.dtype | None = None,
         keep_vectors: bool = False,
     ) -> Sums:
-        """What one batch adds.
+        """The sums of one batch.
 
         Args:
             layer: The rows of the layer.

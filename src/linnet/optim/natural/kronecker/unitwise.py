@@ -122,9 +122,9 @@ def _undamped(rows: _Rows, name: str) -> tuple[Tensor, float]:
     missing = int((values <= RELATIVE_CUT * values[-1]).sum())
     if missing:
         raise InputError(
-            f"`{name}`: its inputs have rank {samples - missing} for {samples} samples, so {missing} are missing at "
-            "damping 0. Use at most as many samples as its inputs (one more with a bias), or a damping above 0, such "
-            "as 1e-3."
+            f"`{name}`: at damping 0 the inputs have rank {samples - missing}, but {samples} samples need "
+            f"{samples}. Use at most as many samples as the layer has inputs (one more with a bias), or a damping "
+            "above 0, such as 1e-3."
         )
     d = rows.g.square().sum(1)
     active = d > 0

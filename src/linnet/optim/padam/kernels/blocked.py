@@ -60,7 +60,7 @@ def _fused_moments_(slot: Slot, g: Tensor, numbers: Numbers) -> None:
 
 
 class Scratch:
-    """Memory to be overwritten, made when it is first asked for.
+    """Memory to be overwritten, made on first use.
 
     Args:
         size: Elements.
@@ -186,7 +186,7 @@ def step_pack(pack: Sequence[Slot], numbers: Numbers, scratch: Tensor) -> None:
 
 
 def _denominator_(u: Tensor, numbers: Numbers) -> None:
-    """D in the place of u, as `padam_step.denominator` has it."""
+    """D in the place of u, as `loop.denominator` has it."""
     u.sqrt_()
     if numbers.root_scale is not None:
         u.mul_(numbers.root_scale)

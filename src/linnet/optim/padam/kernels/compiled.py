@@ -33,7 +33,7 @@ class CompilingFailed(RuntimeError):
 
 
 class Kind(NamedTuple):
-    """What a kernel has as constants.
+    """The constants of a kernel.
 
     Attributes:
         dtype: Of the parameter.
@@ -119,7 +119,9 @@ def kernel(kind: Kind) -> Callable[..., None]:
         CompilingFailed: there is no working compiler.
     """
     power = "any p" if kind.p is None else f"p = {kind.p:g}"
-    _log.warning("Padam compiles its step (%s, %s): some seconds, then torch's cache has it.", kind.dtype, power)
+    _log.warning(
+        "Padam compiles its step (%s, %s): this takes some seconds, once for torch's cache.", kind.dtype, power
+    )
     compiled = torch.compile(_function(kind), dynamic=True, fullgraph=True)
     state = {"dtype": kind.state_dtype, "device": kind.device}
     x, g = (torch.zeros(_SAMPLE, dtype=kind.dtype, device=kind.device) for _ in range(2))

@@ -12,7 +12,7 @@ from linnet.optim.padam.numbers import Numbers, Slot
 
 
 def advanced(slot: Slot, numbers: Numbers, *, eps_vanishes: bool, exponent: Tensor | None = None) -> Slot:
-    """The parameter and the state after one step; the lines are those of `padam_step`.
+    """The parameter and the state after one step; the lines are those of `loop.py`.
 
     Args:
         slot: The tensor, gradient and state.

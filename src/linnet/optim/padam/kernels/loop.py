@@ -1,4 +1,4 @@
-"""One Padam step in plain torch, tensor after tensor: what every faster way is compared with.
+"""One Padam step in plain torch, tensor after tensor; every faster way is compared with it.
 
 g <- -g                      if maximize
 g <- g + wd x                coupled weight decay

@@ -1,0 +1,240 @@
+"""HatchEnsemble: any networks with equal outputs as one module that knows what it doesn't know."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import SGD
+
+from linnet.engine import Compute, Schedule
+from linnet.ensemble.prediction.class_prediction import ClassPrediction
+from linnet.ensemble.prediction.shapes import TASKS
+from linnet.ensemble.prediction.value_prediction import ValuePrediction
+from linnet.ensemble.training.choice import Choice, build, choose
+from linnet.ensemble.training.executions import Execution, MemberLoop, Outputs
+from linnet.ensemble.training.fitting import MakeOptimizer, Manner, MembersFit, fit_by_hand, fit_members
+from linnet.ensemble.training.task import Loss
+from linnet.ensemble.widening.report import Widening
+from linnet.errors import InputError
+from linnet.suggest import one_of
+
+_SGD = partial(SGD, momentum=0.9)
+
+
+class HatchEnsemble(nn.Module):
+    """Members with equal output shapes, pooled: hatched ones, a deep ensemble, snapshots.
+
+    Calling it gives a prediction with both kinds of uncertainty; gradients flow through it.
+
+    Args:
+        members: One network or more.
+        task: "classification" (logits (N, C)), "dense" (logits (N, C, H, W)) or "regression" (values, or a pair
+            (mean, log variance)).
+
+    Attributes:
+        members: ModuleList.
+        task: As given.
+        forward_impl: Which execution answers, and why; the loop until `choose_execution` has measured.
+
+    Raises:
+        InputError: there is no member, or an unknown task.
+
+    Example:
+        >>> ens = HatchEnsemble([nn.Linear(3, 4) for _ in range(5)])
+        >>> out = ens(torch.randn(8, 3))
+        >>> out.probs.shape, out.entropy.shape, bool((out.epistemic >= -1e-12).all())
+        (torch.Size([8, 4]), torch.Size([8]), True)
+    """
+
+    members: nn.ModuleList
+    _temperature: Tensor
+
+    def __init__(self, members: Sequence[nn.Module], task: str = "classification") -> None:
+        super().__init__()
+        self.task = one_of("task", task, TASKS)
+        networks = list(members)
+        if not networks or not all(isinstance(member, nn.Module) for member in networks):
+            raise InputError(f"`members` must be one torch.nn.Module or more (got {len(networks)} items).")
+        self.members = nn.ModuleList(networks)
+        self.register_buffer("_temperature", torch.zeros((), dtype=torch.float64))
+        self.forward_impl = Choice("loop", "not measured")
+        self._joined: tuple[Any, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def widenings(self) -> tuple[Widening | None, ...]:
+        """Each member's widening; None for one that was not hatched."""
+        return tuple(getattr(member, "widening", None) for member in self.members)
+
+    @property
+    def temperature(self) -> float | None:
+        """What calibration found; None before."""
+        return float(self._temperature) or None
+
+    @temperature.setter
+    def temperature(self, value: float | None) -> None:
+        if value is not None and not 0 < float(value) < float("inf"):
+            raise InputError(f"`temperature` must be a positive number or None (got {value}).")
+        self._temperature.fill_(value or 0.0)
+
+    def forward(self, x: Tensor) -> ClassPrediction | ValuePrediction:
+        """What the members say about a batch.
+
+        Args:
+            x: Inputs as each member takes them.
+
+        Returns:
+            `ClassPrediction` (probs, member_probs, entropy, aleatoric, epistemic ...), or for regression
+            `ValuePrediction` (mean, variance, aleatoric, epistemic).
+        """
+        outputs = self.member_outputs(x)
+        if self.task == "regression":
+            pair = outputs if isinstance(outputs, tuple) else (outputs, None)
+            return ValuePrediction(pair[0], pair[1], self.temperature)
+        if not isinstance(outputs, Tensor):
+            raise InputError(f'the members give pairs, and `task` is "{self.task}"; give task="regression".')
+        return ClassPrediction(outputs, self.temperature)
+
+    def member_outputs(self, x: Tensor) -> Any:
+        """(M, N, ...): each member's output; of pairs, each part.
+
+        Raises:
+            InputError: the members' outputs have different shapes.
+        """
+        execution = self._execution()
+        if not isinstance(execution, MemberLoop):
+            return execution(x)
+        outputs = [member(x) for member in self.members]
+        shapes = [_shape(one) for one in outputs]
+        if any(shape != shapes[0] for shape in shapes):
+            other = next(k for k, shape in enumerate(shapes) if shape != shapes[0])
+            raise InputError(
+                f"`members` must have equal outputs (members[0] gives {shapes[0]}, members[{other}] {shapes[other]}). "
+                "Give networks with the same classes."
+            )
+        if isinstance(outputs[0], Tensor):
+            return torch.stack(outputs)
+        return tuple(torch.stack(parts) for parts in zip(*outputs, strict=True))
+
+    def choose_execution(self, x: Tensor) -> Choice:
+        """Measures which execution answers fastest on inputs like these, and uses it from now on in eval mode.
+
+        Args:
+            x: A batch of the usual size.
+
+        Returns:
+            What was chosen and why; never what is slower than the loop.
+        """
+        self.eval()
+        with torch.no_grad():
+            self.forward_impl = choose(list(self.members), x, lambda execution: partial(_answer, execution.eval(), x))
+            self._joined = (self.forward_impl.name, x[:2].clone(), None, None)
+        return self.forward_impl
+
+    def _execution(self) -> Execution:
+        """The chosen execution with the members' present weights; the loop where gradients are wanted."""
+        if self.forward_impl.name == "loop" or self.training or torch.is_grad_enabled() or not self._joined:
+            return MemberLoop(list(self.members))
+        name, example, stamp, made = self._joined
+        now = [(t.data_ptr(), t._version) for m in self.members for t in (*m.parameters(), *m.buffers())]
+        if stamp != now:
+            made = build(name, list(self.members), example)
+            self._joined = (name, example, now, made)
+        return MemberLoop(list(self.members)) if made is None else made.eval()
+
+    def fit(
+        self,
+        source: Any,
+        *,
+        epochs: int = 1,
+        optimizer: MakeOptimizer = _SGD,
+        lr: float | Sequence[float] = 0.05,
+        schedule: Schedule | None = None,
+        loss: Loss = cross_entropy,
+        stacked: bool | None = None,
+        grad_clip: float | None = None,
+        compute: Compute | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | None = None,
+        rng_seed: int = 0,
+        progress: Any = "off",
+    ) -> MembersFit:
+        """Trains the members on.
+
+        A member whose loss becomes NaN or infinite is stopped, named in a warning and dropped; the others go on.
+
+        Args:
+            source: A loader of (inputs, targets); a list of M loaders, one for each member (its own order,
+                augmentation or subset); or your own function train_one(model, member_index), which is called `epochs`
+                times for each member.
+            epochs: Passes over the loader.
+            optimizer: Called as optimizer(parameters, lr=rate): a class, or functools.partial of one. SGD with
+                momentum 0.9 by default.
+            lr: Learning rate, or one for each member.
+            schedule: Of the rate; None: a warm-up over 5 % of the run, then cosine to 0.
+            loss: Of one member's (outputs, targets).
+            stacked: None measures which execution is fastest; True stacks the members; False trains one after the
+                other.
+            grad_clip: Largest norm of each member's own gradients.
+            compute: Device and precision.
+            folder: For checkpoints: killed and started again, the training goes on from the last one.
+            checkpoint_every: Updates between checkpoints; None: after each epoch.
+            rng_seed: Of dropout and of plain iterables' shuffling.
+            progress: As in `linnet.engine.fit`.
+
+        Returns:
+            How it went: the execution, the history, which members were stopped.
+
+        Raises:
+            InputError: an argument is out of its range, or the loader gives no batch.
+            TrainingError: all members' losses are NaN or infinite.
+        """
+        if isinstance(epochs, bool) or epochs != int(epochs) or epochs < 1:
+            raise InputError(f"`epochs` must be a whole number >= 1 (got {epochs}).")
+        networks = list(self.members)
+        if _is_function(source):
+            found = fit_by_hand(networks, source, epochs)
+        else:
+            manner = Manner(
+                optimizer,
+                epochs,
+                lr,
+                schedule,
+                loss,
+                stacked,
+                grad_clip,
+                compute,
+                folder,
+                checkpoint_every,
+                rng_seed,
+                progress,
+            )
+            found = fit_members(networks, source, manner)
+        if len(found.stopped) == len(networks):
+            raise InputError(f"`members` are all stopped: {found.stopped}. Lower `lr`, or clip gradients.")
+        self.members = nn.ModuleList(m for k, m in enumerate(networks) if k not in found.stopped)
+        self.temperature = None
+        self.eval()
+        return found
+
+
+def _is_function(source: Any) -> bool:
+    loads = hasattr(source, "epoch") or hasattr(source, "__iter__") or isinstance(source, nn.Module)
+    return callable(source) and not loads
+
+
+def _shape(output: Outputs) -> Any:
+    return tuple(output.shape) if isinstance(output, Tensor) else tuple(tuple(part.shape) for part in output)
+
+
+@torch.no_grad()
+def _answer(execution: Execution, x: Tensor) -> Any:
+    return execution(x)

@@ -1,0 +1,1 @@
+"""Hatching: one seed network, or several, become the members of an ensemble."""

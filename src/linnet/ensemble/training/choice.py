@@ -1,0 +1,116 @@
+"""Which execution trains the members: whichever is fastest on the real shapes, and the member loop where none is."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from torch import Tensor, nn
+
+from linnet.ensemble.training.executions import Execution, MemberLoop, alike
+from linnet.ensemble.training.grouped import grouped
+from linnet.ensemble.training.stacked import Stacked
+
+# What an execution must save to replace the loop: less is lost in the noise of a few steps.
+LEAST_GAIN = 0.05
+WARMUPS, STEPS = 2, 7
+LONG_S = 2.0  # a loop step of this length is timed twice only
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which execution was chosen, and why.
+
+    Attributes:
+        name: "loop", "stacked" or "grouped".
+        reason: In words.
+        seconds: Execution -> median seconds of a step, for those that were timed.
+    """
+
+    name: str
+    reason: str
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def build(name: str, members: Sequence[nn.Module], x: Tensor) -> Execution | None:
+    """An execution by name; None where these members can't be run like that.
+
+    Args:
+        name: "loop", "stacked" or "grouped".
+        members: The networks.
+        x: A batch of inputs of one member.
+    """
+    if name == "loop":
+        return MemberLoop(members)
+    if len(members) < 2 or not alike(members):
+        return None
+    return Stacked(members) if name == "stacked" else grouped(members, x)
+
+
+def choose(members: Sequence[nn.Module], x: Tensor, prepare: Callable[[Execution], Callable[[], object]]) -> Choice:
+    """Times every execution that these members have for a few steps, in turns, on copies of the members.
+
+    Args:
+        members: The networks; they stay as they are.
+        x: A batch of inputs of one member.
+        prepare: Makes a step from an execution: a training step, or a forward pass.
+
+    Returns:
+        The fastest execution, or the loop if no other is faster by 5 %.
+    """
+    if len(members) < 2:
+        return Choice("loop", "there is one member")
+    if not alike(members):
+        return Choice("loop", "the members have different architectures")
+    steps = {"loop": prepare(MemberLoop(_copies(members)))}
+    refused = []
+    for name in ("stacked", "grouped"):
+        step = _step(name, members, x, prepare)
+        if step is None:
+            refused.append(name)
+        else:
+            steps[name] = step
+    seconds = _timed(steps)
+    best = min(seconds, key=lambda name: seconds[name])
+    if best != "loop" and seconds[best] <= (1 - LEAST_GAIN) * seconds["loop"]:
+        return Choice(best, f"{seconds['loop'] / seconds[best]:.2f} x as fast as the loop", seconds)
+    others = f"; {' and '.join(refused)} can't run these members" if refused else ""
+    return Choice("loop", f"no other execution is faster by {LEAST_GAIN:.0%}{others}", seconds)
+
+
+def _copies(members: Sequence[nn.Module]) -> list[nn.Module]:
+    return [copy.deepcopy(member) for member in members]
+
+
+def _step(
+    name: str, members: Sequence[nn.Module], x: Tensor, prepare: Callable[[Execution], Callable[[], object]]
+) -> Callable[[], object] | None:
+    """A step by this execution that was run once, or None where it can't be."""
+    try:
+        execution = build(name, _copies(members), x)
+        if execution is None:
+            return None
+        step = prepare(execution)
+        step()
+    except (RuntimeError, ValueError, TypeError, NotImplementedError):  # vmap has no rule for one of the operators
+        return None
+    return step
+
+
+def _timed(steps: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """Median seconds of each step; they take turns, so that a busy machine slows all of them."""
+    for _ in range(WARMUPS):
+        for step in steps.values():
+            step()
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(STEPS):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            seconds[name].append(time.perf_counter() - start)
+        if number and seconds["loop"][-1] > LONG_S:
+            break
+    return {name: median(found) for name, found in seconds.items()}

@@ -1,0 +1,1 @@
+"""The integer program: its operations, graph, proven ranges, cost, table and file."""

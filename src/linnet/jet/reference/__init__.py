@@ -1,0 +1,1 @@
+"""Two interpreters of an integer program that share no code: torch and numpy."""
