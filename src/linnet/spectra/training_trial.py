@@ -179,19 +179,21 @@ class LRMap:
         widths: Of the networks.
         lrs: Step sizes, ascending.
         losses: Last loss over the first, (widths, lrs); infinite where training diverged.
+        peaks: Largest loss over the first; above the limit it is large even where training then finds a flatter place.
         limits: 2 / lambda_max of each width at the start.
     """
 
     widths: tuple[int, ...]
     lrs: tuple[float, ...]
     losses: Tensor
+    peaks: Tensor
     limits: tuple[float, ...]
 
     def edges(self) -> tuple[float, ...]:
-        """The largest step size of each width below which every training went down; 0 where none did."""
+        """The largest step size of each width up to which no training rose to twice its start; 0 where all did."""
         found = []
-        for row in self.losses:
-            down = (row < 1).tolist()
+        for row in self.peaks:
+            down = (row < 2).tolist()
             count = down.index(False) if False in down else len(down)
             found.append(self.lrs[count - 1] if count else 0.0)
         return tuple(found)
@@ -231,7 +233,7 @@ def lr_map(
         raise InputError(
             f"`widths` and `lrs` must not be empty, and `lrs` above 0 and ascending (got {list(widths)}, {list(lrs)})."
         )
-    rows, limits = [], []
+    rows, peaks, limits = [], [], []
     for width in widths:
         model, x = make(width), data(width) if callable(data) else data
         limits.append(float(safe_lr(model, x, known.name)))
@@ -239,4 +241,5 @@ def lr_map(
             Trial(lr, tuple(_train(model, x, None, known, lr, 0.0, "own", steps, displacement, rng_seed))) for lr in lrs
         ]
         rows.append([trial.last if math.isfinite(trial.peak) else math.inf for trial in trials])
-    return LRMap(tuple(widths), tuple(lrs), torch.tensor(rows, dtype=torch.float64), tuple(limits))
+        peaks.append([trial.peak for trial in trials])
+    return LRMap(tuple(widths), tuple(lrs), torch.tensor(rows).double(), torch.tensor(peaks).double(), tuple(limits))
