@@ -60,7 +60,10 @@ PUBLIC_OF = {
         "MismatchError MissingExtra NonFiniteLoss OptimizerStateError PointsError ProofError RecipeError ToolError "
         "TrainingError UnsupportedOperator "
     ),
-    "jet": ("BinaryConv2d BinaryLinear Conversion JetConv2d Program Sign convert freeze kernel_name parameter_groups "),
+    "jet": (
+        "BinaryConv2d BinaryLinear CProgram Conversion JetConv2d Program Sign convert freeze kernel_name load_c "
+        "parameter_groups "
+    ),
     "models": (
         "BasicBlock ConvNet MLP NTKPerceptron ResNet ResidualUNet SmallUNet Tiny VGG create names ntk_mlp "
         "options resnet20 resnet56 vgg16 "
@@ -81,7 +84,10 @@ PUBLIC_OF = {
         "command commit environment machine mean_interval read_records reliability share_interval t_interval "
         "versions write_records "
     ),
-    "spectra": ("Density Spectrum TraceKernel density fisher infinite_width_ntk ntk "),
+    "spectra": (
+        "Density LRMap MeanField SafeLR Spectrum TraceKernel VerifiedLR density feature_metric fisher "
+        "infinite_width_ntk input_metric lr_map ntk safe_lr steepest_directions theory theory_for verify_lr "
+    ),
 }
 
 # What docs, messages and installed entry points name inside the folders.
