@@ -210,3 +210,29 @@ def _held_out_score(card: dict[str, Any]) -> str:
     if f1 is None:
         return "too few images to hold one out, so there is no F1 on images that training hasn't seen"
     return f"F1 {f1:.3f} on {card['thresholds_from']}"
+
+
+@nuclei.command(help_epilogue="Example: linnet nuclei view found")
+@in_cli_words
+def view(found: Path = _OUT, /, *, port: int = 0) -> int:
+    """Look at results in a browser, correct the points, and save them for training or as corrected counts.
+
+    The page is served to this computer alone, until Ctrl+C. Corrected points go to FOUND/corrected, corrected counts
+    to FOUND/corrected_counts.csv; what was found stays as it is.
+
+    Args:
+        found: Folder that `linnet nuclei detect` wrote.
+        port: Where to serve the page; by default a free one.
+    """
+    from linnet.nuclei.view.server import open_view
+
+    with open_view(found, port=port) as server:
+        print(f"{len(server.found.images)} images. Open in a browser of this computer (Ctrl+C ends it):", flush=True)
+        print(f"  {server.url}", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            corrected = found / "corrected"
+            then = "linnet nuclei train {} --images your/images" if corrected.is_dir() else "linnet nuclei view {}"
+            closing(corrected if corrected.is_dir() else found, then.format(corrected if corrected.is_dir() else found))
+    return 0
