@@ -58,7 +58,10 @@ PUBLIC_OF = {
         "MismatchError MissingExtra NonFiniteLoss OptimizerStateError PointsError ProofError RecipeError ToolError "
         "TrainingError UnsupportedOperator "
     ),
-    "jet": ("BinaryConv2d BinaryLinear Conversion JetConv2d Program Sign convert freeze kernel_name parameter_groups "),
+    "jet": (
+        "BinaryConv2d BinaryLinear CProgram Conversion JetConv2d Program Sign convert freeze kernel_name load_c "
+        "parameter_groups "
+    ),
     "models": (
         "BasicBlock ConvNet MLP NTKPerceptron ResNet ResidualUNet SmallUNet Tiny VGG create names ntk_mlp "
         "options resnet20 resnet56 vgg16 "
