@@ -82,7 +82,10 @@ PUBLIC_OF = {
         "command commit environment machine mean_interval read_records reliability share_interval t_interval "
         "versions write_records "
     ),
-    "spectra": ("Density Spectrum TraceKernel density fisher infinite_width_ntk ntk "),
+    "spectra": (
+        "Density LRMap MeanField SafeLR Spectrum TraceKernel VerifiedLR density feature_metric fisher "
+        "infinite_width_ntk input_metric lr_map ntk safe_lr steepest_directions theory theory_for verify_lr "
+    ),
 }
 
 # What docs, messages and installed entry points name inside the folders.
