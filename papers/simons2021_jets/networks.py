@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -27,7 +28,7 @@ class OneHotJet(nn.Module):
         super().__init__()
         self.latents = nn.Parameter(torch.randn(cout, cin, 9) * 0.5)
         kernels = [kernel_family.kernel(3, qy, qx) for qy in range(3) for qx in range(3)]
-        self.register_buffer("bank", torch.tensor(kernels, dtype=torch.float32).reshape(9, 9))
+        self.register_buffer("bank", torch.from_numpy(np.stack(kernels)).float().reshape(9, 9))
         self.bank: Tensor
         self.pad_value = pad_value
 

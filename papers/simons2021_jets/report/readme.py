@@ -24,7 +24,7 @@ _PROTOCOL = """## Protocol
 
 One network, two 3 x 3 convolutions (widths w and 2w), each with max pooling, batch norm and sign, then a +-1 linear
 layer with batch norm; only the type of layer changes ("float" has real weights and ReLU). Adam with betas 0.5 and 0.99,
-cosine to 0, batch-norm momentum 0.3, batches of 100, {epochs} epochs, {images:,} training images. The learning rate is chosen
+cosine to 0, batch-norm momentum 0.3, batches of 100, {epochs} epochs, {images:,} training images. The rate is chosen
 for each type and width among {rates} values on {held_out:,} held-out images with a seed that no comparison uses; the
 {test:,} test images are looked at once a network. Equivalence is tested by two one-sided tests with a margin of 1
 point; fewer than {needed} seeds are called inconclusive whatever they show. Brackets are 95 % intervals (Student's t).

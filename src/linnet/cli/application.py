@@ -9,6 +9,7 @@ from linnet import __version__
 from linnet.cli.channels import channels
 from linnet.cli.demo import demo
 from linnet.cli.doctor import doctor
+from linnet.cli.jet import jet
 from linnet.cli.nuclei import nuclei
 from linnet.cli.report import report
 from linnet.cli.run import run
@@ -31,6 +32,7 @@ app.command(run, help_epilogue="Example: linnet run recipes/nuclei.toml --set tr
 app.command(channels, help_epilogue="Example: linnet channels resnet --input 1x3x32x32 --html channels.html")
 app.command(report, help_epilogue="Example: linnet report runs/nuclei")
 app.command(nuclei)
+app.command(jet)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
