@@ -9,8 +9,21 @@ import pytest
 from linnet.cli import application
 from linnet.errors import ImageError
 
-VERBS = ["demo", "doctor", "run", "channels", "report", "nuclei detect", "nuclei train", "nuclei evaluate"]
-VERBS += ["jet compile", "jet verify", "jet bench", "jet show"]
+VERBS = [
+    "demo",
+    "doctor",
+    "run",
+    "channels",
+    "report",
+    "nuclei detect",
+    "nuclei train",
+    "nuclei evaluate",
+    "nuclei view",
+    "jet compile",
+    "jet verify",
+    "jet bench",
+    "jet show",
+]
 
 
 def run_linnet(*arguments: str, **options) -> subprocess.CompletedProcess[str]:

@@ -43,7 +43,7 @@ def to_onnx(plain: nn.Module, example: Example) -> bytes:
         lines = [line for line in str(error).splitlines() if line.strip()]
         hooked = any(module._forward_pre_hooks or module._forward_hooks for module in plain.modules())
         remedy = (
-            "It has hooks, a pruner's masks perhaps: export what `finish` gave."
+            "It has hooks, perhaps a pruner's masks: export the network that `finish` returned."
             if hooked
             else "Every operator needs an ONNX form, and none may depend on the number of samples; `linnet.save` keeps "
             "any network."
