@@ -103,7 +103,7 @@ def record(
                 errors.append(error)
     raise GraphError(
         f"`example` must be an input that `{type(model).__name__}` can run on (got {example}, which fails: "
-        f"{_short(errors[0])})."
+        f"{_short(errors[0]).rstrip('.')})."
     ) from errors[0]
 
 
