@@ -15,6 +15,7 @@ _RENAMED = {
     "radius_px": "radius",
     "formats": "format",
     "directory": "out",
+    "example": "input_",
 }
 
 
@@ -60,8 +61,9 @@ def cli_words(text: str, options: Mapping[str, str]) -> str:
         name = found[1] if found[1] in options else _RENAMED.get(found[1], found[1])
         return f"`{options[name]}`" if name in options else found[0]
 
+    text = re.sub(r'ChannelGraph\(\.\.\., frozen=\["([^"]*)"\]\)', r"--frozen \1", text)
     return re.sub(r"`([a-z_]+)`", option, text)
 
 
 def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+    return f"--{name.rstrip('_').replace('_', '-')}"
