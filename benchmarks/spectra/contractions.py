@@ -55,7 +55,8 @@ def _network(name: str, model: nn.Module, side: int, samples: int) -> list[Recor
         records.append(_layer(name, layer, plan, times, loss))
     best = bounded(
         f"spectra.contraction.{name}",
-        f"cost model, {name}, N = {samples}: the chosen contraction's time over the best one's, worst of {len(records)} "
+        f"cost model, {name}, N = {samples}: the chosen contraction's time over the best one's, worst of "
+        f"{len(records)} "
         f"layers (`{where}`)",
         worst,
         bound=1.2,

@@ -56,7 +56,8 @@ def study_call(name: str, samples: int) -> Callable[[], object]:
         tried = verify_lr(model, x, lr, steps=25)
         top = ", ".join(f"{value:.4g}" for value in found.eigenvalues[:3])
         return (
-            f"{len(found.eigenvalues)} eigenvalues of mse, the largest {top}; safe step {float(lr):.4g}, {tried}; routes "
+            f"{len(found.eigenvalues)} eigenvalues of mse, the largest {top}; safe step {float(lr):.4g}, {tried}; "
+            "routes "
             f"{found.method.route} in {found.method.wall_s:.0f} s"
         )
 

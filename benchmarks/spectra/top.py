@@ -32,7 +32,8 @@ def measure(*, quick: bool) -> list[Record]:
 
 
 def _products(model: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
-    """F v as PyHessian multiplies: a kept graph of the gradient, one more backward pass; the loss is half squares at 0."""
+    """F v as PyHessian multiplies: a kept graph of the gradient, one more backward pass; the loss is half squares at
+    0."""
     parameters = list(model.parameters())
     f = model(x)
     value = (f - f.detach()).square().sum() / (2 * len(x))
@@ -79,7 +80,8 @@ def _top(model: nn.Module, x: Tensor, *, quick: bool) -> Record:
     )
     context = {
         "what": f"the {count} largest eigenvalues to a residual of {TOLERANCE:g} of the largest (the peer stops after "
-        f"{most} products each), MLP of {size:,} parameters, N = {len(x)}; linnet takes all {len(x) * CLASSES} on the way",
+        f"{most} products each), MLP of {size:,} parameters, N = {len(x)}; linnet takes all {len(x) * CLASSES} on "
+        "the way",
         "beside": "power iteration as in PyHessian",
         "goal": ">= 10x faster",
         "least": 10.0,
@@ -160,7 +162,8 @@ def _trace(*, quick: bool) -> Record:
     found = own_process(trace_call, 200 if quick else 10_000, peak="process")
     return bounded(
         "spectra.trace",
-        f"peak memory of ntk(outputs='trace') on {'200' if quick else '10,000'} MNIST-sized digits, MLP 784-256-256-10, 2 "
+        f"peak memory of ntk(outputs='trace') on {'200' if quick else '10,000'} MNIST-sized digits, MLP "
+        "784-256-256-10, 2 "
         f"draws, {found.wall_s:.0f} s",
         found.peak_bytes / 2**30,
         bound=4.0,
