@@ -1,4 +1,4 @@
-"""The application: its verbs, and what becomes of an error."""
+"""The application: its verbs, and how errors become messages and exit codes."""
 
 import platform
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from linnet import __version__
 from linnet.cli.channels import channels
 from linnet.cli.demo import demo
 from linnet.cli.doctor import doctor
+from linnet.cli.jet import jet
 from linnet.cli.nuclei import nuclei
 from linnet.cli.report import report
 from linnet.cli.run import run
@@ -33,6 +34,7 @@ app.command(channels, help_epilogue="Example: linnet channels resnet --input 1x3
 app.command(spectrum, help_epilogue="Example: linnet spectrum mlp --data fashion_mnist --loss cross_entropy")
 app.command(report, help_epilogue="Example: linnet report runs/nuclei")
 app.command(nuclei)
+app.command(jet)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LinnetError as error:
         _complain("error", str(error))
     except KeyboardInterrupt as stop:
-        _complain("stopped", str(stop) or "Give the same command again to start over; nothing half-written was left.")
+        _complain("stopped", str(stop) or "Give the same command again to start over; no half-written file was left.")
         return INTERRUPTED
     except OSError as error:
         if error.filename is None:

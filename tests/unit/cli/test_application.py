@@ -20,6 +20,10 @@ VERBS = [
     "nuclei train",
     "nuclei evaluate",
     "nuclei view",
+    "jet compile",
+    "jet verify",
+    "jet bench",
+    "jet show",
 ]
 
 
