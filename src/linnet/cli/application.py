@@ -13,7 +13,7 @@ from linnet.cli.jet import jet
 from linnet.cli.nuclei import nuclei
 from linnet.cli.report import report
 from linnet.cli.run import run
-from linnet.cli.spectrum import spectrum
+from linnet.cli.spectra.spectrum import spectrum
 from linnet.errors import LinnetError
 
 USAGE_ERROR, FAILURES, INTERRUPTED = 2, 1, 130

@@ -119,7 +119,7 @@ def test_a_mistake_is_told_in_the_words_of_the_command(words, message, tmp_path,
 
 
 def test_the_network_is_read_in_eval_mode():
-    from linnet.cli.spectrum import _reduced
+    from linnet.cli.spectra.spectrum import _reduced
 
     net = _reduced(nn.Sequential(nn.BatchNorm2d(2)).eval(), "flatten")
     assert not net.training
