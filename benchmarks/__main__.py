@@ -23,6 +23,7 @@ SUBJECTS = {
     "natural": "natural.subject",
     "prune": "prune.subject",
     "ensemble": "ensemble.subject",
+    "spectra": "spectra.subject",
 }
 
 
