@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from linnet.errors import InputError
@@ -22,14 +23,17 @@ class _Unset:
 UNSET: Final[Any] = _Unset()  # None can be a value, so it can't mean "not given"
 
 
-def option_value(argument: str, value: T | None, defaults: T, keywords: Mapping[str, tuple[str, Any]]) -> T:
+def option_value(
+    argument: str, value: T | None, defaults: T, *, renamed: Mapping[str, str] = MappingProxyType({}), **keywords: Any
+) -> T:
     """One option value, from the option value or the keywords that a caller gave.
 
     Args:
         argument: The argument that takes the option value, for the error.
         value: The option value given; None if there was none.
         defaults: The option value that counts where none was given.
-        keywords: Keyword -> the field that it stands for, and what was given for it (`UNSET` if nothing was).
+        renamed: Keyword -> the field that it stands for, where the two have different names.
+        keywords: What was given for each keyword (`UNSET` if nothing was).
 
     Returns:
         `value`, or `defaults` with the keywords put in.
@@ -38,7 +42,7 @@ def option_value(argument: str, value: T | None, defaults: T, keywords: Mapping[
         InputError: `value` is of another type, or a keyword disagrees with it; both are named.
     """
     kind = type(defaults).__name__
-    given = {key: (field, wanted) for key, (field, wanted) in keywords.items() if wanted is not UNSET}
+    given = {key: (renamed.get(key, key), wanted) for key, wanted in keywords.items() if wanted is not UNSET}
     if value is None:
         return replace(defaults, **dict(given.values()))  # pyright: ignore[reportArgumentType, reportCallIssue]
     if not isinstance(value, type(defaults)):

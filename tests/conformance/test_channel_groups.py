@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from linnet.core import ChannelGraph
-from linnet.core.channels.classes import classes
+from linnet.core.channels.classes import channel_classes
 from linnet.core.channels.doubling import label
 from linnet.core.channels.propagation_state import Frozen
 from tests.zoo import ZOO
@@ -29,7 +29,7 @@ def test_torch_export_gives_the_same_classes(name):
     program = record_export(model, example)
     assert program.tracer == "export"
     walk = label(program, model, example, frozen=Frozen(), whole=False, again=record_export)
-    assert described(classes(walk)) == described(ChannelGraph(model, example).classes)
+    assert described(channel_classes(walk)) == described(ChannelGraph(model, example).classes)
 
 
 AGREEING = [

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linnet.core.linalg.lanczos import lanczos, quadrature
-from linnet.core.linalg.solve import damped_least_squares, kronecker_product, kronecker_solve, solve
+from linnet.core.linalg.lanczos import quadrature, ritz_pairs
+from linnet.core.linalg.solvers import damped_least_squares, kronecker_product, kronecker_solve, solve
 from linnet.core.linalg.trace import hutch_plus_plus, hutchinson
 
 SIZES = st.integers(1, 7)
@@ -66,7 +66,7 @@ def test_least_squares_are_the_same_from_both_sides(rows, columns, damping, samp
 @given(size=st.integers(2, 9), rank=st.integers(1, 9), seed=SEEDS)
 def test_lanczos_finds_the_spectrum_after_rank_steps(size, rank, seed):
     matrix = positive(seed, size, min(size, rank))
-    found = lanczos(matrix, steps=size, rng_seed=seed)
+    found = ritz_pairs(matrix, steps=size, rng_seed=seed)
     exact = torch.linalg.eigvalsh(matrix)
     nearest = (found.values[:, None] - exact).abs().min(1).values
     assert float(nearest.max()) <= 1e-8

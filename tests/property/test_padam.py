@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linnet.optim import Padam
-from linnet.optim.padam.kernels.blocked import blocked, blocks_of
-from linnet.optim.padam.kernels.foreach import foreach
-from linnet.optim.padam.kernels.loop import loop
+from linnet.optim.padam.kernels.blocked import blocked_step, blocks_of
+from linnet.optim.padam.kernels.foreach import foreach_step
+from linnet.optim.padam.kernels.loop import loop_step
 from linnet.optim.padam.numbers import Slot, numbers_of
 from tests.padam_oracle import Oracle
 
@@ -79,14 +79,14 @@ def test_layouts_and_block_sizes_change_nothing(chosen, layout, g_layout, block)
     group = Padam([start.clone().requires_grad_()], **chosen).param_groups[0]
     ends = []
     for way, x, gradient in (
-        (loop, start.clone(), g),
+        (loop_step, start.clone(), g),
         (
-            lambda slots, numbers: blocked(slots, numbers, block=block),
+            lambda slots, numbers: blocked_step(slots, numbers, block=block),
             LAYOUTS[layout](start.clone()),
             LAYOUTS[g_layout](g),
         ),
         (
-            lambda slots, numbers: foreach(slots, numbers, chunk_bytes=1),
+            lambda slots, numbers: foreach_step(slots, numbers, chunk_bytes=1),
             LAYOUTS[layout](start.clone()),
             LAYOUTS[g_layout](g),
         ),

@@ -16,7 +16,7 @@ from linnet.core import ChannelGraph, resize
 from linnet.errors import BudgetError
 from linnet.prune import Budget, Plan, Pruner, extract, plan, scatter
 from linnet.prune.masks.masks import Masks
-from linnet.prune.masks.reads import reads
+from linnet.prune.masks.reads import maskable_reads
 from tests.property.wirings import KINDS, Wiring
 
 EXAMPLE = torch.zeros(1, 2, 4, 4)
@@ -111,7 +111,7 @@ def test_whole_numbers_are_masked_and_sliced_to_the_same_bits(width, rng_seed):
     x = torch.randint(-3, 4, (3, 2, 4, 4), generator=draw).double()
     graph = ChannelGraph(net, x)
     free = [name for name, known in graph.classes.items() if known.frozen is None]
-    masks = Masks(net, graph, reads(net, graph)[0], free)
+    masks = Masks(net, graph, maskable_reads(net, graph)[0], free)
     kept = torch.rand(masks.total, generator=draw).numpy() < 0.6
     for part in masks.slices.values():
         kept[part.start] = True

@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from linnet.cli.closing import closing
 from linnet.cli.scores import batch_lines, score_lines, score_records
+from linnet.cli.words import in_cli_words
 from linnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ nuclei = App(name="nuclei", help="Find, count and score nuclei in microscopy ima
 
 
 @nuclei.command(help_epilogue="Example: linnet nuclei detect plate/*.tif -o found")
+@in_cli_words
 def detect(
     *images: Path,
     out: Annotated[Path | None, Parameter(alias="-o")] = None,
@@ -92,6 +94,7 @@ def _after_detect(result: "BatchResult", endings: tuple[str, ...]) -> str:
 
 
 @nuclei.command(help_epilogue="Example: linnet nuclei evaluate truth/ found/ --radius 5")
+@in_cli_words
 def evaluate(
     truth: Path,
     found: Path,
@@ -99,6 +102,7 @@ def evaluate(
     *,
     radius: float = 5.0,
     pixel_size: float | None = None,
+    trust_points: bool = False,
     out: Annotated[Path | None, Parameter(alias="-o")] = None,
 ) -> int:
     """Score found points against true ones: each true nucleus is matched to at most one found point, and the reverse.
@@ -109,11 +113,13 @@ def evaluate(
         found: The same for what was found; files of two folders are paired by name.
         radius: Largest distance of a matched pair in pixels.
         pixel_size: Side of a pixel in micrometres, for points that are in micrometres.
+        trust_points: Score points as they are, even if they fit much better with x and y exchanged, from micrometres,
+            to a picture of another size, to another origin or to another image.
         out: Also write the scores as records to this file.
     """
     from linnet.nuclei.scoring.scores import evaluate as score
 
-    result = score(truth, found, radius_px=radius, pixel_size_um=pixel_size)
+    result = score(truth, found, radius_px=radius, pixel_size_um=pixel_size, trust_points=trust_points)
     print("\n".join(score_lines(result)))
     if out is None:
         closing("the table above", f"linnet nuclei evaluate {truth} {found} -o scores.jsonl, to keep it")
@@ -125,6 +131,7 @@ def evaluate(
 
 
 @nuclei.command(help_epilogue="Example: linnet nuclei train clicks/ --images plate/ --out mine.safetensors")
+@in_cli_words
 def train(
     points: Path,
     /,
@@ -140,6 +147,7 @@ def train(
     page: int | None = None,
     channel: int | None = None,
     pixel_size: float | None = None,
+    trust_points: bool = False,
     rng_seed: int = 0,
 ) -> int:
     """Train a detector on images of your own, with points on all of their nuclei.
@@ -160,7 +168,10 @@ def train(
         lr: Learning rate; by default 0.003 from scratch and 0.0005 otherwise.
         page: Page of files with several, from 0.
         channel: Channel of files with several, from 0.
-        pixel_size: Side of a pixel of all images in micrometres; the detector then scales other images by theirs.
+        pixel_size: Side of a pixel of all images in micrometres; the detector then scales other images by theirs, and
+            points in micrometres are read.
+        trust_points: Train on points as they are, even if many more of them would lie on nuclei with x and y
+            exchanged, from micrometres, on a picture of another size, with another origin or on another image.
         rng_seed: Seed of everything random; the same seed gives the same detector on the same machine.
     """
     from linnet.nuclei import train as train_detector
@@ -178,6 +189,7 @@ def train(
         batch_size=batch_size,
         lr=lr,
         pixel_size_um=pixel_size,
+        trust_points=trust_points,
         rng_seed=rng_seed,
         folder=checkpoints,
     )

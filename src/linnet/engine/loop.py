@@ -128,12 +128,11 @@ def fit(
         "checkpoints",
         checkpoints,
         Checkpoints(),
-        {
-            "folder": ("folder", folder),
-            "checkpoint_every": ("every", checkpoint_every),
-            "keep": ("keep", keep),
-            "resume": ("resume", resume),
-        },
+        renamed={"checkpoint_every": "every"},
+        folder=folder,
+        checkpoint_every=checkpoint_every,
+        keep=keep,
+        resume=resume,
     )
     compute = compute or Compute.pick()
     ranks = Ranks() if alone else Ranks.join(compute)

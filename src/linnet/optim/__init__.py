@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from linnet.optim.natural.kronecker.options import KroneckerOptions
+    from linnet.optim.natural.kronecker_options import KroneckerOptions
     from linnet.optim.natural.natural_gradient import NaturalGradient
     from linnet.optim.natural.prediction import Prediction, predict
     from linnet.optim.natural.step_report import StepReport
@@ -42,7 +42,7 @@ __getattr__, __dir__ = lazy_names(
     __all__,
     {
         "padam.rates": "EffectiveRates",
-        "natural.kronecker.options": "KroneckerOptions",
+        "natural.kronecker_options": "KroneckerOptions",
         "natural.natural_gradient": "NaturalGradient",
         "padam.padam": "Padam",
         "padam.learning_rate": "padam_lr",

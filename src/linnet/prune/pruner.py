@@ -5,34 +5,36 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from linnet.arrays import Bools
 from linnet.core import ChannelGraph
 from linnet.core.distributed import of_first
 from linnet.core.program.module_copy import meta
-from linnet.errors import InputError, LinnetError, TrainingError
+from linnet.errors import LinnetError, TrainingError
 from linnet.option_values import UNSET, option_value
 from linnet.prune.allocate.groups import choices
-from linnet.prune.allocate.same_rate import Select
+from linnet.prune.allocate.per_layer import Select
 from linnet.prune.budget import Budget
 from linnet.prune.importance.criterion import Criterion
 from linnet.prune.importance.from_weights import Normalise
 from linnet.prune.importance.running_mean import Forgetting
 from linnet.prune.latency.target import Clock
 from linnet.prune.masks.masked_network import Body
-from linnet.prune.masks.reads import reads
-from linnet.prune.outcome.records import latency_records, records
+from linnet.prune.masks.reads import maskable_reads
+from linnet.prune.outcome.records import latency_records, pruning_records
 from linnet.prune.pruning_plan import Plan, planned
 from linnet.prune.training.checks import (
+    Compaction,
     refuse_compiled,
     require_agreement,
+    require_alive,
     require_arguments,
+    require_compaction,
     require_one_pruner,
     require_optimizer,
     require_own,
@@ -47,7 +49,6 @@ from linnet.prune.training.schedule import PruneStep, Timetable
 from linnet.suggest import one_of
 
 logger = logging.getLogger(__name__)
-Compaction = Literal["auto", "progressive", False]
 
 
 class Pruner:
@@ -67,28 +68,17 @@ class Pruner:
         align: Kept channels come in multiples of this.
         steps: Steps of the whole training, for `warmup` and `freeze` as fractions.
         masking: When masks move, and how utilities are measured and remembered; None: the defaults of `Masking`.
-        warmup: A field of `masking` as a keyword, like `freeze`, `every`, `memory`, `normalise`, `retire` and `regrow`:
-            fraction of `steps`, or a whole number of steps, without a mask (0.05). Without `steps`: 100
-            steps.
-        freeze: When masks cease to move, likewise (0.5). Without `steps`: when they hardly move any more, or the
-            learning rate has fallen to a tenth of its maximum.
-        every: Steps between measurements (4).
-        memory: How u forgets: "ema" (the default: a running mean, 0.99 for each measurement), "evaporate"
-            (u <- 0.6 u + v),
-            another decay as a number, or "schedule" (0.6, and 0.1 more after each drop of the learning rate). The decay
-            rises to 1 before the freeze.
+        warmup, freeze, every, memory, normalise, retire, regrow: The fields of `masking` as keywords, described at
+            `Masking`; u is remembered as its `memory` says.
         criterion: What u is made of: "taylor" as above, "bn_taylor", "l1", "bn_scale" or "random". The last three are
             read off the weights when a mask is set and have no memory.
-        normalise: What the utilities of a class are divided by: its "max" or its "mean" (the default).
         select: "global" sets channels of all classes against one another, "per_layer" keeps one share of every class.
         price: "none" ranks by utility alone, "auto" looks for a price of the limits when there are several.
         compact: "auto" makes the network smaller once, at the freeze; "progressive" also before, whenever a tenth of
             its MACs has been masked for `retire` updates of the mask; False leaves it masked until `finish`.
-        retire: Updates of the mask after which a masked channel may be taken out, for "progressive" (50).
         keep: Patterns of module paths that stay whole: `head`, `layer1.*`.
         limits: Pattern -> largest share of its classes' channels that may stay.
         min_fraction: At least this share of every class stays.
-        regrow: Measure masked channels too, by what they would gain (False).
         also: Networks of the same structure (an average of the weights) that become small with it.
         rewrap: Called with the network whenever it became smaller. Under DDP it must wrap it anew; without it the
             network stays masked until `finish` there.
@@ -145,25 +135,15 @@ class Pruner:
         rng_seed: int = 0,
     ):
         masking = option_value(
-            "masking",
-            masking,
-            Masking(),
-            {
-                "warmup": ("warmup", warmup),
-                "freeze": ("freeze", freeze),
-                "every": ("every", every),
-                "memory": ("memory", memory),
-                "normalise": ("normalise", normalise),
-                "retire": ("retire", retire),
-                "regrow": ("regrow", regrow),
-            },
-        )
+            "masking", masking, Masking(), warmup=warmup, freeze=freeze, every=every, memory=memory,
+            normalise=normalise, retire=retire, regrow=regrow,
+        )  # fmt: skip
         one_of("price", price, ("auto", "none"))
         one_of("select", select, get_args(Select))
         one_of("criterion", criterion, get_args(Criterion))
         one_of("normalise", masking.normalise, get_args(Normalise))
         require_arguments(budget, align, also)
-        _check(compact, masking.retire, budget)
+        require_compaction(compact, masking.retire, budget)
         forgetting = Forgetting.named(masking.memory)
         self.budget, self.compacts, self.rewrap = budget, compact, rewrap
         self.time = Timetable(steps, masking.warmup, masking.freeze, masking.every)
@@ -172,7 +152,7 @@ class Pruner:
         refuse_compiled(self.model)
         require_one_pruner(self.model)
         require_twins(self._graph, also)
-        places, unmasked = reads(self.model, self._graph)
+        places, unmasked = maskable_reads(self.model, self._graph)
         self._shell = meta(self.model)
         self._found = choices(
             self._graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits, whole=unmasked
@@ -270,7 +250,7 @@ class Pruner:
             of_first(buffer)
         small = self._body.small()
         self._chooser.measure(small)
-        small.report = records(
+        small.report = pruning_records(
             self.plan(), small, self._graph, self._chooser.selector, self._shell, steps=self.time.step,
             changes=self.changes, skipped=self.skipped, eval_loader=eval_loader, dense=dense,
         ) + latency_records(self._chooser.latency)  # fmt: skip
@@ -314,7 +294,7 @@ class Pruner:
         """
         require_own(state, self.state_dict())
         kept, alive = (state[name].cpu().numpy().astype(np.bool_) for name in ("kept", "alive"))
-        self._require_alive(alive)
+        require_alive(alive, self._body.alive, compacted=self.compacted)
         self._body.keep(kept)
         if state["compacted"] or not np.array_equal(alive, self._body.alive):
             self._body.take_out(alive, last=state["compacted"])
@@ -415,22 +395,3 @@ class Pruner:
                 "the hooks were taken off by `remove`, so nothing is masked any more; make a new Pruner."
             )
         require_optimizer(optimizer, self.model, shrinks=self._may_take_out and not self.time.frozen)
-
-    def _require_alive(self, alive: Bools) -> None:
-        if self.compacted or (alive & ~self._body.alive).any():
-            raise TrainingError(
-                "this pruner's network has become smaller already, and the state needs channels that are gone. Make "
-                "network, optimizer and pruner anew, then load."
-            )
-
-
-def _check(compact: Any, retire: int, budget: Budget) -> None:
-    if compact is True or compact not in get_args(Compaction):
-        raise InputError(f"`compact` is {compact!r}; 'auto', 'progressive' or False is needed.")
-    if retire < 1:
-        raise InputError(f"`retire` is {retire}; a number of updates of the mask, 1 or more, is needed.")
-    if compact == "progressive" and budget.latency_ms is not None:
-        raise InputError(
-            "`compact` is 'progressive' and the budget has `latency_ms`, which is measured of whole networks at the "
-            "freeze, when parts would be gone already; compact='auto' is needed."
-        )

@@ -18,13 +18,13 @@ from linnet.core.program.example import example_from_dict
 from linnet.engine.compute.timing import Latency
 from linnet.errors import BudgetError, InputError
 from linnet.prune.allocate.groups import Choices, choices
-from linnet.prune.allocate.same_rate import Select, same_rate
+from linnet.prune.allocate.per_layer import Select, same_rate
 from linnet.prune.allocate.widths import Price, Selection, Selector
 from linnet.prune.budget import Budget
 from linnet.prune.importance.criterion import FROM_DATA, Criterion, Loss, from_data
-from linnet.prune.importance.from_weights import Normalise, from_weights
+from linnet.prune.importance.from_weights import Normalise, utilities_from_weights
 from linnet.prune.latency.target import Clock, meet
-from linnet.prune.masks.reads import reads
+from linnet.prune.masks.reads import maskable_reads
 from linnet.suggest import one_of
 
 
@@ -154,7 +154,7 @@ def plan(
     one_of("normalise", normalise, get_args(Normalise))
     graph = ChannelGraph(model, example)
     inner = graph.check(model)
-    unmasked = reads(inner, graph)[1] if criterion in FROM_DATA else {}  # no gate can measure them
+    unmasked = maskable_reads(inner, graph)[1] if criterion in FROM_DATA else {}  # no gate can measure them
     found = choices(graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits, whole=unmasked)
     law = WidthCost(graph)
     selector = Selector(law, found.free, budget.limits(totals_of(law)))
@@ -163,7 +163,7 @@ def plan(
     if criterion in FROM_DATA:
         utilities = from_data(inner, graph, names, criterion, data, loss=loss, normalise=normalise)
     else:
-        utilities = from_weights(inner, graph, names, criterion, rng_seed=rng_seed, normalise=normalise)
+        utilities = utilities_from_weights(inner, graph, names, criterion, rng_seed=rng_seed, normalise=normalise)
     ranked = ranks(found, utilities)
     if clock is None:
         selected = same_rate(selector, ranked) if select == "per_layer" else selector.select(ranked)

@@ -12,7 +12,7 @@ from linnet.errors import InputError
 from linnet.results import Record, classification_records
 
 
-def quality(networks: Mapping[str, nn.Module], loader: Iterable[Any]) -> list[Record]:
+def quality_records(networks: Mapping[str, nn.Module], loader: Iterable[Any]) -> list[Record]:
     """Accuracy (per class too), negative log-likelihood and calibration of classifiers on the same examples.
 
     Args:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from linnet.core.linalg.block_lanczos import block_lanczos
 from linnet.core.linalg.implicit_matrix import ImplicitMatrix, Matvec
-from linnet.core.linalg.lanczos import lanczos
+from linnet.core.linalg.lanczos import ritz_pairs
 from linnet.errors import InputError
 from linnet.results import t_interval
 from linnet.suggest import one_of
@@ -216,7 +216,7 @@ def _rules(
     for _ in range(probes):
         z = torch.randn(n, generator=generator, dtype=torch.float64).to(implicit.device)
         z = z - vectors @ (vectors.T @ z)
-        found = lanczos(beside, steps=min(steps, rest), start=z)
+        found = ritz_pairs(beside, steps=min(steps, rest), start=z)
         nodes = torch.cat([values, found.values])
         weights = torch.cat([torch.full_like(values, 1 / n), found.weights * (rest / n)])
         rules.append(Rule(nodes.cpu(), weights.cpu()))

@@ -44,7 +44,7 @@ def multiple_of(module: nn.Module, leaf: str) -> tuple[LayerRule, str, float] | 
     return None if scale is None else (rule, parts[1], scale)
 
 
-def scaled_weight(module: nn.Module) -> Tensor | None:
+def scaled_leaf(module: nn.Module) -> Tensor | None:
     """The leaf of which a parametrised matrix layer's weight is a fixed multiple; None where it isn't."""
     if multiple_of(module, _WEIGHT) is None:
         return None

@@ -106,7 +106,7 @@ def _distinct(roots: Ints) -> tuple[Ints, Ints, Ints]:
     return np.unique(roots, return_index=True, return_counts=True)
 
 
-def classes(walk: PropagationState) -> dict[str, ChannelClass]:
+def channel_classes(walk: PropagationState) -> dict[str, ChannelClass]:
     """All channel classes of a labelled network, by name, in order of execution."""
     found: dict[str, ChannelClass] = {}
     entering = {int(a) for key, made in walk.made.items() if key[0] == -1 for a in walk.atoms.find(made)}

@@ -17,7 +17,7 @@ from torch import nn
 
 from linnet.arrays import Ints
 from linnet.core.channels.classes import signatures
-from linnet.core.channels.propagate import propagate
+from linnet.core.channels.propagation import propagate
 from linnet.core.channels.propagation_state import Frozen, Mismatch, PropagationState, where
 from linnet.core.channels.replay import Tracer, follow, needs_recording, ones, record_again
 from linnet.core.program.operators import operator_of

@@ -13,9 +13,9 @@ from torch.optim.swa_utils import AveragedModel
 import linnet.core.channels.rules  # noqa: F401  (registers them)
 from linnet.arrays import Ints
 from linnet.core.channels import serialise
-from linnet.core.channels.classes import ChannelClass, classes, cut_groups
+from linnet.core.channels.classes import ChannelClass, channel_classes, cut_groups
 from linnet.core.channels.doubling import label, spread_freezes
-from linnet.core.channels.propagate import propagate
+from linnet.core.channels.propagation import propagate
 from linnet.core.channels.propagation_state import Frozen, PropagationState
 from linnet.core.channels.reads import Read, find_reads
 from linnet.core.channels.replay import ones, shapes_after
@@ -81,7 +81,7 @@ class ChannelGraph:
     def _keep(self, walk: PropagationState, example: dict[str, Any]) -> None:
         self.walk = walk
         self.program = walk.program
-        self.classes: dict[str, ChannelClass] = classes(walk)
+        self.classes: dict[str, ChannelClass] = channel_classes(walk)
         self.example = example
 
     @property

@@ -10,7 +10,7 @@ from torch import nn
 
 from linnet.arrays import Ints
 from linnet.core.channels.layer_attributes import attributes
-from linnet.core.channels.propagate import propagate
+from linnet.core.channels.propagation import propagate
 from linnet.core.channels.propagation_state import PropagationState, where
 from linnet.core.program.program import Program
 from linnet.core.program.recorder import record

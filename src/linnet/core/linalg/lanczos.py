@@ -31,7 +31,7 @@ class Lanczos:
     vectors: Tensor
 
 
-def lanczos(
+def ritz_pairs(
     matrix: Tensor | Matvec,
     *,
     steps: int,

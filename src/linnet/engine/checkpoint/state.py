@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from linnet.engine.checkpoint.checkpoint import Checkpoint
-from linnet.engine.checkpoint.flatten import flatten, load_optimizer, unflatten
+from linnet.engine.checkpoint.flat_state import flatten, load_optimizer, unflatten
 from linnet.engine.checkpoint.identity import differences_between, shape_differences
 from linnet.engine.events import Epoch, Listener, Run
 from linnet.engine.listeners.average import RunningAverage

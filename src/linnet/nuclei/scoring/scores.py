@@ -11,6 +11,7 @@ import numpy as np
 from linnet.errors import PointsError
 from linnet.nuclei.read.formats import stem_of
 from linnet.nuclei.scoring.matching import match
+from linnet.nuclei.scoring.plausible import plausibility, require_plausible
 
 Points = np.ndarray
 PointsOfImages = Mapping[str, Points]
@@ -163,6 +164,7 @@ def evaluate(
     radius_px: float = 5.0,
     *,
     pixel_size_um: float | None = None,
+    trust_points: bool = False,
 ) -> Evaluation:
     """Match found points to true points image by image and pool the counts.
 
@@ -172,12 +174,15 @@ def evaluate(
         found: The same for the found points. Images without a found entry count as images without detections.
         radius_px: Largest distance of a pair, inclusive.
         pixel_size_um: Side of a pixel in micrometres, for files whose points are in micrometres.
+        trust_points: Takes points from files as they are, even where they fit much better when they are read otherwise
+            (x and y exchanged, micrometres, a picture of another size, another origin, another image).
 
     Returns:
         The scores; `per_image` in the order of the truth.
 
     Raises:
-        PointsError: a found image has no truth, the radius isn't positive and finite, or points aren't finite (n, 2).
+        PointsError: a found image has no truth, the radius isn't positive and finite, points aren't finite (n, 2), or
+            points from a file fit much better when they are read otherwise.
 
     Example:
         >>> evaluate(np.array([[0.0, 0.0], [0.0, 6.0]]), np.array([[0.0, 4.5], [0.0, 10.5]])).tp
@@ -192,6 +197,8 @@ def evaluate(
             f"{len(strangers)} found image(s) have no truth: {', '.join(map(repr, strangers[:5]))}. Each found image "
             f"needs true points under the same name; the truth has {', '.join(map(repr, sorted(truths)[:5]))}."
         )
+    if not trust_points and isinstance(truth, (str, Path)) and isinstance(found, (str, Path)):
+        require_plausible(plausibility(truths, founds, pixel_size_um=pixel_size_um), str(truth))
     empty = np.zeros((0, 2))
     return Evaluation(
         tuple(_score(name, t, founds.get(name, empty), radius_px) for name, t in truths.items()), radius_px

@@ -15,8 +15,9 @@ from torch import nn
 from linnet.engine import Average, Compute, Schedule, fit
 from linnet.errors import InputError, PointsError
 from linnet.nuclei.detector.detector import Detector, as_image
-from linnet.nuclei.detector.files import load, new_network
+from linnet.nuclei.detector.files import DEFAULT, load, new_network
 from linnet.nuclei.training.crops import Annotated, CropLoader
+from linnet.nuclei.training.points_check import check_points
 from linnet.nuclei.training.targets import median_spacing
 from linnet.nuclei.training.task import NucleusTask, choose_thresholds, score_images
 
@@ -36,6 +37,7 @@ def train(
     validation: float = 0.2,
     ignore: Images | None = None,
     pixel_size_um: float | None = None,
+    trust_points: bool = False,
     rng_seed: int = 0,
     folder: str | Path | None = None,
     compute: Compute | None = None,
@@ -59,6 +61,9 @@ def train(
         ignore: For each image a (h, w) mask of regions that aren't annotated, or None.
         pixel_size_um: Side of a pixel of the images in micrometres, where all have the same: the detector then takes
             the scale of other images from theirs.
+        trust_points: Takes the points as they are, even where many more of them would lie on nuclei that the detector
+            `start` (else the default one) finds if they were read otherwise: x and y exchanged, in micrometres, of a
+            picture of another size, of another origin, or of another image.
         rng_seed: Seed of weights, crops and the held-out part.
         folder: For checkpoints; the same call goes on from there after an interrupt.
         compute: Device and precision.
@@ -68,7 +73,8 @@ def train(
         The detector; `detector.save(path)` keeps it.
 
     Raises:
-        PointsError: points and images don't belong together, or points lie outside their image.
+        PointsError: points and images don't belong together, or points lie outside their image, or would lie on many
+            more nuclei if they were read otherwise.
         ImageError: what should be an image isn't one.
         InputError: an option is out of range.
 
@@ -79,6 +85,9 @@ def train(
         raise InputError(f"`validation` is {validation}; a share between 0 and 0.5 was needed, such as 0.2.")
     if lr is not None and not (np.isfinite(lr) and lr > 0):
         raise InputError(f"`lr` is {lr}; a positive learning rate was needed, such as 3e-3.")
+    if not trust_points:
+        judge = start if isinstance(start, Detector) else load(DEFAULT if start is None else start)
+        check_points(_by_name(images), _by_name(points), judge)
     annotated = annotate(images, points, ignore=ignore)
     training, held_out = _hold_out(annotated, validation, rng_seed)
     network, preset = _network(start, preset, rng_seed)

@@ -7,7 +7,8 @@ update. An approximation turns one `Batch` into one `Direction`, and keeps what 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from linnet.core.edit.edit_plan import Edit
 from linnet.core.jacobian.layer_jacobian import LayerJacobian
 from linnet.core.jacobian.losses import Loss
 from linnet.errors import OptimizerStateError
+from linnet.optim.natural.kronecker_options import KroneckerOptions
 
 Fisher = Literal["model", "sampled", "empirical"]
 
@@ -33,14 +35,9 @@ class Settings:
         fisher: Kind of Fisher information: "model", "sampled" or "empirical".
         damping: rho of the first group at construction, on the scale of J J^T / N; a step reads `Batch.damping`.
         momentum: Factor of the heavy ball, or of momentum in function space.
-        factor_every: Steps between refreshes of stored factors.
-        inverse_every: Steps between refreshes of their inverses.
-        ema: Decay of the running mean of factors, bias-corrected.
-        adapt_damping: Levenberg-Marquardt rule for the damping.
-        compute_dtype: Type of products and factors; None for the model's.
+        kronecker: How factors are taken, kept and inverted.
         solve_rows: Largest n of a dense solve.
         uncovered: What happens to a parameter without curvature: "raise" or "gradient".
-        sharing: How K-FAC treats positions: "expand" or "reduce".
         generator: Draws the targets of `fisher="sampled"`; `NaturalGradient` saves it.
         scaler: The GradScaler whose scale is divided out of the user's gradients; None: they aren't scaled.
     """
@@ -49,14 +46,9 @@ class Settings:
     fisher: Fisher
     damping: float
     momentum: float
-    factor_every: int
-    inverse_every: int
-    ema: float
-    adapt_damping: bool
-    compute_dtype: torch.dtype | None
+    kronecker: KroneckerOptions
     solve_rows: int
     uncovered: Literal["raise", "gradient"]
-    sharing: Literal["expand", "reduce"]
     generator: torch.Generator
     scaler: torch.amp.GradScaler | None = None
 
@@ -178,6 +170,15 @@ class Approximation(ABC):
         self.settings = settings
         self.listening = True
         self.dampings: dict[str, float] = {}
+
+    @contextmanager
+    def deaf(self) -> Iterator[None]:
+        """Forwards inside are linnet's own, which everyday use doesn't read."""
+        self.listening, before = False, self.listening
+        try:
+            yield
+        finally:
+            self.listening = before
 
     @abstractmethod
     def direction(self, batch: Batch, *, previous: Mapping[str, Tensor] | None = None) -> Direction:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from linnet.core.jacobian.linearisation import coupling
 from linnet.core.jacobian.losses import LOSSES
 from linnet.errors import InputError, OptimizerStateError, TrainingError
-from linnet.optim.natural.approximation import Approximation
-from linnet.optim.natural.kronecker.options import KroneckerOptions
+from linnet.optim.natural.approximation import Approximation, Settings
+from linnet.optim.natural.kronecker_options import KroneckerOptions
 from linnet.optim.natural.registry import APPROXIMATIONS
 from linnet.suggest import one_of
 
@@ -39,6 +39,20 @@ class Request:
     kronecker: KroneckerOptions
     rng_seed: Any
     scaler: Any
+
+    def settings(self, damping: float) -> Settings:
+        """What an approximation needs of them, once they are checked; `damping` is the first group's."""
+        return Settings(
+            loss=LOSSES[self.loss],
+            fisher=self.fisher,
+            damping=damping,
+            momentum=self.momentum,
+            kronecker=self.kronecker,
+            solve_rows=self.solve_rows,
+            uncovered=self.uncovered,
+            generator=torch.Generator().manual_seed(self.rng_seed),
+            scaler=self.scaler,
+        )
 
 
 def check_request(asked: Request) -> None:

@@ -204,6 +204,15 @@ def _check_rows(
                 )
 
 
+def evaluated(closure: Any) -> Any:
+    """What a closure gives, as torch's optimizers call it; None without one."""
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        loss = closure()
+    return loss.detach() if isinstance(loss, Tensor) else loss
+
+
 def joined(model: nn.Module, x: Any, y: Tensor) -> tuple[Any, Tensor]:
     """Inputs and targets of all processes, in the order of ranks; those given in a run of one process.
 

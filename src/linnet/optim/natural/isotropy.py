@@ -40,7 +40,7 @@ class Isotropy:
         return replace(self, kl_per_eta2=self.kl_per_eta2 * scale * scale, slope=self.slope * scale)
 
 
-def isotropy(loss: Loss, f: Tensor, r: Tensor, moved: Tensor) -> Isotropy:
+def isotropy_of(loss: Loss, f: Tensor, r: Tensor, moved: Tensor) -> Isotropy:
     """Isotropy from J Delta.
 
     Args:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from linnet.core.edit.edit_plan import Edit
 from linnet.core.edit.optimizer_state import FollowsEdits
-from linnet.core.jacobian.losses import LOSSES
 from linnet.core.program.module_copy import unwrap
 from linnet.errors import NonFiniteLoss, TrainingError
-from linnet.optim.natural.approximation import Approximation, Direction, Fisher, Settings
+from linnet.optim.natural.approximation import Approximation, Direction, Fisher
 from linnet.optim.natural.arguments import (
     Request,
     check_everyday,
@@ -26,13 +25,13 @@ from linnet.optim.natural.arguments import (
     check_saved,
     group_dampings,
 )
-from linnet.optim.natural.batch import direction_on, joined, told
-from linnet.optim.natural.isotropy import Isotropy, isotropy, jacobian_vector, random_state
-from linnet.optim.natural.kronecker.options import KroneckerOptions
+from linnet.optim.natural.batch import direction_on, evaluated, joined, told
+from linnet.optim.natural.isotropy import Isotropy, isotropy_of, jacobian_vector, random_state
+from linnet.optim.natural.kronecker_options import KroneckerOptions
 from linnet.optim.natural.registry import APPROXIMATIONS
 from linnet.optim.natural.rollback import Before, Skips
 from linnet.optim.natural.step_report import StepReport
-from linnet.optim.natural.update import EVERY, adapted, apply_update, clip_scale, loss_now
+from linnet.optim.natural.update import EVERY, adapted, apply_update, clipped, loss_now
 from linnet.option_values import UNSET, option_value
 
 
@@ -65,13 +64,8 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         uncovered: A parameter whose curvature can't be taken is an error ("raise") or follows the plain gradient
             ("gradient").
         kronecker: How factors are taken, kept and inverted (kfac); None: the defaults of `KroneckerOptions`.
-        factor_every: This and the next five are the fields of `kronecker` as keywords: steps between refreshes of
-            stored factors (10).
-        inverse_every: Steps between refreshes of their inverses (100).
-        ema: Decay of the running mean of factors (0.95).
-        adapt_damping: Levenberg-Marquardt rule (False).
-        compute_dtype: Of factors; None, the default: the model's.
-        sharing: Positions in factors: "expand" (the default) or "reduce".
+        factor_every, inverse_every, ema, adapt_damping, compute_dtype, sharing: The fields of `kronecker` as keywords,
+            described at `KroneckerOptions`.
         rng_seed: Of `fisher="sampled"`; the generator is part of the state.
         scaler: The GradScaler of everyday use: its scale is divided out where the user's backward is read
             (`fisher="empirical"`, `lr=None`).
@@ -123,69 +117,42 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
     ) -> None:
         model = unwrap(model) if isinstance(model, nn.Module) else model
         kronecker = option_value(
-            "kronecker",
-            kronecker,
-            KroneckerOptions(),
-            {
-                "factor_every": ("factor_every", factor_every),
-                "inverse_every": ("inverse_every", inverse_every),
-                "ema": ("ema", ema),
-                "adapt_damping": ("adapt_damping", adapt_damping),
-                "compute_dtype": ("compute_dtype", compute_dtype),
-                "sharing": ("sharing", sharing),
-            },
+            "kronecker", kronecker, KroneckerOptions(), factor_every=factor_every, inverse_every=inverse_every, ema=ema,
+            adapt_damping=adapt_damping, compute_dtype=compute_dtype, sharing=sharing,
+        )  # fmt: skip
+        request = Request(
+            model=model,
+            loss=loss,
+            approx=approx,
+            fisher=fisher,
+            damping=damping,
+            lr=lr,
+            c=c,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            kl_clip=kl_clip,
+            isotropy_every=isotropy_every,
+            solve_rows=solve_rows,
+            uncovered=uncovered,
+            kronecker=kronecker,
+            rng_seed=rng_seed,
+            scaler=scaler,
         )
-        check_request(
-            Request(
-                model=model,
-                loss=loss,
-                approx=approx,
-                fisher=fisher,
-                damping=damping,
-                lr=lr,
-                c=c,
-                momentum=momentum,
-                weight_decay=weight_decay,
-                kl_clip=kl_clip,
-                isotropy_every=isotropy_every,
-                solve_rows=solve_rows,
-                uncovered=uncovered,
-                kronecker=kronecker,
-                rng_seed=rng_seed,
-                scaler=scaler,
-            )
-        )
+        check_request(request)
         self.model = model
-        self._kl_clip, self._isotropy_every = kl_clip, isotropy_every
-        self._relative = lr is None
+        self._kl_clip, self._isotropy_every, self._relative = kl_clip, isotropy_every, lr is None
         defaults = {"lr": c if lr is None else float(lr), "damping": float(damping), "weight_decay": weight_decay}
         chosen = list(groups) if groups is not None else [p for p in model.parameters() if p.requires_grad]
         super().__init__(chosen, defaults)
         group_dampings(self.param_groups)
-        self._settings = Settings(
-            loss=LOSSES[loss],
-            fisher=fisher,
-            damping=float(self.param_groups[0]["damping"]),
-            momentum=momentum,
-            factor_every=kronecker.factor_every,
-            inverse_every=kronecker.inverse_every,
-            ema=kronecker.ema,
-            adapt_damping=kronecker.adapt_damping,
-            compute_dtype=kronecker.compute_dtype,
-            solve_rows=solve_rows,
-            uncovered=uncovered,
-            sharing=kronecker.sharing,
-            generator=torch.Generator().manual_seed(rng_seed),
-            scaler=scaler,
-        )
+        self._settings = request.settings(float(self.param_groups[0]["damping"]))
         self._approximation: Approximation = APPROXIMATIONS[approx](model, self._settings)
         self._approximation.dampings = group_dampings(self.param_groups, self._names())
         self._approximation.attach()
-        self._steps, self._skips = 0, Skips()
+        self._steps, self._skips, self._checked = 0, Skips(), False
         self._isotropy = Isotropy(float("nan"), float("nan"), float("nan"))
         self._alpha: float | None = None
         self._report: StepReport | None = None
-        self._checked = False
 
     def zero_grad(self, set_to_none: bool = True) -> None:  # noqa: FBT001, FBT002  torch's signature
         """As in torch's optimizers; the captured passes that belong to the gradients are dropped too."""
@@ -258,37 +225,27 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         check_no_gradients(self.param_groups)
         check_model(self.model, self._approximation)
         x, y = joined(self.model, x, y)
-        names = self._names()
-        state = random_state(self.model)
+        names, state = self._names(), random_state(self.model)
         before = Before.of(self.model, self._settings.generator)
-        self._approximation.listening = False
         try:
-            loss, direction, moved = self._find(x, y, names, state)
+            with self._approximation.deaf():
+                loss, direction, moved = self._find(x, y, names, state)
         except BaseException as error:
             before.put_back()
             if isinstance(error, ArithmeticError) and not isinstance(error, NonFiniteLoss):
                 return self._skip(error)
             raise
-        finally:
-            self._approximation.listening = True
         self._finish(direction, loss, moved, start)
-        if self._adapting() and moved is not None:
+        if self._settings.kronecker.adapt_damping and self._steps % EVERY == 0 and moved is not None:
             self._adapt(x, y, loss, moved)
         return loss
 
-    def _adapting(self) -> bool:
-        """Whether the damping is adapted in this step."""
-        return self._settings.adapt_damping and self._steps % EVERY == 0
-
     def _adapt(self, x: Any, y: Tensor, loss: float, moved: Isotropy) -> None:
         """Levenberg-Marquardt, on the batch of the step."""
-        eta = float(self.param_groups[0]["lr"]) / (self._alpha or 1.0 if self._relative else 1.0)
-        predicted = eta * moved.slope - eta * eta * moved.kl_per_eta2
-        self._approximation.listening = False
-        try:
+        with self._approximation.deaf():
             decrease = loss - loss_now(self.model, x, y, self._settings.loss)
-        finally:
-            self._approximation.listening = True
+        eta = self._eta(self._alpha or 1.0)
+        predicted = eta * moved.slope - eta * eta * moved.kl_per_eta2
         for group in self.param_groups:
             group["damping"] = adapted(group["damping"], decrease=decrease, predicted=predicted)
 
@@ -307,20 +264,19 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         self._checked, measured = True, None
         if self._due(direction):
             moved = jacobian_vector(self.model, x, direction.delta, random_state=state)
-            measured = isotropy(self._settings.loss, batch.f, batch.r, moved)
-        return loss, *self._clipped(direction, measured, lambda: batch.gradient)
-
-    def _clipped(
-        self, direction: Direction, measured: Isotropy | None, gradient: Callable[[], Mapping[str, Tensor]]
-    ) -> tuple[Direction, Isotropy | None]:
-        """Direction and measurement after the KL clip; alpha stays that of the whole direction."""
+            measured = isotropy_of(self._settings.loss, batch.f, batch.r, moved)
         if self._kl_clip is None:
-            return direction, measured
+            return loss, direction, measured
+        return loss, *clipped(direction, measured, batch.gradient, **self._clip(direction, measured))
+
+    def _clip(self, direction: Direction, measured: Isotropy | None) -> dict[str, Any]:
+        """Arguments of `clipped`: alpha stays that of the whole direction."""
         alpha = self._alpha_of(direction, measured)
-        eta = float(self.param_groups[0]["lr"]) / (alpha or math.nan if self._relative else 1.0)
-        scale = clip_scale(direction.delta, gradient(), eta=eta, most=self._kl_clip)
-        delta = {name: d * scale for name, d in direction.delta.items()}
-        return replace(direction, delta=delta, alpha=alpha), None if measured is None else measured.shrunk(scale)
+        return {"alpha": alpha, "eta": self._eta(alpha or math.nan), "most": self._kl_clip}
+
+    def _eta(self, alpha: float) -> float:
+        """The step size of the first group."""
+        return float(self.param_groups[0]["lr"]) / (alpha if self._relative else 1.0)
 
     def _alpha_of(self, direction: Direction, measured: Isotropy | None) -> float:
         """alpha from theory, else as measured now, else as last measured."""
@@ -328,9 +284,8 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
 
     def _due(self, direction: Direction) -> bool:
         """Whether J Delta is needed now."""
-        if (self._relative and direction.alpha is None) or (
-            self._settings.adapt_damping and not (self._steps + 1) % EVERY
-        ):
+        adapts = self._settings.kronecker.adapt_damping and not (self._steps + 1) % EVERY
+        if adapts or (self._relative and direction.alpha is None):
             return True
         return self._isotropy_every > 0 and self._steps % self._isotropy_every == 0
 
@@ -341,10 +296,16 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             self._skip(ArithmeticError(f"alpha is {alpha}"))
             return
         self._isotropy = measured or self._isotropy
-        self._apply(direction.delta, alpha)
+        apply_update(
+            self,
+            {id(p): direction.delta[name] for name, p in self.model.named_parameters() if name in direction.delta},
+            scale=1.0 / alpha if self._relative else 1.0,
+            momentum=self._settings.momentum,
+            in_functions=self._approximation.function_momentum,
+        )
         torch.clear_autocast_cache()  # inside an autocast block it holds the weights of before
         self._alpha, self._steps, self._skips.in_a_row = alpha, self._steps + 1, 0
-        eta = float(self.param_groups[0]["lr"]) / (alpha if self._relative else 1.0)
+        eta = self._eta(alpha)
         self._report = StepReport(
             step=self._steps,
             loss=loss,
@@ -360,16 +321,6 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             notes=(*direction.notes, *self._settings.notes),
         )
 
-    def _apply(self, delta: Mapping[str, Tensor], alpha: float) -> None:
-        own = {id(p): delta[name] for name, p in self.model.named_parameters() if name in delta}
-        apply_update(
-            self,
-            own,
-            scale=1.0 / alpha if self._relative else 1.0,
-            momentum=self._settings.momentum,
-            in_functions=self._approximation.function_momentum,
-        )
-
     def _skip(self, error: ArithmeticError) -> float:
         """Counts a step that is skipped because of NaN or infinity."""
         if self._report is not None:
@@ -381,11 +332,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         """`loss.backward(); opt.step()`."""
         check_everyday(closure, self._approximation)
         start = time.perf_counter()
-        loss: Any = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-            loss = loss.detach() if isinstance(loss, Tensor) else loss
+        loss = evaluated(closure)
         names = self._names()
         gradients = {name: p.grad for name, p in names.items() if p.grad is not None}
         if not gradients:
@@ -393,7 +340,8 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         self._approximation.dampings = group_dampings(self.param_groups, names)
         try:
             direction = self._approximation.from_gradients(gradients, self._approximation.dampings)
-            direction, _ = self._clipped(direction, None, lambda: gradients)
+            if self._kl_clip is not None:
+                direction, _ = clipped(direction, None, gradients, **self._clip(direction, None))
             direction = told(direction, self.model, names)
         except ArithmeticError as error:
             self._skip(error)
@@ -409,18 +357,13 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
 
     def _previous(self, names: dict[str, Tensor]) -> dict[str, Tensor] | None:
         """The last direction, for momentum in function space."""
-        if not (self._settings.momentum and self._approximation.function_momentum):
-            return None
-        found = {name: self.state[p]["previous"] for name, p in names.items() if "previous" in self.state[p]}
-        return found or None
+        kept = names if self._settings.momentum and self._approximation.function_momentum else {}
+        return {name: self.state[p]["previous"] for name, p in kept.items() if "previous" in self.state[p]} or None
 
     def state_dict(self) -> dict[str, Any]:
         """As torch's optimizers give it, with a part "natural"; `torch.load` with `weights_only=True` reads it."""
-        shapes = {name: list(p.shape) for name, p in self._names().items()}
         own = {
-            "asked": [self._approximation.name, self._settings.loss.name, self._settings.fisher],
-            "shapes": shapes,
-            "relative": self._relative,
+            **self._identity(),
             "steps": self._steps,
             "skipped": [self._skips.total, self._skips.in_a_row],
             "alpha": self._alpha,
@@ -430,6 +373,12 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         }
         return {**super().state_dict(), "natural": own}
 
+    def _identity(self) -> dict[str, Any]:
+        """What a saved state and the optimizer that takes it have in common."""
+        asked = [self._approximation.name, self._settings.loss.name, self._settings.fisher]
+        shapes = {name: list(p.shape) for name, p in self._names().items()}
+        return {"asked": asked, "shapes": shapes, "relative": self._relative}
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes what `state_dict` gave.
 
@@ -437,13 +386,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             OptimizerStateError: the state is of another optimizer or of another network; nothing was changed.
         """
         own = state_dict.get("natural")
-        shapes = {name: list(p.shape) for name, p in self._names().items()}
-        check_saved(
-            own,
-            [self._approximation.name, self._settings.loss.name, self._settings.fisher],
-            shapes,
-            relative=self._relative,
-        )
+        check_saved(own, **self._identity())
         assert own is not None
         self._approximation.load_state(own["approximation"])
         super().load_state_dict({key: value for key, value in state_dict.items() if key != "natural"})

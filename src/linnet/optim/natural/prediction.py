@@ -14,7 +14,7 @@ from linnet.optim.natural.approximation import Batch
 from linnet.optim.natural.arguments import check_inputs, check_model, group_dampings
 from linnet.optim.natural.batch import batch_of
 from linnet.optim.natural.dual.blocks import layer_pattern
-from linnet.optim.natural.dual.solve import BlockThomas, Regular, solve
+from linnet.optim.natural.dual.solve import BlockThomas, Regular, solve_dual
 from linnet.optim.natural.isotropy import jacobian_vector
 from linnet.optim.natural.natural_gradient import NaturalGradient
 
@@ -203,12 +203,12 @@ class _KernelLaw(_Law):
         if self._approx == "gradient":
             return [u] * count
         if self._approx == "exact":
-            return [solve(torch.stack(self._thetas).sum(0), u, regular, of="The kernel").v] * count
+            return [solve_dual(torch.stack(self._thetas).sum(0), u, regular, of="The kernel").v] * count
         if self._approx == "tridiagonal" and self._rho:
             return BlockThomas(self._thetas, self._rho).solve([u] * count)
         pattern = layer_pattern(count) if self._approx == "tridiagonal" else (1,) * count
         pairs = zip(pattern, self._thetas, strict=True)
-        return [solve(m, u, regular, of="A layer's kernel").v if p else torch.zeros_like(u) for p, m in pairs]
+        return [solve_dual(m, u, regular, of="A layer's kernel").v if p else torch.zeros_like(u) for p, m in pairs]
 
 
 def _layers(kernels: Mapping[Any, Tensor], rows: int, columns: int, outputs: int) -> list[Tensor]:

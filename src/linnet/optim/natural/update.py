@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from linnet.core.jacobian.functional_call import call_with
 from linnet.core.jacobian.losses import Loss
+from linnet.optim.natural.approximation import Direction
+from linnet.optim.natural.isotropy import Isotropy
 
 _lists: Any = torch  # torch gives its list functions no types
 
@@ -82,6 +85,30 @@ def clip_scale(delta: Mapping[str, Tensor], gradient: Mapping[str, Tensor], *, e
     slope = sum(float((gradient[name] * d).sum()) for name, d in delta.items() if name in gradient)
     moved = eta * eta * slope
     return min(1.0, math.sqrt(most / moved)) if moved > 0 else 1.0
+
+
+def clipped(
+    direction: Direction,
+    measured: Isotropy | None,
+    gradient: Mapping[str, Tensor],
+    *,
+    alpha: float,
+    eta: float,
+    most: float,
+) -> tuple[Direction, Isotropy | None]:
+    """Direction and measurement after the KL clip.
+
+    Args:
+        direction: Before it.
+        measured: Its isotropy, if it is known.
+        gradient: See `clip_scale`, like `eta` and `most`.
+        alpha: That of the whole direction, which stays.
+        eta: Step size.
+        most: Largest eta^2 Delta^T G Delta.
+    """
+    scale = clip_scale(direction.delta, gradient, eta=eta, most=most)
+    delta = {name: d * scale for name, d in direction.delta.items()}
+    return replace(direction, delta=delta, alpha=alpha), None if measured is None else measured.shrunk(scale)
 
 
 EVERY = 5  # steps; with the rate 19/20 a step the constants of Martens & Grosse 2015, section 6.5

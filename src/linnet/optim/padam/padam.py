@@ -14,9 +14,9 @@ from torch.optim import Optimizer
 from linnet.optim.padam.arguments import BiasCorrection, require_valid, violates_theory, warn_of_theory
 from linnet.optim.padam.from_adam import continued, warn_of_rate
 from linnet.optim.padam.implementation import Choice, Impl, choose, require_known, uncompiled
-from linnet.optim.padam.kernels.blocked import blocked
-from linnet.optim.padam.kernels.foreach import foreach
-from linnet.optim.padam.kernels.loop import loop
+from linnet.optim.padam.kernels.blocked import blocked_step
+from linnet.optim.padam.kernels.foreach import foreach_step
+from linnet.optim.padam.kernels.loop import loop_step
 from linnet.optim.padam.numbers import Numbers, Slot
 from linnet.optim.padam.state import completed, require_fitting, restore
 from linnet.optim.padam.step_plan import require_gradients, step_group
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _WAYS: Mapping[str, Callable[[Sequence[Slot], Numbers], None]] = MappingProxyType(
-    {"loop": loop, "blocked": blocked, "foreach": foreach}
+    {"loop": loop_step, "blocked": blocked_step, "foreach": foreach_step}
 )
 
 

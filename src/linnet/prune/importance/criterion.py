@@ -16,7 +16,7 @@ from linnet.errors import InputError
 from linnet.prune.importance.from_weights import Normalise
 from linnet.prune.importance.running_mean import Memory
 from linnet.prune.masks.masks import Masks
-from linnet.prune.masks.reads import reads
+from linnet.prune.masks.reads import maskable_reads
 
 Criterion = Literal["taylor", "bn_taylor", "l1", "bn_scale", "random"]
 """By what channels are ranked.
@@ -64,7 +64,7 @@ def from_data(
         InputError: there is no data, a batch isn't a pair, or a loss or gradient isn't finite.
     """
     copied = rebuild(model, lambda _, tensor: tensor.detach().clone()).eval()
-    masks = Masks(copied, graph, reads(copied, graph)[0], names)
+    masks = Masks(copied, graph, maskable_reads(copied, graph)[0], names)
     masks.measuring, masks.in_eval = True, True
     memory = Memory(masks.slices, masks.total, normalise=normalise)
     totals: list[Tensor] = []

@@ -19,7 +19,7 @@ Normalise = Literal["max", "mean"]
 """What the utilities of a class are divided by, so that classes can be set against one another."""
 
 
-def from_weights(
+def utilities_from_weights(
     model: nn.Module,
     graph: ChannelGraph,
     names: tuple[str, ...],

@@ -16,7 +16,7 @@ from linnet.core.channels.reads import Read
 from linnet.core.program.example import example_from_dict
 from linnet.core.program.module_copy import rebuild, set_attributes
 from linnet.prune.masks.masks import Masks
-from linnet.prune.masks.reads import reads
+from linnet.prune.masks.reads import maskable_reads
 
 
 class Body:
@@ -99,7 +99,7 @@ class Body:
         if not last:
             self.graph = ChannelGraph(self.model, example_from_dict(self.graph.example))
             self._masks = Masks(
-                self.model, self.graph, reads(self.model, self.graph)[0], self.names, regrow=self._regrow
+                self.model, self.graph, maskable_reads(self.model, self.graph)[0], self.names, regrow=self._regrow
             )
             self._masks.keep(self.kept[alive])
 

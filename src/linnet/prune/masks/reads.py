@@ -14,7 +14,7 @@ from linnet.core.channels.layer_attributes import layer_of
 from linnet.core.channels.reads import Read
 
 
-def reads(model: nn.Module, graph: ChannelGraph) -> tuple[list[Read], dict[str, str]]:
+def maskable_reads(model: nn.Module, graph: ChannelGraph) -> tuple[list[Read], dict[str, str]]:
     """The reads that are a layer's input, and the classes that are read where no layer's input can be multiplied.
 
     Args:

@@ -21,7 +21,7 @@ from linnet.prune.onnx.model import still
 from linnet.prune.onnx.runtime import network_call
 from linnet.prune.pruning_plan import Plan
 from linnet.results import Record
-from linnet.results.quality import quality
+from linnet.results.quality import quality_records
 
 GIVEN, SMALL = "dense", "pruned"
 """`method` of the records: the network that was given, and the one that came out."""
@@ -30,7 +30,7 @@ _ENOUGH_S = 3.0  # of timing; large networks get fewer than 30 runs
 _UNITS = {"bytes": "B", "peak_activation_bytes": "B"}
 
 
-def records(
+def pruning_records(
     plan: Plan,
     small: nn.Module,
     graph: ChannelGraph,
@@ -71,7 +71,7 @@ def records(
     found += _milliseconds(small, dense if dense is not None else rebuild(shell, redrawn), graph)
     if eval_loader is not None:
         networks = {SMALL: small} | ({} if dense is None else {GIVEN: dense})
-        found += quality(networks, eval_loader)
+        found += quality_records(networks, eval_loader)
     return tuple(found)
 
 

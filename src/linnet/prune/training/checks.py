@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
+from linnet.arrays import Bools
 from linnet.core import ChannelGraph
 from linnet.core.distributed import gathered
 from linnet.errors import InputError, LinnetError, TrainingError
 from linnet.prune.budget import Budget
 from linnet.prune.masks.masks import Masks
+
+Compaction = Literal["auto", "progressive", False]
 
 
 def require_arguments(budget: Any, align: Any, also: Any) -> None:
@@ -29,6 +32,36 @@ def require_arguments(budget: Any, align: Any, also: Any) -> None:
         raise InputError(f"`align` is {align!r}; a whole number is needed.")
     if isinstance(also, nn.Module) or not all(isinstance(one, nn.Module) for one in also):
         raise InputError("`also` needs a list of networks: also=[average].")
+
+
+def require_compaction(compact: Any, retire: int, budget: Budget) -> None:
+    """Raises unless the network can be made smaller in this way.
+
+    Raises:
+        InputError: the argument that is wrong.
+    """
+    if compact is True or compact not in get_args(Compaction):
+        raise InputError(f"`compact` is {compact!r}; 'auto', 'progressive' or False is needed.")
+    if retire < 1:
+        raise InputError(f"`retire` is {retire}; a number of updates of the mask, 1 or more, is needed.")
+    if compact == "progressive" and budget.latency_ms is not None:
+        raise InputError(
+            "`compact` is 'progressive' and the budget has `latency_ms`, which is measured of whole networks at the "
+            "freeze, when parts would be gone already; compact='auto' is needed."
+        )
+
+
+def require_alive(needed: Bools, alive: Bools, *, compacted: bool) -> None:
+    """Raises where a saved state needs channels that this pruner's network has lost.
+
+    Raises:
+        TrainingError: it does.
+    """
+    if compacted or (needed & ~alive).any():
+        raise TrainingError(
+            "this pruner's network has become smaller already, and the state needs channels that are gone. Make "
+            "network, optimizer and pruner anew, then load."
+        )
 
 
 def require_one_pruner(model: nn.Module) -> None:

@@ -14,7 +14,7 @@ from linnet.arrays import Floats
 from linnet.core.distributed import added
 from linnet.errors import TrainingError
 from linnet.prune.importance.criterion import FROM_DATA, Criterion
-from linnet.prune.importance.from_weights import Normalise, from_weights
+from linnet.prune.importance.from_weights import Normalise, utilities_from_weights
 from linnet.prune.importance.running_mean import Forgetting, Memory
 from linnet.prune.masks.masked_network import Body
 from linnet.prune.training.checks import REMEDY
@@ -108,7 +108,7 @@ class Weighing:
     def _weigh(self) -> None:
         everywhere = np.ones(self._body.total, dtype=np.bool_)
         body = self._body
-        found = from_weights(body.model, body.graph, body.names, self.criterion, rng_seed=self.rng_seed)
+        found = utilities_from_weights(body.model, body.graph, body.names, self.criterion, rng_seed=self.rng_seed)
         living = torch.from_numpy(np.concatenate([found[name] for name in body.names]))
         self.memory.take(body.wide(living), 1, decay=0.0, live=everywhere)
 

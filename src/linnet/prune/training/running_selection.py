@@ -15,7 +15,7 @@ from linnet.core.channels.width_cost import WidthCost
 from linnet.core.distributed import numbers_of_first
 from linnet.engine.compute.timing import Latency
 from linnet.prune.allocate.groups import Choices
-from linnet.prune.allocate.same_rate import Select, same_rate
+from linnet.prune.allocate.per_layer import Select, same_rate
 from linnet.prune.allocate.widths import Price, Selection, Selector
 from linnet.prune.budget import Budget
 from linnet.prune.latency.target import Clock

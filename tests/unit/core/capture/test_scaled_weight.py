@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
-from linnet.core.capture.scaled_weight import multiple_of, scaled_weight
+from linnet.core.capture.scaled_weight import multiple_of, scaled_leaf
 from linnet.core.jacobian.linearisation import Linearisation
 
 LEAF = "parametrizations.weight.original"
@@ -52,7 +52,7 @@ def test_multiples_are_found_with_their_scale_and_leave_the_layer_alone():
     assert (param, scale) == ("weight", pytest.approx(1.5, rel=1e-6))
     assert rule.is_matrix
     assert multiple_of(layer, "bias")[1:] == ("bias", 1.0)
-    assert scaled_weight(layer) is layer.parametrizations.weight.original
+    assert scaled_leaf(layer) is layer.parametrizations.weight.original
     assert all(torch.equal(before[name], value) for name, value in layer.state_dict().items())
 
 
@@ -72,7 +72,7 @@ def test_what_is_no_multiple_is_told(make):
     layer = make()
     numbers = torch.get_rng_state()
     assert multiple_of(layer, LEAF) is None
-    assert scaled_weight(layer) is None
+    assert scaled_leaf(layer) is None
     assert torch.equal(torch.get_rng_state(), numbers)
 
 

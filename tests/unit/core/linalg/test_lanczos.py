@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from linnet.core.linalg.lanczos import lanczos, quadrature
+from linnet.core.linalg.lanczos import quadrature, ritz_pairs
 from linnet.core.linalg.trace import Estimate, hutch_plus_plus, hutchinson
 from linnet.errors import InputError
 
@@ -18,7 +18,7 @@ def symmetric(n, rank=None, seed=0):
 
 def test_lanczos_is_exact_after_all_steps():
     matrix = symmetric(30)
-    found = lanczos(matrix, steps=30)
+    found = ritz_pairs(matrix, steps=30)
     values, vectors = torch.linalg.eigh(matrix)
     assert torch.allclose(found.values, values, atol=1e-10 * float(values.abs().max()))
     assert torch.allclose((found.vectors * vectors).sum(0).abs(), torch.ones(30, dtype=F64), atol=1e-7)
@@ -27,9 +27,9 @@ def test_lanczos_is_exact_after_all_steps():
 
 def test_lanczos_stops_when_the_space_is_exhausted():
     matrix = symmetric(40, rank=5)
-    found = lanczos(matrix, steps=40)
+    found = ritz_pairs(matrix, steps=40)
     assert len(found.values) == 6  # five directions and the part of the start in the null space
-    inside = lanczos(matrix, steps=40, start=matrix @ torch.ones(40, dtype=F64))
+    inside = ritz_pairs(matrix, steps=40, start=matrix @ torch.ones(40, dtype=F64))
     assert len(inside.values) == 5
     values = torch.linalg.eigvalsh(matrix)
     largest = values[values.abs().argsort()[-5:]].sort().values
@@ -39,7 +39,7 @@ def test_lanczos_stops_when_the_space_is_exhausted():
 
 def test_residuals_bound_the_distance_to_an_eigenvalue():
     matrix = symmetric(60, seed=1)
-    found = lanczos(matrix, steps=15)
+    found = ritz_pairs(matrix, steps=15)
     values = torch.linalg.eigvalsh(matrix)
     distance = (found.values.unsqueeze(1) - values).abs().amin(1)
     scale = float(values.abs().max())
@@ -51,7 +51,7 @@ def test_residuals_bound_the_distance_to_an_eigenvalue():
 def test_a_clustered_spectrum_stays_orthogonal():
     # without re-orthogonalisation the largest value is found again and again ("ghosts")
     values = torch.cat([torch.logspace(-8, 0, 99, dtype=F64), torch.tensor([100.0], dtype=F64)])
-    found = lanczos(values.diag(), steps=60)
+    found = ritz_pairs(values.diag(), steps=60)
     assert float((found.vectors.T @ found.vectors - torch.eye(len(found.values), dtype=F64)).abs().max()) < 1e-12
     assert int((found.values > 50).sum()) == 1
 
@@ -59,8 +59,8 @@ def test_a_clustered_spectrum_stays_orthogonal():
 def test_a_function_is_as_good_as_a_matrix():
     matrix = symmetric(12, seed=2)
     start = torch.ones(12, dtype=F64)
-    direct = lanczos(matrix, steps=5, start=start)
-    product = lanczos(lambda v: matrix @ v, steps=5, start=start)
+    direct = ritz_pairs(matrix, steps=5, start=start)
+    product = ritz_pairs(lambda v: matrix @ v, steps=5, start=start)
     assert torch.allclose(direct.values, product.values, rtol=1e-12)
     for estimate in (hutchinson, hutch_plus_plus):
         option = {"probes": 9} if estimate is hutchinson else {"products": 9}
@@ -122,20 +122,20 @@ def test_a_seed_gives_the_same_numbers_and_leaves_the_global_state_alone():
     state = torch.get_rng_state()
     assert hutchinson(matrix, probes=3, rng_seed=1) == hutchinson(matrix, probes=3, rng_seed=1)
     assert hutchinson(matrix, probes=3, rng_seed=1) != hutchinson(matrix, probes=3, rng_seed=2)
-    assert torch.equal(lanczos(matrix, steps=3).values, lanczos(matrix, steps=3).values)
+    assert torch.equal(ritz_pairs(matrix, steps=3).values, ritz_pairs(matrix, steps=3).values)
     assert torch.equal(state, torch.get_rng_state())
 
 
 def test_bad_input_says_what_is_needed():
     eye = torch.eye(3)
     cases = [
-        (lambda: lanczos(eye, steps=0), "`steps`.*0"),
-        (lambda: lanczos(eye, steps=2, start=torch.zeros(3)), r"`start`.*\b0\b"),
-        (lambda: lanczos(eye, steps=2, start=torch.ones(2)), r"`start`.*\(2,\)"),
-        (lambda: lanczos(lambda v: v, steps=2), "`size`"),
-        (lambda: lanczos(lambda v: v[:1], steps=2, size=3), r"product.*\(1,\)"),
-        (lambda: lanczos(lambda v: v * float("nan"), steps=2, size=3), "NaN"),
-        (lambda: lanczos(torch.ones(2, 3), steps=2), r"matrix.*\(2, 3\)"),
+        (lambda: ritz_pairs(eye, steps=0), "`steps`.*0"),
+        (lambda: ritz_pairs(eye, steps=2, start=torch.zeros(3)), r"`start`.*\b0\b"),
+        (lambda: ritz_pairs(eye, steps=2, start=torch.ones(2)), r"`start`.*\(2,\)"),
+        (lambda: ritz_pairs(lambda v: v, steps=2), "`size`"),
+        (lambda: ritz_pairs(lambda v: v[:1], steps=2, size=3), r"product.*\(1,\)"),
+        (lambda: ritz_pairs(lambda v: v * float("nan"), steps=2, size=3), "NaN"),
+        (lambda: ritz_pairs(torch.ones(2, 3), steps=2), r"matrix.*\(2, 3\)"),
         (lambda: hutchinson(eye, probes=1), "`probes`"),
         (lambda: hutch_plus_plus(eye, products=5), "`products`"),
         (lambda: quadrature(eye, steps=1, probes=1), "`probes`"),

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from linnet.engine import load_checkpoint, load_latest, save_checkpoint
 from linnet.engine.checkpoint.checkpoint import list_checkpoints, remove_checkpoints
-from linnet.engine.checkpoint.flatten import flatten, load_optimizer, unflatten
+from linnet.engine.checkpoint.flat_state import flatten, load_optimizer, unflatten
 from linnet.engine.files import tensor_bytes
 from linnet.errors import CheckpointError
 

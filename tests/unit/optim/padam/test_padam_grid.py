@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from linnet.optim import Padam
-from linnet.optim.padam.kernels.blocked import blocked
-from linnet.optim.padam.kernels.foreach import foreach
-from linnet.optim.padam.kernels.loop import loop
+from linnet.optim.padam.kernels.blocked import blocked_step
+from linnet.optim.padam.kernels.foreach import foreach_step
+from linnet.optim.padam.kernels.loop import loop_step
 from linnet.optim.padam.numbers import Slot, numbers_of
 from tests.padam_oracle import Oracle
 
@@ -21,7 +21,11 @@ FAMILIES = [
     {"bias_correction": correction, "amsgrad": amsgrad, "decoupled": decoupled}
     for correction, amsgrad, decoupled in product(("official", "power", "none"), (True, False), (False, True))
 ]
-WAYS = {"loop": loop, "blocked": lambda slots, numbers: blocked(slots, numbers, block=4), "foreach": foreach}
+WAYS = {
+    "loop": loop_step,
+    "blocked": lambda slots, numbers: blocked_step(slots, numbers, block=4),
+    "foreach": foreach_step,
+}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,7 @@ def test_the_class_takes_the_same_numbers(bias_correction, course):
 
 
 def test_the_comparison_sees_a_planted_fault(course, expected):
-    slot = trained(loop, course, SHARED | FAMILIES[0] | {"p": 1 / 8, "eps": 1.0001e-8})
+    slot = trained(loop_step, course, SHARED | FAMILIES[0] | {"p": 1 / 8, "eps": 1.0001e-8})
     with pytest.raises(AssertionError):
         assert_close(slot.x, expected[0].x[2], "eps")
 

@@ -12,7 +12,7 @@ from linnet.prune import Budget, Pruner, plan
 from linnet.prune.importance.criterion import from_data
 from linnet.prune.importance.running_mean import Forgetting, Memory
 from linnet.prune.masks.masks import Masks
-from linnet.prune.masks.reads import reads
+from linnet.prune.masks.reads import maskable_reads
 from linnet.prune.training.schedule import Timetable
 
 EXAMPLE = torch.zeros(1, 2, 6, 6)
@@ -247,7 +247,7 @@ def test_a_regrowing_gate_measures_masked_channels_and_the_mean_gate_does_not():
     net, (inputs, targets) = _net().eval(), _batch()
     graph = ChannelGraph(net, EXAMPLE.double())
     for regrow in (False, True):
-        masks = Masks(net, graph, reads(net, graph)[0], _names(graph), regrow=regrow)
+        masks = Masks(net, graph, maskable_reads(net, graph)[0], _names(graph), regrow=regrow)
         masks.measuring = masks.in_eval = True
         kept = np.ones(masks.total, dtype=bool)
         kept[1] = False

@@ -7,13 +7,13 @@ from torch import nn
 
 from linnet.core import ChannelGraph, resize
 from linnet.prune.masks.masks import Masks
-from linnet.prune.masks.reads import reads
+from linnet.prune.masks.reads import maskable_reads
 from tests.zoo import ZOO
 
 
 def _masks(model, example, *, names=None, regrow=False):
     graph = ChannelGraph(model, example)
-    places, unmasked = reads(model, graph)
+    places, unmasked = maskable_reads(model, graph)
     free = [n for n, k in graph.classes.items() if k.frozen is None and k.uniform is None and n not in unmasked]
     return graph, Masks(model, graph, places, names or free, regrow=regrow)
 

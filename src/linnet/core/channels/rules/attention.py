@@ -15,7 +15,7 @@ from linnet.core.channels.tensor_labels import Factor, Flow
     "_scaled_dot_product_cudnn_attention",
     "_scaled_dot_product_fused_attention_overrideable",
 )
-def attention(call: Call) -> tuple[Flow, ...]:
+def dot_product_attention(call: Call) -> tuple[Flow, ...]:
     """softmax(q k^T) v: q and k are contracted over their last axis, tokens are mixed, v's last axis passes."""
     last = len(call.shape(0)) - 1
     for position in (0, 1):

@@ -9,7 +9,15 @@ from linnet.core.jacobian.layer_jacobian import LayerJacobian
 from linnet.errors import InputError
 from linnet.optim.natural.approximation import Approximation, Batch, Direction, Settings
 from linnet.optim.natural.dual.exact import pushed, treated
-from linnet.optim.natural.dual.solve import BlockThomas, Regular, base_damping, check_rows, group_weights, solve, theta
+from linnet.optim.natural.dual.solve import (
+    BlockThomas,
+    Regular,
+    base_damping,
+    check_rows,
+    group_weights,
+    solve_dual,
+    theta,
+)
 
 
 class Block(Approximation):
@@ -135,13 +143,13 @@ def block_direction(layer: LayerJacobian, batch: Batch, right: Tensor | None) ->
     """
     matrix, label = theta(layer, batch), f"`{layer.name}`"
     if right is not None:
-        solved = solve(matrix, right, Regular.of(batch), of=label)
+        solved = solve_dual(matrix, right, Regular.of(batch), of=label)
         return _pull(layer, solved.v, batch), solved.route
     weights, rho = group_weights(batch) or {}, base_damping(batch)
     weighted = {name: batch.gradient[name] * weights.get(name, 1.0) for name in layer.parameters}
-    solved = solve(matrix, layer.push(weighted), Regular.of(batch), of=label)
+    solved = solve_dual(matrix, layer.push(weighted), Regular.of(batch), of=label)
     if not rho:
-        solved = solve(matrix, solved.v, Regular.of(batch), of=label)
+        solved = solve_dual(matrix, solved.v, Regular.of(batch), of=label)
         return _pull(layer, solved.v, batch), solved.route
     inside = _pull(layer, solved.v, batch)
     return {name: (weighted[name] - part) / rho for name, part in inside.items()}, solved.route

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from linnet.core.jacobian.layer_jacobian import LayerJacobian
 from linnet.optim.natural.approximation import Approximation, Batch, Direction
-from linnet.optim.natural.dual.solve import Regular, Solved, base_damping, check_rows, group_weights, solve
+from linnet.optim.natural.dual.solve import Regular, Solved, base_damping, check_rows, group_weights, solve_dual
 
 
 class Exact(Approximation):
@@ -32,7 +32,7 @@ class Exact(Approximation):
         else:
             layers = batch.layers
             right = batch.u if previous is None else batch.u - pushed(batch, previous, self.settings.momentum)
-            solved = solve(_whole(layers, batch), right, Regular.of(batch), of="The network")
+            solved = solve_dual(_whole(layers, batch), right, Regular.of(batch), of="The network")
             delta = pull(batch, solved.v)
         if previous is not None:
             delta = {name: value + self.settings.momentum * previous[name] for name, value in delta.items()}
@@ -49,9 +49,9 @@ class Exact(Approximation):
         passes, rho = len(batch.cotangents), base_damping(batch)
         grid = _whole(layers, batch).view(n, passes + 1, n, passes + 1)
         matrix = grid[:, :-1, :, :-1].reshape(n * passes, n * passes)
-        solved = solve(matrix, grid[:, :-1, :, -1].sum(2).reshape(-1), Regular.of(batch), of="The network")
+        solved = solve_dual(matrix, grid[:, :-1, :, -1].sum(2).reshape(-1), Regular.of(batch), of="The network")
         if batch.undamped:
-            solved = solve(matrix, solved.v, Regular.of(batch), of="The network")
+            solved = solve_dual(matrix, solved.v, Regular.of(batch), of="The network")
         inside, outside = (1.0, 0.0) if batch.undamped else (-1 / rho, 1 / rho)
         v = torch.cat([inside * solved.v.view(n, passes), solved.v.new_full((n, 1), outside)], dim=1).reshape(-1)
         found = {name: part for layer in layers for name, part in layer.pull(v).items()}

@@ -82,7 +82,7 @@ class Regular:
         return cls(base_damping(batch), max(_CUT, n**0.5 * torch.finfo(dtype).eps))
 
 
-def solve(matrix: Tensor, right: Tensor, regular: Regular, *, of: str) -> Solved:
+def solve_dual(matrix: Tensor, right: Tensor, regular: Regular, *, of: str) -> Solved:
     """(Theta + rho)^-1 u; at rho = 0 on the range of Theta.
 
     Args:

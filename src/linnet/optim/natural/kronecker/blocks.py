@@ -11,7 +11,7 @@ from torch.nn.parameter import UninitializedParameter
 from linnet.core.capture.layers.coverage import constant_statistics, refusal, rule_of
 from linnet.core.capture.layers.layer_rule import Sharing
 from linnet.core.capture.positions import TRANSPOSED
-from linnet.core.capture.scaled_weight import scaled_weight
+from linnet.core.capture.scaled_weight import scaled_leaf
 from linnet.core.jacobian.layer_jacobian import LayerJacobian, RuleTerm
 from linnet.errors import InputError
 from linnet.optim.natural.kronecker.exact_block import LIMIT, SmallBlock
@@ -39,7 +39,7 @@ def too_large(model: nn.Module) -> dict[str, str]:
     """Trainable parameters that no block can take, as far as is seen before a forward: name -> why."""
     result: dict[str, str] = {}
     names = {id(p): name for name, p in model.named_parameters()}
-    scaled = {id(leaf) for module in model.modules() if (leaf := scaled_weight(module)) is not None}
+    scaled = {id(leaf) for module in model.modules() if (leaf := scaled_leaf(module)) is not None}
     rules = constant_statistics()
     for module in model.modules():
         rule = rule_of(module, rules)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -64,7 +63,7 @@ class Kfac(Approximation):
         self._unconfirmed: list[tuple[Watch, dict[str, Sums]]] = []
         self._found: dict[str, Block] = {}
         self._listener = Listener(self)
-        if settings.adapt_damping and settings.momentum:
+        if settings.kronecker.adapt_damping and settings.momentum:
             raise InputError(
                 "`momentum` must be 0 with `adapt_damping`, which predicts a step without momentum (got "
                 f"{settings.momentum}). Set momentum=0, or a fixed damping."
@@ -87,7 +86,7 @@ class Kfac(Approximation):
         """Factors and inverses where they are due, then two products for each layer."""
         if batch.undamped:
             return self._undamped(batch)
-        if self._due(self.settings.factor_every):
+        if self._due(self.settings.kronecker.factor_every):
             self._take(self._read(batch.layers, batch.damping, {}))
         return self._damped(batch.gradient, batch.damping, None)
 
@@ -123,7 +122,7 @@ class Kfac(Approximation):
 
     def wants(self) -> bool:
         """Whether the coming forward is one to read."""
-        return self.listening and self._due(self.settings.factor_every)
+        return self.listening and self._due(self.settings.kronecker.factor_every)
 
     def open(self) -> Linearisation:
         """What reads it."""
@@ -146,7 +145,7 @@ class Kfac(Approximation):
         f, model = watch.f, settings.fisher == "model"
         cotangents = settings.loss.root(f) if model else settings.loss.draw(f, own_generator(settings.generator))
         self._confirm()
-        with self._deaf():
+        with self.deaf():
             layers = readable(watch.linear.rows(cotangents), watch.linear.unread, rescue=self._rescues)
             self._unconfirmed.append((watch, self._read(layers, self.dampings, watch.linear.unread)))
         return False
@@ -161,15 +160,6 @@ class Kfac(Approximation):
                 self._add(sums)
         self._unconfirmed = waiting
 
-    @contextmanager
-    def _deaf(self) -> Iterator[None]:
-        """Forwards inside are linnet's own: a module that owns parameters is run sample by sample."""
-        self.listening, before = False, self.listening
-        try:
-            yield
-        finally:
-            self.listening = before
-
     @property
     def _rescues(self) -> bool:
         return self.settings.uncovered == "gradient"
@@ -181,7 +171,7 @@ class Kfac(Approximation):
 
     def from_gradients(self, gradients: Mapping[str, Tensor], damping: Mapping[str, float]) -> Direction:
         """G^-1 of the user's gradients; the factors take in what was captured since the last step."""
-        if self.settings.adapt_damping:
+        if self.settings.kronecker.adapt_damping:
             raise InputError("`adapt_damping` needs the batch after the step. Call opt.step(x, y), or turn it off.")
         if not all(damping.values()):
             raise InputError(
@@ -191,7 +181,7 @@ class Kfac(Approximation):
         try:
             self._require_finite(gradients)
             self._require_unscaled()
-            if self._due(self.settings.factor_every):
+            if self._due(self.settings.kronecker.factor_every):
                 self._take_watched()
             direction = self._damped(gradients, damping, None)
             self._measure(gradients, direction.delta)
@@ -218,7 +208,7 @@ class Kfac(Approximation):
         total = sum(watch.samples for watch in self._watches)
         scale = total / self._loss_scale()
         for watch in self._watches:
-            with self._deaf():
+            with self.deaf():
                 layers = readable(watch.linear.collected(), watch.linear.unread, rescue=self._rescues)
                 sums = self._read(layers, self.dampings, watch.linear.unread)
             for key, part in sums.items():
@@ -279,7 +269,7 @@ class Kfac(Approximation):
         self, layers: Sequence[LayerJacobian], damping: Mapping[str, float], known: Mapping[str, Block]
     ) -> Allotment:
         sizes = {name: parameter.numel() for name, parameter in self.model.named_parameters()}
-        allotment = allot(layers, damping, sizes, sharing=self.settings.sharing, known=known)
+        allotment = allot(layers, damping, sizes, sharing=self.settings.kronecker.sharing, known=known)
         if allotment.uncovered and self.settings.uncovered == "raise":
             raise not_covered(allotment.uncovered)
         return allotment
@@ -291,9 +281,9 @@ class Kfac(Approximation):
         allotment = self._allotted(layers, damping, self.blocks | self._found)
         self._covered |= allotment.covered
         self._uncovered = {name: why for name, why in unread.items() if why != UNUSED} | allotment.uncovered
-        settings, sums, alone = self.settings, {}, world()[1] == 1
+        options, sums, alone = self.settings.kronecker, {}, world()[1] == 1
         for key, (block, layer) in allotment.blocks.items():
-            sums[key] = block.read(layer, dtype=settings.compute_dtype, keep_vectors=alone and settings.ema == 0.0)
+            sums[key] = block.read(layer, dtype=options.compute_dtype, keep_vectors=alone and options.ema == 0.0)
             self._found[key] = block
         return sums
 
@@ -309,12 +299,12 @@ class Kfac(Approximation):
         for part in sums.values():
             _finite(part)
         for key, part in sums.items():
-            self._found[key].update(part, ema=self.settings.ema)
+            self._found[key].update(part, ema=self.settings.kronecker.ema)
             self.blocks[key] = self._found[key]
         self._found = {}
 
     def _refresh_if_due(self, damping: Mapping[str, float]) -> None:
-        due = self._due(self.settings.inverse_every)
+        due = self._due(self.settings.kronecker.inverse_every)
         blocks = {key: b for key, b in self.blocks.items() if due or b.a_inverse is None}
         if blocks:
             refresh(blocks, damping)
@@ -366,7 +356,7 @@ class Kfac(Approximation):
                 block: Block = SmallBlock(names)
             elif held["module"] in modules:
                 weight, bias = (*names, None)[:2]
-                block = KroneckerBlock(modules[held["module"]], str(weight), bias, self.settings.sharing)
+                block = KroneckerBlock(modules[held["module"]], str(weight), bias, self.settings.kronecker.sharing)
             else:
                 raise OptimizerStateError(
                     f"The state holds factors of `{held['module']}`, which the network doesn't have. Load it into "

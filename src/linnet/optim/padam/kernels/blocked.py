@@ -22,7 +22,7 @@ from linnet.optim.padam.reduced_precision import step_wide, storage_order
 BLOCK = 256 * 1024  # elements: six times 1 MB of float32, which a level-3 cache holds; fewer cost more calls (measured)
 
 
-def blocked(slots: Sequence[Slot], numbers: Numbers, *, block: int = BLOCK) -> None:
+def blocked_step(slots: Sequence[Slot], numbers: Numbers, *, block: int = BLOCK) -> None:
     """Steps the tensors block by block.
 
     Args:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from linnet.optim.padam.kernels.blocked import blocked
+from linnet.optim.padam.kernels.blocked import blocked_step
 from linnet.optim.padam.kernels.denominator import may_vanish
 from linnet.optim.padam.kernels.function import advanced
 from linnet.optim.padam.numbers import Numbers, Slot
@@ -81,9 +81,9 @@ class Compiled:
         plain = [(index, slot) for index, slot, flat in plan if flat is None]
         if isinstance(numbers.t, Tensor):
             for index, slot in plain:
-                blocked([slot], numbers.at(index))
+                blocked_step([slot], numbers.at(index))
         else:
-            blocked([slot for _, slot in plain], numbers)
+            blocked_step([slot for _, slot in plain], numbers)
         for index, _, flat in plan:
             if flat is not None:
                 kernels[self._kind(flat, numbers)](*flat[:5], _vector(flat.m, numbers.at(index)))

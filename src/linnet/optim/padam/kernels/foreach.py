@@ -16,7 +16,7 @@ _lists: Any = torch  # torch gives its list functions no types
 CHUNK_BYTES = 256 * 1024 * 1024  # of temporaries at a time
 
 
-def foreach(slots: Sequence[Slot], numbers: Numbers, *, chunk_bytes: int = CHUNK_BYTES) -> None:
+def foreach_step(slots: Sequence[Slot], numbers: Numbers, *, chunk_bytes: int = CHUNK_BYTES) -> None:
     """Steps lists of tensors at a time.
 
     Args:

@@ -24,7 +24,7 @@ from linnet.optim.padam.reduced_precision import step_wide
 Moments = Callable[[Slot, Tensor, Numbers], None]  # updates m, v and u of a slot with a gradient
 
 
-def loop(slots: Sequence[Slot], numbers: Numbers) -> None:
+def loop_step(slots: Sequence[Slot], numbers: Numbers) -> None:
     """Steps one tensor after another."""
     for index, slot in enumerate(slots):
         if slot.x.dtype is slot.m.dtype and slot.g.dtype is slot.m.dtype:

@@ -9,8 +9,8 @@ import torch
 import linnet.optim
 from linnet.optim import Padam
 from linnet.optim.padam.kernels import blocked as blocked_module
-from linnet.optim.padam.kernels.blocked import blocked, can_pack, packs
-from linnet.optim.padam.kernels.loop import loop
+from linnet.optim.padam.kernels.blocked import blocked_step, can_pack, packs
+from linnet.optim.padam.kernels.loop import loop_step
 from linnet.optim.padam.numbers import Slot, numbers_of
 
 SIZES = (3, 0, 5, 64, 1, 30, 33)
@@ -44,8 +44,8 @@ def stepped(way, settings):
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("block", [1, 33, 64, 1000])
 def test_a_pack_steps_as_its_tensors_do_alone(settings, block):
-    alone = stepped(loop, settings)
-    together = stepped(lambda slots, numbers: blocked(slots, numbers, block=block), settings)
+    alone = stepped(loop_step, settings)
+    together = stepped(lambda slots, numbers: blocked_step(slots, numbers, block=block), settings)
     for ours, wanted in zip(together, alone, strict=True):
         tolerance = 1e-13 if wanted.x.dtype is torch.float64 else 1e-6
         torch.testing.assert_close(ours[:5], wanted[:5], rtol=tolerance, atol=tolerance)

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from linnet.core.linalg.solve import (
+from linnet.core.linalg.solvers import (
     KroneckerSolver,
     damped_least_squares,
     factored_damping,

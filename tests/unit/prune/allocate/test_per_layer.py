@@ -9,7 +9,7 @@ from linnet.core import ChannelGraph
 from linnet.core.channels.width_cost import WidthCost
 from linnet.prune import Budget, Pruner, plan
 from linnet.prune.allocate.groups import choices
-from linnet.prune.allocate.same_rate import same_rate
+from linnet.prune.allocate.per_layer import same_rate
 from linnet.prune.allocate.widths import Selector
 from linnet.prune.budget import within
 from linnet.prune.pruning_plan import totals_of
