@@ -49,8 +49,8 @@ PUBLIC_OF = {
         "Schedule Task as_loader derive_seed fit load load_checkpoint load_latest save save_checkpoint shard "
     ),
     "ensemble": (
-        "Choice ClassPrediction HatchEnsemble MembersFit RejectionCurve ValuePrediction WidenedClass Widening "
-        "aurc auroc brier classwise_ece e_aurc ece ece_debiased ece_debiased_interval fpr95 hatch nll "
+        "Choice ClassPrediction Hatch HatchEnsemble MembersFit RejectionCurve ValuePrediction WidenedClass "
+        "Widening aurc auroc brier classwise_ece e_aurc ece ece_debiased ece_debiased_interval fpr95 hatch nll "
         "rejection_curve widen "
     ),
     "errors": (

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from linnet.ensemble.evaluation.rejection import RejectionCurve, aurc, e_aurc, rejection_curve
     from linnet.ensemble.hatch_ensemble import HatchEnsemble
     from linnet.ensemble.hatching.construction import hatch
+    from linnet.ensemble.hatching.event import Hatch
     from linnet.ensemble.prediction.class_prediction import ClassPrediction
     from linnet.ensemble.prediction.value_prediction import ValuePrediction
     from linnet.ensemble.training.choice import Choice
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Choice",
     "ClassPrediction",
+    "Hatch",
     "HatchEnsemble",
     "MembersFit",
     "RejectionCurve",
@@ -56,6 +58,7 @@ __getattr__, __dir__ = lazy_names(
         "evaluation.rejection": "RejectionCurve aurc e_aurc rejection_curve",
         "hatch_ensemble": "HatchEnsemble",
         "hatching.construction": "hatch",
+        "hatching.event": "Hatch",
         "prediction.class_prediction": "ClassPrediction",
         "prediction.value_prediction": "ValuePrediction",
         "training.choice": "Choice",
