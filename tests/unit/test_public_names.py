@@ -40,6 +40,7 @@ PUBLIC_OF = {
         "Slot Value Window add_layer add_layer_rule add_operator cost record resize rule rules "
     ),
     "data": (
+        "Corrupted corrupt corrupt_set corruption_names "
         "ArrayLoader Augment Forster ImageSet NucleusImage Optics Photometric Standardise brightness_contrast "
         "cifar10_jpeg crop data_root digits fashion_mnist flip fluorescence_field forster hold_out "
         "image_folder mnist read_idx read_jpeg_container read_nucleus_set shift split_digest "
@@ -49,16 +50,20 @@ PUBLIC_OF = {
         "Schedule Task as_loader derive_seed fit load load_checkpoint load_latest save save_checkpoint shard "
     ),
     "ensemble": (
-        "Choice ClassPrediction Hatch HatchEnsemble MembersFit RejectionCurve ValuePrediction WidenedClass "
-        "Widening aurc auroc brier classwise_ece e_aurc ece ece_debiased ece_debiased_interval fpr95 hatch nll "
-        "rejection_curve widen "
+        "Calibration Choice ClassPrediction Comparison Conformal Difference Equivalent Hatch HatchEnsemble "
+        "MembersFit RejectionCurve Report Shift Trimmed ValuePrediction WidenedClass Widening aurc auroc brier "
+        "calibrate classwise_ece compare deep_ensemble_equivalent e_aurc ece ece_debiased ece_debiased_interval "
+        "evaluate fpr95 hatch nll rejection_curve trim widen "
     ),
     "errors": (
         "BudgetError CaptureError CheckpointError DataError FreezeError GraphError ImageError InputError LinnetError "
         "MismatchError MissingExtra NonFiniteLoss OptimizerStateError PointsError ProofError RecipeError ToolError "
         "TrainingError UnsupportedOperator "
     ),
-    "jet": ("BinaryConv2d BinaryLinear Conversion JetConv2d Program Sign convert freeze kernel_name parameter_groups "),
+    "jet": (
+        "BinaryConv2d BinaryLinear CProgram Conversion JetConv2d Program Sign convert freeze kernel_name load_c "
+        "parameter_groups "
+    ),
     "models": (
         "BasicBlock ConvNet MLP NTKPerceptron ResNet ResidualUNet SmallUNet Tiny VGG create names ntk_mlp "
         "options resnet20 resnet56 vgg16 "
@@ -72,14 +77,17 @@ PUBLIC_OF = {
     "recipe": ("Built Plan Problem RecipeTask Setting dry_run find_task installed parse run setting "),
     "report": (
         "BINS Cell Content Curve Section badge beside chart code data_uri figure image measured note number "
-        "page prose record_sections score_colors score_legend steps svg_dots table tiles write_report "
+        "page picture_sheet prose record_sections score_colors score_legend steps svg_dots table tiles write_report "
     ),
     "results": (
         "Bin Record RunFolder append_record atomic_path atomic_write calibration_error classification_records "
         "command commit environment machine mean_interval read_records reliability share_interval t_interval "
         "versions write_records "
     ),
-    "spectra": ("Density Spectrum TraceKernel density fisher infinite_width_ntk ntk "),
+    "spectra": (
+        "Density LRMap MeanField SafeLR Spectrum TraceKernel VerifiedLR density feature_metric fisher "
+        "infinite_width_ntk input_metric lr_map ntk safe_lr steepest_directions theory theory_for verify_lr "
+    ),
 }
 
 # What docs, messages and installed entry points name inside the folders.

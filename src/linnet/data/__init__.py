@@ -7,6 +7,9 @@ from linnet.lazy_names import lazy_names
 if TYPE_CHECKING:
     from linnet.data.augment import Augment, Standardise, brightness_contrast, crop, flip, shift
     from linnet.data.class_folders import image_folder
+    from linnet.data.corruptions.application import corrupt
+    from linnet.data.corruptions.image_sets import Corrupted, corrupt_set
+    from linnet.data.corruptions.suites import corruption_names
     from linnet.data.files import data_root
     from linnet.data.forster_transform import Forster, forster
     from linnet.data.idx import fashion_mnist, mnist, read_idx
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArrayLoader",
     "Augment",
+    "Corrupted",
     "Forster",
     "ImageSet",
     "NucleusImage",
@@ -29,6 +33,9 @@ __all__ = [
     "Standardise",
     "brightness_contrast",
     "cifar10_jpeg",
+    "corrupt",
+    "corrupt_set",
+    "corruption_names",
     "crop",
     "data_root",
     "digits",
@@ -56,6 +63,9 @@ __getattr__, __dir__ = lazy_names(
         "forster_transform": "Forster forster",
         "idx": "fashion_mnist mnist read_idx",
         "class_folders": "image_folder",
+        "corruptions.application": "corrupt",
+        "corruptions.image_sets": "Corrupted corrupt_set",
+        "corruptions.suites": "corruption_names",
         "image_set": "ImageSet hold_out",
         "jpeg_container": "cifar10_jpeg read_jpeg_container",
         "loaders": "ArrayLoader",

@@ -1,8 +1,7 @@
 """The one training loop: any network, any task, on any device, that can be killed and goes on to the same bits.
 
-`fit` is the loop; read `loop.py` from the top. The rest is what it stands on: `Compute` (device and precision), `Task`
-(loss and validation), `Loader` (batches), `Schedule`, `EarlyStop`, `Average`, and `Listener`, by which the methods of
-linnet and you take part.
+`fit` is the loop (read `loop.py`). It uses `Compute` (device and precision), `Task` (loss and validation),
+`Loader` (batches), `Schedule`, `EarlyStop`, `Average`, and `Listener`, by which linnet's methods and you take part.
 """
 
 from typing import TYPE_CHECKING

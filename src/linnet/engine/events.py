@@ -13,7 +13,7 @@ from linnet.engine.compute.device import Compute
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the data came to.
+    """The result of one pass over the data.
 
     Attributes:
         epoch: Its index, from 0.

@@ -1,4 +1,4 @@
-"""Loader: where batches come from, such that a run can go on in the middle of an epoch."""
+"""Loader: batches in an order that lets a run go on in the middle of an epoch."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -60,8 +60,8 @@ def shard(batch: Any, *, rank: int, world: int) -> Any:
     rows = len(batch) // world * world if batch.ndim else 0
     if not rows:
         raise TrainingError(
-            f"A batch of shape {tuple(batch.shape)} can't be split over {world} processes. "
-            "Make batches larger, drop the last short one, or start fewer processes."
+            f"A batch must have at least one row for each of the {world} processes (got shape "
+            f"{tuple(batch.shape)}). Make batches larger, drop the last short one, or start fewer processes."
         )
     return batch[rank:rows:world]
 
@@ -80,8 +80,8 @@ def as_loader(source: Any, *, rng_seed: int) -> Loader:
         return source
     if not isinstance(source, Iterable) or isinstance(source, Iterator) or not hasattr(source, "__len__"):
         raise InputError(
-            f"`loader` is a {type(source).__name__}. Give a linnet.engine.Loader, a torch DataLoader, or any iterable "
-            "with len() that can be iterated once for each epoch (a generator can't)."
+            "`loader` must be a linnet.engine.Loader, a torch DataLoader, or an iterable with len() that can be "
+            f"iterated once for each epoch (got a {type(source).__name__}; a generator can be iterated only once)."
         )
     return IterableLoader(source, rng_seed)
 

@@ -32,7 +32,7 @@ from linnet.option_values import UNSET, option_value
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a run came to.
+    """The result of a training run.
 
     Attributes:
         model: The network given to `fit`, trained, in eval mode.
@@ -206,7 +206,7 @@ class _Loop:
             run.model.eval()
 
     def _train_epochs(self) -> None:
-        """All epochs that aren't done yet."""
+        """All remaining epochs."""
         run = self.run
         while run.epoch < run.epochs and not self._stopped():
             self._train_epoch()
@@ -215,7 +215,7 @@ class _Loop:
         self.keeper.save()
 
     def _train_epoch(self) -> None:
-        """All batches of the epoch that aren't done yet."""
+        """All remaining batches of the epoch."""
         run = self.run
         batches = self.loader.epoch(run.epoch, run.batch, self.ranks.rank, self.ranks.world)
         for _, batch in zip(range(run.batch, run.epoch_steps), batches, strict=False):
@@ -228,12 +228,12 @@ class _Loop:
                 self.keeper.save_if_due()
         if run.batch < run.epoch_steps:
             raise TrainingError(
-                f"The loader gave {run.batch} batches in epoch {run.epoch}, but its length is {run.epoch_steps}. "
-                "Its len() must be the number of batches."
+                f"The loader must give as many batches as its length, {run.epoch_steps} (got {run.batch} batches in "
+                f"epoch {run.epoch}). Its len() must be the number of batches."
             )
 
     def _note_step(self) -> None:
-        """What follows an update: averages, means, listeners (one of which may make the network smaller)."""
+        """Updates averages, means and listeners after an update (a listener may make the network smaller)."""
         run, average = self.run, self.state.average
         if average and not run.skipped:
             average.update(run.model)
@@ -245,7 +245,7 @@ class _Loop:
             average.follow(run.model)
 
     def _close_epoch(self) -> None:
-        """What follows the last batch: validation, early stop, listeners, a checkpoint."""
+        """Does validation, early stop, listeners and a checkpoint after the last batch."""
         run = self.run
         validation = self._validate()
         with self.interrupts.held():
@@ -256,7 +256,7 @@ class _Loop:
             self.keeper.save_if_due(epoch_ended=True)
 
     def _note_epoch(self, validation: dict[str, float]) -> None:
-        """Puts the epoch into the history and goes to the next, unless early stop is against it."""
+        """Puts the epoch into the history and goes to the next, unless early stop ends the run."""
         run, state = self.run, self.state
         means = state.means.take()
         loss, lr = means.pop("loss"), learning_rates(run.optimizer)[0]
@@ -298,14 +298,14 @@ class _Loop:
 def _require_fitting(
     model: nn.Module, loader: Loader, optimizer: Optimizer, *, epochs: int, grad_clip: float | None
 ) -> None:
-    """Refuses what can't be trained, before anything is changed."""
+    """Refuses arguments that can't be trained with, before anything is changed."""
     if epochs < 1:
-        raise InputError(f"`epochs` is {epochs}. Give a count of passes, 1 or more.")
+        raise InputError(f"`epochs` must be a number of passes >= 1 (got {epochs}).")
     if grad_clip is not None and not grad_clip > 0:
-        raise InputError(f"`grad_clip` is {grad_clip}. Give the largest norm allowed, like 1.0, or None.")
+        raise InputError(f"`grad_clip` must be the largest allowed norm, like 1.0, or None (got {grad_clip}).")
     if len(loader) < 1:
         raise TrainingError(
-            "The loader has no batches. Give it data, or a smaller batch size if it drops short batches."
+            "`loader` must have at least one batch. Give it data, or a smaller batch size if it drops short batches."
         )
     own = {id(parameter) for parameter in model.parameters()}
     foreign = [parameter for parameter in parameters_of(optimizer) if id(parameter) not in own]

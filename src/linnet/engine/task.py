@@ -1,4 +1,4 @@
-"""Task: what is to be learned, as `fit` sees it."""
+"""Task: the loss and the validation that `fit` needs."""
 
 from typing import Any, Protocol
 
@@ -23,11 +23,11 @@ class Task(Protocol):
     """
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of one batch and what else is shown.
+        """The loss of one batch and the metrics to show.
 
         Args:
             model: The network, in training mode. Under DDP it is wrapped, so only call it: `model(x)`.
-            batch: What the loader gave, on the device.
+            batch: A batch of the loader, on the device.
 
         Returns:
             The *mean* loss of the batch (a scalar with gradient) and named, detached scalars.

@@ -1,4 +1,4 @@
-"""One update of the weights: forward, backward, is the loss finite, clip, step."""
+"""One update of the weights: forward, backward, check of the loss, clipping, step."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class BatchStep(Protocol):
     """An optimizer whose update needs inputs and targets: natural gradient with exact curvature, for one.
 
     Attributes:
-        needs_batch: Whether it does as it was made; where False the loop does forward, backward and `step()` as ever.
+        needs_batch: Whether it needs them as it was made; if not, the loop does forward, backward and `step()`.
     """
 
     needs_batch: bool
@@ -52,7 +52,7 @@ class Update:
         initial_lrs: Learning rate of each parameter group that the schedule multiplies.
         grad_clip: Largest norm of all gradients together; None leaves them.
         rng_seed: Of the run.
-        listeners: Who hears `on_gradients`.
+        listeners: Called at `on_gradients`.
         whole: Whether the run's tensors are those after `run.step` updates: False while an update is half made.
     """
 
@@ -113,7 +113,7 @@ class Update:
         """An update by an optimizer that takes the batch itself."""
         if self.scaler.is_enabled() or self.grad_clip is not None:
             raise TrainingError(
-                f"{type(optimizer).__name__} takes the batch itself here, which goes without float16 and without "
+                f"{type(optimizer).__name__} takes the batch itself, so it can't be used with float16 or "
                 "grad_clip. Leave those out, or give it approx='kfac', which takes gradients."
             )
         run = self.run
@@ -168,9 +168,9 @@ class Update:
             return
         run = self.run
         raise NonFiniteLoss(
-            f"The {what} of epoch {run.epoch}, batch {run.batch} (step {run.step}) is {value}; the update wasn't made. "
-            f"Look at that batch (`loader.epoch({run.epoch}, start={run.batch})`), lower the learning rate, "
-            "or clip gradients (`grad_clip=1.0`)."
+            f"The {what} of epoch {run.epoch}, batch {run.batch} (step {run.step}) is {value}, so the update "
+            f"wasn't made. Look at that batch (`loader.epoch({run.epoch}, start={run.batch})`), lower the learning "
+            "rate, or clip gradients (`grad_clip=1.0`)."
         )
 
     def _present_sizes(self) -> list[torch.Size]:
@@ -195,17 +195,19 @@ class HostNumbers:
         metrics: Scalars by name.
 
     Raises:
-        TrainingError: one of them is no scalar, or the loss has no gradient.
+        TrainingError: one of them isn't a scalar, or the loss has no gradient.
     """
 
     def __init__(self, loss: Tensor, metrics: dict[str, Tensor]) -> None:
         if not isinstance(loss, Tensor) or loss.ndim or not loss.requires_grad:
             raise TrainingError(
-                f"Task.loss gave {_kind(loss)} as the loss. Give the batch's mean: a scalar with a gradient."
+                f"Task.loss must return the batch's mean loss, a scalar with a gradient (got {_kind(loss)})."
             )
         for name, value in metrics.items():
             if isinstance(value, Tensor) and value.ndim:
-                raise TrainingError(f"Task.loss gave {_kind(value)} as metric `{name}`. Give a scalar, like its mean.")
+                raise TrainingError(
+                    f"Task.loss must return a scalar for the metric `{name}`, such as its mean (got {_kind(value)})."
+                )
         self._names = tuple(metrics)
         scalars = [
             torch.as_tensor(value).detach().to(loss.device, torch.float64) for value in (loss, *metrics.values())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from linnet.jet.c.compiled import CProgram, load_c
     from linnet.jet.conversion import Conversion, convert
     from linnet.jet.freezing.network import freeze
     from linnet.jet.kernel_family import kernel_name
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BinaryConv2d",
     "BinaryLinear",
+    "CProgram",
     "Conversion",
     "JetConv2d",
     "Program",
@@ -26,6 +28,7 @@ __all__ = [
     "convert",
     "freeze",
     "kernel_name",
+    "load_c",
     "parameter_groups",
 ]
 
@@ -33,6 +36,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     __all__,
     {
+        "c.compiled": "CProgram load_c",
         "conversion": "Conversion convert",
         "freezing.network": "freeze",
         "kernel_family": "kernel_name",

@@ -14,10 +14,10 @@ The data that all backends read is `program.graph`, an `integer.graph.IntegerGra
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -32,6 +32,9 @@ from linnet.jet.integer.table import table
 from linnet.jet.reference.numpy_reference import run_numpy
 from linnet.jet.reference.torch_reference import trace_torch
 from linnet.suggest import one_of
+
+if TYPE_CHECKING:
+    from linnet.jet.verification.records import Verification
 
 BATCH = 256  # frames that `run` takes at once; more only needs more memory
 
@@ -134,6 +137,66 @@ class Program:
         """
         facts = {"examples": self.facts.examples, "ties": self.facts.ties, "close_rows": self.facts.close_rows}
         return write_graph(self.graph, path, facts)
+
+    def to_c(
+        self,
+        directory: str | os.PathLike[str],
+        name: str = "linnet_jet",
+        *,
+        word_bits: int = 64,
+        overwrite: bool = False,
+    ) -> list[Path]:
+        """Writes the program as one C file with its header, an example, a Makefile and a page on how to build it.
+
+        C99, no heap, no floating point; portable, AVX2 and AVX-512 paths in one file, chosen at run time.
+
+        Args:
+            directory: The folder, new or empty.
+            name: Of the function `name_run`, its macros and files: a C identifier.
+            word_bits: 64, or 32 for a microcontroller (portable path only).
+            overwrite: Whether files of the same names may be replaced.
+
+        Returns:
+            The paths of the files.
+
+        Raises:
+            InputError: the name is no identifier, or the folder holds files.
+            FreezeError: a convolution reads numbers beyond 16 bits.
+        """
+        from linnet.jet.c.project import write_c
+
+        return write_c(self.graph, directory, name, word_bits=word_bits, overwrite=overwrite)
+
+    def verify(
+        self,
+        x: Tensor | np.ndarray,
+        backends: Sequence[str] | str = ("c",),
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        thorough: bool = True,
+    ) -> Verification:
+        """Proves on frames that all backends give the same integers.
+
+        torch and numpy are compared at every layer, the other backends at the output; where one differs, the layer is
+        searched for. C is built with -O0, -O3, -Os, sanitizers and -m32, and run on each path that this CPU has.
+
+        Args:
+            x: Whole pixels (N, C, H, W).
+            backends: Names such as ["c"], or "available" for all that can run here.
+            directory: A folder written by `to_c`, whose files are checked as they stand.
+            thorough: False builds C in one way only.
+
+        Returns:
+            What ran: builds, values compared, seconds, versions, hashes; and what was skipped, with the reason.
+
+        Raises:
+            MismatchError: a value differs; backend, layer, frame, y, x, channel and both values are named.
+            ToolError: a backend that was asked for can't run here.
+            InputError: other frames than the program takes, or an unknown backend.
+        """
+        from linnet.jet.verification.proof import prove
+
+        return prove(self.graph, self.pixels(x), backends, directory, thorough=thorough)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Program:

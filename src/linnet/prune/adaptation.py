@@ -1,4 +1,4 @@
-"""Adapt: a small network follows the data of the place where it works, most of it frozen."""
+"""Adapt: fits a small network to the data of its place of use, with most of it frozen."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def adapt(
         The network.
 
     Raises:
-        InputError: an option out of its range, or a batch that isn't a pair.
+        InputError: an option is out of its range, or a batch isn't a pair.
         TrainingError: the network has no such part, or the loader no batch.
         NonFiniteLoss: the loss is NaN or infinite; the network is as it was.
 
@@ -94,19 +94,19 @@ def _train(model: nn.Module, loader: Iterable[Any], parts: Parts, *, epochs: int
             value = float(found.detach())
             if not math.isfinite(value):
                 raise NonFiniteLoss(
-                    f"the loss is {value}; the network is as it was. Lower `lr` ({lr}), or look at the data."
+                    f"The loss is {value}; the network is as it was. Lower `lr` ({lr}), or look at the data."
                 )
             found.backward()
             optimizer.step()
     if optimizer is None:
-        raise TrainingError("`loader` gave no batch; pairs (inputs, targets) are needed.")
+        raise TrainingError("`loader` must give pairs (inputs, targets) (got none).")
 
 
 def _chosen(model: nn.Module, inputs: tuple[Any, ...], parts: Parts) -> list[nn.Module]:
     """The modules that are trained."""
     norms = [module for module in model.modules() if isinstance(module, _NORMS)]
     if parts == "bn" and not norms:
-        raise TrainingError("`parts` is 'bn', and this network has no batch norm; give parts='head'.")
+        raise TrainingError("`parts` is 'bn', but this network has no batch norm. Use parts='head'.")
     head = [] if parts == "bn" else [_last(model, inputs)]
     return head if parts == "head" else [*norms, *head]
 
@@ -123,7 +123,7 @@ def _last(model: nn.Module, inputs: tuple[Any, ...]) -> nn.Module:
         for handle in handles:
             handle.remove()
     if not ran:
-        raise TrainingError("`parts` asks for the head, and no linear or convolutional layer ran; give parts='bn'.")
+        raise TrainingError("`parts` needs a head, but no linear or convolutional layer ran. Use parts='bn'.")
     return ran[-1]
 
 
@@ -134,12 +134,12 @@ def _opened(model: nn.Module, chosen: list[nn.Module]) -> list[nn.Parameter]:
     for parameter in opened:
         parameter.requires_grad = True
     if not opened:
-        raise TrainingError("the batch norms of this network have no weights; give parts='head'.")
+        raise TrainingError("The batch norms of this network have no weights. Use parts='head'.")
     return opened
 
 
 def _set_mode(model: nn.Module, chosen: list[nn.Module]) -> None:
-    """Training mode for what is trained alone: dropout is off, other statistics stay."""
+    """Training mode for the trained modules alone: dropout is off, other statistics stay."""
     model.eval()
     for module in chosen:
         module.train()

@@ -1,4 +1,4 @@
-"""Budget: what the small network may cost."""
+"""Budget: the allowed cost of the small network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from linnet.core.channels.width_cost import WidthCost
 from linnet.errors import BudgetError
 
 Runtime = Literal["onnxruntime", "torch"]
-"""What a latency is measured with: the exported network in onnxruntime, or the module itself in eval mode."""
+"""The runtime that a latency is measured with: the exported network in onnxruntime, or the module in torch."""
 
 LIMITS = ("macs", "params", "bytes", "peak_activation_bytes", "latency_ms")
 
@@ -33,12 +33,12 @@ class Budget:
         bytes: Bytes of parameters and buffers.
         peak_activation_bytes: Most bytes of activations alive at once.
         latency_ms: Milliseconds of one call on this machine's CPU, measured: the best of 30 calls.
-        batch: Samples of that call.
-        threads: Of that call.
-        runtime: What runs it.
+        batch: Samples in that call.
+        threads: Threads of that call.
+        runtime: The runtime of that call.
 
     Raises:
-        BudgetError: no limit is given, or one isn't a positive number; or `batch`, `threads` or `runtime` can't be.
+        BudgetError: no limit is given, one isn't a positive number, or `batch`, `threads` or `runtime` can't be used.
 
     Example:
         >>> Budget(macs=0.238, params=0.059).limits({"macs": 1000, "params": 500})
@@ -58,21 +58,21 @@ class Budget:
         given = self.given()
         if not given:
             names = ", ".join(f"`{name}`" for name in LIMITS)
-            raise BudgetError(f"a budget without a limit came; at least one of {names} is needed: Budget(macs=0.5).")
+            raise BudgetError(f"A budget needs at least one limit, of {names} (got none): Budget(macs=0.5).")
         for name, value in given.items():
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
                 wanted = (
                     "a positive number of milliseconds"
                     if name == "latency_ms"
-                    else "a fraction in (0, 1] of the given network's cost, or an absolute amount above 1,"
+                    else "a fraction in (0, 1] of the given network's cost, or an absolute amount above 1"
                 )
-                raise BudgetError(f"`{name}` is {value!r}; {wanted} is needed.")
+                raise BudgetError(f"`{name}` must be {wanted} (got {value!r}).")
         for name in ("batch", "threads"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise BudgetError(f"`{name}` is {value!r}; a whole number, 1 or more, is needed.")
+                raise BudgetError(f"`{name}` must be a whole number >= 1 (got {value!r}).")
         if self.runtime not in get_args(Runtime):
-            raise BudgetError(f"`runtime` is {self.runtime!r}; one of {', '.join(get_args(Runtime))} is needed.")
+            raise BudgetError(f"`runtime` must be one of {', '.join(get_args(Runtime))} (got {self.runtime!r}).")
 
     def given(self) -> dict[str, float]:
         """The limits that are set."""
@@ -105,7 +105,7 @@ def _amount(value: float) -> str:
 def within(
     totals: Ints, limits: Mapping[str, int], columns: tuple[str, ...] = WidthCost.columns
 ) -> npt.NDArray[np.bool_]:
-    """Which trials keep every limit.
+    """Whether each trial keeps every limit.
 
     Args:
         totals: int64 (trials, costs), as `WidthCost.totals` gives them.

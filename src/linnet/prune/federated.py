@@ -54,8 +54,8 @@ def scatter(model: nn.Module, parts: Sequence[Part], weights: Sequence[float] | 
         for member in members:
             if foreign := [name for name in member.state if name not in stored]:
                 raise InputError(
-                    f"`{foreign[0]}` of part {member.number} isn't in this network; give the state of the network that "
-                    "its plan makes."
+                    f"`{foreign[0]}` of part {member.number} isn't in this network. Give the state of the network "
+                    "that its plan makes."
                 )
         covered = places.of(plan)
         for name, gathered in entries.items():
@@ -68,7 +68,7 @@ def scatter(model: nn.Module, parts: Sequence[Part], weights: Sequence[float] | 
 
 @dataclass(frozen=True)
 class _Cover:
-    """Where a part lies in a big tensor, seen as rows: the axes up to the last narrowed one, and the rest as a tail.
+    """The entries of a part in a big tensor, seen as rows: the axes up to the last narrowed one, and the rest.
 
     Attributes:
         rows: Rows that the part holds, in its order; None for all.
@@ -107,7 +107,7 @@ class _Member:
 
 @dataclass(frozen=True)
 class _Sum:
-    """What the parts of one plan say of one tensor, in the part's own size.
+    """The sum of one tensor over the parts of one plan, in the part's own size.
 
     Attributes:
         cover: Where they lie.
@@ -143,13 +143,15 @@ class _Sum:
             pairs = zip(given, members, strict=True)
             worst = next((m.number for one, m in pairs if not bool(torch.isfinite(one).all())), None)
             if worst is None:
-                raise InputError(f"`weights` are so large that the sum over `{name}` overflows; give smaller ones.")
-            raise InputError(f"`{name}` of part {worst} has NaN or infinite entries; leave that part out.")
+                raise InputError(
+                    f"`weights` must be small enough for the sum over `{name}` not to overflow. Give smaller ones."
+                )
+            raise InputError(f"`{name}` of part {worst} must be finite (got NaN or infinity). Leave that part out.")
         return cls(cover, total, sum(member.share for member in members), len(given), given[-1])
 
 
 class _Entries:
-    """What all parts say of one tensor: weighted sums in float64, the largest of whole numbers.
+    """One tensor over all parts: weighted sums in float64, the largest of whole numbers.
 
     A part covers whole rows, so weights and counts are kept for rows: one for each filter of a convolution.
     """
@@ -175,7 +177,7 @@ class _Entries:
         self.count.index_add_(0, rows, self.count.new_full((len(rows),), part.count))
 
     def mean(self, old: Tensor) -> Tensor:
-        """The tensor with what was gathered; one part's entries as they came."""
+        """The mean over the parts; entries that only one part covers are copied."""
         several = self.count > 1
         if self.floats and bool(several.any()):
             mean = (self.sum / self.weight.clamp_min(1e-300)[:, None]).to(old.dtype)
@@ -196,7 +198,7 @@ class _Entries:
 
 
 class _Places:
-    """Where the parts of plans lie in a network; the network is traced once."""
+    """The places of the parts in a network, by plan; the network is traced once."""
 
     def __init__(self, model: nn.Module):
         self.model = model
@@ -231,12 +233,12 @@ def _by_plan(parts: Sequence[Part], shares: Sequence[float]) -> list[tuple[Plan,
 
 def _require_pairs(parts: Any) -> None:
     if not isinstance(parts, Sequence) or isinstance(parts, str):
-        raise InputError(f"`parts` is a {type(parts).__name__}; a list of (plan, network) pairs is needed.")
+        raise InputError(f"`parts` must be a list of (plan, network) pairs (got a {type(parts).__name__}).")
     for number, part in enumerate(parts):
         fits = isinstance(part, tuple) and len(part) == 2
         if not (fits and isinstance(part[0], Plan) and isinstance(part[1], (nn.Module, Mapping))):
             kinds = ", ".join(type(one).__name__ for one in part) if isinstance(part, tuple) else type(part).__name__
-            raise InputError(f"`parts[{number}]` must be a pair (Plan, network or its state dict), got ({kinds}).")
+            raise InputError(f"`parts[{number}]` must be a pair (Plan, network or its state dict) (got ({kinds})).")
 
 
 def _weights(weights: Sequence[float] | None, count: int) -> list[float]:
@@ -258,13 +260,13 @@ def _weights(weights: Sequence[float] | None, count: int) -> list[float]:
 def _checked(number: int, name: str, tensor: Tensor, cover: _Cover, state: Mapping[str, Tensor]) -> Tensor:
     given = state.get(name)
     if given is None:
-        raise InputError(f"`{name}` is missing in part {number}; give the state of the network that its plan makes.")
+        raise InputError(f"`{name}` is missing in part {number}. Give the state of the network that its plan makes.")
     wanted = cover.shape
     if not isinstance(given, Tensor):
-        raise InputError(f"`{name}` of part {number} is a {type(given).__name__}; a tensor {wanted} is needed.")
+        raise InputError(f"`{name}` of part {number} must be a tensor {wanted} (got a {type(given).__name__}).")
     if tuple(given.shape) != wanted or given.dtype != tensor.dtype:
         raise InputError(
-            f"`{name}` of part {number} is {tuple(given.shape)} {str(given.dtype)[6:]}; its plan needs {wanted} "
-            f"{str(tensor.dtype)[6:]}. Give each part with the plan that it was extracted by."
+            f"`{name}` of part {number} must be {wanted} {str(tensor.dtype)[6:]}, by its plan (got "
+            f"{tuple(given.shape)} {str(given.dtype)[6:]}). Give each part with the plan that it was extracted by."
         )
     return given.detach().to(tensor.device)

@@ -24,7 +24,7 @@ class Pruning(Listener):
         pruner: Made from the network that is trained.
 
     Attributes:
-        steps: What each update came to.
+        steps: The result of each update.
 
     Example:
         >>> pruner = Pruner(model, example, Budget(macs=0.4), steps=epochs * len(loader))  # doctest: +SKIP

@@ -54,26 +54,26 @@ logger = logging.getLogger(__name__)
 class Pruner:
     """Prunes a network while it trains, so that it ends as a plain smaller network within a budget.
 
-    Each measured step gives every channel the utility v = mean over samples of |sum over its reads of x dL/dx|, divided
-    by its class's mean. The memory is a running mean of v for channels in use and stays for masked ones, so these come
-    back when the others sink below them. After the warm-up the channels with the largest u that the budget allows are
-    in use and all others are multiplied by 0 where they are read; half-way the mask freezes, the channels are taken out
-    of the network and of the optimizer's state, and training goes on with the small network. A latency is predicted
+    Each measured step gives every channel the importance v = mean over samples of |sum over its reads of x dL/dx|,
+    divided by its class's mean. Its running mean u is updated for channels in use and stays for masked ones, so these
+    come back when the others sink below them. After the warm-up the channels with the largest u that the budget allows
+    are in use and all others are multiplied by 0 where they are read; half-way the mask freezes, the channels are taken
+    out of the network and of the optimizer's state, and training goes on with the small network. A latency is predicted
     until the freeze; there small networks are measured as a whole until one meets it.
 
     Args:
-        model: Any module (before it is wrapped in DDP or compiled). Hooks are put on it; its state stays its own.
+        model: Any module (before it is wrapped in DDP or compiled). Hooks are put on it; its state dict stays the same.
         example: A tensor, a tuple of arguments or a dict of keyword arguments.
-        budget: What the result may cost.
+        budget: Limits on the cost of the result.
         align: Kept channels come in multiples of this.
         steps: Steps of the whole training, for `warmup` and `freeze` as fractions.
-        masking: When masks move, and how utilities are measured and remembered; None: the defaults of `Masking`.
+        masking: Times of the masks and the averaging of importance; None: the defaults of `Masking`.
         warmup, freeze, every, memory, normalise, retire, regrow: The fields of `masking` as keywords, described at
-            `Masking`; u is remembered as its `memory` says.
-        criterion: What u is made of: "taylor" as above, "bn_taylor", "l1", "bn_scale" or "random". The last three are
-            read off the weights when a mask is set and have no memory.
-        select: "global" sets channels of all classes against one another, "per_layer" keeps one share of every class.
-        price: "none" ranks by utility alone, "auto" looks for a price of the limits when there are several.
+            `Masking`; its `memory` says how u is averaged.
+        criterion: How v is computed: "taylor" as above, "bn_taylor", "l1", "bn_scale" or "random". The last three are
+            read off the weights when a mask is set and aren't averaged.
+        select: "global" lets channels of all classes compete, "per_layer" keeps one share of every class.
+        price: "none" ranks by importance alone, "auto" looks for a price of the limits when there are several.
         compact: "auto" makes the network smaller once, at the freeze; "progressive" also before, whenever a tenth of
             its MACs has been masked for `retire` updates of the mask; False leaves it masked until `finish`.
         keep: Patterns of module paths that stay whole: `head`, `layer1.*`.
@@ -179,7 +179,7 @@ class Pruner:
         """The one added line of a training loop, after `optimizer.step()`.
 
         Args:
-            optimizer: That of the loop; its state follows when the network becomes smaller.
+            optimizer: The loop's optimizer; its state follows when the network becomes smaller.
 
         Returns:
             What happened.
@@ -200,15 +200,15 @@ class Pruner:
         freezes = self.time.next(changed=share, lr=max(float(group["lr"]) for group in optimizer.param_groups))
         if freezes and self.skipped and not self._weighing.memory.measurements:
             raise TrainingError(
-                f"masks freeze at step {now}, and none of {self.skipped} measurements was finite, so no channel is "
-                "known to be of use. Lower the learning rate or the loss scale, or freeze later."
+                f"The masks freeze at step {now}, but none of {self.skipped} measurements was finite, so no "
+                "channel's importance is known. Lower the learning rate or the loss scale, or freeze later."
             )
         compacted = self._take_out(optimizer, freezes=freezes)
         self._gate()
         return PruneStep(now, phase, self._chooser.used, changed, compacted)
 
     def plan(self) -> Plan:
-        """What stays at this moment, in the numbering of the network that was given; nothing is changed.
+        """The channels that stay at this moment, in the numbering of the given network; nothing is changed.
 
         Raises:
             TrainingError: nothing was measured yet.
@@ -267,7 +267,7 @@ class Pruner:
         self._body.remove()
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs: tensors, numbers and words (fit for `weights_only=True`)."""
+        """The state that a resumed run needs: tensors, numbers and words (fit for `weights_only=True`)."""
         return {
             "asked": self._asked,
             "sizes": {name: self._graph.classes[name].size for name in self._body.names},
@@ -289,8 +289,8 @@ class Pruner:
         A network that was already made small becomes so again, so that its state fits.
 
         Raises:
-            TrainingError: the state is of another network, damaged, or of a time before this network became smaller.
-                All is as before.
+            TrainingError: the state is of another network, damaged, or of a time before this network became smaller;
+                nothing was changed.
         """
         require_own(state, self.state_dict())
         kept, alive = (state[name].cpu().numpy().astype(np.bool_) for name in ("kept", "alive"))
@@ -309,7 +309,7 @@ class Pruner:
         self._gate()
 
     def _gate(self) -> None:
-        """Tells the masks whether the step to come is measured."""
+        """Tells the masks whether the next step is measured."""
         self._body.measures(self.time.measures and self._weighing.needs_data)
 
     def _update_masks(self) -> int:
@@ -364,7 +364,7 @@ class Pruner:
         return bool(self.compacts) and (self.rewrap is not None or not in_group)
 
     def _meet(self) -> None:
-        """At the first step: do all processes prune alike, and is anything left out?"""
+        """At the first step: checks that all processes prune alike, and the optimizer."""
         if self._met:
             return
         self._chooser.agree_on_limit()
@@ -375,7 +375,7 @@ class Pruner:
         )
         if self.compacts and not self._may_take_out:
             logger.warning(
-                "the network stays masked until `finish`: under DDP its buckets wouldn't follow smaller tensors. Give "
+                "the network stays masked until `finish`, since DDP's buckets don't follow smaller tensors. Give "
                 "Pruner(..., rewrap=function), which wraps the smaller network anew, or train by linnet.engine.fit."
             )
         self._met = True
@@ -389,9 +389,11 @@ class Pruner:
 
     def _require_own(self, optimizer: torch.optim.Optimizer) -> None:
         if self.finished:
-            raise TrainingError("the pruner has finished; train what `finish` gave, or make a new Pruner.")
+            raise TrainingError(
+                "The pruner has finished. Train the network that `finish` returned, or make a new Pruner."
+            )
         if self._body.removed:
             raise TrainingError(
-                "the hooks were taken off by `remove`, so nothing is masked any more; make a new Pruner."
+                "The hooks were taken off by `remove`, so nothing is masked any more. Make a new Pruner."
             )
         require_optimizer(optimizer, self.model, shrinks=self._may_take_out and not self.time.frozen)

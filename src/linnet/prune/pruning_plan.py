@@ -1,4 +1,4 @@
-"""Plan: which channels stay, as plain data; made in one shot, applied to a copy."""
+"""Plan: the channels that stay, as plain data; made in one shot, applied to a copy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from linnet.suggest import one_of
 
 @dataclass(frozen=True)
 class Plan:
-    """What a pruned network keeps; print it to see the dry run.
+    """The channels that a pruned network keeps; print it for a dry run.
 
     Attributes:
         budget: The requested budget.
@@ -40,7 +40,7 @@ class Plan:
         before: Cost of the given network by name.
         after: Cost of the pruned one: equal to `linnet.cost` of it.
         example: Sizes and types of the example that the network was traced on, as plain data.
-        latency: What was measured, where the budget has `latency_ms`.
+        latency: The measured latency, where the budget has `latency_ms`.
     """
 
     budget: Budget
@@ -54,7 +54,7 @@ class Plan:
 
     @property
     def cost(self) -> Cost:
-        """What one sample costs in the pruned network: equal to `linnet.cost` of it."""
+        """The cost of one sample in the pruned network: equal to `linnet.cost` of it."""
         macs, params, size, peak = (self.after[name] for name in TOTALS)
         return Cost(params=params, macs=macs, bytes=size, peak_activation_bytes=peak)
 
@@ -126,9 +126,8 @@ def plan(
         criterion: "l1", "bn_scale" or "random" by the weights alone; "taylor" or "bn_taylor" by `data`.
         data: Batches (inputs, targets), on the network's device; measured in eval mode.
         loss: Of (outputs, targets), a scalar, for `data`.
-        select: "global" sets channels of all classes against one another, "per_layer" keeps one share of every class.
-        normalise: What the utilities of a class are divided by before classes are set against one another: its "max"
-            or its "mean".
+        select: "global" lets channels of all classes compete, "per_layer" keeps one share of every class.
+        normalise: What the importances of a class are divided by before classes compete: its "max" or its "mean".
         align: Kept channels come in multiples of this; 8 suits the kernels of common runtimes.
         min_fraction: At least this share of every class stays.
         keep: Patterns of module paths that stay whole: `head`, `layer1.*`.
@@ -141,7 +140,7 @@ def plan(
     Raises:
         BudgetError: the budget can't be reached, or there is nothing to prune.
         GraphError: the network can't be traced.
-        InputError: an option isn't known, `data` is missing or unfit, or a weight, loss or gradient isn't finite.
+        InputError: an option is unknown, `data` is missing or not in pairs, or a weight, loss or gradient isn't finite.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Conv2d(32, 4, 3))
@@ -185,7 +184,7 @@ def on_time(
     """The selection that keeps the counted limits and a measured latency.
 
     Args:
-        clock: Of the network and the target.
+        clock: The latency model of the network and the target.
         model: The network, without masks.
         found: What may be pruned.
         limits: The counted limits.
@@ -217,7 +216,7 @@ def on_time(
 
 
 def ranks(found: Choices, utilities: Mapping[str, Floats]) -> list[Floats]:
-    """For each choice (size,): utilities, descending; the mean over classes that are cut together."""
+    """For each prunable group (size,): importances, descending; the mean over classes that are cut together."""
     return [np.mean([np.sort(utilities[name])[::-1] for name in choice.classes], axis=0) for choice in found.free]
 
 
@@ -241,7 +240,7 @@ def planned(graph: ChannelGraph, budget: Budget, found: Choices, kept: Mapping[s
 
 
 def kept_channels(found: Choices, selection: Selection, utilities: Mapping[str, Floats]) -> dict[str, tuple[int, ...]]:
-    """Class name -> its most useful channels at the selected width, the first of equal ones."""
+    """Class name -> its most important channels at the selected width, the first of equal ones."""
     return {
         name: tuple(sorted(np.argsort(-utilities[name], kind="stable")[:width].tolist()))
         for choice, width in zip(found.free, selection.widths, strict=True)
@@ -271,31 +270,31 @@ def extract(model: nn.Module, plan: Plan) -> Any:
 
 
 def graph_of(model: nn.Module, plan: Plan) -> ChannelGraph:
-    """The channel graph that a plan speaks of, built from a network of its structure.
+    """The channel graph that a plan refers to, built from a network of its structure.
 
     Raises:
         BudgetError: the plan is of another network, or damaged.
-        InputError: it is no plan.
+        InputError: it isn't a plan.
     """
     if not isinstance(plan, Plan):
         raise InputError(
-            f"`plan` is a {type(plan).__name__}; a Plan is needed: Plan.from_json(text) reads a stored one."
+            f"`plan` must be a Plan (got a {type(plan).__name__}). Plan.from_json(text) reads a stored one."
         )
     graph = ChannelGraph(model, example_from_dict(plan.example))
     own = {name: known.size for name, known in graph.classes.items()}
     if own != dict(plan.dense):
         name = next(name for name in [*own, *plan.dense] if own.get(name) != plan.dense.get(name))
         raise BudgetError(
-            f"`{name}` has {own.get(name, 'no')} channels in this {type(model).__name__} and "
-            f"{plan.dense.get(name, 'none')} in the plan: it is the plan of another network. Make one for this: "
+            f"The plan is of another network: `{name}` has {own.get(name, 'no')} channels in this "
+            f"{type(model).__name__}, but {plan.dense.get(name, 'none')} in the plan. Make one for this: "
             "linnet.prune.plan(model, example, budget)."
         )
     for name, kept in plan.kept.items():
         if name not in own:
-            raise BudgetError(f"`{name}` is a class of the plan that this network doesn't have: the plan is damaged.")
+            raise BudgetError(f"The plan is damaged: this network has no class `{name}`. Make it again.")
         if not kept or list(kept) != sorted(set(kept)) or not 0 <= kept[0] <= kept[-1] < own[name]:
             raise BudgetError(
-                f"the plan's channels of `{name}` must be numbers from 0 to {own[name] - 1} in increasing order, at "
-                f"least one (got {str(list(kept))[:80]}): the plan is damaged. Make it again."
+                f"The plan is damaged: the channels of `{name}` must be numbers from 0 to {own[name] - 1} in "
+                f"increasing order, at least one (got {str(list(kept))[:80]}). Make it again."
             )
     return graph

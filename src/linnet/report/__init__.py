@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from linnet.report.figures import Curve, chart, data_uri, figure, image
     from linnet.report.html_page import Content, Section, badge, beside, code, note, page, prose, steps, tiles
     from linnet.report.records import record_sections, write_report
+    from linnet.report.sheet import picture_sheet
     from linnet.report.tables import Cell, measured, number, table
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "note",
     "number",
     "page",
+    "picture_sheet",
     "prose",
     "record_sections",
     "score_colors",
@@ -47,6 +49,7 @@ __getattr__, __dir__ = lazy_names(
         "figures": "Curve chart data_uri figure image",
         "html_page": "Content Section badge beside code note page prose steps tiles",
         "records": "record_sections write_report",
+        "sheet": "picture_sheet",
         "tables": "Cell measured number table",
     },
 )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.errors import InputError
-from linnet.results.calibration import BINS, calibration_error, reliability
+from linnet.results.calibration import BINS, Bin, calibration_error, reliability
 from linnet.results.interval import mean_interval, share_interval
 from linnet.results.record import Record
 
@@ -61,10 +61,29 @@ def classification_records(
         records.append(
             _share("accuracy in class", int(own.sum()), len(own), context=context | {"class": name}, **shared)
         )
-    for number, part in enumerate(parts):
-        where = context | {"bin": number, "confidence": part.confidence}
-        records.append(_share("reliability", part.right, part.n, context=where, **shared))
-    return records
+    return records + reliability_records(parts, context=context, **shared)
+
+
+def reliability_records(
+    parts: Sequence[Bin], *, context: Mapping[str, Any] | None = None, **facts: Any
+) -> list[Record]:
+    """A record of each bin: the share of right answers with Wilson's 95 % interval, beside its mean confidence.
+
+    Args:
+        parts: From `reliability`.
+        context: Of every record.
+        **facts: Further fields of every record.
+    """
+    return [
+        _share(
+            "reliability",
+            part.right,
+            part.n,
+            context=dict(context or {}) | {"bin": number, "confidence": part.confidence},
+            **facts,
+        )
+        for number, part in enumerate(parts)
+    ]
 
 
 def _checked(logits: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:

@@ -1,7 +1,7 @@
 """Checkpoints of a run: safetensors files with their facts as JSON in the header and a SHA-256 over everything.
 
 A file is written whole or not at all. One that is cut, changed, empty or of another maker is never used: the one before
-it is. Nothing is ever unpickled.
+it is used instead. Nothing is ever unpickled.
 """
 
 import logging
@@ -24,7 +24,7 @@ _NAME = re.compile(r"checkpoint-(\d{8,})\.safetensors")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds.
+    """The content of a checkpoint file.
 
     Attributes:
         step: Updates done.
@@ -68,7 +68,7 @@ def save_checkpoint(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(
-            f"{folder}: the folder can't be written ({error.strerror}). Give one for checkpoints that can."
+            f"{folder} can't be written to ({error.strerror}). Give another folder for checkpoints."
         ) from error
     write_tensors(path, tensors, {"step": step, "facts": dict(facts)}, _KIND)
     remove_checkpoints(folder, keep=max(1, keep))
@@ -89,12 +89,12 @@ def load_latest(folder: str | os.PathLike[str]) -> Checkpoint | None:
         try:
             return load_checkpoint(path)
         except CheckpointError as error:
-            _log.warning("%s The checkpoint before it is tried.", error)
+            _log.warning("%s The checkpoint before it is used.", error)
             reasons.append(str(error))
     if reasons:
         raise CheckpointError(
-            f"{folder}: no checkpoint can be used. {' '.join(reasons)} "
-            "Take a copy from a backup, or start anew with resume=False or another folder."
+            f"{folder}: no checkpoint can be used. {' '.join(reasons)} Take a copy from a backup, or start again "
+            "with resume=False or another folder."
         )
     return None
 
@@ -115,7 +115,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     tensors, content = read_tensors(path, _KIND)
     step: int = content["step"]
     if path.name != _path(path.parent, step).name:
-        raise CheckpointError(f"{path}: holds step {step}; it was renamed. Give it back its name.")
+        raise CheckpointError(f"{path} holds step {step}, so it was renamed. Give it back its name.")
     return Checkpoint(step, tensors, content["facts"], path)
 
 

@@ -22,7 +22,7 @@ def flatten(state: Any, prefix: str) -> tuple[dict[str, Tensor], Any]:
         `{"map": [[key, value], ...]}`, `{"float": "nan"}`, `{"tensor": name}`.
 
     Raises:
-        CheckpointError: there is a value of another type; its type is named.
+        CheckpointError: the state holds a value of another type; its type is named.
     """
     tensors: dict[str, Tensor] = {}
 
@@ -42,8 +42,8 @@ def flatten(state: Any, prefix: str) -> tuple[dict[str, Tensor], Any]:
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         raise CheckpointError(
-            f"`{prefix}` state holds a {type(value).__name__}, which a checkpoint can't keep. "
-            "Use tensors, numbers, strings, None, and dicts, lists and tuples of them."
+            f"The state of `{prefix}` must hold tensors, numbers, strings, None, and dicts, lists and tuples of "
+            f"them (got a {type(value).__name__})."
         )
 
     return tensors, walk(state)
@@ -57,7 +57,7 @@ def unflatten(skeleton: Any, tensors: Mapping[str, Tensor]) -> Any:
         tensors: The tensors by name; more than needed may be in it.
 
     Raises:
-        CheckpointError: the skeleton names a tensor that isn't there, or isn't one of ours.
+        CheckpointError: the skeleton names a tensor that isn't there, or `flatten` didn't make it.
     """
     if isinstance(skeleton, list):
         return [unflatten(item, tensors) for item in skeleton]
@@ -67,7 +67,7 @@ def unflatten(skeleton: Any, tensors: Mapping[str, Tensor]) -> Any:
         ((kind, content),) = skeleton.items()
         return _REBUILD[kind](content, tensors)
     except (KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(f"Checkpoint state {str(skeleton)[:60]} can't be read: {error!r}.") from error
+        raise CheckpointError(f"The checkpoint's state {str(skeleton)[:60]} can't be read: {error!r}.") from error
 
 
 _REBUILD = {
@@ -94,7 +94,9 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
     try:
         optimizer.load_state_dict(state)
     except (ValueError, KeyError) as error:
-        raise CheckpointError(f"The optimizer's state doesn't fit {type(optimizer).__name__}: {error}.") from error
+        raise CheckpointError(
+            f"The optimizer's state must be that of this {type(optimizer).__name__}: {error}."
+        ) from error
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for index, saved in state["state"].items():
         loaded = optimizer.state[parameters[index]]

@@ -1,4 +1,4 @@
-"""Identity: what makes a run this one and no other, so that it is never resumed from a checkpoint of another."""
+"""Identity: the facts that make a run this one, so that it never resumes from another's checkpoint."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,7 +20,7 @@ def identity_of(
     grad_clip: float | None,
     average: Average | None,
 ) -> dict[str, Any]:
-    """What two runs must share so that one can go on from the other's checkpoint, as JSON values.
+    """The facts that two runs must share so that one can go on from the other's checkpoint, as JSON values.
 
     The names and shapes of the network's tensors are compared too, but stand in the checkpoint anyway.
     """
@@ -79,7 +79,7 @@ def _short(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A setting as a JSON value; what JSON lacks becomes text."""
+    """A setting as a JSON value; other values become text."""
     if isinstance(value, Tensor):
         return value.tolist()
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Interrupts: Ctrl-C between updates, never in the middle of one, so that what is saved is whole."""
+"""Interrupts: Ctrl-C takes effect between updates, so that a saved state is whole."""
 
 import logging
 import signal
@@ -53,4 +53,4 @@ class Interrupts:
         if not self._holding or self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        _log.warning("Interrupted: stopping after this update. Once more stops at once.")
+        _log.warning("Interrupted: the run stops after this update. Press Ctrl-C again to stop at once.")

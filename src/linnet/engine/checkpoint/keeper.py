@@ -1,4 +1,4 @@
-"""Keeper: when a run's checkpoints are made, and where it begins."""
+"""Keeper: makes a run's checkpoints, and finds the one to begin from."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class Keeper:
 
     Args:
         checkpoints: Where, how often and how many.
-        state: What is kept.
+        state: The state that is saved.
         ranks: The processes.
 
     Raises:
@@ -30,11 +30,11 @@ class Keeper:
     def __init__(self, checkpoints: Checkpoints, state: State, ranks: Ranks):
         if checkpoints.every is not None and checkpoints.every < 1:
             raise InputError(
-                f"`checkpoint_every` (`every` of Checkpoints) is {checkpoints.every}. Give a count of updates, 1 or "
-                "more, or None."
+                f"`checkpoint_every` (`every` of Checkpoints) must be a number of updates >= 1, or None (got "
+                f"{checkpoints.every})."
             )
         if checkpoints.keep < 1:
-            raise InputError(f"`keep` is {checkpoints.keep}. Give a count of checkpoints, 1 or more.")
+            raise InputError(f"`keep` must be a number of checkpoints >= 1 (got {checkpoints.keep}).")
         self.options, self.state, self.ranks = checkpoints, state, ranks
         self.folder = None if checkpoints.folder is None else Path(checkpoints.folder)
 
@@ -81,14 +81,14 @@ class Keeper:
             whole: Whether the state is that after a whole number of updates.
 
         Returns:
-            What to tell the user.
+            The message for the user.
         """
         run = self.state.run
         stopped = f"Stopped after {run.step} of {run.steps_total} updates"
         if self.folder is None:
-            return f"{stopped}; nothing was kept. Give `folder` to be able to go on."
+            return f"{stopped}; nothing was saved. Give `folder` to be able to go on."
         if not whole:
-            return f"{stopped}, in the middle of one. Start the same again to go on from the last in {self.folder}."
+            return f"{stopped}, in the middle of one. Start the same again to go on from the last one in {self.folder}."
         self.save()
         return f"{stopped}; a checkpoint is in {self.folder}. Start the same again to go on."
 

@@ -1,4 +1,4 @@
-"""State: all that a run must take up again to go on as if it had never stopped."""
+"""State: everything that a run must restore to go on as if it had never stopped."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -52,8 +52,8 @@ class State:
         run: The run.
         scaler: Loss scaling.
         means: Of the epoch under way.
-        listeners: Whose own state is kept too.
-        identity: What makes it this run and no other (see `identity_of`).
+        listeners: Their state is saved too.
+        identity: The facts that make it this run (see `identity_of`).
         average: Averaged weights, if wanted.
         watch: Early stop, if wanted.
     """
@@ -70,8 +70,8 @@ class State:
         """Tensors and JSON facts of a checkpoint.
 
         Raises:
-            NonFiniteLoss: a weight is NaN or infinite: such a state isn't worth keeping.
-            CheckpointError: the optimizer or a listener holds something that is neither tensor nor plain value.
+            NonFiniteLoss: a weight is NaN or infinite, so the state isn't worth keeping.
+            CheckpointError: the optimizer or a listener holds a value that is neither a tensor nor plain.
         """
         run = self.run
         self._require_finite_weights()
@@ -106,7 +106,7 @@ class State:
 
         Raises:
             CheckpointError: it is another run's (network, optimizer, seed, ...: each difference is named), or has done
-                more epochs than are wanted.
+                more epochs than were requested.
         """
         run, facts, tensors = self.run, checkpoint.facts, checkpoint.tensors
         self._require_same_run(checkpoint)
@@ -142,11 +142,13 @@ class State:
             self._refuse(checkpoint, differences + self._other_shapes(checkpoint))
         if facts["epoch"] > self.run.epochs:
             raise CheckpointError(
-                f"{checkpoint.path} has done {facts['epoch']} epochs, more than epochs={self.run.epochs}. "
-                "Ask for at least as many, or start anew with resume=False."
+                f"`epochs` must be at least the {facts['epoch']} epochs that {checkpoint.path} has done (got "
+                f"{self.run.epochs}). Give more, or start again with resume=False."
             )
         if facts["epochs"] != self.run.epochs and self.identity["schedule"]["name"] != "constant":
-            _log.warning("epochs was %d and is %d: the schedule is stretched.", facts["epochs"], self.run.epochs)
+            _log.warning(
+                "`epochs` was %d and is now %d, so the schedule is stretched.", facts["epochs"], self.run.epochs
+            )
 
     def _require_same_shapes(self, checkpoint: Checkpoint) -> None:
         self._refuse(checkpoint, self._other_shapes(checkpoint))
@@ -157,8 +159,8 @@ class State:
     def _refuse(self, checkpoint: Checkpoint, differences: list[str]) -> None:
         if differences:
             raise CheckpointError(
-                f"{checkpoint.path} is of another run: {'; '.join(differences)}. "
-                "Give this run its own folder, or start anew in this one with resume=False."
+                f"{checkpoint.path} is of another run: {'; '.join(differences)}. Give this run its own folder, or "
+                "start again in this one with resume=False."
             )
 
     def _require_finite_weights(self) -> None:
@@ -166,9 +168,9 @@ class State:
         for name, tensor in run.model.state_dict().items():
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
                 raise NonFiniteLoss(
-                    f"`{name}` isn't finite in epoch {run.epoch}, before batch {run.batch} (after {run.step} updates): "
-                    "gradients were NaN or infinite though the loss was not. No checkpoint was made of it. "
-                    "Lower the learning rate, or clip gradients (`grad_clip=1.0`)."
+                    f"`{name}` isn't finite in epoch {run.epoch}, before batch {run.batch} (after {run.step} "
+                    "updates): gradients were NaN or infinite though the loss was not. No checkpoint was made of "
+                    "it. Lower the learning rate, or clip gradients (`grad_clip=1.0`)."
                 )
 
 

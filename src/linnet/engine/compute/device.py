@@ -37,15 +37,18 @@ class Compute:
 
     def __post_init__(self) -> None:
         if self.precision not in _DTYPES:
-            raise InputError(f"`precision` is {self.precision!r}. Choose one of {', '.join(_DTYPES)}.")
+            raise InputError(f"`precision` must be one of {', '.join(_DTYPES)} (got {self.precision!r}).")
         try:
             kind = torch.device(self.device)
         except (RuntimeError, TypeError) as error:
             raise InputError(
-                f'`device` is {self.device!r}, no device of torch. Give "auto", "cpu" or "cuda".'
+                f'`device` must be "auto", "cpu", "cuda" or another device of torch (got {self.device!r}).'
             ) from error
         if kind.type == "cuda" and (kind.index or 0) >= torch.cuda.device_count():
-            raise InputError(f'`device` is {self.device!r}, but torch sees {_seen()}. Give "auto" or "cpu".')
+            raise InputError(
+                f'`device` must be one that torch sees (got {self.device!r}; there are {_seen()}). Give "auto" or '
+                '"cpu".'
+            )
 
     @classmethod
     def pick(cls, device: str = "auto", precision: Precision = "float32") -> "Compute":
@@ -81,7 +84,7 @@ class Compute:
         """The batch with every tensor on the device.
 
         Args:
-            batch: A tensor, or tuples, lists and dicts of them, nested at will; what is no tensor stays as it is.
+            batch: A tensor, or tuples, lists and dicts of them, nested at will; other values stay as they are.
 
         Returns:
             The same structure. Copies to a GPU don't wait (`non_blocking`).

@@ -55,7 +55,7 @@ class Ranks:
                 dist.init_process_group("nccl" if on_gpu else "gloo")
             except (ValueError, RuntimeError) as error:
                 raise TrainingError(
-                    f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the processes didn't find each other ({error}). "
+                    f"The {os.environ['WORLD_SIZE']} processes of WORLD_SIZE didn't find each other ({error}). "
                     "Start them with torchrun --nproc-per-node=N, or unset WORLD_SIZE."
                 ) from error
             atexit.register(dist.destroy_process_group)

@@ -14,7 +14,7 @@ import torch
 
 
 def derive_seed(rng_seed: int, *words: int | str) -> int:
-    """A 63-bit seed that is well mixed from a seed and words saying what it is for.
+    """A 63-bit seed that is well mixed from a seed and words for its purpose.
 
     Args:
         rng_seed: The run's random seed.
@@ -37,7 +37,7 @@ def seed_all(rng_seed: int, *words: int | str) -> None:
     seed = derive_seed(rng_seed, *words)
     _seed_torch(seed)
     random.seed(seed)
-    np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002  loaders of other hands draw from the global generator
+    np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002  other people's loaders draw from the global generator
 
 
 @contextmanager

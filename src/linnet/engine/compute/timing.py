@@ -110,8 +110,8 @@ def timed(
     """Times calls in turns, A B A B, after warming all up.
 
     Args:
-        *calls: What is timed.
-        threads: That each may use; one is pinned to its core.
+        *calls: The calls to time.
+        threads: Threads that each may use; one is pinned to its core.
         repeats: Runs of each.
         warmups: Runs of each before.
         enough_s: Seconds after which no further run begins; five of each are always made.

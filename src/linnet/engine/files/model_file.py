@@ -1,4 +1,4 @@
-"""A network in one file: its tensors and what edits made of it. Loaded into a fresh instance of the same class.
+"""A network in one file: its tensors and its edits. Loaded into a fresh instance of the same class.
 
 The header keeps, for each tensor, the size it had before any edit, so that a file is only put into the network that it
 was made from; the edits' plan gives the fresh instance the sizes and attributes of the saved one.
@@ -39,8 +39,8 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> Path:
         The path.
 
     Raises:
-        InputError: `model` is no module, or `path` no path.
-        CheckpointError: it can't be written, or the model holds state that is no tensor; what was there before is as it
+        InputError: `model` isn't a module, or `path` isn't a path.
+        CheckpointError: it can't be written, or the model holds state that isn't a tensor; an earlier file stays as it
             was.
 
     Example:
@@ -57,7 +57,7 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> Path:
 
 
 def network_facts(model: nn.Module) -> dict[str, Any]:
-    """What `load` needs besides the tensors: class, sizes before any edit, the edits' plan.
+    """The facts that `load` needs besides the tensors: class, sizes before any edit, the edits' plan.
 
     A file of another kind that has them among its facts, as `"network"`, is one that `load` reads too.
 
@@ -88,7 +88,7 @@ def load(model: nn.Module, path: str | os.PathLike[str], *, strict_class: bool =
         A new module of `model`'s class, in its mode and on its device (CPU for the meta device), in the saved types.
 
     Raises:
-        InputError: `model` is no module, or `path` no path.
+        InputError: `model` isn't a module, or `path` isn't a path.
         CheckpointError: the file isn't whole, isn't a network's, is of another class or network, or its plan doesn't
             fit its tensors. Nothing is built before everything has been checked.
     """
@@ -98,11 +98,11 @@ def load(model: nn.Module, path: str | os.PathLike[str], *, strict_class: bool =
     tensors, facts = _read(path)
     if _edit(model) is not None:
         raise CheckpointError(
-            f"{path}: `model` was resized already; a fresh {type(model).__name__} of base size is needed."
+            f"{path}: `model` must be a fresh {type(model).__name__} of base size (got a resized one)."
         )
     if strict_class and facts["class"] != type(model).__qualname__:
         raise CheckpointError(
-            f"{path}: holds a {facts['class']}; a file of {type(model).__qualname__} was needed. Give a fresh "
+            f"{path}: the file must hold a {type(model).__qualname__} (got a {facts['class']}). Give a fresh "
             f"{facts['class']}, or allow another name with strict_class=False."
         )
     own = _state(model, path)
@@ -126,11 +126,11 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _require_model(model: Any, path: Any, call: str) -> None:
     if isinstance(path, nn.Module):
-        raise InputError(f"`path` is a {type(path).__name__}; the order is {call}.")
+        raise InputError(f"`path` must be the path of a file (got a {type(path).__name__}). The order is {call}.")
     if not isinstance(model, nn.Module):
-        raise InputError(f"`model` is a {type(model).__name__}; a torch.nn.Module is needed: {call}.")
+        raise InputError(f"`model` must be a torch.nn.Module (got a {type(model).__name__}): {call}.")
     if not isinstance(path, (str, os.PathLike)):
-        raise InputError(f"`path` is a {type(path).__name__}; the path of a file is needed: {call}.")
+        raise InputError(f"`path` must be the path of a file (got a {type(path).__name__}): {call}.")
 
 
 def _state(model: nn.Module, path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -141,8 +141,8 @@ def _state(model: nn.Module, path: str | os.PathLike[str]) -> dict[str, Tensor]:
     for name, value in state.items():
         if name not in known or not isinstance(value, Tensor):
             raise CheckpointError(
-                f"{path}: `{name}` of {type(model).__name__} is a {type(value).__name__} that is neither parameter nor "
-                "buffer. Only those can be stored: register it as a buffer."
+                f"{path}: `{name}` of {type(model).__name__} must be a parameter or a buffer (got a "
+                f"{type(value).__name__}). Register it as a buffer."
             )
     return state
 
@@ -204,8 +204,8 @@ def _check_names(path: Path, own: Mapping[str, Tensor], stored: Mapping[str, Ten
             f"holds `{name}`, which the model lacks" for name in foreign[:2]
         ]
         raise CheckpointError(
-            f"{path}: {'; '.join(words)} ({len(missing)} missing, {len(foreign)} foreign). The file of a network "
-            "with the same tensors is needed: build the model as the saved one was built."
+            f"{path}: the file must have the model's tensors, but it {' and '.join(words)} ({len(missing)} "
+            f"missing, {len(foreign)} foreign). Build the model as the saved one was built."
         )
 
 
@@ -213,22 +213,23 @@ def _check_base(path: Path, own: Mapping[str, Tensor], base: Mapping[str, Any]) 
     for name, tensor in own.items():
         if list(tensor.shape) != base.get(name):
             raise CheckpointError(
-                f"{path}: `{name}` had size {tuple(base.get(name, ()))} before any edit; in the model it has "
-                f"{tuple(tensor.shape)}. Build the model with the sizes of the saved one (outputs, widths)."
+                f"{path}: `{name}` must have the size {tuple(base.get(name, ()))} that it had before any edit (got "
+                f"{tuple(tensor.shape)} in the model). Build the model with the sizes of the saved one (outputs, "
+                "widths)."
             )
 
 
 def _check_plan(
     path: Path, model: nn.Module, stored: Mapping[str, Tensor], base: Mapping[str, Any], edit: Resized | None
 ) -> None:
-    """Every size that differs is in the plan, and what the plan changes is there."""
+    """Checks that every size that differs is in the plan, and that the plan's tensors are there."""
     changed = set() if edit is None else set(edit.base)
     for name, tensor in stored.items():
         planned = name in changed or any(stored[other] is tensor for other in changed if other in stored)
         if list(tensor.shape) != base[name] and (not planned or tensor.ndim != len(base[name])):
             raise CheckpointError(
-                f"{path}: `{name}` is stored with size {tuple(tensor.shape)}, and its plan says {tuple(base[name])}. "
-                "The file doesn't fit itself: save the network again."
+                f"{path}: `{name}` is stored with size {tuple(tensor.shape)}, but its plan says "
+                f"{tuple(base[name])}. The file contradicts itself; save the network again."
             )
     if edit is None:
         return
@@ -237,7 +238,7 @@ def _check_plan(
         for name, value in changes.items():
             if module not in modules or not isinstance(getattr(modules[module], name, None), type(value)):
                 raise CheckpointError(
-                    f"{path}: its plan sets `{module}.{name}` to {value!r}, which the model doesn't have as a "
+                    f"{path}: the plan sets `{module}.{name}` to {value!r}, but the model has no such "
                     f"{type(value).__name__}. Build the model as the saved one was built."
                 )
 
@@ -248,8 +249,8 @@ def _check_ties(path: Path, own: Mapping[str, Tensor], stored: Mapping[str, Tens
         known = first.setdefault(id(tensor), name)
         if stored[known] is not stored[name] and not torch.equal(stored[known], stored[name]):
             raise CheckpointError(
-                f"{path}: `{name}` and `{known}` are one tensor in the model and two in the file. Untie them in the "
-                "model, or save the network with them tied."
+                f"{path}: `{name}` and `{known}` are one tensor in the model but two in the file. Untie them in "
+                "the model, or save the network with them tied."
             )
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 DIGEST = "0" * 64
-"""Stands in the header while the digest isn't known: as long as one."""
+"""Placeholder in the header while the digest isn't known, of a digest's length."""
 
 # Names of the format's types, in the order of the file: last ones first.
 _TYPES = {
@@ -77,14 +77,14 @@ def read(
 
     Args:
         path: The file.
-        content: From the header's facts, what was hashed with the tensors.
+        content: The facts that were hashed with the tensors.
 
     Returns:
         (tensors by name, the header's facts, digest of what was read).
 
     Raises:
         OSError: it can't be read.
-        ValueError: it isn't what `write` writes.
+        ValueError: `write` didn't write it.
     """
     with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as second:
         size = int.from_bytes(file.read(8), "little")

@@ -21,7 +21,7 @@ from linnet.results.files import atomic_path
 
 @dataclass(frozen=True)
 class Kind:
-    """What a file is for.
+    """The purpose of a file.
 
     Attributes:
         name: Stands in the file, and in errors: "checkpoint", "nucleus detector".
@@ -47,8 +47,7 @@ def write_tensors(
         The path.
 
     Raises:
-        CheckpointError: it can't be written, or would take the place of what is no regular file; what was there before
-            is as it was.
+        CheckpointError: it can't be written, or `path` isn't a regular file; an earlier file stays as it was.
         InputError: the facts can't be written as JSON.
     """
     path = Path(path)
@@ -62,12 +61,12 @@ def write_tensors(
     except OSError as error:
         if not path.parent.exists():
             raise CheckpointError(
-                f"{path}: the {kind.name} can't be written: the folder {path.parent} doesn't exist. Make it first, or "
-                "give another path."
+                f"{path}: the {kind.name} can't be written, because the folder {path.parent} doesn't exist. Make "
+                "it first, or give another path."
             ) from error
         raise CheckpointError(
-            f"{path}: the {kind.name} can't be written ({error.strerror or error}). What was there before is as it "
-            "was. Make room or give a writable folder."
+            f"{path}: the {kind.name} can't be written ({error.strerror or error}). An earlier file stays as it "
+            "was. Make room, or give a writable folder."
         ) from error
     return path
 
@@ -89,14 +88,14 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Te
     path = Path(path)
     tensors, header, digest = _open(path, kind)
     if header.get("kind") != kind.name:
-        raise CheckpointError(f"{path}: holds a {header.get('kind')}; a {kind.name} was needed.")
+        raise CheckpointError(f"{path}: the file must hold a {kind.name} (got a {header.get('kind')}).")
     if not isinstance(header.get("version"), int) or header["version"] > kind.version:
         raise CheckpointError(
-            f"{path}: {kind.name} of version {header.get('version')}; this linnet reads up to {kind.version}. "
+            f"{path}: the {kind.name} must be of version {kind.version} or earlier (got {header.get('version')}). "
             "Update linnet."
         )
     if header.get("sha256") != digest:
-        raise CheckpointError(f"{path}: its SHA-256 doesn't match its content: the file was changed or damaged.")
+        raise CheckpointError(f"{path}: the SHA-256 doesn't match the content, so the file was changed or damaged.")
     return tensors | {alias: tensors[name] for alias, name in header["aliases"].items()}, header["facts"]
 
 
@@ -106,20 +105,20 @@ def _content(header: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def kind_of(path: str | os.PathLike[str]) -> str | None:
-    """What a file that `write_tensors` wrote is for, from its header alone; None for another safetensors file.
+    """The kind of a file that `write_tensors` wrote, from its header alone; None for another safetensors file.
 
     Raises:
-        CheckpointError: the file is missing, a folder, empty, cut, or no safetensors file.
+        CheckpointError: the file is missing, a folder, empty, cut, or not a safetensors file.
     """
     path = Path(path)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "doesn't exist"
-        raise CheckpointError(f"{path}: {what}; a safetensors file was needed.")
+        raise CheckpointError(f"{path} must be a safetensors file (it {what}). Check the path.")
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("linnet", "null"))
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: no readable safetensors file ({_reason(path, error)}).") from error
+        raise CheckpointError(f"{path} isn't a readable safetensors file ({_reason(path, error)}).") from error
     return header.get("kind") if isinstance(header, dict) else None
 
 
@@ -135,15 +134,15 @@ def _plain(facts: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
         return json.loads(json.dumps(dict(facts)))
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"The facts of the {kind.name} can't be written as JSON ({error}); plain numbers, texts, lists and dicts "
-            "were needed."
+            f"The facts of the {kind.name} must be plain numbers, texts, lists and dicts, which JSON can hold "
+            f"({error})."
         ) from error
 
 
 def _open(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "doesn't exist"
-        raise CheckpointError(f"{path}: {what}; a file with a {kind.name} was needed. Check the path.")
+        raise CheckpointError(f"{path} must be a file with a {kind.name} (it {what}). Check the path.")
     try:
         with safe_open(path, framework="pt") as file:  # checks the layout
             header = json.loads((file.metadata() or {}).get("linnet", "null"))
@@ -151,10 +150,9 @@ def _open(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, Any], st
             return tensor_bytes.read(path, _content)
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path}: no readable {kind.name} ({_reason(path, error)}). "
-            "A safetensors file that linnet wrote was needed."
+            f"{path} isn't a readable {kind.name} ({_reason(path, error)}). Give a safetensors file that linnet wrote."
         ) from error
-    raise CheckpointError(f"{path}: a safetensors file, but not one that linnet wrote; a {kind.name} was needed.")
+    raise CheckpointError(f"{path} must be a {kind.name} that linnet wrote (got another safetensors file).")
 
 
 def _reason(path: Path, error: Exception) -> str:

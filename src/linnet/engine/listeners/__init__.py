@@ -1,1 +1,1 @@
-"""What takes part in the loop: progress, early stop, averages, schedules."""
+"""Parts of the loop: progress, early stop, averages, schedules."""

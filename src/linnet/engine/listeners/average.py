@@ -34,7 +34,7 @@ class Average:
 
     def __post_init__(self) -> None:
         if not 0 <= self.decay < 1:
-            raise InputError(f"`decay` is {self.decay}. Give a number in [0, 1), like 0.999.")
+            raise InputError(f"`decay` must be a number in [0, 1), like 0.999 (got {self.decay}).")
 
     def at(self, update: int) -> float:
         """d at an update, counted from 0."""
@@ -57,7 +57,7 @@ class RunningAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Takes the network's present weights in."""
+        """Adds the network's present weights to the average."""
         live = state_of(model)
         floating = [name for name, tensor in live.items() if tensor.is_floating_point()]
         weight = 1 - self.average.at(self.updates)
@@ -68,7 +68,7 @@ class RunningAverage:
         self.updates += 1
 
     def follow(self, model: nn.Module) -> None:
-        """A tensor whose size has changed in the network begins anew; all do when it is another network."""
+        """Restarts the average of tensors whose size has changed, and of all when the network is another one."""
         live = state_of(model)
         if live.keys() != self.tensors.keys():
             self.tensors = {name: tensor.clone() for name, tensor in live.items()}

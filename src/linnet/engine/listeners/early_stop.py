@@ -32,9 +32,9 @@ class EarlyStop:
 
     def __post_init__(self) -> None:
         if self.patience < 1:
-            raise InputError(f"`patience` is {self.patience}. Give a count of epochs, 1 or more.")
+            raise InputError(f"`patience` must be a number of epochs >= 1 (got {self.patience}).")
         if self.mode not in ("max", "min"):
-            raise InputError(f'`mode` is {self.mode!r}. Give "max" if more is better, "min" if less.')
+            raise InputError(f'`mode` must be "max" if more is better, or "min" if less (got {self.mode!r}).')
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Best:
 
     Attributes:
         epoch: Its index.
-        metric: What was compared.
-        value: How good it was.
+        metric: The metric that was compared.
+        value: Its value.
     """
 
     epoch: int

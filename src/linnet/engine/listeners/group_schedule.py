@@ -41,13 +41,15 @@ class GroupSchedule(Listener):
         self, key: str, start: float, end: float, shape: Shape = "linear", *, at: float = 0.5, lr_gain: float = 1.0
     ) -> None:
         if shape not in get_args(Shape):
-            raise InputError(f"`shape` is {shape!r}. Choose one of {', '.join(get_args(Shape))}.")
+            raise InputError(f"`shape` must be one of {', '.join(get_args(Shape))} (got {shape!r}).")
         if not 0 < at < 1:
-            raise InputError(f"`at` is {at}. Give a fraction of the run between 0 and 1, like 0.5.")
+            raise InputError(f"`at` must be a fraction of the run between 0 and 1, like 0.5 (got {at}).")
         if not lr_gain > 0:
-            raise InputError(f"`lr_gain` is {lr_gain}. Give a positive factor; 1 leaves the learning rate alone.")
+            raise InputError(f"`lr_gain` must be a positive factor (got {lr_gain}). 1 leaves the learning rate alone.")
         if key in ("params", "lr"):
-            raise InputError(f"`key` is {key!r}. The learning rate has `schedule` of fit; give another key.")
+            raise InputError(
+                f"`key` can't be {key!r}, because the learning rate has the `schedule` of fit. Give another key."
+            )
         self.key, self.start, self.end = key, start, end
         self.shape, self.at, self.lr_gain = shape, at, lr_gain
         self._before: list[Any] = []
@@ -74,8 +76,7 @@ class GroupSchedule(Listener):
             if self.key not in group:
                 known = ", ".join(sorted(set(group) - {"params", "lr"}))
                 raise TrainingError(
-                    f"`{self.key}` can't be scheduled: the groups of {type(run.optimizer).__name__} have {known}. "
-                    "Give one of those."
+                    f"`{self.key}` must be a key of the groups of {type(run.optimizer).__name__}: one of {known}."
                 )
 
     def on_gradients(self, run: Run) -> None:
@@ -96,7 +97,7 @@ class GroupSchedule(Listener):
         self._before = []
 
     def state_dict(self) -> dict[str, Any]:
-        """What the schedule is, so that another one is noticed at a resume, and what the groups came with."""
+        """The schedule's settings, so that a resume notices another one, and the groups' initial values."""
         return {**self._settings(), "before": list(self._before)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -109,8 +110,8 @@ class GroupSchedule(Listener):
         other = [f"`{name}` was {state[name]} and is {ours[name]}" for name in ours if state.get(name) != ours[name]]
         if other:
             raise CheckpointError(
-                f"The checkpoint was made with another schedule of `{self.key}`: {'; '.join(other)}. "
-                "Give this run its own folder, or start anew with resume=False."
+                f"The checkpoint was made with another schedule of `{self.key}`: {'; '.join(other)}. Give this run "
+                "its own folder, or start again with resume=False."
             )
         self._before = list(state["before"])
 

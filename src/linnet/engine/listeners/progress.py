@@ -29,7 +29,7 @@ def progress_listeners(style: Style, *, rank: int = 0) -> list[Listener]:
         InputError: `style` is none of these.
     """
     if style not in ("auto", "bar", "log", "off"):
-        raise InputError(f'`progress` is {style!r}. Choose one of "auto", "bar", "log", "off".')
+        raise InputError(f'`progress` must be one of "auto", "bar", "log", "off" (got {style!r}).')
     if style == "auto":
         style = "bar" if sys.stderr.isatty() else "log"
     if rank or style == "off":

@@ -55,19 +55,21 @@ class Schedule:
     def __post_init__(self) -> None:
         object.__setattr__(self, "milestones", tuple(self.milestones))
         if self.name not in get_args(Name):
-            raise InputError(f"`schedule` is {self.name!r}. Choose one of {', '.join(get_args(Name))}.")
+            raise InputError(f"`schedule` must be one of {', '.join(get_args(Name))} (got {self.name!r}).")
         if self.warmup_steps < 0:
-            raise InputError(f"`warmup_steps` is {self.warmup_steps}. Give a count of updates, 0 or more.")
+            raise InputError(f"`warmup_steps` must be a number of updates >= 0 (got {self.warmup_steps}).")
         if not 0 <= self.final_fraction <= 1:
-            raise InputError(f"`final_fraction` is {self.final_fraction}. Give a fraction in 0..1.")
+            raise InputError(f"`final_fraction` must be a fraction in 0..1 (got {self.final_fraction}).")
         rising = all(a < b for a, b in zip(self.milestones, self.milestones[1:], strict=False))
         if not rising or not all(0 < milestone < 1 for milestone in self.milestones):
-            raise InputError(f"`milestones` are {self.milestones}. Give rising fractions of the run, like (0.5, 0.75).")
+            raise InputError(
+                f"`milestones` must be rising fractions of the run, like (0.5, 0.75) (got {self.milestones})."
+            )
         if not self.gamma > 0:
-            raise InputError(f"`gamma` is {self.gamma}. Give a positive factor, like 0.1.")
+            raise InputError(f"`gamma` must be a positive factor, like 0.1 (got {self.gamma}).")
 
     def factor(self, step: int, total: int) -> float:
-        """What to multiply the initial learning rate with.
+        """The factor of the initial learning rate.
 
         Args:
             step: Index of the update, 0..total-1.

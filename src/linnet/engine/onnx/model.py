@@ -54,7 +54,7 @@ def to_onnx(plain: nn.Module, example: Example, *, outputs: Sequence[str] | None
         lines = [line for line in str(error).splitlines() if line.strip()]
         hooked = any(module._forward_pre_hooks or module._forward_hooks for module in plain.modules())
         remedy = (
-            "It has hooks, a pruner's masks perhaps: export what `finish` gave."
+            "It has hooks, perhaps a pruner's masks: export the network that `finish` returned."
             if hooked
             else "Every operator needs an ONNX form, and none may depend on the number of samples; `linnet.save` keeps "
             "any network."
@@ -78,8 +78,8 @@ def example_of(network: nn.Module, example: Any) -> Example:
     stored = getattr(getattr(network, "linnet_edit", None), "example", None)
     if not stored:
         raise InputError(
-            f"`example` is None and this {type(network).__name__} was made by no edit that knows one; give inputs as "
-            "the network takes them: export(network, path, torch.zeros(1, 3, 32, 32))."
+            f"`example` must be given, as this {type(network).__name__} wasn't made by an edit that knows one. "
+            "Give inputs as the network takes them: export(network, path, torch.zeros(1, 3, 32, 32))."
         )
     return example_from_dict(stored)
 

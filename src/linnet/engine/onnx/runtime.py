@@ -1,4 +1,4 @@
-"""Runtime: what runs a network, loaded when it is needed."""
+"""Runtime: onnxruntime or torch, loaded on first use."""
 
 from __future__ import annotations
 

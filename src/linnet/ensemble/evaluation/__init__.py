@@ -1,1 +1,1 @@
-"""How good an ensemble is: metrics, one report by the same code for every method, and comparisons paired by seed."""
+"""How good an ensemble is: one report by the same code for every method, and comparisons paired by seed."""

@@ -29,7 +29,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Choices:
-    """All that may be pruned.
+    """The prunable groups of a network, and its frozen classes.
 
     Attributes:
         free: In order of execution.
@@ -49,7 +49,7 @@ def choices(
     limits: Mapping[str, float] | None = None,
     whole: Mapping[str, str] | None = None,
 ) -> Choices:
-    """What of a network may be pruned.
+    """The groups of classes that may be pruned.
 
     Widths of a class of C channels are the multiples of `align` from the floor up, and C itself; the floor is
     min(C, align * ceil(max(align, min_fraction C) / align)).
@@ -82,20 +82,20 @@ def choices(
     if not any(len(choice.widths) > 1 for choice in free):
         reasons = "; ".join(f"`{name}`: {why}" for name, why in list(frozen.items())[:6])
         raise BudgetError(
-            f"the network has no class of channels that may lose any at align={align} "
-            f"({reasons or 'all are narrower than that'}). Lower `align`, or `keep` less."
+            f"`align` must be at most the width of a class that may be pruned (got {align}; "
+            f"{reasons or 'all are narrower'}). Lower `align`, or `keep` less."
         )
     return Choices(tuple(free), frozen)
 
 
 def _check(align: int, min_fraction: float, limits: Mapping[str, float]) -> None:
     if align < 1:
-        raise BudgetError(f"`align` is {align}; a whole number of channels, 1 or more, is needed.")
+        raise BudgetError(f"`align` must be a whole number of channels >= 1 (got {align}).")
     if not 0 <= min_fraction <= 1:
-        raise BudgetError(f"`min_fraction` is {min_fraction}; a fraction in 0..1 is needed.")
+        raise BudgetError(f"`min_fraction` must be a fraction in 0..1 (got {min_fraction}).")
     for pattern, share in limits.items():
         if not 0 < share <= 1:
-            raise BudgetError(f"`limits[{pattern!r}]` is {share}; a fraction in (0, 1] of its channels is needed.")
+            raise BudgetError(f"`limits[{pattern!r}]` must be a fraction in (0, 1] of its channels (got {share}).")
 
 
 def _why_whole(known: ChannelClass) -> str | None:
@@ -115,7 +115,7 @@ def _matched(graph: ChannelGraph, patterns: Sequence[str], argument: str) -> lis
         if not hit:
             known = sorted({path for own in paths.values() for path in own})
             raise BudgetError(
-                f"`{argument}` has {pattern!r}, which fits no module of the network{nearest(pattern, known)}"
+                f"`{argument}` must fit a module of the network (got {pattern!r}){nearest(pattern, known)}"
             )
         found += hit
     return found

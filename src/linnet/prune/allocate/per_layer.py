@@ -11,7 +11,7 @@ from linnet.arrays import Floats, Ints
 from linnet.prune.allocate.widths import Price, Selection, Selector
 
 Select = Literal["global", "per_layer"]
-"""How widths are chosen: all channels set against one another, or one share for all classes."""
+"""How widths are chosen: all channels compete, or all classes keep one share."""
 
 
 def same_rate(selector: Selector, utilities: Sequence[Floats]) -> Selection:
@@ -21,7 +21,7 @@ def same_rate(selector: Selector, utilities: Sequence[Floats]) -> Selection:
 
     Args:
         selector: Of the network and the budget.
-        utilities: For each choice (size,): utility of its channels, in any order.
+        utilities: For each group (size,): importance of its channels, in any order.
 
     Returns:
         Widths that keep every limit.

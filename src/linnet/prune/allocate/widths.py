@@ -26,13 +26,13 @@ _FREE = 1e-4  # a channel's cost counts as at least this part of the dearest one
 
 @dataclass(frozen=True)
 class Price:
-    """How a channel's utility is set against what it costs: u / p^alpha.
+    """The ranking of a channel by its importance and its cost: u / p^alpha.
 
     p = prod_j (marginal cost of one channel in limit j)^weight_j, scaled to a geometric mean of 1. With alpha above 0 a
     tenth of every class stays, where the budget allows it: what is cheap would starve what is dear.
 
     Attributes:
-        alpha: 0 ranks by utility alone, 1 by utility per cost.
+        alpha: 0 ranks by importance alone, 1 by importance per cost.
         weights: One for each limit; their sum is 1. A negative one rewards what uses its limit.
     """
 
@@ -45,9 +45,9 @@ class Selection:
     """Widths within the budget.
 
     Attributes:
-        widths: Kept channels of each choice, in its classes alike.
+        widths: Kept channels of each group, in its classes alike.
         price: The price they were found with.
-        kept_utility: Sum of the kept channels' utilities.
+        kept_utility: Sum of the kept channels' importances.
     """
 
     widths: tuple[int, ...]
@@ -56,7 +56,7 @@ class Selection:
 
 
 class Costs(Protocol):
-    """What a network costs at any widths: `WidthCost`, or one that knows more limits."""
+    """A network's cost at any widths: `WidthCost`, or one that knows more limits."""
 
     columns: tuple[str, ...]
     names: tuple[str, ...]
@@ -68,7 +68,7 @@ class Costs(Protocol):
 
 
 class Selector:
-    """Finds widths for utilities; made once for a network and a budget.
+    """Finds widths for importances; made once for a network and a budget.
 
     Args:
         law: Cost at any widths.
@@ -116,13 +116,13 @@ class Selector:
         self._fair = self._unstarved()
 
     def select(self, utilities: Sequence[Floats], price: Price | Literal["auto", "none"] = "auto") -> Selection:
-        """Widths for these utilities.
+        """Widths for these importances.
 
         Args:
-            utilities: For each choice (size,): utility of its channels, in any order.
-            price: A price, "none" (utility alone), or "auto". With one limit "auto" is "none". With several, prices
+            utilities: For each group (size,): importance of its channels, in any order.
+            price: A price, "none" (importance alone), or "auto". With one limit "auto" is "none". With several, prices
                 are tried for which every limit is used; of those selections that use at least 0.9 of every limit (of
-                all, if there are none) and starve no class, the one that keeps most utility is taken. For two limits
+                all, if there are none) and starve no class, the one that keeps most importance is taken. For two limits
                 the weight is found by halving an interval, once for each of three alphas.
 
         Returns:
@@ -251,7 +251,7 @@ class Selector:
         return rows, trials
 
     def kept_utility(self, ranked: Sequence[Floats], widths: Ints) -> float:
-        """Sum of the kept channels' utilities.
+        """Sum of the kept channels' importances.
 
         Args:
             ranked: For each choice (size,), descending.
@@ -278,12 +278,12 @@ class Selector:
             return
         words = "; ".join(
             f"`{columns[one]}` can't go below {floor[one]:,} ({floor[one] / dense[one]:.4g} of the given network's), "
-            f"{self.limits[columns[one]]:,} was requested"
+            f"but {self.limits[columns[one]]:,} was requested"
             for one in over
         )
         wide = sorted(self.free, key=lambda choice: -choice.widths[0])[:3]
         held = ", ".join(f"`{c.classes[0]}` at {c.widths[0]} of {c.size}" for c in wide)
         raise BudgetError(
-            f"the budget can't be reached: {words}. The smallest widths are {held}; lower `align` or `min_fraction`, "
-            "keep less, or give a larger budget."
+            f"The budget can't be reached: {words}. The smallest widths are {held}. Lower `align` or "
+            "`min_fraction`, keep less, or give a larger budget."
         )

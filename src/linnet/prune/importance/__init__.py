@@ -1,1 +1,1 @@
-"""What channels are worth: criteria, from the weights or from data, and their running mean."""
+"""Importance of channels: criteria, from the weights or from data, and their running mean."""

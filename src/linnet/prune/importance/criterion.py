@@ -1,4 +1,4 @@
-"""Criterion: by what channels are ranked, and the measurement of it on a network that isn't trained."""
+"""Criterion: the measure that ranks channels, and its measurement on a network that isn't trained."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from linnet.prune.masks.masks import Masks
 from linnet.prune.masks.reads import maskable_reads
 
 Criterion = Literal["taylor", "bn_taylor", "l1", "bn_scale", "random"]
-"""By what channels are ranked.
+"""The measure that ranks channels.
 
-    taylor     mean over samples of |t|, with t = sum over the channel's reads and positions of x dL/dx: what the loss
-               of the sample would lose without the channel, to first order
+    taylor     mean over samples of |t|, with t = sum over the channel's reads and positions of x dL/dx: the change of
+               the sample's loss without the channel, to first order
     bn_taylor  |sum over samples of t|; for ReLU, pooling and addition that is |gamma dL/dgamma + beta dL/dbeta| of the
                batch norm that scales the channel. Contributions of unlike samples cancel in it
     l1         sum of |w| over the weights that make the channel
@@ -44,7 +44,7 @@ def from_data(
     loss: Loss = cross_entropy,
     normalise: Normalise = "max",
 ) -> dict[str, Floats]:
-    """Utilities of channel classes from batches of data, each class divided by its largest or its mean.
+    """Importances of channel classes from batches of data, each class divided by its largest or its mean.
 
     The network is measured in eval mode, on a copy.
 
@@ -74,19 +74,17 @@ def from_data(
         loss(copied(*inputs), targets).backward()
         measured = masks.measured(signed=criterion == "bn_taylor")
         if measured is None:
-            raise InputError(
-                "`loss` doesn't depend on the network's weights; a scalar of (outputs, targets) is needed."
-            )
+            raise InputError("`loss` must depend on the network's weights: a scalar of (outputs, targets).")
         # The mean loss of a batch has a gradient 1/n as large for each sample: batches of unequal size weigh alike.
         totals.append(measured[0] * measured[1])
         samples += measured[1]
         copied.zero_grad(set_to_none=True)
     if not totals:
-        raise InputError(f"criterion={criterion!r} needs `data`: batches (inputs, targets) of what the network learns.")
+        raise InputError(f"criterion={criterion!r} needs `data`: batches (inputs, targets) of the network's task.")
     total = torch.stack(totals).sum(dim=0)
     if not bool(torch.isfinite(total).all()):
         raise InputError(
-            "a loss or gradient is NaN or infinite, so no utility can be measured; check weights and data."
+            "A loss or gradient is NaN or infinite, so no importance can be measured. Check weights and data."
         )
     memory.take(total, samples, decay=0.0, live=masks.kept)
     return memory.by_class()
@@ -97,15 +95,14 @@ def pair(batch: Any, argument: str) -> tuple[tuple[Any, ...], Any]:
 
     Args:
         batch: (inputs, targets); inputs may be a tensor or a tuple of arguments.
-        argument: What gave it, for the message.
+        argument: The argument that gave it, for the message.
 
     Raises:
-        InputError: it is no pair.
+        InputError: it isn't a pair.
     """
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise InputError(
-            f"`{argument}` gave a {type(batch).__name__}; pairs (inputs, targets) are needed, such as a DataLoader "
-            "gives."
+            f"`{argument}` must give pairs (inputs, targets), as a DataLoader does (got a {type(batch).__name__})."
         )
     inputs, targets = batch
     return inputs if isinstance(inputs, tuple) else (inputs,), targets

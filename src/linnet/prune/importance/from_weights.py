@@ -1,4 +1,4 @@
-"""Importance without data: what each channel seems worth, read off the weights."""
+"""Importance without data, computed from the weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from linnet.errors import BudgetError, InputError
 from linnet.suggest import one_of
 
 Normalise = Literal["max", "mean"]
-"""What the utilities of a class are divided by, so that classes can be set against one another."""
+"""What the importances of a class are divided by, so that classes can compete."""
 
 
 def utilities_from_weights(
@@ -28,7 +28,7 @@ def utilities_from_weights(
     rng_seed: int = 0,
     normalise: Normalise = "max",
 ) -> dict[str, Floats]:
-    """Utilities of channel classes, each class divided by its largest or its mean.
+    """Importances of channel classes, each class divided by its largest or its mean.
 
         l1        sum of |w| over the rows of all weights that make the channel
         bn_scale  sum of |gamma| over the batch norms that scale it
@@ -82,7 +82,7 @@ def _bn_scale(model: nn.Module, known: ChannelClass, draw: np.random.Generator) 
             found = True
     if not found:
         raise BudgetError(
-            f"`{known.name}` is scaled by no batch norm, so `bn_scale` says nothing of it. Use criterion='l1', or "
+            f"`bn_scale` needs a batch norm that scales `{known.name}`, and there is none. Use criterion='l1', or "
             f"keep=[{known.name!r}]."
         )
     return total
@@ -104,7 +104,7 @@ def _by_channel(weight: torch.Tensor, axis: int) -> Floats:
     summed = (magnitude.sum(dim=rest, dtype=torch.float64) if rest else magnitude.double()).cpu().numpy()
     if not np.isfinite(summed).all():
         raise InputError(
-            "channels can't be ranked by their weights, because a weight is NaN or infinite. Train from finite weights."
+            "Channels can't be ranked by their weights, because a weight is NaN or infinite. Train from finite weights."
         )
     return summed
 

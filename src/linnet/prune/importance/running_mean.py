@@ -25,7 +25,7 @@ _WORDS = ("evaporate", "schedule", "ema")
 
 @dataclass(frozen=True)
 class Forgetting:
-    """How a memory forgets.
+    """How a running mean forgets.
 
     Attributes:
         base: Its decay.
@@ -39,7 +39,7 @@ class Forgetting:
 
     @classmethod
     def named(cls, memory: float | str) -> Forgetting:
-        """What `Pruner(memory=...)` means.
+        """The meaning of `Pruner(memory=...)`.
 
             evaporate  u <- 0.6 u + v
             a number   u <- number u + v
@@ -54,7 +54,7 @@ class Forgetting:
         """
         if isinstance(memory, (int, float)) and not isinstance(memory, bool):
             if not (math.isfinite(memory) and 0 <= memory <= 1):
-                raise InputError(f"`memory` is {memory}; a decay in 0..1, or one of {', '.join(_WORDS)}, is needed.")
+                raise InputError(f"`memory` must be a decay in 0..1, or one of {', '.join(_WORDS)} (got {memory}).")
             return cls(float(memory))
         word = one_of("memory", memory, _WORDS)
         if word == "ema":
@@ -67,11 +67,11 @@ class Forgetting:
 
 
 class Memory:
-    """Utilities of all channels, class after class.
+    """Importances of all channels, class after class.
 
-    A measurement gives every channel v, the mean over samples (of all processes) of what the gates found, divided by
-    its class's largest or mean. The memory is u <- decay u + v for channels that are measured and stays for the
-    others; a running mean, u <- decay u + (1 - decay) v, begins with the first v of the class.
+    A measurement gives every channel v, the mean over samples (of all processes) of what the gates measured, divided by
+    its class's largest or mean. It is u <- decay u + v for channels that are measured, and u stays for the others; a
+    running mean, u <- decay u + (1 - decay) v, begins with the first v of the class.
 
     Args:
         slices: Class name -> where its channels lie.
@@ -97,7 +97,7 @@ class Memory:
         Args:
             total: float64 (total,): sums over samples; a sign that is left counts for nothing.
             samples: How many there were.
-            decay: Of the memory.
+            decay: Decay of u.
             live: bool (total,): which channels were measured.
 
         Raises:
@@ -136,6 +136,6 @@ class Memory:
         self.skipped, self._in_a_row = self.skipped + 1, self._in_a_row + 1
         if self._in_a_row >= _MOST_SKIPPED:
             raise TrainingError(
-                f"{_MOST_SKIPPED} measurements in a row were NaN or infinite; the loss is. Lower the learning "
+                f"{_MOST_SKIPPED} measurements in a row were NaN or infinite, so the loss is. Lower the learning "
                 "rate, or clip gradients."
             )

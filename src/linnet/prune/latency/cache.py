@@ -22,7 +22,7 @@ _FORMAT = 1
 
 
 def cache_folder() -> Path:
-    """Where measurements are kept: LINNET_CACHE, else `linnet` in XDG_CACHE_HOME, else ~/.cache/linnet."""
+    """The folder of the measurements: LINNET_CACHE, else `linnet` in XDG_CACHE_HOME, else ~/.cache/linnet."""
     own = os.environ.get("LINNET_CACHE")
     if own:
         return Path(own)
@@ -62,7 +62,7 @@ class Measured:
         return self._kernels[key]
 
     def networks(self, network: str) -> dict[tuple[int, ...], float]:
-        """Widths -> nanoseconds of what was measured of a network before.
+        """Widths -> nanoseconds of a network's earlier measurements.
 
         Args:
             network: Its digest.
@@ -83,10 +83,10 @@ class Measured:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(self.path, json.dumps(content))
         except OSError as error:
-            logger.warning("measured times can't be kept in %s (%s); they will be taken again", self.path, error)
+            logger.warning("measured times can't be kept in %s (%s); they will be measured again", self.path, error)
 
     def _empty(self) -> float:
-        """Seconds of a call that computes next to nothing: what each kernel's time is too long by."""
+        """Seconds of a call that computes next to nothing, which every kernel's time includes."""
         if self._empty_s is None:
             none: tuple[int, ...] = ()
             least = Kernel("product", none, none, none, none, none, transposed=False, groups=1, extent=(1,))
@@ -104,7 +104,7 @@ class Measured:
         except FileNotFoundError:
             return {}, {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            logger.warning("%s can't be read (%s); the times are taken again", self.path, error)
+            logger.warning("%s can't be read (%s); the times are measured again", self.path, error)
             return {}, {}
 
 

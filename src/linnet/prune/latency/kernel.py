@@ -18,7 +18,7 @@ from linnet.engine.onnx.runtime import onnx_call
 
 @dataclass(frozen=True)
 class Kernel:
-    """What decides how long an operator takes, but for its numbers of channels.
+    """The properties that decide how long an operator takes, but for its numbers of channels.
 
     Attributes:
         name: "convolution" or "product".

@@ -101,16 +101,16 @@ class Clock:
         self.measured.save()
         if narrow > self.target_ns:
             raise BudgetError(
-                f"the budget can't be reached: `latency_ms` can't go below {narrow / _NS:.3g} ms, measured of the "
-                f"narrowest network ({self.measured.about}); {self.target_ns / _NS:g} ms was requested. "
-                "Lower `align` or `min_fraction`, keep less, or give a larger budget."
+                f"The budget can't be reached: `latency_ms` can't go below {narrow / _NS:.3g} ms, measured of the "
+                f"narrowest network ({self.measured.about}), but {self.target_ns / _NS:g} ms was requested. Lower "
+                "`align` or `min_fraction`, keep less, or give a larger budget."
             )
 
     @classmethod
     def of(
         cls, model: nn.Module, graph: ChannelGraph, free: Sequence[Choice], budget: Budget, *, align: int
     ) -> Clock | None:
-        """A clock where the budget has a latency."""
+        """A latency model where the budget has a latency."""
         return None if budget.latency_ms is None else cls(model, graph, WidthCost(graph), free, budget, align=align)
 
     def again(self, small: nn.Module, known: Latency) -> Latency:
@@ -277,9 +277,9 @@ class _Search:
         if not met:
             fastest = min(timing.best_s for _, timing in self.tried.values())
             raise BudgetError(
-                f"`latency_ms` is {self.clock.target_ns / _NS:g}; the fastest of {len(self.tried)} networks that were "
-                f"measured takes {fastest * 1e3:.3g} ms ({self.clock.measured.about}). Give more time, or measure when "
-                "the machine does nothing else."
+                f"`latency_ms` can't be {self.clock.target_ns / _NS:g}: the fastest of {len(self.tried)} measured "
+                f"networks takes {fastest * 1e3:.3g} ms ({self.clock.measured.about}). Give more time, or measure "
+                "when the machine does nothing else."
             )
         return self.tried[max(met)[1]][0]
 

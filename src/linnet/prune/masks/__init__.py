@@ -1,1 +1,1 @@
-"""Networks with masked channels, and what their gradients say of each channel."""
+"""Networks with masked channels, and the importance of each channel from their gradients."""

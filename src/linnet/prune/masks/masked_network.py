@@ -67,7 +67,7 @@ class Body:
             self._masks.measuring = measuring
 
     def take_measurement(self, *, signed: bool = False) -> tuple[Tensor, int] | None:
-        """What the passes since the last time say: float64 (total,) sums over samples, and the number of samples."""
+        """The measurement of the passes since the last time: float64 (total,) sums over samples, and their number."""
         found = None if self._masks is None else self._masks.measured(signed=signed)
         if found is None:
             return None
@@ -83,13 +83,13 @@ class Body:
         """Takes channels out of the network, its twins and the optimizer's state; after an error all is as before.
 
         Args:
-            alive: bool (total,): what stays in the network; a part of what was in it.
-            optimizer: Whose state follows.
+            alive: bool (total,): the channels that stay in the network; a part of those in it now.
+            optimizer: Its state follows.
             last: No mask is needed any more.
 
         Raises:
             ProofError: the smaller network isn't the masked one.
-            OptimizerStateError: state that can't follow.
+            OptimizerStateError: its state can't follow.
         """
         assert self._masks is not None
         with self._masks.lifted(self.model):
@@ -105,7 +105,7 @@ class Body:
 
     @property
     def error(self) -> float:
-        """What the proof of the last channels taken out found; 0 when none were."""
+        """The error that the proof of the last removal found; 0 when there was none."""
         return 0.0 if self.alive.all() else _edit_of(self.model).error
 
     @error.setter
@@ -170,12 +170,12 @@ def compact(
         model: The unwrapped network of the graph, without hooks that change what it computes.
         graph: Its channel graph.
         multiplicity: Class name -> 0 or 1 for each channel.
-        optimizer: Whose state follows.
+        optimizer: Its state follows.
         also: Networks of the same structure (an average) that become small alike.
 
     Raises:
         ProofError: the small network isn't the masked one.
-        OptimizerStateError: state that can't follow.
+        OptimizerStateError: its state can't follow.
     """
     made = resize(model, graph, multiplicity, optimizer=optimizer, also=also)
     small = [made] if not also else list(made)

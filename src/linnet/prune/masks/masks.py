@@ -1,4 +1,4 @@
-"""Masks and gates at the reads of a network: what makes it the masked network, and what measures its channels."""
+"""Masks and gates at the reads of a network: the masks make it the masked network, the gates measure its channels."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Masks:
     """Multiplies the input of every read by its channels' mask, and on demand by a gate of ones for each sample.
 
     With a gate z = 0 of shape (B, channels) the input becomes x * m * (1 + z), so after backward
-    z.grad[b, c] = sum over reads and positions of x * dL/dx: what the loss of sample b would lose without channel c, to
-    first order. With `regrow` it is x * (m + z): masked channels are measured as well.
+    z.grad[b, c] = sum over reads and positions of x * dL/dx: the change of the loss of sample b
+    without channel c, to first order. With `regrow` it is x * (m + z): masked channels are measured as well.
 
     Everything lives outside of the model's state: its parameters, buffers and keys stay as they are. Masks are tensors
     that change in place, so a compiled network is traced once with a gate and once without, whatever the masks become.
@@ -148,8 +148,8 @@ class Masks:
         first = next((item for item in [*args, *kwargs.values()] if isinstance(item, Tensor) and item.ndim), None)
         if first is None:
             raise InputError(
-                "the network was called without a tensor, so the number of samples is unknown; give the batch as a "
-                "tensor argument of the network itself."
+                "The network must be called with a tensor, whose first size is the number of samples. Give the "
+                "batch as a tensor argument of the network itself."
             )
         gate, self._next = self._next, None
         if gate is None or gate.shape[0] != first.shape[0] or gate.device != first.device:
@@ -181,7 +181,7 @@ def has_masks(model: nn.Module) -> bool:
 
 
 class _Site:
-    """What stands at one read.
+    """The mask at one read.
 
     Attributes:
         flat: int64 (positions,): place in the flat mask.

@@ -1,4 +1,4 @@
-"""Which layers' inputs a mask or a gate multiplies.
+"""The layers whose inputs a mask or a gate multiplies.
 
 A *read* is a place where a weight consumes a channel. The masked network is the one whose reads see 0 in place of a
 masked channel, so it equals the sliced network whatever lies between producer and read.

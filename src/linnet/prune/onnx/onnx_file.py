@@ -30,7 +30,7 @@ def export(small: nn.Module, path: str | os.PathLike[str], example: Any = None) 
 
     Args:
         small: Any network; what `finish` and `extract` gave needs no example. It is only read, in eval mode.
-        path: Of the file, ending in `.onnx`; replaced when it exists.
+        path: The file, ending in `.onnx`; replaced when it exists.
         example: A tensor, a tuple of arguments or a dict of keyword arguments; None takes that of the network's edit.
 
     Returns:
@@ -49,19 +49,19 @@ def export(small: nn.Module, path: str | os.PathLike[str], example: Any = None) 
     require("onnx", "onnxscript", "onnxruntime")
     path = Path(path)
     if path.suffix != ".onnx":
-        raise InputError(f"`path` is {path}; a name that ends in .onnx is needed, such as small.onnx.")
+        raise InputError(f"`path` must end in .onnx, such as small.onnx (got {path}).")
     if has_masks(small):
         raise GraphError(
-            f"this {type(small).__name__} has a pruner's masks: its file would be as large as the whole network's. "
-            "Export what `finish` gave."
+            f"This {type(small).__name__} has a pruner's masks, so its file would be as large as the whole "
+            "network's. Export the network that `finish` returned."
         )
     plain, given = still(small), example_of(small, example)
     written = to_onnx(plain, given)
     error = _difference(plain, given, written)
     if not error <= TOLERANCE:
         raise ProofError(
-            f"{path}: onnxruntime computes something else than the network: {error:.2g} of the largest output, at most "
-            f"{TOLERANCE:g} is allowed. The file wasn't kept; does an operator draw numbers or count samples?"
+            f"{path}: the outputs of onnxruntime must be within {TOLERANCE:g} of the network's, by the largest "
+            f"(got {error:.2g}). The file wasn't kept. Check for an operator that draws numbers or counts samples."
         )
     return atomic_write(path, written)
 
@@ -77,7 +77,9 @@ def _difference(plain: nn.Module, example: Example, written: bytes) -> float:
         names = [entry.name for entry in run.get_inputs()]
         tensors = [tensor.numpy() for _, tensor in given.tensors()]
         if len(names) != len(tensors):
-            raise ProofError(f"the ONNX model has the inputs {names} for {given}; the network must use every input.")
+            raise ProofError(
+                f"The ONNX model must have the inputs {given} (got {names}). The network must use every input."
+            )
         feed = dict(zip(names, tensors, strict=True))
         try:
             found = run.run(None, feed)

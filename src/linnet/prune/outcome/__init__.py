@@ -1,1 +1,1 @@
-"""What pruning came to, as records."""
+"""The outcome of pruning, as records."""

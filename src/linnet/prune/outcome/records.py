@@ -1,4 +1,4 @@
-"""Outcome: what a pruned network is beside the given one, as records."""
+"""Outcome: a pruned network beside the given one, as records."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def pruning_records(
     eval_loader: Iterable[Any] | None = None,
     dense: nn.Module | None = None,
 ) -> tuple[Record, ...]:
-    """All that is known of a pruned network.
+    """All records of a pruned network.
 
     Costs, channels and MACs of each layer, and measured milliseconds stand for both networks; the given one is timed
     with drawn weights unless it is there, trained. What the limits left unused comes with the reason. Accuracy, per
@@ -53,7 +53,7 @@ def pruning_records(
         plan: What stayed.
         small: The pruned network, with its `linnet_edit`.
         graph: The given network's graph.
-        selector: What chose the widths.
+        selector: Width allocation of the plan.
         shell: The given network without weights, on the meta device.
         steps: Steps of the training so far.
         changes: Channels whose mask changed, over all updates of the mask.
@@ -145,10 +145,10 @@ def _milliseconds(small: nn.Module, dense: nn.Module, graph: ChannelGraph) -> li
 
 
 def unused(selector: Selector, plan: Plan) -> dict[str, tuple[float, str]]:
-    """For each limit the share of it that a plan costs, and what stands against the rest.
+    """For each limit the share of it that a plan costs, and why the rest wasn't used.
 
     Args:
-        selector: What chose the plan's widths.
+        selector: Width allocation of the plan.
         plan: What stays.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Checks at construction and at the first step: what a Pruner can't work with is refused before training goes on."""
+"""Checks at construction and at the first step: a Pruner refuses arguments and networks that it can't work with."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def require_arguments(budget: Any, align: Any, also: Any) -> None:
     """Raises unless the arguments are of the kinds that are needed.
 
     Raises:
-        InputError: which isn't.
+        InputError: one isn't; it is named.
     """
     if not isinstance(budget, Budget):
-        raise InputError(f"`budget` is {budget!r}; a Budget is needed: Budget(macs=0.5).")
+        raise InputError(f"`budget` must be a Budget, such as Budget(macs=0.5) (got {budget!r}).")
     if isinstance(align, bool) or not isinstance(align, int):
-        raise InputError(f"`align` is {align!r}; a whole number is needed.")
+        raise InputError(f"`align` must be a whole number (got {align!r}).")
     if isinstance(also, nn.Module) or not all(isinstance(one, nn.Module) for one in also):
-        raise InputError("`also` needs a list of networks: also=[average].")
+        raise InputError("`also` must be a list of networks: also=[average].")
 
 
 def require_compaction(compact: Any, retire: int, budget: Budget) -> None:
@@ -41,13 +41,13 @@ def require_compaction(compact: Any, retire: int, budget: Budget) -> None:
         InputError: the argument that is wrong.
     """
     if compact is True or compact not in get_args(Compaction):
-        raise InputError(f"`compact` is {compact!r}; 'auto', 'progressive' or False is needed.")
+        raise InputError(f"`compact` must be 'auto', 'progressive' or False (got {compact!r}).")
     if retire < 1:
-        raise InputError(f"`retire` is {retire}; a number of updates of the mask, 1 or more, is needed.")
+        raise InputError(f"`retire` must be a whole number of updates of the mask, >= 1 (got {retire}).")
     if compact == "progressive" and budget.latency_ms is not None:
         raise InputError(
-            "`compact` is 'progressive' and the budget has `latency_ms`, which is measured of whole networks at the "
-            "freeze, when parts would be gone already; compact='auto' is needed."
+            "`compact` must be 'auto' with `latency_ms` (got 'progressive'): a latency is measured of whole "
+            "networks at the freeze, when parts would be gone already."
         )
 
 
@@ -59,7 +59,7 @@ def require_alive(needed: Bools, alive: Bools, *, compacted: bool) -> None:
     """
     if compacted or (needed & ~alive).any():
         raise TrainingError(
-            "this pruner's network has become smaller already, and the state needs channels that are gone. Make "
+            "This pruner's network has already become smaller, and the state needs channels that are gone. Make "
             "network, optimizer and pruner anew, then load."
         )
 
@@ -73,8 +73,8 @@ def require_one_pruner(model: nn.Module) -> None:
     for module in model.modules():
         if any(isinstance(getattr(hook, "__self__", None), Masks) for hook in module._forward_pre_hooks.values()):
             raise InputError(
-                "this network already has a pruner, or is a copy of one that has. Call `pruner.remove()` first; make "
-                "copies before the Pruner, or take what `finish` gives."
+                "This network already has a pruner, or is a copy of one that has. Call `pruner.remove()` first; "
+                "make copies before the Pruner, or use the network that `finish` returns."
             )
 
 
@@ -89,7 +89,7 @@ def require_twins(graph: ChannelGraph, also: Sequence[nn.Module]) -> None:
             graph.check(twin)
         except LinnetError as error:
             raise InputError(
-                f"`also[{number}]` ({type(twin).__name__}) isn't of the pruned network's structure: {error} Give "
+                f"`also[{number}]` ({type(twin).__name__}) must have the pruned network's structure: {error} Give "
                 "copies of the network itself, such as the module inside an average."
             ) from error
 
@@ -98,27 +98,27 @@ def require_optimizer(optimizer: Any, model: nn.Module, *, shrinks: bool) -> Non
     """Raises unless an optimizer can follow the network.
 
     Args:
-        optimizer: What came.
+        optimizer: The given optimizer.
         model: The network.
         shrinks: Whether it becomes smaller in training.
 
     Raises:
-        InputError: it is no optimizer.
+        InputError: it isn't an optimizer.
         TrainingError: it holds no parameter of the network, or, where the network shrinks, others as well.
     """
     if not isinstance(optimizer, torch.optim.Optimizer):
-        raise InputError(f"`optimizer` is a {type(optimizer).__name__}; the optimizer of this training loop is needed.")
+        raise InputError(f"`optimizer` must be the optimizer of this training loop (got a {type(optimizer).__name__}).")
     own = {id(parameter) for parameter in model.parameters()}
     held = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
     foreign = sum(parameter not in own for parameter in held)
     if foreign == len(held):
         raise TrainingError(
-            "the optimizer holds no parameter of the pruned network; give the optimizer of this training loop."
+            "The optimizer holds no parameter of the pruned network. Give the optimizer of this training loop."
         )
     if foreign and shrinks:
         raise TrainingError(
-            f"the optimizer holds {foreign} parameters that aren't the pruned network's, so its state can't follow "
-            "when the network becomes smaller. Give those an optimizer of their own, or keep the masks until `finish`: "
+            f"The optimizer holds {foreign} parameters that aren't the pruned network's, so its state can't follow "
+            "when the network becomes smaller. Give those their own optimizer, or keep the masks until `finish`: "
             "Pruner(..., compact=False)."
         )
 
@@ -140,8 +140,8 @@ def require_agreement(what: str, words: str, remedy: str) -> None:
     if apart:
         ranks = ", ".join(str(rank) for rank in apart)
         raise TrainingError(
-            f"{what} of {'rank' if len(apart) == 1 else 'ranks'} {ranks} differ from rank 0's (here: {words[:200]}); "
-            f"all processes must prune alike. {remedy}"
+            f"All processes must prune alike, but {what} of {'rank' if len(apart) == 1 else 'ranks'} {ranks} "
+            f"differ from rank 0's (here: {words[:200]}). {remedy}"
         )
 
 
@@ -172,8 +172,8 @@ def refuse_compiled(model: nn.Module) -> None:
         if code is not None and kept(code):
             name = type(module).__name__
             raise TrainingError(
-                f"`{path or name}` ({name}) was compiled by torch and called before: hooks that come now would be "
-                f"ignored, and nothing masked. {REMEDY}."
+                f"`{path or name}` ({name}) was compiled by torch and called before, so new hooks would be ignored "
+                f"and nothing masked. {REMEDY}."
             )
 
 
@@ -181,7 +181,7 @@ def require_own(state: Any, own: Mapping[str, Any]) -> None:
     """Raises unless a state is one that a pruner of this network could have given.
 
     Args:
-        state: What came.
+        state: The given state.
         own: The pruner's present state.
 
     Raises:
@@ -191,13 +191,13 @@ def require_own(state: Any, own: Mapping[str, Any]) -> None:
     if sizes != own["sizes"]:
         given = type(state).__name__ if sizes is None else sizes
         raise TrainingError(
-            f"this is the state of a pruner of another network or budget (its classes: {given}); one of "
-            f"{own['sizes']} is needed. Make the pruner from the same network, align and keep."
+            f"The state is of a pruner of another network or budget (its classes: {given}; needed: "
+            f"{own['sizes']}). Make the pruner from the same network, align and keep."
         )
     asked = str(state.get("asked", own["asked"]))
     if asked != own["asked"]:
         raise TrainingError(
-            f"this is the state of a pruner with another budget or other options ({asked[:300]}; here "
+            f"The state is of a pruner with another budget or other options ({asked[:300]}; here "
             f"{own['asked'][:300]}). Make the Pruner with the same arguments, then load."
         )
     _require_alike(state, own, "")
@@ -207,8 +207,8 @@ def _require_alike(state: Any, own: Any, path: str) -> None:
     if isinstance(own, Mapping) and isinstance(state, Mapping):
         for key in own.keys() - state.keys():
             raise TrainingError(
-                f"the pruner's state lacks `{path}{key}`: it was cut, or written by another version. Give the whole "
-                "of what `state_dict` gave, or begin without it."
+                f"The pruner's state lacks `{path}{key}`: it was cut, or written by another version. Give the "
+                "whole result of `state_dict`, or begin without it."
             )
         for key in own:
             _require_alike(state[key], own[key], f"{path}{key}.")
@@ -223,8 +223,8 @@ def _require_alike(state: Any, own: Any, path: str) -> None:
     elif isinstance(state, list if isinstance(own, (list, tuple)) else type(own)):
         return
     raise TrainingError(
-        f"`{path[:-1]}` of the pruner's state is {_kind(state)}; {_kind(own)} is needed. Give the whole of what "
-        "`state_dict` gave, or begin without it."
+        f"`{path[:-1]}` of the pruner's state must be {_kind(own)} (got {_kind(state)}). Give the whole result of "
+        "`state_dict`, or begin without it."
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from linnet.errors import BudgetError
 
-_MOST = 400  # rows; a longer life is told by every second, every fourth, ... of its changes
+_MOST = 400  # rows; a longer history keeps every second, every fourth, ... of its changes
 
 
 @dataclass
@@ -60,15 +60,15 @@ class MaskLife:
         self.every, self._since = (int(count) for count in state["counts"])
 
     def to_json(self) -> str:
-        """The life as JSON text."""
+        """The history as JSON text."""
         return json.dumps({"names": list(self.names), "steps": self.steps, "kept": self.kept, "used": self.used})
 
     @classmethod
     def from_json(cls, text: str) -> MaskLife:
-        """The life that `to_json` wrote.
+        """The history that `to_json` wrote.
 
         Raises:
-            BudgetError: the text isn't one.
+            BudgetError: the text isn't such a history.
         """
         try:
             stored = json.loads(text)
@@ -76,10 +76,10 @@ class MaskLife:
             life.load_state_dict({**stored, "counts": [1, 0]})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BudgetError(
-                f"`text` must be the mask life that `MaskLife.to_json` wrote (reading it failed: {error!r})."
+                f"`text` must be the mask history that `MaskLife.to_json` wrote (reading it failed: {error!r})."
             ) from error
         if not len(life.steps) == len(life.kept) == len(life.used):
             raise BudgetError(
-                "`text` must be the mask life that `MaskLife.to_json` wrote, but its lists have unequal lengths."
+                "`text` must be the mask history that `MaskLife.to_json` wrote, but its lists have unequal lengths."
             )
         return life

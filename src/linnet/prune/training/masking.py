@@ -1,4 +1,4 @@
-"""Masking: when masks move while a network trains, and how utilities are measured and remembered."""
+"""Masking: when masks move while a network trains, and how importance is averaged."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Masking:
         freeze: When masks cease to move, likewise. Without `steps`: when they hardly move any more, or the learning
             rate has fallen to a tenth of its maximum.
         every: Steps between measurements.
-        memory: How utilities are forgotten: "ema" (a running mean, 0.99 for each measurement), "evaporate"
+        memory: How importances are averaged: "ema" (a running mean, 0.99 for each measurement), "evaporate"
             (u <- 0.6 u + v), another decay as a number, or "schedule" (0.6, and 0.1 more after each drop of the
             learning rate). The decay rises to 1 before the freeze.
-        normalise: What the utilities of a class are divided by: its "max" or its "mean".
+        normalise: What the importances of a class are divided by: its "max" or its "mean".
         retire: Updates of the mask after which a masked channel may be taken out, for compact="progressive".
         regrow: Whether masked channels are measured too, by what they would gain.
 

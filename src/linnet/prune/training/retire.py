@@ -18,7 +18,7 @@ class Retirement:
     """Counts for how many updates of the mask in a row each channel was masked.
 
     Args:
-        selector: Of the widths; knows what they cost.
+        selector: Width allocation, which knows the costs.
         slices: Class name -> where its channels lie.
         total: Number of channels.
         after: Updates of the mask after which a channel may be taken out.
@@ -36,7 +36,7 @@ class Retirement:
         self.quiet = np.where(kept, 0, self.quiet + 1)
 
     def due(self, alive: Bools) -> Bools | None:
-        """What would be left without the channels that are long masked, if that saves a tenth of the MACs.
+        """The channels that would be left without those masked for long, if that saves a tenth of the MACs.
 
         Args:
             alive: bool (total,): what is in the network now.

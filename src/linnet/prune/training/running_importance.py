@@ -22,17 +22,17 @@ from linnet.prune.training.schedule import Timetable
 
 
 class Weighing:
-    """Utilities of a body's channels, brought up to date by each measurement.
+    """Importances of a masked network's channels, updated by each measurement.
 
     Args:
         body: The network with its masks.
-        criterion: Of data, remembered; or of the weights, as they are at the moment.
-        forgetting: How a memory forgets.
+        criterion: Measured from data and averaged, or read off the present weights.
+        forgetting: The averaging of measurements.
         normalise: What a class is divided by: its "max" or its "mean".
         rng_seed: For criterion "random".
 
     Attributes:
-        memory: The utilities, and how many measurements were taken.
+        memory: The importances, and how many measurements were taken.
 
     Raises:
         BudgetError: the criterion can't rank this network.
@@ -65,14 +65,14 @@ class Weighing:
         total, samples = measurement(self._body, signed=self.criterion == "bn_taylor")
         if not samples and not self._body.model.training:
             raise TrainingError(
-                f"step {time.step} measures the channels, but the network is in eval mode, where nothing is measured. "
-                "Call model.train() after a validation."
+                f"Step {time.step} measures the channels, but the network is in eval mode, where nothing is "
+                "measured. Call model.train() after a validation."
             )
         if not samples:
             raise TrainingError(
-                f"step {time.step} measures the channels, but no backward pass through this network in training "
-                "mode came before it. Call `pruner.step(optimizer)` once for each update, after loss.backward(). If "
-                f"you did, the network was compiled and called before the pruner was made: {REMEDY}."
+                f"Step {time.step} measures the channels, but no backward pass through this network in training "
+                "mode came before it. Call `pruner.step(optimizer)` once for each update, after loss.backward(). "
+                f"If you did, the network was compiled and called before the pruner was made: {REMEDY}."
             )
         decay = time.decay(self.forgetting.decay(time.drops))
         self.memory.take(total, samples, decay=decay, live=self._body.measured)
@@ -83,23 +83,24 @@ class Weighing:
         return {name: np.where(alive[slices[name]], u, -1.0) for name, u in self.memory.by_class().items()}
 
     def require_measured(self) -> None:
-        """Raises unless something is known.
+        """Raises unless something was measured.
 
         Raises:
             TrainingError: nothing was measured yet.
         """
         if not self.memory.measurements:
             raise TrainingError(
-                "nothing was measured yet, so no channel is known to be of use. Train with `pruner.step(optimizer)` "
-                "after each update, or rank channels by the weights alone: Pruner(..., criterion='l1')."
+                "Nothing was measured yet, so no channel's importance is known. Train with "
+                "`pruner.step(optimizer)` after each update, or rank channels by the weights alone: Pruner(..., "
+                "criterion='l1')."
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The memory's."""
+        """The running mean's state."""
         return self.memory.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The memory's."""
+        """Restores the running mean's state."""
         self.memory.load_state_dict(state)
 
     def __str__(self) -> str:

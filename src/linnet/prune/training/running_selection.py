@@ -1,4 +1,4 @@
-"""Which channels a budget keeps, selected again whenever their importance changes."""
+"""The channels that a budget keeps, selected again whenever their importance changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHOWN = {"latency_ns": "latency_ms"}  # a share has no unit, so it goes by the 
 
 
 class Chooser:
-    """Selects under a budget; the price of several limits is looked for at the first selection and where asked.
+    """Selects under a budget; looks for the price of several limits at the first selection and on request.
 
     Args:
         graph: The given network's graph.
@@ -38,7 +38,7 @@ class Chooser:
     Attributes:
         limits: Name of the cost -> most of it.
         selection: The last one, or None.
-        latency: What was measured of it, once it was.
+        latency: The measured latency, once it was measured.
 
     Raises:
         BudgetError: the budget can't be reached.
@@ -65,7 +65,7 @@ class Chooser:
         self._price = Price(0.0, tuple([1 / len(self.limits)] * len(self.limits)))
 
     def choose(self, utilities: Mapping[str, Floats], *, anew: bool = False) -> dict[str, tuple[int, ...]]:
-        """What stays by these utilities; the selection is kept.
+        """The channels that stay by these importances; the selection is kept.
 
         Args:
             utilities: Class name -> (size,).
@@ -84,7 +84,7 @@ class Chooser:
             self._limit_latency(numbers_of_first([self.limits["latency_ns"]])[0])
 
     def on_time(self, model: nn.Module, utilities: Mapping[str, Floats]) -> dict[str, tuple[int, ...]]:
-        """What stays so that the measured latency meets its target; the selection is kept.
+        """The channels that stay so that the measured latency meets its target; the selection is kept.
 
         Args:
             model: The network, without masks.
@@ -108,16 +108,16 @@ class Chooser:
         return kept_channels(self.found, self.selection, utilities)
 
     def measure(self, small: nn.Module) -> None:
-        """Takes the latency of the network that came out, measured anew."""
+        """Measures the latency of the final small network anew."""
         if self.clock is not None and self.latency is not None:
             self.latency = self.clock.again(small, self.latency)
 
     def trial(self, utilities: Mapping[str, Floats]) -> dict[str, tuple[int, ...]]:
-        """What would stay; nothing is kept."""
+        """The channels that would stay; nothing is kept."""
         return kept_channels(self.found, self._select(utilities, anew=False), utilities)
 
     def narrow(self, widths: Ints) -> None:
-        """No choice may be wider any more than this, (choices,)."""
+        """From now on no group may be wider than this, (groups,)."""
         self.selector.narrow(widths)
 
     @property

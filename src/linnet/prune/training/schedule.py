@@ -1,4 +1,4 @@
-"""The pruner's schedule: when it measures, masks and freezes, and what each step did."""
+"""The pruner's schedule: when it measures, masks and freezes, and the result of each step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SETTLE = 0.1  # share of the time before the freeze over which the memory's dec
 
 @dataclass(frozen=True)
 class PruneStep:
-    """What one call of `Pruner.step` came to.
+    """The result of one call of `Pruner.step`.
 
     Attributes:
         step: Index of the training step.
@@ -54,7 +54,7 @@ class Timetable:
             drop.
 
     Raises:
-        InputError: a value out of its range; it is named.
+        InputError: a value is out of its range; it is named.
     """
 
     steps: int | None = None
@@ -70,17 +70,19 @@ class Timetable:
 
     def __post_init__(self) -> None:
         if self.steps is not None and self.steps < 2:
-            raise InputError(f"`steps` is {self.steps}; the number of training steps, 2 or more, is needed (or None).")
+            raise InputError(f"`steps` must be the number of training steps, >= 2, or None (got {self.steps}).")
         if self.every < 1:
-            raise InputError(f"`every` is {self.every}; a number of steps, 1 or more, is needed.")
+            raise InputError(f"`every` must be a number of steps >= 1 (got {self.every}).")
         for name in ("warmup", "freeze"):
             value = getattr(self, name)
             if value < 0 or (isinstance(value, float) and value > 1):
-                raise InputError(f"`{name}` is {value}; a fraction of `steps` in 0..1, or a whole number, is needed.")
+                raise InputError(
+                    f"`{name}` must be a fraction of `steps` in 0..1, or a whole number of steps (got {value})."
+                )
         if self.freeze_at is not None and self.freeze_at <= self.warmup_steps:
             raise InputError(
-                f"`freeze` comes at step {self.freeze_at}, not after `warmup` at step {self.warmup_steps}; give the "
-                "masks some steps in between."
+                f"`freeze` must come after `warmup`, which ends at step {self.warmup_steps} (got step "
+                f"{self.freeze_at}). Give the masks some steps in between."
             )
 
     @property
@@ -111,7 +113,7 @@ class Timetable:
         return not self.frozen and (self.step % self.every == 0 or first_mask)
 
     def decay(self, decay: float) -> float:
-        """The memory's decay at this step: it rises to 1 over the last tenth before the freeze."""
+        """The decay of the running mean at this step: it rises to 1 over the last tenth before the freeze."""
         if self.freeze_at is None:
             return decay
         left = self.freeze_at - self.step

@@ -43,5 +43,5 @@ def test_json_both_ways_and_no_other():
     life = MaskLife(("<b>",), [3], [[8]], [{"macs": 0.9}])
     assert MaskLife.from_json(life.to_json()) == life
     for text in ("", "[]", "{}", '{"names": [], "steps": [1], "kept": [], "used": []}'):
-        with pytest.raises(BudgetError, match="mask life"):
+        with pytest.raises(BudgetError, match="`text`"):
             MaskLife.from_json(text)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from linnet.arrays import Floats, Ints
-from linnet.ensemble.evaluation.answers import array_of, class_labels, probabilities
+from linnet.ensemble.metrics.answers import array_of, class_labels, probabilities
 
 
 def nll(probs: Any, labels: Any) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from linnet.arrays import Bools, Floats, Ints
-from linnet.ensemble.evaluation.answers import class_labels, confidences, probabilities
+from linnet.ensemble.metrics.answers import class_labels, confidences, probabilities
 from linnet.errors import InputError
 from linnet.results import calibration_error, reliability
 from linnet.results.calibration import BINS, equal_width
@@ -75,6 +75,8 @@ def ece_debiased_interval(
 ) -> tuple[float, float]:
     """Bootstrap interval of `ece_debiased`: quantiles over samples drawn with replacement.
 
+    A drawn sample varies about this sample as this one does about the truth, so the variance is taken off twice.
+
     Args:
         probs_or_confidence: As in `ece`.
         labels_or_correct: As in `ece`.
@@ -94,7 +96,7 @@ def ece_debiased_interval(
     found = np.empty(draws)
     for number in range(draws):
         weight = np.bincount(generator.integers(len(right), size=len(right)), minlength=len(right))
-        found[number] = _debiased(*_sums(confidence, right, index, bins, weight))
+        found[number] = _debiased(*_sums(confidence, right, index, bins, weight), times=2)
     low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -138,10 +140,10 @@ def _sums(
     return n.astype(np.float64), sure.astype(np.float64), hits.astype(np.float64)
 
 
-def _debiased(n: Floats, confidence: Floats, right: Floats) -> float:
+def _debiased(n: Floats, confidence: Floats, right: Floats, *, times: int = 1) -> float:
     kept = n > 0
     n, confidence, accuracy = n[kept], confidence[kept] / n[kept], right[kept] / n[kept]
-    squares = (confidence - accuracy) ** 2 - accuracy * (1 - accuracy) / np.maximum(n - 1, 1)
+    squares = (confidence - accuracy) ** 2 - times * accuracy * (1 - accuracy) / np.maximum(n - 1, 1)
     return float(np.sqrt((n * np.maximum(squares, 0)).sum() / n.sum()))
 
 

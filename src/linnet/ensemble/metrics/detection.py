@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from linnet.ensemble.evaluation.answers import scores
+from linnet.ensemble.metrics.answers import scores
 from linnet.errors import InputError
 
 

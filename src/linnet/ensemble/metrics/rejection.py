@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from linnet.arrays import Bools, Floats
-from linnet.ensemble.evaluation.answers import confidences
+from linnet.ensemble.metrics.answers import confidences
 
 
 @dataclass(frozen=True)

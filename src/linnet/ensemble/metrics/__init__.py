@@ -1,0 +1,1 @@
+"""Metrics of probabilities, confidences and uncertainties: one number for one set of answers."""
