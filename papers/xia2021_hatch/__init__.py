@@ -1,1 +1,0 @@
-"""HatchEnsemble against its rivals at equal compute."""
