@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-_QUIET = (
+QUIET = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -33,7 +33,7 @@ def console_messages(page: Path, folder: Path, *, screenshot: Path | None = None
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         pytest.skip("no Chromium is installed")
-    options = [*_QUIET, f"--user-data-dir={folder / 'profile'}", "--window-size=1200,1600"]
+    options = [*QUIET, f"--user-data-dir={folder / 'profile'}", "--window-size=1200,1600"]
     if dark:
         options.append("--blink-settings=preferredColorScheme=0")
     picture = screenshot or folder / "page.png"

@@ -33,6 +33,8 @@ def detect(
     diameter: Literal["auto"] | float = "auto",
     diameter_um: float | None = None,
     same_scale: bool = False,
+    modality: Literal["auto", "fluorescence", "brightfield"] = "auto",
+    polarity: Literal["auto", "bright", "dark"] = "auto",
     threshold: float | None = None,
     weights: str = "default",
     overlay: bool = True,
@@ -53,6 +55,8 @@ def detect(
         diameter: Diameter of the nuclei in pixels; auto finds it in each image.
         diameter_um: The same in micrometres, for images whose pixel size is known.
         same_scale: Take one diameter for all images, that which most of them agree on.
+        modality: fluorescence or brightfield, for pictures that would be taken for the other.
+        polarity: bright or dark nuclei; auto leaves out dark holes on dark ground and nothing else.
         threshold: Smallest score of a nucleus, 0 to 1, in place of the one that comes with the weights.
         weights: "default" for the detector that comes with linnet, or a file that linnet has trained.
         overlay: Write a picture with the points for each image.
@@ -66,6 +70,7 @@ def detect(
         )
     given = {"diameter_um": diameter_um, "same_scale": same_scale, "overwrite": overwrite}
     rare: dict[str, Any] = {option: value for option, value in given.items() if value}
+    rare |= {option: word for option, word in (("modality", modality), ("polarity", polarity)) if word != "auto"}
     endings = tuple(word.strip() for word in format.split(",") if word.strip())
     result = detect_batch(
         images,
@@ -205,3 +210,29 @@ def _held_out_score(card: dict[str, Any]) -> str:
     if f1 is None:
         return "too few images to hold one out, so there is no F1 on images that training hasn't seen"
     return f"F1 {f1:.3f} on {card['thresholds_from']}"
+
+
+@nuclei.command(help_epilogue="Example: linnet nuclei view found")
+@in_cli_words
+def view(found: Path = _OUT, /, *, port: int = 0) -> int:
+    """Look at results in a browser, correct the points, and save them for training or as corrected counts.
+
+    The page is served to this computer alone, until Ctrl+C. Corrected points go to FOUND/corrected, corrected counts
+    to FOUND/corrected_counts.csv; what was found stays as it is.
+
+    Args:
+        found: Folder that `linnet nuclei detect` wrote.
+        port: Where to serve the page; by default a free one.
+    """
+    from linnet.nuclei.view.server import open_view
+
+    with open_view(found, port=port) as server:
+        print(f"{len(server.found.images)} images. Open in a browser of this computer (Ctrl+C ends it):", flush=True)
+        print(f"  {server.url}", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            corrected = found / "corrected"
+            then = "linnet nuclei train {} --images your/images" if corrected.is_dir() else "linnet nuclei view {}"
+            closing(corrected if corrected.is_dir() else found, then.format(corrected if corrected.is_dir() else found))
+    return 0

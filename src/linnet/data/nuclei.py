@@ -27,6 +27,8 @@ class NucleusImage:
         group: Kind of image, for example "small_fluo".
         mosaic_id: The picture that this image is a crop of; images of one picture stay on one side of a split.
         split: "train", "val" or "test".
+        diameters: (n,) equivalent diameters of the nuclei in pixels, NaN where the set doesn't give an area; None when
+            it gives none.
     """
 
     image_id: str
@@ -35,6 +37,7 @@ class NucleusImage:
     group: str
     mosaic_id: str
     split: str
+    diameters: np.ndarray | None = None
 
     def pixels(self) -> np.ndarray:
         """(h, w) or (h, w, 3) uint8 pixels, read from the file.
@@ -62,10 +65,10 @@ def read_nucleus_set(folder: str | Path, split: str | None = None) -> list[Nucle
     root = Path(folder)
     meta = _rows(root / "meta.csv", _COLUMNS)
     _refuse_leak(root, meta)
-    points: dict[str, list[tuple[float, float]]] = {row["image_id"]: [] for row in meta}
+    points: dict[str, list[tuple[float, float, float]]] = {row["image_id"]: [] for row in meta}
     for row in _rows(root / "centroids.csv", ("image_id", "y", "x")):
         if row["image_id"] in points:
-            points[row["image_id"]].append(_point(root, row))
+            points[row["image_id"]].append((*_point(root, row), _diameter(row.get("area_px"))))
     images = [_image(root, row, points[row["image_id"]]) for row in meta if split in (None, row["split"])]
     if not images:
         known = ", ".join(sorted({row["split"] for row in meta}))
@@ -79,12 +82,22 @@ def split_digest(images: list[NucleusImage]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _image(root: Path, row: dict[str, str], points: list[tuple[float, float]]) -> NucleusImage:
+def _image(root: Path, row: dict[str, str], points: list[tuple[float, float, float]]) -> NucleusImage:
     path = root / "images" / f"{row['image_id']}.png"
     if not path.is_file():
         raise DataError(f"{path} is missing, but meta.csv of {root} lists it. Restore the file, or drop its row.")
-    array = np.asarray(points, dtype=np.float64).reshape(-1, 2)
-    return NucleusImage(row["image_id"], path, array, row["group"], row["mosaic_id"], row["split"])
+    table = np.asarray(points, dtype=np.float64).reshape(-1, 3)
+    array, diameters = np.ascontiguousarray(table[:, :2]), table[:, 2]
+    return NucleusImage(row["image_id"], path, array, row["group"], row["mosaic_id"], row["split"], diameters)
+
+
+def _diameter(area: str | None) -> float:
+    """Of the disc of an area in pixels; NaN where there is none."""
+    try:
+        value = float(area) if area else math.nan
+    except ValueError:
+        return math.nan
+    return 2 * math.sqrt(value / math.pi) if value > 0 else math.nan
 
 
 def _point(root: Path, row: dict[str, str]) -> tuple[float, float]:

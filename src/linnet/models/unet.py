@@ -20,7 +20,8 @@ class SmallUNet(nn.Module):
     inference folds into the convolutions; nothing sees the whole image, so tiles are exact.
 
     Output channels: 0 the logit of the proximity map, 1 and 2 the offset (y, x) from the cell's centre to the
-    nucleus' centre in units of the output stride.
+    nucleus' centre in units of the output stride; with `sizes` 3 the logarithm of the nucleus' diameter over the
+    reference diameter.
 
     Source:
         Ours; the idea of one pixel-to-pixel regression network is Xing et al. 2019.
@@ -29,7 +30,14 @@ class SmallUNet(nn.Module):
     stride: Final = 2
     period: Final = 16
 
-    def __init__(self, widths: tuple[int, int, int] = (32, 48, 64), stem: int = 16, in_channels: int = 3) -> None:
+    def __init__(
+        self,
+        widths: tuple[int, int, int] = (32, 48, 64),
+        stem: int = 16,
+        in_channels: int = 3,
+        *,
+        sizes: bool = False,
+    ) -> None:
         super().__init__()
         fine, middle, coarse = widths
         self.stem = nn.Sequential(_unit(in_channels, stem, kernel=4, stride=2), _unit(stem, fine, kernel=4, stride=2))
@@ -40,10 +48,10 @@ class SmallUNet(nn.Module):
         self.join_middle = _unit(middle, middle)
         self.from_middle = nn.Conv2d(middle, fine, 1)
         self.join_fine = nn.Sequential(_unit(fine, fine), _unit(fine, fine))
-        self.head = nn.Conv2d(fine, 3 * 4, 1)
+        self.head = nn.Conv2d(fine, (4 if sizes else 3) * 4, 1)
         _start_empty(self.head, logits=4)
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 h/2 w/2"]:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h/2 w/2"]:
         """Logit and offsets on the stride-2 grid; h and w are multiples of `period`."""
         fine = self.fine(self.stem(x))
         middle = self.middle(fine)

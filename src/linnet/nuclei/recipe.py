@@ -11,12 +11,14 @@ import torch
 from torch import nn
 
 from linnet.data import data_root
+from linnet.data.artefacts import Artefacts
 from linnet.data.nuclei import NucleusImage, read_nucleus_set, split_digest
 from linnet.engine import derive_seed
 from linnet.nuclei.detector.detector import Detector
 from linnet.nuclei.detector.files import new_network
 from linnet.nuclei.scoring.scores import Evaluation, evaluate
 from linnet.nuclei.training.crops import Annotated, CropLoader
+from linnet.nuclei.training.negatives import negatives
 from linnet.nuclei.training.targets import median_spacing
 from linnet.nuclei.training.task import NucleusTask, choose_thresholds
 from linnet.recipe.plan import Built, Plan, RecipeTask
@@ -24,6 +26,11 @@ from linnet.recipe.toml.setting import setting
 from linnet.results import Record, commit
 
 RADIUS_PX = 5.0
+_LICENCES = {
+    "nuclei_dsb2018": "CC0-1.0",
+    "nuclei_dsb2018_more": "CC0-1.0",
+    "nuclei_tnbc": "CC BY 4.0 (Naylor et al. 2019)",
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,10 @@ class NucleusData:
         side: Side of a crop in pixels.
         balance: Kinds of image are drawn with probability ~ their number to this power.
         target: What the map looks like between close nuclei.
+        more: Further nucleus sets, by their names beside the first one; each keeps its own split.
+        scale: Log-range of the random magnification.
+        artefacts: Whether crops get colour maps, dust, hot pixels, JPEG and uneven light.
+        negatives: Whether pictures without a nucleus are trained on too, as a group of their own.
     """
 
     path: str | None = setting("folder of a nucleus set, relative to the recipe's", default=None, is_path=True)
@@ -43,6 +54,10 @@ class NucleusData:
     side: int = setting("side of a crop in pixels", default=128, at_least=32, at_most=1024)
     balance: float = setting("1 draws kinds of image by their number, 0 all alike", default=0.5, at_least=0, at_most=1)
     target: Literal["proximity", "repel"] = setting("shape of the map between close nuclei", default="proximity")
+    more: tuple[str, ...] = setting("further nucleus sets, by their names beside the first one", default=())
+    scale: float = setting("log-range of the random magnification", default=0.45, at_least=0, at_most=2)
+    artefacts: bool = setting("crops get colour maps, dust, hot pixels, JPEG and uneven light", default=False)
+    negatives: bool = setting("pictures without a nucleus are trained on too", default=False)
 
 
 @dataclass(frozen=True)
@@ -51,9 +66,11 @@ class NucleusModel:
 
     Attributes:
         preset: The network.
+        sizes: Whether it regresses the diameters of the nuclei too.
     """
 
     preset: Literal["small", "paper"] = setting("the network", default="small")
+    sizes: bool = setting("the network regresses the diameters of the nuclei too (preset small)", default=False)
 
 
 @dataclass
@@ -75,7 +92,8 @@ class _Measured:
         parameters = sum(p.numel() for p in detector.network.parameters())
         records = [Record.measured("parameters", parameters, **facts)]
         for split in ("validation", "test"):
-            records += [r for group in self._groups() for r in self._of_group(split, group, facts)]
+            known = [group for group in self._groups() if self._part(split, group)[1]]
+            records += [r for group in known for r in self._of_group(split, group, facts)]
         return records
 
     def _finished(self, network: nn.Module) -> Detector:
@@ -97,9 +115,10 @@ class _Measured:
 
     def _card(self) -> dict[str, Any]:
         training = [i for i in self.images if i.split == "train"]
+        sets = sorted({_name(i.path.parents[1]) for i in self.images})
         return {
-            "data": _name(self.images[0].path.parents[1]),
-            "licence": "CC0-1.0" if _name(self.images[0].path.parents[1]) == "nuclei_dsb2018" else "that of the data",
+            "data": ", ".join(sets),
+            "licence": ", ".join(dict.fromkeys(_LICENCES.get(name, "that of the data") for name in sets)),
             "split_digest": split_digest(self.images),
             "date": date.today().isoformat(),
             "commit": commit(),
@@ -115,6 +134,8 @@ class _Measured:
         table = {}
         for group in self._groups():
             scores, mosaics = self._part(split, group)
+            if not mosaics:
+                continue
             table[group] = {
                 "images": len(scores.per_image),
                 "pictures": len(set(mosaics.values())),
@@ -158,20 +179,22 @@ def _score(detector: Detector, images: list[NucleusImage]) -> Evaluation:
 
 
 def _annotated(images: list[NucleusImage], split: str) -> list[Annotated]:
-    return [Annotated(i.pixels(), i.points, i.group) for i in images if i.split == split]
+    return [Annotated(i.pixels(), i.points, i.group, diameters=i.diameters) for i in images if i.split == split]
 
 
 def _build(plan: Plan) -> Built:
     section: NucleusData = plan["data"]
     root = data_root() / "nuclei_dsb2018" if section.path is None else plan.beside(section.path)
-    images = read_nucleus_set(root)
+    images = [
+        image for folder in (root, *(root.parent / name for name in section.more)) for image in read_nucleus_set(folder)
+    ]
     preset, rng_seed = plan["model"].preset, plan.train.rng_seed
     with torch.random.fork_rng(devices=[]):  # a network is made on the CPU
         torch.manual_seed(derive_seed(rng_seed, "weights"))
-        network = new_network(preset)
+        network = new_network(preset, sizes=plan["model"].sizes)
     validation = _annotated(images, "val")
     loader = CropLoader(
-        _annotated(images, "train"),
+        [*_annotated(images, "train"), *(negatives(derive_seed(rng_seed, "negatives")) if section.negatives else ())],
         network.stride,  # pyright: ignore[reportArgumentType]
         batches=section.batches,
         batch_size=plan.train.batch_size,
@@ -179,6 +202,9 @@ def _build(plan: Plan) -> Built:
         rng_seed=derive_seed(rng_seed, "batches"),
         balance=section.balance,
         target=section.target,
+        scale=section.scale,
+        artefacts=Artefacts() if section.artefacts else None,
+        sizes=plan["model"].sizes,
     )
     measured = _Measured(plan, images, validation)
     return Built(

@@ -9,7 +9,17 @@ import pytest
 from linnet.cli import application
 from linnet.errors import ImageError
 
-VERBS = ["demo", "doctor", "run", "channels", "report", "nuclei detect", "nuclei train", "nuclei evaluate"]
+VERBS = [
+    "demo",
+    "doctor",
+    "run",
+    "channels",
+    "report",
+    "nuclei detect",
+    "nuclei train",
+    "nuclei evaluate",
+    "nuclei view",
+]
 
 
 def run_linnet(*arguments: str, **options) -> subprocess.CompletedProcess[str]:

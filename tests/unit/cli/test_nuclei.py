@@ -148,3 +148,24 @@ def test_detect_lists_what_failed_and_exits_with_1(batch, capsys):
     shown = capsys.readouterr().out
     assert "2 nuclei in 1 image\n" in shown
     assert "1 failed (listed in failed.csv):\n  b.tif: it is empty. Give an image.\n" in shown
+
+
+def test_view_prints_its_address_and_says_where_the_corrections_are(tmp_path, monkeypatch, capsys):
+    from linnet.nuclei.view.server import ViewServer
+
+    Image.fromarray(np.zeros((40, 50), np.uint8)).save(tmp_path / "a.png")
+    out = linnet.nuclei.detect(tmp_path / "a.png", tmp_path / "found", progress=False).out
+    monkeypatch.setattr(ViewServer, "serve_forever", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main(["nuclei", "view", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "http://127.0.0.1:" in shown
+    assert "/?token=" in shown
+    assert f"Result: {out}\nNext:   linnet nuclei view {out}\n" in shown
+    (out / "corrected").mkdir()
+    assert main(["nuclei", "view", str(out)]) == 0
+    assert f"Next:   linnet nuclei train {out / 'corrected'} --images" in capsys.readouterr().out
+
+
+def test_view_of_no_results_and_of_a_bad_port_is_one_message(tmp_path, capsys):
+    assert main(["nuclei", "view", str(tmp_path)]) == 2
+    assert "holds no results" in capsys.readouterr().err

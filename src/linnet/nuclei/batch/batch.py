@@ -22,8 +22,10 @@ from linnet.nuclei.batch.folder import prepared
 from linnet.nuclei.batch.overlay import write_overlay
 from linnet.nuclei.batch.page import KEPT, MOST_PICTURES, Card, batch_page, card, worst_first
 from linnet.nuclei.batch.scales import agreed_diameter, disagreement
+from linnet.nuclei.detector.colour import Modality
 from linnet.nuclei.detector.detector import Detector
 from linnet.nuclei.detector.files import file_digest, load
+from linnet.nuclei.detector.seen import Polarity
 from linnet.nuclei.points.detections import Detections
 from linnet.nuclei.points.write import FORMATS, write_counts, write_detections, write_failed
 from linnet.nuclei.read.find import Failure, find_images, stems
@@ -101,6 +103,8 @@ class _Options:
     overlay: bool
     diameter_um: float | None = None
     same_scale: bool = False
+    modality: Modality = "auto"
+    polarity: Polarity = "auto"
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -110,7 +114,8 @@ class _Options:
     @property
     def search(self) -> dict[str, Any]:
         """What goes to the detector by name; what isn't given is left out where not every detector takes it."""
-        rare = {"diameter_um": self.diameter_um} if self.diameter_um is not None else {}
+        rare: dict[str, Any] = {"diameter_um": self.diameter_um} if self.diameter_um is not None else {}
+        rare |= {k: v for k, v in (("modality", self.modality), ("polarity", self.polarity)) if v != "auto"}
         return {"diameter_px": self.diameter_px, "tile": self.tile, "threshold": self.threshold, **rare}
 
     def open(self, image: Path) -> Picture:
@@ -150,6 +155,8 @@ def detect(
     diameter_px: float | Literal["auto"] | None = "auto",
     diameter_um: float | None = None,
     same_scale: bool = False,
+    modality: Modality = "auto",
+    polarity: Polarity = "auto",
     threshold: float | None = None,
     overlay: bool = True,
     progress: bool = True,
@@ -175,6 +182,8 @@ def detect(
             are.
         diameter_um: The same in micrometres, for images whose pixel size is known.
         same_scale: Takes one diameter for all images, that which most of them agree on.
+        modality: "fluorescence" or "brightfield" for pictures that would be taken for the other.
+        polarity: "bright" or "dark" nuclei.
         threshold: Lowest score of a nucleus; the weights' own when None.
         overlay: Writes <stem>.overlay.png.
         progress: Shows it on stderr when that is a terminal.
@@ -201,6 +210,8 @@ def detect(
         overlay=overlay,
         diameter_um=diameter_um,
         same_scale=same_scale,
+        modality=modality,
+        polarity=polarity,
     )
     images, failures = find_images([paths] if isinstance(paths, str | Path) else list(paths))
     detector = load(weights) if isinstance(weights, str | Path) else weights
@@ -288,6 +299,7 @@ def _finish(batch: _Batch, facts: dict[str, Any], *, reproducible: bool) -> None
     write_failed(batch.out / "failed.csv", batch.failed)
     now = "" if reproducible else datetime.now(UTC).isoformat(timespec="seconds")
     run = facts | {"images": len(batch.done), "failed": len(batch.failed)} | ({"time": now} if now else {})
+    run["done"] = [{"stem": one.stem, "path": str(one.image)} for one in batch.done]
     run["files"] = [f"{one.stem}.{ending}" for one in batch.done for ending in batch.endings]
     atomic_write(batch.out / "run.json", json.dumps(run, indent=2, ensure_ascii=False) + "\n")
     html = batch_page(batch.cards, batch.failed, facts=_shown_facts(facts), date=now)
@@ -299,7 +311,7 @@ def _facts(
 ) -> dict[str, Any]:
     """What made the results, for run.json."""
     name = Path(weights).name if isinstance(weights, str | Path) else "given in Python"
-    here = {} if reproducible else {"command": command(), "machine": machine()}
+    here = {} if reproducible else {"command": command(), "folder": str(Path.cwd()), "machine": machine()}
     return {
         **here,
         "commit": commit(),

@@ -26,7 +26,9 @@ def shown(pixels: Any, *, max_side: int, min_side: int = 0) -> tuple[NDArray[np.
     """
     h, w = pixels.shape[:2]
     factor = max(1, max(h, w) // max_side)
-    small = _to_bytes(_averaged(pixels, factor), natural=len(pixels.shape) == 3 and pixels.dtype == np.uint8)
+    means = averaged(pixels, factor)
+    natural = len(pixels.shape) == 3 and pixels.dtype == np.uint8
+    small = to_bytes(means, (0.0, 255.0) if natural else brightness_of(means), natural=natural)
     longest = max(small.shape[:2])
     zoom = max_side / longest if longest > max_side else min(4.0, max(1.0, min_side / longest))
     if zoom == 1:
@@ -38,7 +40,7 @@ def shown(pixels: Any, *, max_side: int, min_side: int = 0) -> tuple[NDArray[np.
     return np.asarray(Image.fromarray(small).resize(size, method, box=box)), zoom / factor
 
 
-def _averaged(pixels: Any, factor: int) -> NDArray[np.generic]:
+def averaged(pixels: Any, factor: int) -> NDArray[np.generic]:
     """Means over squares of `factor` pixels; a part of a square at the far sides counts as one."""
     if factor == 1:
         return np.asarray(pixels[:, :])
@@ -55,13 +57,23 @@ def _averaged_band(band: NDArray[np.generic], factor: int) -> NDArray[np.float32
     return sums / (areas if sums.ndim == 2 else areas[..., None])
 
 
-def _to_bytes(pixels: NDArray[np.generic], *, natural: bool) -> NDArray[np.uint8]:
-    if natural:  # means of 8-bit colours stay in their range
+def to_bytes(pixels: NDArray[np.generic], limits: tuple[float, float], *, natural: bool = False) -> NDArray[np.uint8]:
+    """8 bits for a screen.
+
+    Args:
+        pixels: Values of any type.
+        limits: Values that become black and white; equal ones give middle gray.
+        natural: The values are means of 8-bit colours, which stay as they are.
+    """
+    if natural:
         return np.rint(pixels.astype(np.float32)).astype(np.uint8)
-    values = pixels.astype(np.float64)
-    low, high = np.percentile(values, [_LOW, _HIGH])
+    low, high = limits
     if not high > low:
-        low, high = float(values.min()), float(values.max())
-    if not high > low:
-        return np.full(values.shape, 128, np.uint8)
-    return np.clip(np.rint((values - low) * (255 / (high - low))), 0, 255).astype(np.uint8)
+        return np.full(pixels.shape, 128, np.uint8)
+    return np.clip(np.rint((pixels.astype(np.float64) - low) * (255 / (high - low))), 0, 255).astype(np.uint8)
+
+
+def brightness_of(pixels: NDArray[np.generic]) -> tuple[float, float]:
+    """(black, white) of a picture: percentiles, or the extremes where those are equal."""
+    low, high = np.percentile(pixels.astype(np.float64), [_LOW, _HIGH]).tolist()
+    return (low, high) if high > low else (float(pixels.min()), float(pixels.max()))

@@ -13,6 +13,7 @@ from linnet.errors import ImageError
 
 LOW, HIGH = 1.0, 99.8  # percentiles; ours
 FLOOR, CEILING = -0.25, 1.5  # normalised brightness is clipped to this; ours
+HOT = 1.4  # normalised brightness from which a single pixel may be a hot one; ours
 OUTSIDE = -0.5  # brightness of what lies outside the picture: darker than any pixel, so that its border can be seen
 _SAMPLE = 1_000_000  # values that are looked at when a floating-point image has more than _EXACT
 _EXACT = 1 << 24
@@ -40,6 +41,31 @@ class Range:
         scaled -= precise.type(self.low)
         scaled *= precise.type(1.0 / span)
         return np.clip(scaled, FLOOR, CEILING, out=scaled).astype(np.float32, copy=False)
+
+
+def without_hot_pixels(pixels: np.ndarray) -> np.ndarray:
+    """Normalised pixels in which single ones far above the range and all around them have their neighbours' median.
+
+    A pixel is hot when it is at least HOT and more than 1 above the median of its 3 x 3 neighbourhood; beyond the
+    edges the outermost pixel repeats. A nucleus is wider than that.
+
+    Args:
+        pixels: (h, w) or (h, w, c) as `Range.apply` gives them.
+    """
+    suspects = np.argwhere(pixels >= HOT)
+    if not len(suspects):
+        return pixels
+    at = tuple(suspects.T)
+    y, x = at[0][:, None], at[1][:, None]
+    offsets = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1], indexing="ij"), -1).reshape(-1, 2)
+    near_y = np.clip(y + offsets[:, 0], 0, pixels.shape[0] - 1)
+    near_x = np.clip(x + offsets[:, 1], 0, pixels.shape[1] - 1)
+    around = pixels[(near_y, near_x, *(axis[:, None] for axis in at[2:]))]
+    median = np.median(around, axis=1)
+    hot = pixels[at] - median > 1
+    out = pixels.copy()
+    out[tuple(axis[hot] for axis in at)] = median[hot]
+    return out
 
 
 def brightness_range(image: Any) -> Range:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from linnet.engine.files.tensor_file import Kind, write_tensors
 from linnet.errors import ImageError, InputError
 from linnet.models.fold import fold_batch_norm
-from linnet.nuclei.detector.brightness import Range, brightness_range
+from linnet.nuclei.detector.colour import Modality
 from linnet.nuclei.detector.peaks import find_peaks, keep_apart, to_points
+from linnet.nuclei.detector.polarity import has_polarity
 from linnet.nuclei.detector.receptive_field import Reach, halo, reach
+from linnet.nuclei.detector.robust import robust_range
 from linnet.nuclei.detector.scale import Choice, find_scale
+from linnet.nuclei.detector.seen import Polarity, Seen, see
 from linnet.nuclei.detector.tiles import Plane, Tile
 from linnet.nuclei.points.columns import Count
 from linnet.nuclei.points.detections import Detections
@@ -95,6 +98,8 @@ class Detector:
         scale: float | None = None,
         tile: int | Literal["auto"] | None = "auto",
         threshold: float | None = None,
+        modality: Modality = "auto",
+        polarity: Polarity = "auto",
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Detections:
         """Nuclei of one image.
@@ -113,6 +118,8 @@ class Detector:
             tile: Side of a tile's core in scaled pixels, None for untiled, "auto" to choose by size. The detections
                 are the same for every choice.
             threshold: Smallest score of a point in place of the stored one.
+            modality: "fluorescence" or "brightfield" for a picture that would be taken for the other.
+            polarity: "bright" or "dark" nuclei; "auto" drops dark holes on dark ground and nothing else.
             on_tile: Called with (tiles done, tiles in all).
 
         Returns:
@@ -129,17 +136,17 @@ class Detector:
         thresholds = self.thresholds
         if threshold is not None:
             thresholds = Thresholds(threshold, thresholds.window, thresholds.apart_px)
-        brightness = brightness_range(image)
+        seen = self._seen(image, modality, polarity)
         if wanted is None:
-            wanted = self._found_scale(image, brightness, thresholds).scale
-        if brightness.constant:
+            wanted = self._found_scale(seen, thresholds).scale
+        if seen.range.constant:
             points, score = np.zeros((0, 2)), np.zeros(0)
         else:
-            plane = Plane(image, brightness, wanted, self._reach.period)
-            points, score = self._points(plane, thresholds, tile, on_tile)
-        reasons = _reasons(image, brightness)
+            plane = Plane(seen.image, seen.range, wanted, self._reach.period)
+            points, score = self._points(plane, thresholds, tile, on_tile, seen.sign)
+        reasons = _reasons(image, seen)
         return Detections(
-            points=points,
+            points=points + np.array(seen.origin, dtype=np.float64),
             score=score,
             shape=(int(image.shape[0]), int(image.shape[1])),
             count=Count(len(points)),
@@ -156,19 +163,21 @@ class Detector:
         Raises:
             ImageError: as in a search.
         """
-        image = as_image(image)
-        return self._found_scale(image, brightness_range(image), self.thresholds)
+        return self._found_scale(self._seen(as_image(image), "auto", "auto"), self.thresholds)
 
     def output(self, plane: Plane, tile: Tile) -> Tensor:
         """The network's output over a tile's window, (channels, cells, cells), float32."""
+        return self._output(plane.read(tile.window))
+
+    def _output(self, picture: np.ndarray) -> Tensor:
         with torch.inference_mode():
-            x = torch.from_numpy(np.ascontiguousarray(plane.read(tile.window)))[None].to(self._device)
+            x = torch.from_numpy(np.ascontiguousarray(picture))[None].to(self._device)
             return self._folded(x.contiguous(memory_format=torch.channels_last))[0].float().cpu()
 
     def whole(self, image: Any) -> tuple[Plane, Tile, Tensor]:
         """An image at scale 1 in one piece: its plane, the one tile, and the network's output there."""
         image = as_image(image)
-        plane = Plane(image, brightness_range(image), 1.0, self._reach.period)
+        plane = Plane(image, robust_range(image), 1.0, self._reach.period)
         tile = next(plane.tiles(None, 0))
         return plane, tile, self.output(plane, tile)
 
@@ -229,15 +238,25 @@ class Detector:
             )
         return float(factor)
 
-    def _found_scale(self, image: Any, brightness: Range, thresholds: Thresholds) -> Choice:
-        if brightness.constant:
+    def _seen(self, image: Any, modality: Modality, polarity: Polarity) -> Seen:
+        _require_one_of("modality", modality, Modality)
+        _require_one_of("polarity", polarity, Polarity)
+
+        def merit(view: Any) -> float:
+            return self._found_scale(Seen(view, robust_range(view), (0, 0), 1, ""), self.thresholds).merit
+
+        return see(image, modality, polarity, merit)
+
+    def _found_scale(self, seen: Seen, thresholds: Thresholds) -> Choice:
+        if seen.range.constant:
             return Choice(1.0, sure=False)
 
         def find(part: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-            return self._points(Plane(part, brightness, scale, self._reach.period), thresholds, None, None)
+            plane = Plane(part, seen.range, scale, self._reach.period)
+            return self._points(plane, thresholds, None, None, seen.sign)
 
         spacing = self.spacing_px or self.reference_diameter_px
-        return find_scale(find, image, spacing, lambda block: float(brightness.apply(block).std()))
+        return find_scale(find, seen.image, spacing, lambda block: float(seen.range.apply(block).std()))
 
     def _points(
         self,
@@ -245,12 +264,19 @@ class Detector:
         thresholds: Thresholds,
         tile: int | Literal["auto"] | None,
         on_tile: Callable[[int, int], None] | None,
+        sign: int = 0,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Points and scores over all tiles; close points are merged once, over the whole image."""
         tiles = list(plane.tiles(_side(tile, plane), halo(self._reach, thresholds.window)))
         parts = []
         for done, each in enumerate(tiles, start=1):
-            parts.append(peaks_in(self.output(plane, each), each, self._reach.stride, thresholds))
+            picture = plane.read(each.window)
+            points, logit = peaks_in(self._output(picture), each, self._reach.stride, thresholds)
+            if sign and len(points):
+                corner = np.array([each.window[0][0], each.window[1][0]])
+                kept = has_polarity(picture, points - corner, sign)
+                points, logit = points[kept], logit[kept]
+            parts.append((points, logit))
             if on_tile is not None:
                 on_tile(done, len(tiles))
         points, logit = np.concatenate([p for p, _ in parts]), np.concatenate([s for _, s in parts])
@@ -319,6 +345,11 @@ def _is_array(image: Any) -> bool:
     return hasattr(image, "shape") and hasattr(image, "__getitem__")
 
 
+def _require_one_of(name: str, value: object, choices: Any) -> None:
+    if value not in get_args(choices):
+        raise InputError(f"`{name}` must be one of {', '.join(get_args(choices))} (got {value!r}).")
+
+
 def _side(tile: int | Literal["auto"] | None, plane: Plane) -> int | None:
     if tile == "auto":
         height, width = plane.size
@@ -328,9 +359,9 @@ def _side(tile: int | Literal["auto"] | None, plane: Plane) -> int | None:
     return tile
 
 
-def _reasons(image: Any, brightness: Range) -> tuple[str, ...]:
-    reasons = []
-    if brightness.constant:
+def _reasons(image: Any, seen: Seen) -> tuple[str, ...]:
+    reasons = [seen.word] if seen.word else []
+    if seen.range.constant:
         reasons.append("the image is constant: every pixel has the same value")
     if min(image.shape[:2]) < _SMALL:
         reasons.append(f"the image is only {image.shape[1]} x {image.shape[0]} pixels")

@@ -23,15 +23,21 @@ DEFAULT = "default"
 REACHES = {"small": Reach(stride=2, period=16, radius=101), "paper": Reach(stride=1, period=8, radius=51)}
 
 
-def new_network(preset: str) -> nn.Module:
+def new_network(preset: str, *, sizes: bool = False) -> nn.Module:
     """A freshly initialised network of a preset.
+
+    Args:
+        preset: Its name.
+        sizes: Whether it regresses the diameters of the nuclei too; of the presets `small` can.
 
     Raises:
         InputError: there is no such preset.
     """
     if preset not in PRESETS:
         raise InputError(f"`preset` is {preset!r}; choose one of: {', '.join(PRESETS)}.")
-    return models.create(PRESETS[preset])
+    if sizes and preset != "small":
+        raise InputError(f"`sizes` needs the preset 'small' (got {preset!r}). Leave it out.")
+    return models.create(PRESETS[preset], **({"sizes": True} if sizes else {}))
 
 
 def load(name: str | Path = DEFAULT) -> Detector:
@@ -67,7 +73,7 @@ def _file(name: str | Path) -> AbstractContextManager[Path]:
 def _read(path: Path) -> Detector:
     tensors, facts = read_tensors(path, KIND)
     try:
-        network = new_network(facts["preset"])
+        network = new_network(facts["preset"], sizes=_has_sizes(tensors))
         _require_fitting(network, tensors)
         network.load_state_dict(tensors)
         return Detector(network.eval(), **_settings(facts))
@@ -84,6 +90,12 @@ def _require_fitting(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     wrong = sorted(name for name in needed.keys() | given.keys() if needed.get(name) != given.get(name))
     if wrong:
         raise InputError(f"{len(wrong)} tensors are missing, surplus or of another shape, the first is `{wrong[0]}`")
+
+
+def _has_sizes(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the network regresses diameters: its head has 2 x 2 cells of four channels instead of three."""
+    head = tensors.get("head.weight")
+    return head is not None and len(head) == 16
 
 
 def _settings(facts: dict[str, Any]) -> dict[str, Any]:

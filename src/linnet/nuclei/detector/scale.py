@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,10 +32,12 @@ class Choice:
     Attributes:
         scale: One of SCALES; 1 where nothing was found at any.
         sure: Whether enough points were found to judge by.
+        merit: How sure the points at this scale are; -inf where they are too few.
     """
 
     scale: float
     sure: bool
+    merit: float = field(default=-math.inf, compare=False)
 
 
 def find_scale(find: Find, image: Any, spacing_px: float, spread: Callable[[np.ndarray], float]) -> Choice:
@@ -71,7 +73,7 @@ def find_scale(find: Find, image: Any, spacing_px: float, spread: Callable[[np.n
         return Choice(1.0, sure=False)
     if merit(_START) > known[best] - _BETTER:
         best = _START
-    return Choice(SCALES[best], sure=True)
+    return Choice(SCALES[best], sure=True, merit=known[best])
 
 
 def agreed_scale(choices: Sequence[Choice]) -> float:

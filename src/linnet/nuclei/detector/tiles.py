@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from linnet.nuclei.detector.brightness import OUTSIDE, Range
+from linnet.nuclei.detector.brightness import OUTSIDE, Range, without_hot_pixels
 from linnet.nuclei.detector.resample import axis_weights, resize_window, scaled_size
 
 Box = tuple[tuple[int, int], tuple[int, int]]
@@ -86,7 +86,17 @@ class Plane:
     def _picture(self, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
         """Normalised pixels of a part of the scaled picture."""
         if self.scale == 1:
-            return self.range.apply(np.asarray(self.image[slice(*rows), slice(*columns)]))
+            return self._clean(rows, columns)
         down, y0, y1 = axis_weights(self.image.shape[0], self.scale, *rows)
         across, x0, x1 = axis_weights(self.image.shape[1], self.scale, *columns)
-        return resize_window(self.range.apply(np.asarray(self.image[y0:y1, x0:x1])), down, across)
+        return resize_window(self._clean((y0, y1), (x0, x1)), down, across)
+
+    def _clean(self, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
+        """Normalised pixels of a part of the image, without its hot pixels.
+
+        One pixel more is read on each side, so that a pixel has the same neighbours in every tile.
+        """
+        (y0, y1), (x0, x1) = rows, columns
+        top, left = max(0, y0 - 1), max(0, x0 - 1)
+        pixels = without_hot_pixels(self.range.apply(np.asarray(self.image[top : y1 + 1, left : x1 + 1])))
+        return pixels[y0 - top : y1 - top, x0 - left : x1 - left]

@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from linnet.data.artefacts import Artefacts
 from linnet.data.photometric import Photometric
 from linnet.errors import InputError
 from linnet.nuclei.detector.brightness import OUTSIDE, Range, brightness_range
-from linnet.nuclei.training.targets import Target, build_target, map_radius
+from linnet.nuclei.training.targets import Target, build_target, map_radius, size_map
 
 Batch = dict[str, Tensor]
 
@@ -30,15 +31,17 @@ class Annotated:
         points: (n, 2) float64 centres, y and x in pixels.
         group: Kind of image; kinds are drawn with probability ~ n_group ** balance.
         ignore: (h, w) mask of regions that aren't annotated, or None.
+        diameters: (n,) equivalent diameters of the nuclei in pixels, NaN where unknown; None when none is known.
 
     Raises:
-        InputError: the mask has another size than the image.
+        InputError: the mask has another size than the image, or there isn't a diameter for each point.
     """
 
     pixels: np.ndarray
     points: np.ndarray
     group: str = ""
     ignore: np.ndarray | None = None
+    diameters: np.ndarray | None = None
     range: Range = field(init=False)
     map_radius: float = field(init=False)
 
@@ -50,6 +53,11 @@ class Annotated:
                     f"{self.pixels.shape[:2]}, was needed."
                 )
             object.__setattr__(self, "ignore", np.asarray(self.ignore) != 0)
+        if self.diameters is not None and np.shape(self.diameters) != (len(self.points),):
+            raise InputError(
+                f"`diameters` must hold one number for each of the {len(self.points)} points (got shape "
+                f"{np.shape(self.diameters)})."
+            )
         object.__setattr__(self, "range", brightness_range(self.pixels))
         object.__setattr__(self, "map_radius", map_radius(self.points))
 
@@ -75,7 +83,10 @@ class CropLoader:
         balance: 1 draws kinds of image by their number, 0 all alike.
         scale: Log-range of the random magnification.
         photometric: Changes of brightness, stain, focus and noise; None for none.
+        artefacts: Colour maps, dust, hot pixels, JPEG and the like; None for none.
         target: "proximity" or "repel", see `build_target`.
+        sizes: Adds `diameter` (b, 1, cells, cells) to each batch: the logarithm of the diameter of the nearest nucleus
+            over `REFERENCE_PX` where the map is above 0, NaN where it isn't known.
     """
 
     images: Sequence[Annotated]
@@ -89,7 +100,9 @@ class CropLoader:
     balance: float = 0.5
     scale: float = 0.45
     photometric: Photometric | None = field(default_factory=Photometric)
+    artefacts: Artefacts | None = None
     target: Target = "proximity"
+    sizes: bool = False
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -144,17 +157,32 @@ class CropLoader:
         forward = scale * _turn(rng)
         centre = _draw_centre(image, rng, self.side / scale)
         pixels, picture, known = _sample(image, np.linalg.inv(forward), centre, self.side)
-        if self.photometric is not None:
-            generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
-            pixels = self.photometric(pixels[None], generator)[0]
+        pixels = self._spoilt(pixels, rng)
         points = (image.points - centre) @ forward.T + (self.side - 1) / 2
-        height, offset = self._target(points, float(np.clip(image.map_radius * scale, 3.0, 12.0)))
+        d = float(np.clip(image.map_radius * scale, 3.0, 12.0))
+        height, offset = self._target(points, d)
+        known_sizes = {"diameter": self._sizes(image, points, d, scale)} if self.sizes else {}
         return {
+            **known_sizes,
             "image": torch.where(picture > 0.5, pixels, OUTSIDE),
             "map": torch.from_numpy(height).float()[None],
             "offset": torch.from_numpy(offset).float(),
             "weight": self._weight(known),
         }
+
+    def _spoilt(self, pixels: Tensor, rng: np.random.Generator) -> Tensor:
+        """The picture after its changes of colour and focus, and its faults."""
+        if self.artefacts is not None:
+            pixels = self.artefacts.before(pixels, rng)
+        if self.photometric is not None:
+            generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
+            pixels = self.photometric(pixels[None], generator)[0]
+        return pixels if self.artefacts is None else self.artefacts.after(pixels, rng)
+
+    def _sizes(self, image: Annotated, points: np.ndarray, d: float, scale: float) -> Tensor:
+        cells = self.side // self.stride
+        known = np.full(len(points), np.nan) if image.diameters is None else image.diameters * scale
+        return torch.from_numpy(size_map(points, known, (cells, cells), self.stride, d)).float()[None]
 
     def _target(self, points: np.ndarray, d: float) -> tuple[np.ndarray, np.ndarray]:
         """Map and offsets of the crop; points outside shape it too.

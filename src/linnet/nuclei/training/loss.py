@@ -27,6 +27,7 @@ class ProximityLoss:
         scale: lambda, weight of every pixel by the patch's mean height.
         floor: Smallest weight of a pixel.
         offset: Weight of the offsets' loss.
+        diameter: Weight of the loss of log diameters, where the network gives them and the batch knows them.
 
     Source:
         The weighted squared form is common in the field; cross-entropy, the constants, floor and offsets are ours.
@@ -37,6 +38,7 @@ class ProximityLoss:
     scale: float = 0.0
     floor: float = 1.0
     offset: float = 0.5
+    diameter: float = 0.25
 
     def __post_init__(self) -> None:
         if self.form not in ("cross_entropy", "squared"):
@@ -46,8 +48,10 @@ class ProximityLoss:
         """Loss and its parts.
 
         Args:
-            output: Logit of the map and, with three channels, the offsets (y, x) in units of the stride.
-            batch: `map` (b, 1, h, w), `offset` (b, 2, h, w), `weight` (b, 1, h, w).
+            output: Logit of the map and, with three channels, the offsets (y, x) in units of the stride; a fourth is
+                the log diameter.
+            batch: `map` (b, 1, h, w), `offset` (b, 2, h, w), `weight` (b, 1, h, w), and where it is known `diameter`
+                (b, 1, h, w), NaN where it isn't.
 
         Returns:
             (mean loss, {"map": ..., "offset": ...}); the parts are detached.
@@ -60,11 +64,22 @@ class ProximityLoss:
         if output.shape[1] == 1:
             return of_map, {"map": of_map.detach()}
         near = weight * (height > 0)
-        error = F.smooth_l1_loss(output[:, 1:], batch["offset"], reduction="none", beta=0.5)
+        error = F.smooth_l1_loss(output[:, 1:3], batch["offset"], reduction="none", beta=0.5)
         of_offset = (near * error).sum() / near.sum().clamp(min=1)
-        return of_map + self.offset * of_offset, {"map": of_map.detach(), "offset": of_offset.detach()}
+        total, parts = of_map + self.offset * of_offset, {"map": of_map.detach(), "offset": of_offset.detach()}
+        if output.shape[1] == 3 or "diameter" not in batch:
+            return total, parts
+        of_size = _of_sizes(output[:, 3:], batch["diameter"], near)
+        return total + self.diameter * of_size, parts | {"diameter": of_size.detach()}
 
     def _of_pixels(self, logit: Tensor, height: Tensor) -> Tensor:
         if self.form == "squared":
             return 0.5 * (height - logit.sigmoid()) ** 2
         return F.binary_cross_entropy_with_logits(logit, height, reduction="none")
+
+
+def _of_sizes(output: Tensor, size: Tensor, near: Tensor) -> Tensor:
+    """Mean smooth L1 of log diameters over the cells near a nucleus whose size is known."""
+    known = near * size.isfinite()
+    error = F.smooth_l1_loss(output, size.nan_to_num(0.0), reduction="none", beta=0.1)
+    return (known * error).sum() / known.sum().clamp(min=1)

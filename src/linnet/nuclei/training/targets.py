@@ -14,6 +14,7 @@ from linnet.errors import InputError
 
 Target = Literal["proximity", "repel"]
 ALPHA = 3.0  # steepness of the map; ours
+REFERENCE_PX = 24.0  # the diameter whose logarithm is 0; ours
 
 
 def proximity(distance: np.ndarray, d: float, alpha: float = ALPHA) -> np.ndarray:
@@ -62,6 +63,25 @@ def cell_centres(cells: tuple[int, int], stride: int) -> Float[np.ndarray, "h w 
     """(y, x) in pixels of the centres of the output cells: stride * i + (stride - 1) / 2."""
     y, x = (stride * np.arange(n) + (stride - 1) / 2 for n in cells)
     return np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1)
+
+
+def size_map(
+    points: Float[np.ndarray, "n 2"], diameters: Float[np.ndarray, " n"], cells: tuple[int, int], stride: int, d: float
+) -> Float[np.ndarray, "h w"]:
+    """log(diameter / REFERENCE_PX) of the nearest nucleus at cells nearer than d to it; NaN elsewhere.
+
+    Args:
+        points: Centres (y, x) in input pixels.
+        diameters: Of each nucleus in input pixels; NaN where it isn't known.
+        cells: (height, width) of the output grid.
+        stride: Input pixels per cell.
+        d: Radius of the map in pixels.
+    """
+    if len(points) == 0:
+        return np.full(cells, np.nan)
+    distance, index = KDTree(points).query(cell_centres(cells, stride).reshape(-1, 2), distance_upper_bound=d)
+    size = np.append(np.log(np.maximum(diameters, 1.0) / REFERENCE_PX), np.nan)
+    return np.where(np.isfinite(distance), size[index], np.nan).reshape(cells)
 
 
 def build_target(

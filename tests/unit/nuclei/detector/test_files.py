@@ -53,6 +53,15 @@ def test_what_is_known_of_sizes_is_kept_and_files_without_it_load(detector, path
     assert (load(sized).pixel_size_um, load(sized).spacing_px) == (0.25, 31.5)
 
 
+def test_a_network_that_regresses_diameters_is_known_by_its_head(tmp_path):
+    network = new_network("small", sizes=True)
+    again = load(Detector(network).save(tmp_path / "sized"))
+    assert again.network.head.out_channels == 16
+    assert load("default").network.head.out_channels in (12, 16)
+    with pytest.raises(InputError, match=r"`sizes`.*'paper'"):
+        new_network("paper", sizes=True)
+
+
 def test_the_paper_preset_is_kept_too(tmp_path):
     path = Detector(new_network("paper"), "paper").save(tmp_path / "p")
     assert type(load(path).network).__name__ == "ResidualUNet"

@@ -1,3 +1,4 @@
+import math
 import threading
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 import torch
 
 from linnet.data import Photometric
+from linnet.data.artefacts import Artefacts
 from linnet.errors import InputError
 from linnet.nuclei.detector.brightness import OUTSIDE
 from linnet.nuclei.training import crops
@@ -226,3 +228,28 @@ def test_turns_are_rotations_and_mirrors():
     assert 0.4 < mirrored.mean() < 0.6
     right = (np.abs(turns).min((1, 2)) < 1e-9).mean()
     assert 0.4 < right < 0.6
+
+
+def test_sizes_follow_the_magnification_and_need_one_number_a_point():
+    images = [scene(diameters=np.full(25, 12.0))]
+    options = {"batches": 1, "batch_size": 2, "side": 48, "photometric": None}
+    (plain,) = CropLoader(images, 2, **options, scale=0).epoch(0)
+    (sized,) = CropLoader(images, 2, **options, scale=0, sizes=True).epoch(0)
+    assert torch.equal(plain["map"], sized["map"])
+    size = sized["diameter"]
+    assert size.shape == sized["map"].shape
+    assert torch.equal(size.isfinite(), sized["map"] > 0)
+    torch.testing.assert_close(size[size.isfinite()], torch.full_like(size[size.isfinite()], math.log(12 / 24)))
+    (unknown,) = CropLoader([scene()], 2, **options, sizes=True).epoch(0)
+    assert unknown["diameter"].isnan().all()
+    with pytest.raises(InputError, match=r"`diameters`.*25"):
+        scene(diameters=np.ones(3))
+
+
+def test_faults_change_the_picture_and_not_its_truth(images):
+    options = {"batches": 1, "batch_size": 3, "side": 48, "photometric": None}
+    (clean,) = CropLoader(images, 2, **options).epoch(0)
+    (spoilt,) = CropLoader(images, 2, **options, artefacts=Artefacts(jpeg=1.0)).epoch(0)
+    assert not torch.equal(clean["image"], spoilt["image"])
+    assert torch.equal(clean["map"], spoilt["map"])
+    assert torch.equal(clean["image"] == OUTSIDE, spoilt["image"] == OUTSIDE)

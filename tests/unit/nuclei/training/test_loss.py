@@ -82,3 +82,16 @@ def test_offsets_count_where_the_map_is_positive():
 def test_an_unknown_form_is_refused():
     with pytest.raises(InputError, match="`form`"):
         ProximityLoss("hinge")
+
+
+def test_diameters_count_where_they_are_known_and_asked_for():
+    """Smooth L1 with beta 0.1 by hand: |0.3| gives 0.3 - 0.05, the cell of unknown size gives nothing."""
+    known = batch([1.0, 1.0, 0.0]) | {"diameter": torch.tensor([0.3, math.nan, 5.0]).double().reshape(1, 1, 1, 3)}
+    out = torch.cat([output([0.0, 0.0, 0.0], offset=0.0), torch.zeros(1, 1, 1, 3, dtype=torch.float64)], 1)
+    loss = ProximityLoss(diameter=2.0)
+    with_sizes, parts = loss(out, known)
+    without, fewer = loss(out[:, :3], known)
+    assert float(parts["diameter"]) == pytest.approx(0.25)
+    assert float(with_sizes) == pytest.approx(float(without) + 2 * 0.25)
+    assert "diameter" not in fewer
+    assert "diameter" not in loss(out, batch([1.0, 1.0, 0.0]))[1]

@@ -9,6 +9,7 @@ from linnet.nuclei.training.targets import (
     mean_over_disc,
     median_spacing,
     proximity,
+    size_map,
 )
 
 
@@ -105,6 +106,19 @@ def test_a_centre_given_twice_counts_once_where_it_stands():
 def test_an_unknown_target_is_refused():
     with pytest.raises(InputError, match="`target`"):
         build_target(of((1, 1)), (4, 4), 1, 3.0, target="disc")
+
+
+def test_the_size_map_holds_the_log_diameter_of_the_nearest_nucleus():
+    points, diameters = of((4.2, 5.1), (20, 22), (21, 40)), np.array([24.0, 48.0, np.nan])
+    found = size_map(points, diameters, (15, 25), 2, 7.0)
+    for (y, x), centre in zip(np.ndindex(15, 25), cell_centres((15, 25), 2).reshape(-1, 2), strict=True):
+        away = np.hypot(*(points - centre).T)
+        nearest = int(away.argmin())
+        if away[nearest] < 7 and nearest < 2:
+            assert found[y, x] == [0.0, np.log(2)][nearest]
+        else:
+            assert np.isnan(found[y, x])
+    assert np.isnan(size_map(np.zeros((0, 2)), np.zeros(0), (3, 4), 2, 7.0)).all()
 
 
 def test_the_spacing_is_the_median_of_the_medians():

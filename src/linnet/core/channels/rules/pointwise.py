@@ -7,111 +7,8 @@ from dataclasses import replace
 from linnet.arrays import Ints
 from linnet.core.channels.rule_call import Call, rule
 from linnet.core.channels.tensor_labels import NOTHING, Factor, Flow
+from linnet.core.program.operators import operators_with
 
-UNARY = [
-    "abs",
-    "neg",
-    "sign",
-    "exp",
-    "expm1",
-    "exp2",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
-    "sqrt",
-    "rsqrt",
-    "square",
-    "reciprocal",
-    "sin",
-    "cos",
-    "tan",
-    "asin",
-    "acos",
-    "atan",
-    "sinh",
-    "cosh",
-    "tanh",
-    "erf",
-    "erfc",
-    "sigmoid",
-    "log_sigmoid_forward",
-    "logit",
-    "relu",
-    "relu6",
-    "leaky_relu",
-    "elu",
-    "celu",
-    "selu",
-    "gelu",
-    "silu",
-    "mish",
-    "hardswish",
-    "hardsigmoid",
-    "hardtanh",
-    "softplus",
-    "softshrink",
-    "hardshrink",
-    "tanhshrink",
-    "threshold",
-    "rrelu_with_noise",
-    "clamp",
-    "clamp_min",
-    "clamp_max",
-    "round",
-    "floor",
-    "ceil",
-    "trunc",
-    "frac",
-    "sinc",
-    "nan_to_num",
-    "isnan",
-    "isinf",
-    "isfinite",
-    "logical_not",
-    "bitwise_not",
-    "native_dropout",
-    "bernoulli",
-    "view_as_real_copy",
-]
-BINARY = [
-    "add",
-    "sub",
-    "rsub",
-    "mul",
-    "div",
-    "true_divide",
-    "remainder",
-    "fmod",
-    "floor_divide",
-    "maximum",
-    "minimum",
-    "fmax",
-    "fmin",
-    "pow",
-    "atan2",
-    "hypot",
-    "xlogy",
-    "lerp",
-    "where",
-    "addcmul",
-    "addcdiv",
-    "masked_fill",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "logical_and",
-    "logical_or",
-    "logical_xor",
-    "__and__",
-    "__or__",
-    "__xor__",
-    "copysign",
-    "heaviside",
-]
 LINEAR = {"neg", "mul", "div", "true_divide"}
 
 
@@ -133,7 +30,7 @@ def constant_of_given_sizes(call: Call) -> Flow:
     return NOTHING
 
 
-@rule(*UNARY)
+@rule(*operators_with("elementwise", 1))
 def unary(call: Call) -> Flow | tuple[Flow, ...]:
     """One tensor, element by element."""
     flow = call.flow(0)
@@ -142,7 +39,7 @@ def unary(call: Call) -> Flow | tuple[Flow, ...]:
     return flow if len(call.node.outputs) == 1 else (flow,) * len(call.node.outputs)
 
 
-@rule(*BINARY)
+@rule(*operators_with("elementwise", 2))
 def binary(call: Call) -> Flow:
     """Several tensors broadcast against each other: what meets is tied; a parameter's axes belong to the channels."""
     refs = call.refs()

@@ -6,73 +6,9 @@ from collections.abc import Sequence
 
 from linnet.core.channels.rule_call import Call, rule
 from linnet.core.channels.tensor_labels import NOTHING, Factor, Flow
+from linnet.core.program.operators import operator_of, operators_with
 
-# name: number of the argument that holds the axes
-REDUCED = {
-    **dict.fromkeys(
-        [
-            "mean",
-            "sum",
-            "amax",
-            "amin",
-            "nansum",
-            "logsumexp",
-            "any",
-            "all",
-            "argmax",
-            "argmin",
-            "prod",
-            "median",
-            "nanmedian",
-            "mode",
-            "std",
-            "var",
-        ],
-        1,
-    ),
-    **dict.fromkeys(["std_mean", "var_mean", "count_nonzero", "aminmax"], 1),
-    **dict.fromkeys(["norm", "linalg_vector_norm"], 2),
-}
-ALONG = {
-    **dict.fromkeys(
-        [
-            "_softmax",
-            "softmax",
-            "_safe_softmax",
-            "_log_softmax",
-            "log_softmax",
-            "cumsum",
-            "cumprod",
-            "logcumsumexp",
-            "cummax",
-            "cummin",
-        ],
-        1,
-    ),
-    **dict.fromkeys(["sort", "argsort", "_fft_r2c", "_fft_c2c", "_fft_c2r", "unfold"], 1),
-    **dict.fromkeys(["topk", "kthvalue", "renorm"], 2),
-}
 LAST = ("sort", "argsort", "topk", "kthvalue")  # the last axis, when none is given
-SPATIAL = {
-    **dict.fromkeys(
-        ["max_pool2d_with_indices", "avg_pool2d", "_adaptive_avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"],
-        2,
-    ),
-    **dict.fromkeys(["fractional_max_pool2d", "max_pool2d", "upsample_nearest2d", "_upsample_nearest_exact2d"], 2),
-    **dict.fromkeys(
-        ["upsample_bilinear2d", "_upsample_bilinear2d_aa", "upsample_bicubic2d", "_upsample_bicubic2d_aa"], 2
-    ),
-    **dict.fromkeys(["reflection_pad2d", "replication_pad2d", "grid_sampler_2d"], 2),
-    **dict.fromkeys(
-        ["avg_pool1d", "adaptive_avg_pool1d", "max_pool1d", "upsample_nearest1d", "_upsample_nearest_exact1d"], 1
-    ),
-    **dict.fromkeys(["upsample_linear1d", "reflection_pad1d", "replication_pad1d"], 1),
-    **dict.fromkeys(
-        ["max_pool3d_with_indices", "avg_pool3d", "_adaptive_avg_pool3d", "adaptive_max_pool3d", "max_pool3d"], 3
-    ),
-    **dict.fromkeys(["upsample_nearest3d", "_upsample_nearest_exact3d", "upsample_trilinear3d", "grid_sampler_3d"], 3),
-    **dict.fromkeys(["reflection_pad3d", "replication_pad3d", "fractional_max_pool3d"], 3),
-}
 
 
 def _asked(call: Call, position: int) -> list[int]:
@@ -86,11 +22,10 @@ def _asked(call: Call, position: int) -> list[int]:
     return sorted({axis % rank for axis in axes})
 
 
-@rule(*REDUCED)
+@rule(*operators_with("reduces"))
 def reduce(call: Call) -> tuple[Flow, ...]:
     """Axes summed up (or their maximum, norm ...): they vanish; a channel axis among them is frozen."""
-    position = REDUCED[call.node.name]
-    return _reduced(call, _asked(call, position))
+    return _reduced(call, _asked(call, operator_of(call.node).reduces or 1))
 
 
 @rule("max", "min")
@@ -103,25 +38,33 @@ def _reduced(call: Call, axes: Sequence[int]) -> tuple[Flow, ...]:
     flow, rank = call.flow(0), len(call.shape(0))
     if flow.view is not None:
         return (NOTHING,)
-    kept = Flow()
-    for factor in flow.factors:
-        left = [axis for axis in factor.axes if axis not in axes]
-        if len(left) == len(factor.axes):
-            kept = Flow((*kept.factors, factor))
-        elif len(left) == 1:
-            kept = Flow((*kept.factors, Factor((left[0],), call.collapse(factor, left[0]))))
-        else:
-            call.freeze(factor.labels.ravel(), f"its channels are taken together ({call.node.name})")
+    kept, lost = _beside(call, axes)
+    for factor in lost:
+        call.freeze(factor.labels.ravel(), f"its channels are taken together ({call.node.name})")
     if len(call.out_shape()) != rank:
         order = [axis for axis in range(rank) if axis not in axes]
         kept = kept.renamed({old: new for new, old in enumerate(order)})
     return (kept,) * len(call.node.outputs)
 
 
-@rule(*ALONG)
+def _beside(call: Call, axes: Sequence[int]) -> tuple[Flow, list[Factor]]:
+    """Labels on other axes than these, and the factors that have no other."""
+    kept, lost = Flow(), []
+    for factor in call.flow(0).factors:
+        left = [axis for axis in factor.axes if axis not in axes]
+        if len(left) == len(factor.axes):
+            kept = Flow((*kept.factors, factor))
+        elif len(left) == 1:
+            kept = Flow((*kept.factors, Factor((left[0],), call.collapse(factor, left[0]))))
+        else:
+            lost.append(factor)
+    return kept, lost
+
+
+@rule(*operators_with("along"))
 def along(call: Call) -> tuple[Flow, ...]:
     """Positions of one axis depend on each other; sizes stay."""
-    axes = _asked(call, ALONG[call.node.name])
+    axes = _asked(call, operator_of(call.node).along or 1)
     flow = call.flow(0)
     if flow.view is not None:
         return (NOTHING,)
@@ -130,10 +73,10 @@ def along(call: Call) -> tuple[Flow, ...]:
     return (flow.without(axes),) * len(call.node.outputs)
 
 
-@rule(*SPATIAL)
+@rule(*operators_with("mixes"))
 def spatial(call: Call) -> tuple[Flow, ...]:
     """Pooling, resizing and padding: the last axes are mixed, the channel axis passes."""
-    return _mixed(call, SPATIAL[call.node.name])
+    return _mixed(call, operator_of(call.node).mixes or 0)
 
 
 def _mixed(call: Call, count: int) -> tuple[Flow, ...]:
@@ -143,15 +86,9 @@ def _mixed(call: Call, count: int) -> tuple[Flow, ...]:
     axes = range(rank - count, rank)
     if call.node.name.startswith("grid_sampler"):
         call.freeze(call.flow(1), "is a sampling grid")
-    kept = Flow()
-    for factor in flow.factors:
-        left = [axis for axis in factor.axes if axis not in axes]
-        if len(left) == len(factor.axes):
-            kept = Flow((*kept.factors, factor))
-        elif len(left) == 1:
-            kept = Flow((*kept.factors, Factor((left[0],), call.collapse(factor, left[0]))))
-        else:
-            call.freeze(factor.labels.ravel(), f"positions along its labelled axis are mixed ({call.node.name})")
+    kept, lost = _beside(call, axes)
+    for factor in lost:
+        call.freeze(factor.labels.ravel(), f"positions along its labelled axis are mixed ({call.node.name})")
     return (kept,) * len(call.node.outputs)
 
 
