@@ -1,4 +1,4 @@
-"""The application: its verbs, and what becomes of an error."""
+"""The application: its verbs, and how errors become messages and exit codes."""
 
 import platform
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LinnetError as error:
         _complain("error", str(error))
     except KeyboardInterrupt as stop:
-        _complain("stopped", str(stop) or "Give the same command again to start over; nothing half-written was left.")
+        _complain("stopped", str(stop) or "Give the same command again to start over; no half-written file was left.")
         return INTERRUPTED
     except OSError as error:
         if error.filename is None:

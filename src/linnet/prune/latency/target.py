@@ -102,8 +102,8 @@ class Clock:
         if narrow > self.target_ns:
             raise BudgetError(
                 f"The budget can't be reached: `latency_ms` can't go below {narrow / _NS:.3g} ms, measured of the "
-                f"narrowest network ({self.measured.about}), but {self.target_ns / _NS:g} ms was requested. Lower "
-                "`align` or `min_fraction`, keep less, or give a larger budget."
+                f"narrowest network ({self.measured.about}), but {self.target_ns / _NS:g} ms was requested. "
+                "Lower `align`, or give a larger budget."
             )
 
     @classmethod
