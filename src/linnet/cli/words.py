@@ -14,6 +14,7 @@ _RENAMED = {
     "diameter_px": "diameter",
     "radius_px": "radius",
     "formats": "format",
+    "directory": "out",
     "example": "input_",
 }
 
@@ -57,7 +58,7 @@ def cli_words(text: str, options: Mapping[str, str]) -> str:
     """
 
     def option(found: re.Match[str]) -> str:
-        name = _RENAMED.get(found[1], found[1])
+        name = found[1] if found[1] in options else _RENAMED.get(found[1], found[1])
         return f"`{options[name]}`" if name in options else found[0]
 
     text = re.sub(r'ChannelGraph\(\.\.\., frozen=\["([^"]*)"\]\)', r"--frozen \1", text)
