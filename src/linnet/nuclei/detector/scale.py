@@ -57,11 +57,11 @@ def find_scale(find: Find, image: Any, spacing_px: float, spread: Callable[[np.n
     """The scale whose points are the surest.
 
     The merit of a scale is the mean score of its points, less a price on nuclei that are larger than the reference
-    diameter; where the network gives no diameters, on points that lie farther apart than nuclei do at the right scale.
-    On validation images the mean score is highest where nuclei have about the size the detector was trained for and
-    falls on both sides. Samples of a shrunk image are cheap, so all scales up to 1.4 are looked at, or up to 1 where the network gives diameters that are large enough;
-    the larger ones only when 1.4 is the best, or when nothing was found at any of those.
-    Another scale than 1 must be clearly better.
+    diameter; where the network gives no diameters, on points that lie farther apart than nuclei do at the right
+    scale. On validation images the mean score is highest where nuclei have about the size the detector was trained
+    for and falls on both sides. Samples of a shrunk image are cheap, so all scales up to 1.4 are looked at, or up
+    to 1 where the network gives diameters that are large enough; the larger ones only when 1.4 is the best, or when
+    nothing was found at any of those. Another scale than 1 must be clearly better.
 
     Args:
         find: Runs the detector on a part at a scale.
