@@ -1,4 +1,4 @@
-"""What `linnet nuclei` found and how good it was: lines for the terminal, and records."""
+"""The results of `linnet nuclei`: lines for the terminal, and records."""
 
 import math
 from collections.abc import Iterator
