@@ -31,6 +31,8 @@ class Detections:
         ood_score: How far the image is from those that the detector learned from; higher is farther. None for a
             detector that doesn't know them.
         shape: (height, width) of the input image in pixels.
+        diameters_px: (n,) equivalent diameter of each nucleus in pixels of the input image, or None for a model that
+            doesn't regress it.
     """
 
     points: Float64[np.ndarray, "n 2"]
@@ -44,6 +46,7 @@ class Detections:
     scale: float = 1.0
     diameter_px: float | None = None
     pixel_size_um: float | None = None
+    diameters_px: Float64[np.ndarray, " n"] | None = None
     ood_score: float | None = None
 
     def __len__(self) -> int:

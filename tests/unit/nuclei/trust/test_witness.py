@@ -25,7 +25,7 @@ def picture():
 
 def seen(detector, plane, tile):
     with Witness(detector._folded, "small") as witness:
-        detector._points(plane, detector.thresholds, tile, None, 0, witness)
+        detector._search(plane, detector.thresholds, tile, None, 0, witness)
     return witness.features()
 
 
