@@ -15,7 +15,6 @@ from linnet.engine.files.tensor_file import Kind, write_tensors
 from linnet.errors import InputError
 from linnet.models.fold import fold_batch_norm
 from linnet.nuclei.detector.colour import Modality
-from linnet.nuclei.detector.given import as_image
 from linnet.nuclei.detector.peaks import find_peaks, keep_apart, to_points
 from linnet.nuclei.detector.polarity import has_polarity
 from linnet.nuclei.detector.receptive_field import Reach, halo, reach
@@ -26,6 +25,7 @@ from linnet.nuclei.detector.sizes import REFERENCE_PX, diameters_at, of_kept
 from linnet.nuclei.detector.tiles import Plane, Tile
 from linnet.nuclei.points.columns import Count
 from linnet.nuclei.points.detections import Detections
+from linnet.nuclei.read.given import as_image
 from linnet.nuclei.trust.domain import Domain, Judgement
 from linnet.nuclei.trust.witness import Witness
 
