@@ -16,6 +16,7 @@ from torch.optim import SGD
 from linnet.engine import Compute, Schedule
 from linnet.ensemble.calibration.conformal import Conformal, Method
 from linnet.ensemble.calibration.scaling import Calibration, calibrate, gathered
+from linnet.ensemble.evaluation.trimming import Trimmed, trim
 from linnet.ensemble.prediction.class_prediction import ClassPrediction
 from linnet.ensemble.prediction.shapes import TASKS
 from linnet.ensemble.prediction.value_prediction import ValuePrediction
@@ -268,6 +269,35 @@ class HatchEnsemble(nn.Module):
         out = ClassPrediction(found.outputs, self.temperature)  # type: ignore[arg-type]  classes give no pairs
         self.conformal = Conformal.fit(out.probs, found.targets, alpha, method, **options)
         return self.conformal
+
+    def trim(self, validation: Any, *, tolerance: float = 0.001) -> Trimmed:
+        """Keeps the fewest members whose calibrated NLL is within a tolerance of all members', found greedily.
+
+        The members that stay keep their order. Calibrate again afterwards: another pool needs another temperature.
+
+        Args:
+            validation: Held-out data: a loader of (inputs, labels), or a pair (member_logits, labels).
+            tolerance: In nats, 0 or more.
+
+        Returns:
+            Which members stay, and the calibrated NLL after each of them.
+
+        Raises:
+            InputError: the task is a regression, `tolerance` is negative, or labels or outputs don't fit.
+        """
+        found = gathered(self, validation, task=self.task)
+        if isinstance(found.outputs, tuple) or self.task == "regression":
+            raise InputError('`trim` must have members that classify (got task "regression").')
+        if len(found.outputs) != len(self.members):
+            raise InputError(
+                f"`validation` must hold the logits of all {len(self)} members (got {len(found.outputs)}). Give a "
+                "loader of inputs, or the outputs of these members."
+            )
+        trimmed = trim(found.outputs, found.targets, tolerance=tolerance)
+        self.members = nn.ModuleList(member for k, member in enumerate(self.members) if k in trimmed.kept)
+        self.temperature = self.conformal = None
+        self.forward_impl, self._joined = Choice("loop", "not measured"), ()
+        return trimmed
 
     def export(self, path: str | os.PathLike[str], example: Tensor) -> Path:
         """Writes one ONNX file: probs, entropy, aleatoric and epistemic of a batch of any size.
