@@ -17,7 +17,7 @@ from linnet.recipe.plan import Plan, RecipeTask
 from linnet.recipe.stages import Work
 from linnet.recipe.tasks import find_task
 from linnet.report import write_report
-from linnet.report.uncertainty import uncertainty_sections
+from linnet.report.ensemble.sections import uncertainty_sections
 from linnet.results import Record, RunFolder, atomic_write, write_records
 
 _log = logging.getLogger(__name__)
