@@ -22,6 +22,7 @@ SUBJECTS = {
     "padam": "padam.subject",
     "natural": "natural.subject",
     "prune": "prune.subject",
+    "jet": "jet.subject",
 }
 
 
