@@ -50,7 +50,7 @@ def _flags() -> str:
 
 
 def convolutions(*, quick: bool) -> list[Record]:
-    """One 3 x 3 convolution of signs, 34 x 34 to 32 x 32; ours makes the signs from pixels and has threshold and pool."""
+    """One 3 x 3 convolution of signs, 34 x 34 to 32 x 32; ours makes signs from pixels, thresholds and pools."""
     torch.set_num_threads(1)
     found, pairs = [], 5 if quick else 41
     for channels in (64,) if quick else (64, 128, 256):
