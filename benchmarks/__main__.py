@@ -68,16 +68,27 @@ def _readme() -> int:
     """Writes every page and draws every picture that is made from records."""
     from benchmarks import readme
     from benchmarks.core import graph_pages, proofs
+    from benchmarks.jet import page as jet
+    from benchmarks.jet import picture as family
     from benchmarks.natural import page as natural
     from benchmarks.nuclei import card, picture
     from benchmarks.padam import page as padam
     from benchmarks.prune import page as prune
     from benchmarks.prune import picture as pruned
 
-    pages = [readme.page(), padam.docs_page(), padam.paper_page(), card.PAGE, proofs.PAGE, prune.PAGE, natural.PAGE]
+    pages = [
+        readme.page(),
+        padam.docs_page(),
+        padam.paper_page(),
+        card.PAGE,
+        proofs.PAGE,
+        prune.PAGE,
+        natural.PAGE,
+        jet.PAGE,
+    ]
     for page in [*pages, graph_pages.GRAPHS, graph_pages.RULE_LIST]:
         print(f"{page.path} {'was brought up to date' if page.refresh() else 'already says what the records say'}.")
-    for path in [*padam.draw(), picture.draw(), *pruned.draw()]:
+    for path in [*padam.draw(), picture.draw(), *pruned.draw(), family.draw()]:
         print(f"{path} was drawn.")
     return 0
 

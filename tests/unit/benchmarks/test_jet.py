@@ -33,3 +33,25 @@ def test_the_rival_computes_the_same_scores(kind):
     program = freeze(net, frames)
     scores = rivals.float_net(net, 28)(frames.float().numpy())
     np.testing.assert_allclose(scores, program.logits(frames).numpy(), rtol=1e-4, atol=1e-3)
+
+
+def test_the_page_and_the_readme_say_what_the_records_say():
+    from benchmarks import readme
+    from benchmarks.jet import page
+    from benchmarks.page import filled
+
+    assert page.PAGE.current() == page.PAGE.text()
+    shown = readme.page().current()
+    assert filled(shown, "jet", page.readme_rows()) == shown
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["jets.md", "howto/jet_c.md"])
+def test_the_code_of_the_pages_runs(name, tmp_path, monkeypatch):
+    import re
+
+    from benchmarks import DOCS
+
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(), re.DOTALL))
+    exec(compile(code, name, "exec"), {})
