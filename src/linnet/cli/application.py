@@ -13,6 +13,7 @@ from linnet.cli.jet import jet
 from linnet.cli.nuclei import nuclei
 from linnet.cli.report import report
 from linnet.cli.run import run
+from linnet.cli.spectra.spectrum import spectrum
 from linnet.errors import LinnetError
 
 USAGE_ERROR, FAILURES, INTERRUPTED = 2, 1, 130
@@ -30,6 +31,7 @@ app.command(demo, help_epilogue="Example: linnet demo")
 app.command(doctor, help_epilogue="Example: linnet doctor")
 app.command(run, help_epilogue="Example: linnet run recipes/nuclei.toml --set train.epochs=2")
 app.command(channels, help_epilogue="Example: linnet channels resnet --input 1x3x32x32 --html channels.html")
+app.command(spectrum, help_epilogue="Example: linnet spectrum mlp --data fashion_mnist --loss cross_entropy")
 app.command(report, help_epilogue="Example: linnet report runs/nuclei")
 app.command(nuclei)
 app.command(jet)

@@ -14,6 +14,7 @@ VERBS = [
     "doctor",
     "run",
     "channels",
+    "spectrum",
     "report",
     "nuclei detect",
     "nuclei train",
