@@ -82,7 +82,7 @@ def _readme() -> int:
     from benchmarks.jet import page as jet
     from benchmarks.jet import picture as family
     from benchmarks.natural import page as natural
-    from benchmarks.nuclei import card, picture, reach_page
+    from benchmarks.nuclei import card, picture
     from benchmarks.padam import page as padam
     from benchmarks.prune import page as prune
     from benchmarks.prune import picture as pruned
@@ -92,7 +92,6 @@ def _readme() -> int:
         padam.docs_page(),
         padam.paper_page(),
         card.PAGE,
-        reach_page.PAGE,
         proofs.PAGE,
         prune.PAGE,
         natural.PAGE,
