@@ -26,7 +26,7 @@ CLASSES, TOLERANCE = 10, 1e-3
 def measure(*, quick: bool) -> list[Record]:
     """The ten largest eigenvalues, one product, and the trace kernel of 10,000 digits."""
     torch.manual_seed(0)
-    model, (x, y) = mlp3(64 if quick else 1024), batch((784,), 20 if quick else 100)
+    model, (x, y) = mlp3(64 if quick else 512), batch((784,), 20 if quick else 100)
     records = [_top(model, x, quick=quick), _product(model, x), *_peer_density(model, x, y)]
     return [*records, _trace(quick=quick)]
 
