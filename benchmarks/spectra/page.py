@@ -37,7 +37,7 @@ def text() -> str:
 def layer_table(records: Sequence[Record], most: int = 10) -> str:
     """Layer, both costs predicted and measured, choice, and its time over the better one's."""
     rows = [
-        "| network and layer | predicted, positions : gradients | positions, s | gradients, s | chosen | over the best |",
+        "| network and layer | predicted, p : g | positions p, s | gradients g, s | chosen | over the best |",
         "|---|---|---|---|---|---|",
     ]
     worst = sorted(records, key=lambda record: -(record.value or 0))[:most]
@@ -46,7 +46,8 @@ def layer_table(records: Sequence[Record], most: int = 10) -> str:
         predicted = float(context["positions_cost"]) / float(context["gradients_cost"])
         ways = [f"{float(context[key]):.3g}" if key in context else "not run" for key in ("positions_s", "gradients_s")]
         name = record.name.removeprefix("spectra.contraction.")
-        rows.append(f"| {name} | {predicted:.3g} : 1 | {ways[0]} | {ways[1]} | {context['chosen']} | {record.value:.2f}x |")
+        cells = [name, f"{predicted:.3g} : 1", *ways, str(context["chosen"]), f"{record.value:.2f}x"]
+        rows.append(f"| {' | '.join(cells)} |")
     count = len(records)
     good = sum((record.value or 0) <= 1.2 for record in records)
     return "\n".join([*rows, "", f"Within 20 % of the best for {good} of {count} layers."])
