@@ -26,11 +26,24 @@ predicted to be far worse, and would have taken minutes, wasn't run. The ten lay
 """
 
 
+_PARTS = {
+    "kernels": "spectra.jacrev",
+    "top": "spectra.top",
+    "trace": "spectra.trace",
+    "contractions": "spectra.contraction",
+    "real": "spectra.real",
+    "full": "spectra.full",
+}
+"""Part of the subject -> how the names of its records begin."""
+
+
 def text() -> str:
     """The page's text."""
     records = read_records(SPEED)
     layers = [record for record in records if "chosen" in record.context]
     parts = [_HEAD, goal.as_markdown(records), measured(records)]
+    left = [f"`--only {part}`" for part, name in _PARTS.items() if not any(r.name.startswith(name) for r in records)]
+    parts += [f"\nNot run yet: {', '.join(left)}."] if left else []
     return "\n".join([*parts, *(["", _LAYERS, layer_table(layers), ""] if layers else [])]) + "\n"
 
 
