@@ -28,7 +28,7 @@ _LIMITS = """## Limits
 - It gives centres and equivalent diameters, not outlines.
 - `score` ranks detections. It is no probability, and counts come without an interval: this release is not calibrated.
 - The groups of tissue rest on few pictures (see the table): their F1 says little about other tissue, other stains or
-  other scanners.
+  other scanners. How it does on sets that it never saw stands on [its own page](nuclei_reach.md).
 - 95 % of the nuclei that it has seen measure 7 to 60 pixels across, half of them less than 20. The scale of others is
   found (`--diameter auto`) among eight from a quarter to 2.8; give `--diameter` (`diameter_px`) where it isn't.
 - It has seen no 3-D stacks, no electron microscopy, and nothing that isn't a nucleus.
