@@ -44,7 +44,7 @@ class Listener:
     weight average doesn't compute curvature.
 
     Args:
-        owner: Has `model`, `wants()`, `open()` and `heard(watch)`; held weakly.
+        owner: Has `model`, `wants()`, `open()` and `take_forward(watch)`; held weakly.
     """
 
     def __init__(self, owner: Any) -> None:
@@ -82,7 +82,7 @@ class Listener:
                 return
             watch = Watch(linear, f.detach().to(torch.promote_types(f.dtype, torch.float32)))
             with torch.autocast(f.device.type, enabled=False):
-                keep_open = owner.heard(watch)
+                keep_open = owner.take_forward(watch)
             outputs.register_hook(watch.keep)  # after the owner's own passes: the next one is the user's
             if keep_open:
                 linear.seal()
