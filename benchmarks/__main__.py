@@ -22,6 +22,8 @@ SUBJECTS = {
     "padam": "padam.subject",
     "natural": "natural.subject",
     "prune": "prune.subject",
+    "ensemble": "ensemble.subject",
+    "spectra": "spectra.subject",
 }
 
 
@@ -67,6 +69,8 @@ def _readme() -> int:
     """Writes every page and draws every picture that is made from records."""
     from benchmarks import readme
     from benchmarks.core import graph_pages, proofs
+    from benchmarks.ensemble import corruptions
+    from benchmarks.ensemble import page as ensemble
     from benchmarks.natural import page as natural
     from benchmarks.nuclei import card, picture
     from benchmarks.padam import page as padam
@@ -74,9 +78,9 @@ def _readme() -> int:
     from benchmarks.prune import picture as pruned
 
     pages = [readme.page(), padam.docs_page(), padam.paper_page(), card.PAGE, proofs.PAGE, prune.PAGE, natural.PAGE]
-    for page in [*pages, graph_pages.GRAPHS, graph_pages.RULE_LIST]:
+    for page in [*pages, ensemble.PAGE, graph_pages.GRAPHS, graph_pages.RULE_LIST]:
         print(f"{page.path} {'was brought up to date' if page.refresh() else 'already says what the records say'}.")
-    for path in [*padam.draw(), picture.draw(), *pruned.draw()]:
+    for path in [*padam.draw(), picture.draw(), *pruned.draw(), corruptions.draw()]:
         print(f"{path} was drawn.")
     return 0
 

@@ -17,10 +17,10 @@ from benchmarks.prune.budget import HEADLINE
 from benchmarks.sidebyside import bootstrap, in_turns
 from linnet import ChannelGraph, resize
 from linnet.engine.compute.timing import Latency, Timing, on_threads, timed
+from linnet.engine.onnx.runtime import onnx_call, runtime_name
 from linnet.errors import MissingExtra
 from linnet.models import create
 from linnet.prune import Budget, export, extract, plan
-from linnet.prune.onnx.runtime import onnx_call, runtime_name
 from linnet.results import Record
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)

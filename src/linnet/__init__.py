@@ -8,7 +8,7 @@ Public names, by what they do for you. Each is loaded when it is first used, so 
     facts         results, report        what was measured, and one page that shows it
     fast          optim                  natural gradient that knows its own step size; Padam
     shared        core, Capture          one pair of tensors per layer, which all methods read
-    understood    spectra                the neural tangent kernel, layer by layer
+    understood    spectra                Fisher spectra, kernels and metrics beside their theory; the safe step
     sure          ensemble               one trained network becomes an ensemble that knows what it doesn't know
     wide, narrow  ChannelGraph, resize   which channels live and die together; copies and removals with a proof
     sure          ensemble               calibrated uncertainty, and how good it is

@@ -41,4 +41,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def meant(name: object, known: Iterable[object], quoted: str = "`{}`") -> str:
     """A question to add to an error: " Did you mean `a` or `b`?", or "" where no known word is near."""
     near = difflib.get_close_matches(str(name), [str(word) for word in known], n=3, cutoff=0.5)
-    return f" Did you mean {' or '.join(map(quoted.format, near))}?" if near else ""
+    words = ", ".join(map(quoted.format, near))
+    return f" Did you mean {' or '.join(words.rsplit(', ', 1))}?" if near else ""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from linnet.ensemble import (
     ClassPrediction,
+    Conformal,
     aurc,
     auroc,
     brier,
@@ -73,3 +74,18 @@ def test_every_metric_stays_in_its_range(pair, bins):
     assert 0 <= brier(probs, labels) <= 2
     assert 0 <= nll(probs, labels) < 710
     assert -1e-12 <= e_aurc(probs, labels) <= aurc(probs, labels) <= 1
+
+
+@given(
+    st.integers(0, 2**31), st.sampled_from([0.05, 0.1, 0.3]), st.sampled_from(["lac", "aps", "raps"]), st.integers(2, 6)
+)
+@settings(deadline=None, max_examples=30)
+def test_sets_of_exchangeable_data_cover_the_true_class(seed, alpha, method, classes):
+    generator = np.random.default_rng(seed)
+    n, new = 400, 2000
+    probs = generator.dirichlet(np.full(classes, 0.7), size=n + new)
+    labels = (probs.cumsum(axis=1) < generator.random((n + new, 1))).sum(axis=1).clip(max=classes - 1)
+    found = Conformal.fit(probs[:n], labels[:n], alpha, method, rng_seed=seed % 1000)
+    share, _ = found.coverage(probs[n:], labels[n:])
+    # Coverage given one calibration set is a Beta variable; the new samples add their binomial spread.
+    assert share >= 1 - alpha - 4.5 * math.sqrt(alpha * (1 - alpha) * (1 / n + 1 / new))

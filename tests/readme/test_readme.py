@@ -154,6 +154,8 @@ def test_code_of_the_docs_runs(page, tmp_path):
         "prune_to_a_latency",
         "prune_under_torchrun",
         "federated",
+        "largest_learning_rate",
+        "largest_eigenvalue",
     ],
 )
 def test_code_of_the_how_tos_runs_from_top_to_bottom(page, tmp_path, monkeypatch):

@@ -50,10 +50,10 @@ PUBLIC_OF = {
         "Schedule Task as_loader derive_seed fit load load_checkpoint load_latest save save_checkpoint shard "
     ),
     "ensemble": (
-        "Calibration ClassPrediction Comparison Conformal Difference Equivalent RejectionCurve Report Shift Trimmed "
-        "ValuePrediction aurc auroc brier calibrate classwise_ece compare deep_ensemble_equivalent e_aurc ece "
-        "ece_debiased ece_debiased_interval evaluate fpr95 nll rejection_curve trim "
-        "Choice HatchEnsemble MembersFit WidenedClass Widening hatch widen "
+        "Calibration Choice ClassPrediction Comparison Conformal Difference Equivalent Hatch HatchEnsemble "
+        "MembersFit RejectionCurve Report Shift Trimmed ValuePrediction WidenedClass Widening aurc auroc brier "
+        "calibrate classwise_ece compare deep_ensemble_equivalent e_aurc ece ece_debiased ece_debiased_interval "
+        "evaluate fpr95 hatch nll rejection_curve trim widen "
     ),
     "errors": (
         "BudgetError CaptureError CheckpointError DataError FreezeError GraphError ImageError InputError LinnetError "

@@ -1,4 +1,4 @@
-"""The application: its verbs, and what becomes of an error."""
+"""The application: its verbs, and how errors become messages and exit codes."""
 
 import platform
 from collections.abc import Sequence
@@ -9,9 +9,11 @@ from linnet import __version__
 from linnet.cli.channels import channels
 from linnet.cli.demo import demo
 from linnet.cli.doctor import doctor
+from linnet.cli.jet import jet
 from linnet.cli.nuclei import nuclei
 from linnet.cli.report import report
 from linnet.cli.run import run
+from linnet.cli.spectra.spectrum import spectrum
 from linnet.errors import LinnetError
 
 USAGE_ERROR, FAILURES, INTERRUPTED = 2, 1, 130
@@ -29,8 +31,10 @@ app.command(demo, help_epilogue="Example: linnet demo")
 app.command(doctor, help_epilogue="Example: linnet doctor")
 app.command(run, help_epilogue="Example: linnet run recipes/nuclei.toml --set train.epochs=2")
 app.command(channels, help_epilogue="Example: linnet channels resnet --input 1x3x32x32 --html channels.html")
+app.command(spectrum, help_epilogue="Example: linnet spectrum mlp --data fashion_mnist --loss cross_entropy")
 app.command(report, help_epilogue="Example: linnet report runs/nuclei")
 app.command(nuclei)
+app.command(jet)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LinnetError as error:
         _complain("error", str(error))
     except KeyboardInterrupt as stop:
-        _complain("stopped", str(stop) or "Give the same command again to start over; nothing half-written was left.")
+        _complain("stopped", str(stop) or "Give the same command again to start over; no half-written file was left.")
         return INTERRUPTED
     except OSError as error:
         if error.filename is None:

@@ -1,4 +1,4 @@
-"""`linnet channels`: which channels of a network live and die together, and what an edit would cost."""
+"""`linnet channels`: which channels of a network live and die together, and how an edit changes the cost."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from linnet.cli.closing import closing
 from linnet.cli.model_argument import example_of, model_of, own_input, with_weights
+from linnet.cli.words import in_cli_words
 from linnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from linnet.prune import Budget
 
 
+@in_cli_words
 def channels(
     model: str,
     /,
@@ -91,7 +93,7 @@ def _try(network: nn.Module, graph: ChannelGraph, example: Tensor, wish: str, rn
     except ValueError:
         fraction = 0.0
     if not equals or not 0.0 < fraction <= 1.0:
-        raise InputError(f"--try came with `{wish}`; CLASS=FRACTION was needed, a fraction above 0 and up to 1.")
+        raise InputError(f"`--try` must be CLASS=FRACTION, with a fraction above 0 and up to 1 (got `{wish}`).")
     size = graph.classes[name].size if name in graph.classes else 1
     kept = np.zeros(size, dtype=np.int64)
     kept[np.random.default_rng(rng_seed).permutation(size)[: max(1, round(size * fraction))]] = 1
@@ -116,17 +118,15 @@ def _budget(limits: list[str]) -> Budget:
         except ValueError:
             amount = math.nan
         if not equals or name not in known or math.isnan(amount):
-            raise InputError(
-                f"--budget came with `{limit}`; one of {', '.join(f'{n}=VALUE' for n in known)} was needed."
-            )
+            raise InputError(f"`--budget` must be one of {', '.join(f'{n}=VALUE' for n in known)} (got `{limit}`).")
         if name in given:
-            raise InputError(f"--budget came with `{name}` twice; one limit of each kind is needed.")
+            raise InputError(f"`--budget` must name each limit once (got `{name}` twice).")
         given[name] = amount
     return Budget(**given)
 
 
 def _write(graph: ChannelGraph, model: str, json: Path | None, html: Path | None) -> list[Path]:
-    """The files that were asked for."""
+    """Writes the requested files."""
     from linnet.results import atomic_write
 
     written = []

@@ -30,7 +30,7 @@ class Shown:
         name: Stem of its files.
         pixels: (h, w) or (h, w, 3).
         found: The detections.
-        wall_s: What they took.
+        wall_s: Seconds that they took.
     """
 
     name: str

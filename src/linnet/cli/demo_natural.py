@@ -19,14 +19,14 @@ _IMAGES, _WIDTH, _C, _STEPS = 100, 512, 0.3, 8
 
 @dataclass(frozen=True)
 class Point:
-    """Where training stood before a step.
+    """The state of training before a step.
 
     Attributes:
         train: Measured loss, (1/2N) sum |f - y|^2, on the training images.
         test: On as many others.
         accuracy: On these.
-        predicted_train: What the law said before the first step.
-        predicted_test: Likewise.
+        predicted_train: The law's prediction before the first step.
+        predicted_test: The same for `test`.
         alpha: Of the step.
         isotropy_error: Of the step.
     """
@@ -47,7 +47,7 @@ def natural_gradient(say: Callable[[str], object]) -> "Section | None":
         say: Takes each line.
 
     Returns:
-        None when scikit-learn isn't installed, which is said.
+        None when scikit-learn isn't installed; a line says so.
     """
     begin = time.perf_counter()
     try:

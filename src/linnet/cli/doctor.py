@@ -1,4 +1,4 @@
-"""`linnet doctor`: what this machine offers, and the exact line that installs what is missing."""
+"""`linnet doctor`: the abilities of this machine, and the exact line that installs a missing part."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ class Finding(NamedTuple):
     """One line of the doctor's list.
 
     Attributes:
-        name: What was looked at.
+        name: The part that was checked.
         found: What was found; where it is not good, what to do.
         good: Whether it can be used as it is.
         needed: Whether linnet can't work without it.
@@ -45,7 +45,7 @@ def doctor() -> int:
 
 
 def versions() -> list[Finding]:
-    """linnet, Python, and every package that linnet always needs, held against the range it asks for."""
+    """linnet, Python, and every package that linnet always needs, compared with the range that it accepts."""
     own = [Finding("linnet", __version__), Finding("python", platform.python_version())]
     return own + [_package(need, install=f'pip install "{need.name}{need.specifier}"') for need in _needs(extra=None)]
 
@@ -83,7 +83,7 @@ def _data() -> Finding:
     try:
         root = data_root()
     except DataError:
-        return Finding("data", "none; only training and benchmarks want it: set LINNET_DATA to its folder")
+        return Finding("data", "none; only training and benchmarks need it: set LINNET_DATA to its folder")
     return Finding("data", f"{root}: {', '.join(sorted(folder.name for folder in root.iterdir() if folder.is_dir()))}")
 
 

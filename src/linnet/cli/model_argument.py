@@ -41,7 +41,7 @@ def model_of(words: str) -> nn.Module:
     else:
         model = _named(words)
     if not isinstance(model, nn.Module):
-        raise InputError(f"`{words}` gave a {type(model).__name__}; a torch.nn.Module was needed.")
+        raise InputError(f"`{words}` must give a torch.nn.Module (got an object of type {type(model).__name__}).")
     return model
 
 
@@ -69,7 +69,7 @@ def example_of(words: str) -> Tensor:
     """Zeros of a size such as 1x3x224x224, or 1x16:int64.
 
     Raises:
-        InputError: the size or the type isn't one.
+        InputError: the size or the type isn't valid.
     """
     import torch
 
@@ -77,21 +77,19 @@ def example_of(words: str) -> Tensor:
     dtype = getattr(torch, kind or "float32", None)
     parts = size.lower().split("x")
     if not isinstance(dtype, torch.dtype) or not all(p.isdecimal() and int(p) > 0 for p in parts):
-        raise InputError(
-            f"--input came as `{words}`; a size was needed, such as 1x3x224x224, or 1x16:int64 for tokens."
-        )
+        raise InputError(f"`--input` must be a size, such as 1x3x224x224, or 1x16:int64 for tokens (got `{words}`).")
     return torch.zeros([int(p) for p in parts], dtype=dtype)
 
 
 def own_input(words: str, model: nn.Module) -> str:
-    """The size of one input that a network knows of itself: a run's weights say it, others by their `input_shape`.
+    """The size of one input that a network knows itself: from a run's weights, or from its `input_shape`.
 
     Args:
         words: MODEL as typed.
-        model: What it gave.
+        model: The network of MODEL.
 
     Raises:
-        InputError: the network says nothing of it.
+        InputError: the network doesn't know its input.
     """
     shape: Any = None
     if words.endswith(".safetensors"):
@@ -104,7 +102,7 @@ def own_input(words: str, model: nn.Module) -> str:
         shape = None if asked is None else asked.default
     if not isinstance(shape, (tuple, list)):
         raise InputError(
-            f"`{words}` doesn't say what it takes: the size of one input is needed, such as --input 1x3x224x224."
+            f"`--input` must be given, as `{words}` doesn't know the size of its input: --input 1x3x224x224."
         )
     return "x".join(map(str, (1, *shape)))
 
@@ -113,7 +111,7 @@ def _named(name: str) -> Any:
     from linnet import models
 
     if name not in models.names():
-        raise InputError(f"`{name}` is no network, where {_FORMS} was needed{nearest(name, models.names())}")
+        raise InputError(f"MODEL must be {_FORMS} (got `{name}`){nearest(name, models.names())}")
     return models.create(name)
 
 
@@ -122,7 +120,7 @@ def _module(place: str, words: str) -> ModuleType:
     if place.endswith(".py"):
         path = Path(place)
         if not path.is_file():
-            raise InputError(f"`{words}`: the file {path} doesn't exist; {_FORMS} was needed.")
+            raise InputError(f"MODEL `{words}`: the file {path} doesn't exist. Give {_FORMS}.")
         spec = importlib.util.spec_from_file_location(path.stem, path)
         assert spec is not None
         assert spec.loader is not None
@@ -133,15 +131,15 @@ def _module(place: str, words: str) -> ModuleType:
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
-        raise InputError(f"`{words}`: {error}. {_FORMS[0].upper()}{_FORMS[1:]} was needed.") from error
+        raise InputError(f"MODEL `{words}`: {error}. Give {_FORMS}.") from error
 
 
 def _factory(module: ModuleType, name: str, words: str) -> Any:
     found = getattr(module, name, None)
     if not callable(found):
-        what = "isn't there" if found is None else f"is a {type(found).__name__}"
+        what = "it isn't there" if found is None else f"it has the type {type(found).__name__}"
         makers = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise InputError(f"`{words}`: `{name}` {what}, where a function or class was needed{nearest(name, makers)}")
+        raise InputError(f"MODEL `{words}`: `{name}` must be a function or a class ({what}){nearest(name, makers)}")
     return found
 
 
@@ -150,8 +148,8 @@ def _called(factory: Any, words: str) -> Any:
         return factory()
     except TypeError as error:
         raise InputError(
-            f"`{words}` can't be called without arguments ({error}). Write a function without arguments that gives the "
-            "network, and name that."
+            f"MODEL `{words}` must be callable without arguments ({error}). Write a function without arguments "
+            "that returns the network, and name that."
         ) from error
 
 
@@ -168,8 +166,8 @@ def _saved(path: Path) -> Any:
         from linnet.recipe.classifier_file import load_classifier
 
         return load_classifier(path)
-    held = "a file of another maker" if kind is None else f"a {kind}"
+    held = "a file of another program" if kind is None else f"a {kind}"
     raise CheckpointError(
-        f"{path}: {held}, which doesn't say how its network is built. "
-        f"Name what builds it: linnet channels file.py:factory --weights {path}"
+        f"{path} is {held}, which doesn't say how its network is built. Name the function that builds it: linnet "
+        f"channels file.py:factory --weights {path}"
     )

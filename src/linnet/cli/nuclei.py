@@ -27,8 +27,10 @@ def detect(
     overwrite: bool = False,
     format: str = "csv,geojson",
     tile: int | None = None,
-    page: int | None = None,
-    channel: int | None = None,
+    page: Literal["all"] | int | None = None,
+    channel: str | None = None,
+    project: Literal["max", "mean", "best-focus"] | None = None,
+    recursive: bool = False,
     pixel_size: float | None = None,
     diameter: Literal["auto"] | float = "auto",
     diameter_um: float | None = None,
@@ -49,8 +51,11 @@ def detect(
         overwrite: Replace the results of another run in that folder.
         format: Files of points for each image, separated by commas: csv, geojson (opens in QuPath), geojson.gz, json.
         tile: Side of a tile in pixels for large images; by default chosen by size. The result is the same for all.
-        page: Page of a file with several, from 0.
-        channel: Channel of a file with several, from 0.
+        page: Page of a file with several, from 0; all searches each page by itself.
+        channel: Channel of a file with several, from 0, or its name; r, g or b of a colour picture; rgb makes three
+            channels the colours of one.
+        project: Make one picture of all pages of a file.
+        recursive: Take the images of folders inside folders too; the results lie in folders of the same names.
         pixel_size: Side of a pixel in micrometres, in place of what the file says.
         diameter: Diameter of the nuclei in pixels; auto finds it in each image.
         diameter_um: The same in micrometres, for images whose pixel size is known.
@@ -69,6 +74,7 @@ def detect(
             "No image was given. Name one or more files or folders: linnet nuclei detect plate/*.tif -o found"
         )
     given = {"diameter_um": diameter_um, "same_scale": same_scale, "overwrite": overwrite}
+    given |= {"project": project, "recursive": recursive}
     rare: dict[str, Any] = {option: value for option, value in given.items() if value}
     rare |= {option: word for option, word in (("modality", modality), ("polarity", polarity)) if word != "auto"}
     endings = tuple(word.strip() for word in format.split(",") if word.strip())
@@ -79,7 +85,7 @@ def detect(
         formats=endings,
         tile="auto" if tile is None else tile,
         page=page,
-        channel=channel,
+        channel=int(channel) if channel is not None and channel.isdigit() else channel,
         pixel_size_um=pixel_size,
         diameter_px=diameter,
         threshold=threshold,

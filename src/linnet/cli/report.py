@@ -5,7 +5,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from linnet.cli.words import in_cli_words
 
+
+@in_cli_words
 def report(source: Path, /, *, out: Annotated[Path | None, Parameter(alias="-o")] = None, title: str = "") -> int:
     """Show a run folder, or a file of records, as one HTML page that needs no network.
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from linnet.cli.closing import closing
+from linnet.cli.words import in_cli_words
 from linnet.errors import RecipeError
 
 if TYPE_CHECKING:
     from linnet.results import Record
 
 
+@in_cli_words
 def run(
     recipe: Path,
     /,
@@ -31,8 +33,8 @@ def run(
         recipe: TOML file with the sections [data], [model], [optimizer], [train], [report], and [prune] for a network
             that is to become small.
         out: The run folder; by default runs/NAME-OF-THE-RECIPE.
-        set_: Replaces a value of the file, as SECTION.KEY=VALUE; may be given again. A relative path
-            among them begins in the current folder.
+        set_: Replaces a value of the file, as SECTION.KEY=VALUE; may be given again. A relative path in it begins in
+            the current folder.
         plan: Only show what would be done: stages, steps, costs, and with [prune] which channels would stay. Nothing is
             trained or written.
     """
@@ -55,7 +57,7 @@ def run(
 
 
 def result_lines(records: "Sequence[Record]") -> Iterator[str]:
-    """The results of a run in some lines: with several methods, a table with a column for each.
+    """The results of a run in a few lines: with several methods, a table with a column for each.
 
     The course of training, and what only the report's pictures show, is left out.
     """
@@ -78,7 +80,7 @@ def result_lines(records: "Sequence[Record]") -> Iterator[str]:
 
 
 def _and_now(folder: Path) -> str:
-    """What else a run left for use."""
+    """The other files that a run left for use."""
     onnx = folder / "model.onnx"
     return f", for other runtimes {onnx}" if onnx.exists() else ""
 
@@ -100,7 +102,7 @@ def _setting(words: str) -> tuple[str, Any]:
     """`SECTION.KEY=VALUE` as a pair; the value is read as TOML, and as plain text where it isn't TOML."""
     name, equals, value = words.partition("=")
     if not equals or not name.strip():
-        raise RecipeError(f"--set came with `{words}`; SECTION.KEY=VALUE was needed, such as train.epochs=2.")
+        raise RecipeError(f"`--set` must be SECTION.KEY=VALUE, such as train.epochs=2 (got {words!r}).")
     try:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

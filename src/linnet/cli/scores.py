@@ -1,4 +1,4 @@
-"""What `linnet nuclei` found and how good it was: lines for the terminal, and records."""
+"""The results of `linnet nuclei`: lines for the terminal, and records."""
 
 import math
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def batch_lines(result: "BatchResult") -> Iterator[str]:
     doubtful = [one for one in result.done if one.detections.flag != "ok"]
     yield from _cut([f"  look at {one.image.name}: {'; '.join(one.detections.flag_reasons)}" for one in doubtful])
     for remark in result.remarks:
-        yield f"  note: {remark}: --same-scale"
+        yield f"  note: {remark.replace('`same_scale`', '--same-scale')}"
     if result.failed:
         yield f"{len(result.failed)} failed (listed in failed.csv):"
         yield from _cut([f"  {failure.image}: {failure.error}" for failure in result.failed])

@@ -9,7 +9,14 @@ from typing import ParamSpec
 from linnet.errors import LinnetError
 
 # Arguments of the library whose option has another name.
-_RENAMED = {"pixel_size_um": "pixel_size", "diameter_px": "diameter", "radius_px": "radius", "formats": "format"}
+_RENAMED = {
+    "pixel_size_um": "pixel_size",
+    "diameter_px": "diameter",
+    "radius_px": "radius",
+    "formats": "format",
+    "directory": "out",
+    "example": "input_",
+}
 
 
 P = ParamSpec("P")
@@ -51,11 +58,12 @@ def cli_words(text: str, options: Mapping[str, str]) -> str:
     """
 
     def option(found: re.Match[str]) -> str:
-        name = _RENAMED.get(found[1], found[1])
+        name = found[1] if found[1] in options else _RENAMED.get(found[1], found[1])
         return f"`{options[name]}`" if name in options else found[0]
 
+    text = re.sub(r'ChannelGraph\(\.\.\., frozen=\["([^"]*)"\]\)', r"--frozen \1", text)
     return re.sub(r"`([a-z_]+)`", option, text)
 
 
 def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+    return f"--{name.rstrip('_').replace('_', '-')}"

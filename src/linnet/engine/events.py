@@ -55,6 +55,8 @@ class Run:
         skipped: The last update wasn't made, because float16 gradients overflowed.
         history: The epochs that have ended.
         stopped_because: Why the run ends; None while it goes on.
+        task: Loss and validation. A listener may put another network into `model` and a task for it here, in `on_step`;
+            the optimizer must then hold that network's parameters, in as many groups.
     """
 
     model: nn.Module
@@ -71,6 +73,7 @@ class Run:
     skipped: bool = False
     history: list[Epoch] = field(default_factory=list)
     stopped_because: str | None = None
+    task: Any = None
 
     @property
     def steps_total(self) -> int:
@@ -120,3 +123,10 @@ class Listener:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes back what `state_dict` gave; called before `on_start` when a run is resumed."""
+
+    def take_up(self, run: Run, state: dict[str, Any]) -> None:
+        """Called with the run and what `state_dict` gave when a run is resumed, before its weights are read.
+
+        It calls `load_state_dict`. A listener that puts another network into `run.model` does so here too.
+        """
+        self.load_state_dict(state)

@@ -143,7 +143,7 @@ def fit(
     heard = (*listeners, *progress_listeners(progress, rank=ranks.rank))
     initial_lrs = learning_rates(optimizer)
 
-    run = Run(model, optimizer, compute, epochs=epochs, epoch_steps=len(loader), rank=ranks.rank)
+    run = Run(model, optimizer, compute, epochs=epochs, epoch_steps=len(loader), rank=ranks.rank, task=task)
     state = State(
         run=run,
         scaler=torch.amp.GradScaler(compute.torch_device.type, enabled=compute.precision == "float16"),
@@ -160,8 +160,7 @@ def fit(
         keeper.begin()
         update = Update(
             run=run,
-            task=task,
-            network=ranks.wrap(model),
+            network=ranks.wrap(run.model),
             ranks=ranks,
             scaler=state.scaler,
             schedule=schedule,
@@ -170,7 +169,7 @@ def fit(
             rng_seed=rng_seed,
             listeners=heard,
         )
-        _Loop(run, task, loader, heard, state, keeper, update, ranks, interrupts).train()
+        _Loop(run, loader, heard, state, keeper, update, ranks, interrupts).train()
     return _result(state)
 
 
@@ -179,7 +178,6 @@ class _Loop:
     """The loop and all that takes part in it."""
 
     run: Run
-    task: Task
     loader: Loader
     listeners: Sequence[Listener]
     state: State
@@ -242,7 +240,7 @@ class _Loop:
         self.state.means.add({"loss": run.loss, **run.metrics})
         for listener in self.listeners:
             listener.on_step(run)
-        self.update.follow_sizes()
+        self.update.follow_network()
         if average:
             average.follow(run.model)
 
@@ -281,9 +279,9 @@ class _Loop:
             if average:
                 self.ranks.share(average.tensors.values())
                 with average.applied(run.model):
-                    found = self.task.validate(run.model, run.compute)
+                    found = run.task.validate(run.model, run.compute)
             else:
-                found = self.task.validate(run.model, run.compute)
+                found = run.task.validate(run.model, run.compute)
         finally:
             for module, training in modes.items():
                 module.training = training

@@ -13,7 +13,6 @@ from linnet.engine.compute.distributed import Ranks
 from linnet.engine.compute.random_state import seed_torch
 from linnet.engine.events import Listener, Run
 from linnet.engine.listeners.schedule import Schedule, set_learning_rates
-from linnet.engine.task import Task
 from linnet.errors import NonFiniteLoss, TrainingError
 
 
@@ -46,7 +45,6 @@ class Update:
 
     Attributes:
         run: The run.
-        task: Gives the loss.
         network: The network to call: bare, or in DDP.
         ranks: The processes.
         scaler: Loss scaling; disabled unless float16.
@@ -59,7 +57,6 @@ class Update:
     """
 
     run: Run
-    task: Task
     network: nn.Module
     ranks: Ranks
     scaler: torch.amp.GradScaler
@@ -70,14 +67,16 @@ class Update:
     listeners: Sequence[Listener]
     whole: bool = field(default=True, init=False)
     _sizes: list[torch.Size] = field(default_factory=list, init=False)
+    _model: nn.Module = field(init=False)
 
     def __post_init__(self) -> None:
-        self._sizes = self._present_sizes()
+        self._sizes, self._model = self._present_sizes(), self.run.model
 
-    def follow_sizes(self) -> None:
-        """Wraps the network anew when a listener has changed the size of a weight: DDP's buckets don't follow."""
+    def follow_network(self) -> None:
+        """Wraps the network anew when a listener has changed it or the size of a weight: DDP's buckets don't follow."""
         sizes = self._present_sizes()
-        if sizes != self._sizes:
+        if sizes != self._sizes or self._model is not self.run.model:
+            self._model = self.run.model
             self.network, self._sizes = self.run.model, sizes  # lets the old wrapper go first
             self.network = self.ranks.wrap(self.run.model)
 
@@ -134,7 +133,7 @@ class Update:
         run = self.run
         self._prepare()
         with run.compute.autocast():
-            loss, metrics = self.task.loss(self.network, batch)
+            loss, metrics = run.task.loss(self.network, batch)
         numbers = HostNumbers(loss, metrics)
         self.scaler.scale(loss).backward()
         run.loss, run.metrics = numbers.mean_over(self.ranks)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from linnet.ensemble.evaluation.trimming import Trimmed, trim
     from linnet.ensemble.hatch_ensemble import HatchEnsemble
     from linnet.ensemble.hatching.construction import hatch
+    from linnet.ensemble.hatching.event import Hatch
     from linnet.ensemble.metrics.calibration_errors import classwise_ece, ece, ece_debiased, ece_debiased_interval
     from linnet.ensemble.metrics.detection import auroc, fpr95
     from linnet.ensemble.metrics.likelihood import brier, nll
@@ -38,6 +39,7 @@ __all__ = [
     "Conformal",
     "Difference",
     "Equivalent",
+    "Hatch",
     "HatchEnsemble",
     "MembersFit",
     "RejectionCurve",
@@ -79,12 +81,13 @@ __getattr__, __dir__ = lazy_names(
         "evaluation.report": "Report",
         "evaluation.shift": "Shift",
         "evaluation.trimming": "Trimmed trim",
+        "hatch_ensemble": "HatchEnsemble",
+        "hatching.construction": "hatch",
+        "hatching.event": "Hatch",
         "metrics.calibration_errors": "classwise_ece ece ece_debiased ece_debiased_interval",
         "metrics.detection": "auroc fpr95",
         "metrics.likelihood": "brier nll",
         "metrics.rejection": "RejectionCurve aurc e_aurc rejection_curve",
-        "hatch_ensemble": "HatchEnsemble",
-        "hatching.construction": "hatch",
         "prediction.class_prediction": "ClassPrediction",
         "prediction.value_prediction": "ValuePrediction",
         "training.choice": "Choice",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD
 
 from linnet.engine import Compute, Schedule
+from linnet.ensemble.calibration.conformal import Conformal, Method
+from linnet.ensemble.calibration.scaling import Calibration, calibrate, gathered
+from linnet.ensemble.evaluation.trimming import Trimmed, trim
 from linnet.ensemble.prediction.class_prediction import ClassPrediction
 from linnet.ensemble.prediction.shapes import TASKS
 from linnet.ensemble.prediction.value_prediction import ValuePrediction
@@ -23,6 +27,9 @@ from linnet.ensemble.training.task import Loss
 from linnet.ensemble.widening.report import Widening
 from linnet.errors import InputError
 from linnet.suggest import one_of
+
+if TYPE_CHECKING:
+    from linnet.ensemble.delivery.distillation import Distilled
 
 _SGD = partial(SGD, momentum=0.9)
 
@@ -40,6 +47,7 @@ class HatchEnsemble(nn.Module):
     Attributes:
         members: ModuleList.
         task: As given.
+        conformal: What makes prediction sets; None before `conformalize`. It isn't stored by `linnet.save`.
         forward_impl: Which execution answers, and why; the loop until `choose_execution` has measured.
 
     Raises:
@@ -64,6 +72,7 @@ class HatchEnsemble(nn.Module):
         self.members = nn.ModuleList(networks)
         self.register_buffer("_temperature", torch.zeros((), dtype=torch.float64))
         self.forward_impl = Choice("loop", "not measured")
+        self.conformal: Conformal | None = None
         self._joined: tuple[Any, ...] = ()
 
     def __len__(self) -> int:
@@ -101,7 +110,7 @@ class HatchEnsemble(nn.Module):
             return ValuePrediction(pair[0], pair[1], self.temperature)
         if not isinstance(outputs, Tensor):
             raise InputError(f'the members give pairs, and `task` is "{self.task}"; give task="regression".')
-        return ClassPrediction(outputs, self.temperature)
+        return ClassPrediction(outputs, self.temperature, self.conformal)
 
     def member_outputs(self, x: Tensor) -> Any:
         """(M, N, ...): each member's output; of pairs, each part.
@@ -221,9 +230,138 @@ class HatchEnsemble(nn.Module):
         if len(found.stopped) == len(networks):
             raise InputError(f"`members` are all stopped: {found.stopped}. Lower `lr`, or clip gradients.")
         self.members = nn.ModuleList(m for k, m in enumerate(networks) if k not in found.stopped)
-        self.temperature = None
+        self.temperature = self.conformal = None
         self.eval()
         return found
+
+    def calibrate(self, calibration: Any, **options: Any) -> Calibration:
+        """Pools the members, fits one temperature (for regression, a factor of the variance), and keeps it.
+
+        Decisions don't change; `probs` do. The entropies stay those of the uncalibrated members.
+
+        Args:
+            calibration: Held-out data: a loader of (inputs, targets), or a pair (member_logits, labels).
+            **options: Of `linnet.ensemble.calibrate`.
+
+        Returns:
+            The temperature, with NLL and ECE before and after.
+
+        Raises:
+            InputError: fewer than two classes are present, or labels or outputs don't fit.
+        """
+        found = calibrate(self, calibration, **options)
+        self.temperature = found.temperature
+        return found
+
+    def conformalize(self, calibration: Any, alpha: float = 0.1, method: Method = "lac", **options: Any) -> Conformal:
+        """Prediction sets that hold the true class in 1 - alpha of all cases: `ens(x).sets` from now on.
+
+        Args:
+            calibration: Held-out data, other than that of `calibrate`: a loader, or a pair (member_logits, labels).
+            alpha: Share of cases that may be missed.
+            method: "lac", "aps" or "raps"; see `Conformal.fit`.
+            **options: Of `Conformal.fit`.
+
+        Raises:
+            InputError: `alpha` is out of (0, 1), or there are too few samples for it.
+        """
+        found = gathered(self, calibration, task=self.task)
+        out = ClassPrediction(found.outputs, self.temperature)  # type: ignore[arg-type]  classes give no pairs
+        self.conformal = Conformal.fit(out.probs, found.targets, alpha, method, **options)
+        return self.conformal
+
+    def trim(self, validation: Any, *, tolerance: float = 0.001) -> Trimmed:
+        """Keeps the fewest members whose calibrated NLL is within a tolerance of all members', found greedily.
+
+        The members that stay keep their order. Calibrate again afterwards: another pool needs another temperature.
+
+        Args:
+            validation: Held-out data: a loader of (inputs, labels), or a pair (member_logits, labels).
+            tolerance: In nats, 0 or more.
+
+        Returns:
+            Which members stay, and the calibrated NLL after each of them.
+
+        Raises:
+            InputError: the task is a regression, `tolerance` is negative, or labels or outputs don't fit.
+        """
+        found = gathered(self, validation, task=self.task)
+        if isinstance(found.outputs, tuple) or self.task == "regression":
+            raise InputError('`trim` must have members that classify (got task "regression").')
+        if len(found.outputs) != len(self.members):
+            raise InputError(
+                f"`validation` must hold the logits of all {len(self)} members (got {len(found.outputs)}). Give a "
+                "loader of inputs, or the outputs of these members."
+            )
+        trimmed = trim(found.outputs, found.targets, tolerance=tolerance)
+        self.members = nn.ModuleList(member for k, member in enumerate(self.members) if k in trimmed.kept)
+        self.temperature = self.conformal = None
+        self.forward_impl, self._joined = Choice("loop", "not measured"), ()
+        return trimmed
+
+    def export(self, path: str | os.PathLike[str], example: Tensor) -> Path:
+        """Writes one ONNX file: probs, entropy, aleatoric and epistemic of a batch of any size.
+
+        For regression its outputs are mean, variance, aleatoric and epistemic. The file is run with onnxruntime before
+        it takes its name, and agrees to 1e-5.
+
+        Args:
+            path: Ends in `.onnx`.
+            example: Inputs as the members take them.
+
+        Raises:
+            MissingExtra: `pip install "linnet[onnx]"` is needed.
+            GraphError: a member can't be expressed in ONNX.
+            ProofError: the file computes something else; it isn't kept.
+        """
+        from linnet.ensemble.delivery.onnx_file import write_onnx
+
+        return write_onnx(list(self.members), path, example, task=self.task, temperature=self.temperature)
+
+    def distill(
+        self,
+        student: nn.Module,
+        loader: Any,
+        *,
+        epochs: int = 1,
+        optimizer: MakeOptimizer = _SGD,
+        lr: float = 0.05,
+        test: Any = None,
+        shifted: Any = None,
+        compute: Compute | None = None,
+        rng_seed: int = 0,
+    ) -> Distilled:
+        """Trains one small network on the ensemble's probabilities, in place, and says what it kept.
+
+        Args:
+            student: Any network with logits of the members' shape.
+            loader: Batches of inputs, or tuples that begin with them; labels aren't used.
+            epochs: Passes.
+            optimizer: Called as optimizer(parameters, lr=rate).
+            lr: Highest learning rate.
+            test: Test data, as for `evaluate`; None: the scores aren't measured.
+            shifted: As for `evaluate`.
+            compute: Device and precision.
+            rng_seed: Of a plain iterable's shuffling and of dropout.
+
+        Raises:
+            InputError: a regression ensemble, or no batch.
+            TrainingError: the student's outputs have another shape.
+        """
+        from linnet.ensemble.delivery.distillation import distilled
+
+        return distilled(
+            self,
+            student,
+            loader,
+            epochs=epochs,
+            optimizer=optimizer,
+            lr=lr,
+            test=test,
+            shifted=shifted,
+            compute=compute,
+            rng_seed=rng_seed,
+        )
 
 
 def _is_function(source: Any) -> bool:

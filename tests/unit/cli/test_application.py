@@ -14,11 +14,16 @@ VERBS = [
     "doctor",
     "run",
     "channels",
+    "spectrum",
     "report",
     "nuclei detect",
     "nuclei train",
     "nuclei evaluate",
     "nuclei view",
+    "jet compile",
+    "jet verify",
+    "jet bench",
+    "jet show",
 ]
 
 

@@ -63,11 +63,11 @@ class Capture:
         batch_statistics: Literal["refuse", "constant"] = "refuse",
     ) -> None:
         if keep not in ("last", "all"):
-            raise InputError(f"`keep` is {keep!r}; it must be 'last' or 'all'.")
+            raise InputError(f"`keep` must be 'last' or 'all' (got {keep!r}).")
         if batch_statistics not in ("refuse", "constant"):
-            raise InputError(f"`batch_statistics` is {batch_statistics!r}; it must be 'refuse' or 'constant'.")
+            raise InputError(f"`batch_statistics` must be 'refuse' or 'constant' (got {batch_statistics!r}).")
         if not 0.0 < loss_scale < float("inf"):
-            raise InputError(f"`loss_scale` is {loss_scale}; a finite number above 0 is needed, such as 65536.0.")
+            raise InputError(f"`loss_scale` must be a finite number above 0, such as 65536.0 (got {loss_scale}).")
         self._model = _eager(model)
         self._every_pass = keep == "all"
         self._rules = constant_statistics() if batch_statistics == "constant" else tuple(RULES)
@@ -112,7 +112,9 @@ class Capture:
             raise CaptureError(f"There is no module `{name}`{nearest(name, self._modules)}")
         reason = self._reason(name)
         if reason is not None:
-            raise CaptureError(f"`{name}` isn't captured: {reason}. What is: `cap.names`; what isn't: `cap.uncovered`.")
+            raise CaptureError(
+                f"`{name}` isn't captured: {reason}. `cap.names` lists the captured layers, `cap.uncovered` the others."
+            )
         recorded = self._with_gradient(name)
         if not recorded:
             raise CaptureError(f"`{name}`: {_NO_BACKWARD}")
@@ -201,12 +203,12 @@ class Capture:
 
     def _named(self, layers: Iterable[str]) -> set[str]:
         if isinstance(layers, str):
-            raise InputError(f"`layers` is the text {layers!r}; a list of module paths is needed: [{layers!r}].")
+            raise InputError(
+                f"`layers` must be a list of module paths, such as [{layers!r}] (got the text {layers!r})."
+            )
         wanted = set(layers)
         for name in sorted(wanted - set(self._modules)):
-            raise CaptureError(
-                f"`layers` names `{name}`, which is no module of the model{nearest(name, self._modules)}"
-            )
+            raise CaptureError(f"`layers` must name modules of the model (got `{name}`){nearest(name, self._modules)}")
         return wanted
 
     def _on_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -301,20 +303,20 @@ class Capture:
 def _eager(model: nn.Module) -> nn.Module:
     """The module whose layers really run."""
     if not isinstance(model, nn.Module):
-        raise InputError(f"`model` is a {type(model).__name__}; a torch.nn.Module is needed.")
+        raise InputError(f"`model` must be a torch.nn.Module (got a {type(model).__name__}).")
     if type(model).__name__ == "OptimizedModule" or any(m._compiled_call_impl is not None for m in model.modules()):
         raise CaptureError(
-            "The model is compiled, and compiled layers call no hooks. Capture the eager module it was made from, "
-            "and run that one inside the block."
+            "`model` must not be compiled, since compiled layers call no hooks. Capture the eager module it was "
+            "made from, and run that one inside the block."
         )
     if isinstance(model, torch.jit.ScriptModule):
         raise CaptureError(
-            "The model is a ScriptModule, whose layers call no hooks. Capture the module it was made from."
+            "`model` must not be a ScriptModule, whose layers call no hooks. Capture the module it was made from."
         )
     if isinstance(model, DataParallel):
         raise CaptureError(
-            "The model is wrapped in DataParallel, which runs copies of it. Capture `model.module` and run that, "
-            "or use DistributedDataParallel."
+            "`model` must not be wrapped in DataParallel, which runs copies of it. Capture `model.module` and run "
+            "that, or use DistributedDataParallel."
         )
     return model.module if isinstance(model, DistributedDataParallel) else model
 

@@ -177,7 +177,9 @@ class LayerCapture:
         """
         chosen = self.parameters if params is None else tuple(params)
         if not chosen:
-            raise CaptureError(f"`{self.name}`: `params` is empty. Name at least one of {', '.join(self.parameters)}.")
+            raise CaptureError(
+                f"`{self.name}`: `params` must name at least one of {', '.join(self.parameters)} (got none)."
+            )
         for param in chosen:
             self._check_parameter(param)
         theirs = None if other is None else self._uses_of_other(other)
@@ -218,8 +220,8 @@ class LayerCapture:
     def _only_call(self) -> Call:
         if len(self._recorded) > 1:
             raise CaptureError(
-                f"`{self.name}` ran {len(self._recorded)} times, so it has no single `.a` and `.g`. "
-                "Read `.calls`: one (a, g) per call; `.per_sample()`, `.gram()` and `.factors()` sum them."
+                f"`{self.name}` ran {len(self._recorded)} times, so it has no single `.a` and `.g`. Read `.calls`: "
+                "one (a, g) per call; `.per_sample()`, `.gram()` and `.factors()` sum them."
             )
         return self._read(self._recorded[0])
 
@@ -242,8 +244,8 @@ class LayerCapture:
         for what, overwritten in found:
             if overwritten:
                 raise CaptureError(
-                    f"`{self.name}`: its {what} was overwritten in place after the capture. Untouched tensors are "
-                    "needed: read the capture before that operation runs, or make the operation out of place."
+                    f"`{self.name}`: its {what} was overwritten in place after the capture. Read the capture "
+                    "before that operation runs, or make the operation out of place."
                 )
 
     def uses(self) -> list[Use]:
@@ -275,19 +277,19 @@ class LayerCapture:
         others = {r.a.tensor.shape[0] for r in self._recorded} - {rows}
         if others:
             raise CaptureError(
-                f"`{self.name}` was called with {rows} and with {min(others)} samples. One number of samples is needed "
-                "to sum the calls: read `.calls` one by one."
+                f"`{self.name}` must be called with one number of samples to sum the calls (got {rows} and "
+                f"{min(others)}). Read `.calls` one by one."
             )
         if recorded.batch is not None and recorded.batch != rows:
             raise CaptureError(
-                f"`{self.name}` saw {rows} rows on axis 0, the model's input has {recorded.batch} samples. Axis 0 must "
-                "be the sample axis: read `.calls` and sum over the rows of each sample yourself."
+                f"`{self.name}` must have the samples on axis 0 (got {rows} rows for {recorded.batch} samples). "
+                "Read `.calls`, and sum over the rows of each sample yourself."
             )
         passes = {len(r.g) for r in self._recorded}
         if self._reading.every_pass and len(passes) > 1:
             raise CaptureError(
-                f"`{self.name}`: its calls got {min(passes)} to {max(passes)} gradients. The same number of backward "
-                "passes through every call is needed with keep='all'."
+                f"`{self.name}` must get the same number of backward passes through every call with keep='all' "
+                f"(got {min(passes)} to {max(passes)})."
             )
 
     def _check_parameter(self, param: str) -> None:
@@ -309,12 +311,12 @@ class LayerCapture:
         same_passes = len(self._recorded[0].g) == len(other._recorded[0].g) or not self._reading.every_pass
         if type(self.module) is not type(other.module) or ours != theirs or not same_passes:
             raise CaptureError(
-                f"`{self.name}` is given `other` = {other!r}. A capture of the same layer with the same number of "
-                "passes is needed, taken on the samples of the columns."
+                f"`{self.name}`: `other` must be a capture of the same layer with the same number of passes, taken "
+                f"on the samples of the columns (got {other!r})."
             )
         return other.uses()
 
 
 def _check_sharing(name: str, sharing: str) -> None:
     if sharing not in ("expand", "reduce"):
-        raise CaptureError(f"`{name}`: `sharing` is {sharing!r}; it must be 'expand' or 'reduce'.")
+        raise CaptureError(f"`{name}`: `sharing` must be 'expand' or 'reduce' (got {sharing!r}).")

@@ -70,7 +70,7 @@ class ChannelGraph:
         grouped: str = "within",
     ):
         if grouped not in ("within", "whole"):
-            raise GraphError(f"`grouped` is {grouped!r}; 'within' or 'whole' is needed.")
+            raise GraphError(f"`grouped` must be 'within' or 'whole' (got {grouped!r}).")
         model = module_copy.unwrap(model)
         example = Example.of(example)
         program = record(model, example)
@@ -105,10 +105,10 @@ class ChannelGraph:
         tensor = self.program.aliases.get(tensor, tensor)
         tensors = self.program.tensors
         if tensor not in tensors:
-            raise GraphError(f"`{tensor}` is no tensor of this network{nearest(tensor, tensors)}")
+            raise GraphError(f"`{tensor}` isn't a tensor of this network{nearest(tensor, tensors)}")
         shape = self.program.shape(tensors[tensor])
         if not -len(shape) <= axis < len(shape):
-            raise GraphError(f"`{tensor}` has axes 0..{len(shape) - 1}; axis {axis} was requested.")
+            raise GraphError(f"`{tensor}` has the axes 0..{len(shape) - 1} (got {axis}).")
         places: list[tuple[str, int] | None] = [None] * shape[axis]
         for known in self.classes.values():
             for slot in known.slots:
@@ -166,17 +166,17 @@ class ChannelGraph:
         """
         if not isinstance(multiplicity, Mapping):
             raise GraphError(
-                f"`multiplicity` is a {type(multiplicity).__name__}; a dict of class names is needed, such as "
-                f"{{{next(iter(self.classes), 'conv')!r}: 2}}."
+                f"`multiplicity` must be a dict by class name, such as {{{next(iter(self.classes), 'conv')!r}: 2}} "
+                f"(got a {type(multiplicity).__name__})."
             )
         copies = ones(self.walk)
         for name, given in multiplicity.items():
             known = self.classes.get(name)
             if known is None:
-                raise GraphError(f"`{name}` is no channel class of this graph{self._meant(name)}")
+                raise GraphError(f"`{name}` isn't a channel class of this graph{self._meant(name)}")
             numbers = _numbers(known, given)
             if known.frozen is not None and (numbers != 1).any():
-                raise GraphError(f"`{name}` is frozen, because {known.frozen}; its multiplicity must stay 1.")
+                raise GraphError(f"`{name}` is frozen, because {known.frozen}, so its multiplicity must stay 1.")
             copies[known.roots] = numbers
         self._refuse_empty(copies)
         return copies
@@ -195,9 +195,7 @@ class ChannelGraph:
             if len(held) == len(entry.labels) and not copies[self.walk.atoms.find(held)].any():
                 root = self.walk.atoms.find(held)[0]
                 name = next(c.name for c in self.classes.values() if root in c.roots)
-                raise GraphError(
-                    f"`{name}`: no channel would be left on axis {axis} of `{tensor}`; one channel must stay."
-                )
+                raise GraphError(f"`{name}` must keep at least one channel on axis {axis} of `{tensor}` (got none).")
 
     def shapes(self, multiplicity: Multiplicity) -> dict[int, tuple[int, ...]]:
         """Sizes of all tensors of the program at other widths, by arithmetic only.
@@ -246,7 +244,7 @@ class ChannelGraph:
             GraphError: the graph is of another network.
         """
         if not isinstance(model, nn.Module):
-            raise GraphError(f"`model` is a {type(model).__name__}; a torch.nn.Module is needed.")
+            raise GraphError(f"`model` must be a torch.nn.Module (got a {type(model).__name__}).")
         model = module_copy.unwrap(model)
         own = {name: self.program.shape(value) for name, value in self.program.tensors.items()}
         given = {name: tuple(t.shape) for name, t in [*model.named_parameters(), *model.named_buffers()]}
@@ -254,14 +252,14 @@ class ChannelGraph:
             return model
         if isinstance(model, AveragedModel):
             raise GraphError(
-                "The given AveragedModel wraps the network of this graph. Give the one inside: `average.module`, or "
-                "also=[average.module]."
+                "The given AveragedModel wraps the network of this graph. Give the network inside: "
+                "`average.module`, or also=[average.module]."
             )
         name = next(name for name in [*own, *given] if own.get(name) != given.get(name))
         raise GraphError(
-            f"`{name}` has size {given.get(name, 'none')} in the given {type(model).__name__}, but "
-            f"{own.get(name, 'none')} "
-            "in the graph: it is the graph of another network. Build one for this: ChannelGraph(model, example)."
+            f"The graph is of another network: `{name}` has size {given.get(name, 'none')} in the given "
+            f"{type(model).__name__}, but {own.get(name, 'none')} in the graph. Build one for this: "
+            "ChannelGraph(model, example)."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -284,7 +282,7 @@ class ChannelGraph:
             GraphError: the data isn't a graph, or of a newer format.
         """
         if stored.get("format") != 1:
-            raise GraphError(f"a channel graph of format 1 is needed; this has format {stored.get('format')!r}.")
+            raise GraphError(f"The stored channel graph must have format 1 (got {stored.get('format')!r}).")
         grows = {(node, group): axis for node, group, axis in stored["grows"]}
         walk = propagate(
             PropagationState(
@@ -313,20 +311,23 @@ def _numbers(known: ChannelClass, given: int | Sequence[int] | Tensor | Ints) ->
         raw = np.full(known.size, raw[()])
     if raw.shape != (known.size,):
         raise GraphError(
-            f"`{known.name}` got {raw.shape} multiplicities; it has {known.size} channels: one for each, or one."
+            f"`{known.name}` must get one multiplicity for each of its {known.size} channels, or one for all (got "
+            f"{raw.shape})."
         )
     if raw.dtype.kind == "f":
         raise GraphError(
-            f"`{known.name}` got multiplicities of type {raw.dtype}: {raw[:4].tolist()} ...; whole numbers >= 0 are "
-            "needed. Make a mask one by `mask.long()`."
+            f"`{known.name}` must get multiplicities that are whole numbers >= 0 (got {raw[:4].tolist()} ... of "
+            f"type {raw.dtype}). Convert a mask by `mask.long()`."
         )
     if raw.dtype.kind not in "iub" or (raw.dtype.kind == "i" and (raw < 0).any()):
-        raise GraphError(f"`{known.name}` got multiplicities {raw[:4].tolist()} ...; whole numbers >= 0 are needed.")
+        raise GraphError(
+            f"`{known.name}` must get multiplicities that are whole numbers >= 0 (got {raw[:4].tolist()} ...)."
+        )
     channels, unit = float(raw.sum(dtype=np.float64)), max((slot.index.shape[1] for slot in known.slots), default=1)
     if channels * unit > MOST_CHANNELS and channels > known.size:
         raise GraphError(
-            f"`{known.name}` would have {channels:.6g} channels on {channels * unit:.6g} positions of an axis; at most "
-            f"{MOST_CHANNELS} are made. Give smaller multiplicities."
+            f"`{known.name}` must have at most {MOST_CHANNELS} channels on an axis (got {channels:.6g} on "
+            f"{channels * unit:.6g} positions). Give smaller multiplicities."
         )
     return raw.astype(np.int64)
 
@@ -340,15 +341,19 @@ def _frozen(model: nn.Module, program: Program, asked: Iterable[str | tuple[str,
     for item in asked:
         if isinstance(item, str):
             if item not in paths:
-                raise GraphError(f"frozen={item!r}: there is no such module{nearest(item, paths)}")
+                raise GraphError(
+                    f"`frozen` must name modules or tensors of the network (got {item!r}){nearest(item, paths)}"
+                )
             modules.append(item)
             continue
         name, axis = item
         name = program.aliases.get(name, name)
         if name not in program.tensors:
-            raise GraphError(f"frozen={item!r}: there is no such tensor{nearest(name, program.tensors)}")
+            raise GraphError(
+                f"`frozen` must name tensors of the network (got {item!r}){nearest(name, program.tensors)}"
+            )
         rank = len(program.shape(program.tensors[name]))
         if not -rank <= axis < rank:
-            raise GraphError(f"frozen={item!r}: `{name}` has axes 0..{rank - 1}.")
+            raise GraphError(f"`frozen` must name an axis of `{name}`, from 0 to {rank - 1} (got {item!r}).")
         frozen.axes.setdefault((name, axis % rank), []).append((None, "it is frozen by the caller"))
     return Frozen(tuple(modules), frozen.axes)

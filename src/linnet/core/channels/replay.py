@@ -82,7 +82,7 @@ def record_again(
             raise GraphError(f"{where(new)}: at these sizes the model takes another path than before ({where(old)}).")
     if len(program.nodes) != len(walk.program.nodes):
         raise GraphError(
-            f"at these sizes the model runs {len(program.nodes)} operators, not {len(walk.program.nodes)}."
+            f"At these sizes the model runs {len(program.nodes)} operators instead of {len(walk.program.nodes)}."
         )
     return program
 

@@ -69,7 +69,9 @@ class Paths:
         if known is None:
             known = len(self._steps)
             if known >= 1 << PATH_BITS:
-                raise GraphError(f"more than {1 << PATH_BITS} label paths: give the graph a smaller example image.")
+                raise GraphError(
+                    f"The graph has more than {1 << PATH_BITS} label paths. Give it a smaller example image."
+                )
             self._ids[parent, kind, number] = known
             self._steps.append((parent, kind, number))
         return known
@@ -101,7 +103,8 @@ class Atoms:
         first, self.count = self.count, self.count + count  # a new atom is its own class: still flat
         if self.count > ATOM_MASK:
             raise GraphError(
-                f"more than {ATOM_MASK} channels; freeze the widest layers: ChannelGraph(..., frozen=[...])."
+                f"The graph has more than {ATOM_MASK} channels. Freeze the widest layers: ChannelGraph(..., "
+                "frozen=[...])."
             )
         while self.count > len(self._parent):
             size = len(self._parent)

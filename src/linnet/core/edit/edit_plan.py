@@ -113,7 +113,7 @@ def plan(
         GraphError: the multiplicities don't fit the graph, or the network's code can't follow them.
     """
     if split not in SPLITS:
-        raise GraphError(f"`split` is {split!r}; one of {', '.join(SPLITS)} is needed.")
+        raise GraphError(f"`split` must be one of {', '.join(SPLITS)} (got {split!r}).")
     copies = graph.copies(multiplicity)
     changed = {c.name: copies[c.roots] for c in graph.classes.values() if (copies[c.roots] != 1).any()}
     _check_uniform(graph, copies, approximate=approximate)
@@ -236,7 +236,7 @@ def _check_uniform(graph: ChannelGraph, copies: Ints, *, approximate: bool) -> N
         kept = numbers[numbers > 0]
         if not (kept == kept[0]).all():
             raise GraphError(
-                f"{demand.text}; {sorted(set(kept.tolist()))} came. Give all channels of "
+                f"{demand.text} (got {sorted(set(kept.tolist()))}). Give all channels of "
                 f"{_names(graph, demand.labels)} the same number."
             )
         if not approximate:

@@ -146,8 +146,8 @@ def next_state(
             name = names.get(id(parameter))
             if name is None:
                 raise OptimizerStateError(
-                    f"the optimizer's group {number} holds a parameter of size {tuple(parameter.shape)} that isn't the "
-                    "model's; an optimizer of this model's parameters only is needed: make one for the others."
+                    f"`optimizer` must hold this model's parameters only (its group {number} has another one of "
+                    f"size {tuple(parameter.shape)}). Make an optimizer for the others."
                 )
             groups[-1].append(after[name])
             if parameter in optimizer.state:
@@ -164,7 +164,7 @@ def _table(optimizer: torch.optim.Optimizer, taught: Mapping[str, int]) -> dict[
     names = [kind.__name__ for kind in type(optimizer).__mro__]
     if "LBFGS" in names:
         raise OptimizerStateError(
-            "LBFGS keeps flat state over all parameters, which can't follow an edit; make a new LBFGS."
+            "`optimizer` can't be LBFGS, whose flat state over all parameters can't follow an edit. Make a new LBFGS."
         )
     known = next((POWERS[name] for name in names if name in POWERS), {})
     return {**known, **taught}

@@ -65,8 +65,8 @@ def prove(
     second = _drawn_anew(old, new, edit, stored, probe).error(bounded=bounded)
     if error is None and second is None:
         raise ProofError(
-            f"`{type(old).__name__}` gives outputs that are constant on the probe, which proves nothing; give inputs "
-            "on which they differ: resize(..., probe=batch)."
+            f"`probe` must give outputs that differ (those of `{type(old).__name__}` are constant on it, which "
+            "proves nothing). Give other inputs: resize(..., probe=batch)."
         )
     return error if error is not None else second  # type: ignore[return-value]  one of them is a number
 
@@ -132,9 +132,9 @@ class _Pair:
         name = first_difference(self.reference, self.subject, inputs, self.edit, training=training)
         mode = f"{'train' if training else 'eval'} mode{f', {self.weights}' if self.weights else ''}"
         raise ProofError(
-            f"`{name}` is the first module that differs after the edit ({mode}): the outputs differ by {error:.2e} of "
-            f"their size, at most {BOUNDS[self.dtype]:.0e} is rounding. The model and its optimizer are as before. "
-            "Freeze that module: ChannelGraph(..., frozen=[...])."
+            f"`{name}` is the first module that differs after the edit ({mode}): the outputs differ by {error:.2e} "
+            f"of their size, but rounding is at most {BOUNDS[self.dtype]:.0e}. The model and its optimizer are as "
+            "before. Freeze that module: ChannelGraph(..., frozen=[...])."
         )
 
 
@@ -197,7 +197,7 @@ def _probe(
         outputs = [leaf for _, leaf in _outputs(model, given, training=training) if leaf.is_floating_point()]
         if not outputs:
             raise ProofError(
-                f"`{type(model).__name__}` returns no float tensor, so nothing can be proved; return its logits."
+                f"`{type(model).__name__}` must return a float tensor to be compared (got none). Return its logits."
             )
         finite = all(bool(leaf.isfinite().all()) for leaf in outputs)
         alike = all(_alike(tensor) for _, tensor in given.tensors())  # tokens are repeated, not drawn
@@ -207,8 +207,8 @@ def _probe(
             _refuse_not_finite(model)
     if not finite and strict:
         raise ProofError(
-            f"`{type(model).__name__}` gives outputs that are not finite on the probe, which proves nothing; give "
-            "inputs on which they are: resize(..., probe=batch)."
+            f"`probe` must give finite outputs (those of `{type(model).__name__}` aren't, which proves nothing). "
+            "Give other inputs: resize(..., probe=batch)."
         )
     return None
 
@@ -225,9 +225,7 @@ def _one_value(tensor: Tensor) -> bool:
 def _refuse_not_finite(model: nn.Module) -> None:
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise ProofError(
-                f"`{name}` has elements that aren't finite, so nothing can be proved; finite weights are needed."
-            )
+            raise ProofError(f"`{name}` must be finite, or nothing can be proved (it has NaN or infinity).")
 
 
 def drawn(stored: Mapping[str, Any], seed: int) -> Example:
@@ -262,7 +260,7 @@ def _compare(reference: nn.Module, subject: nn.Module, given: Example, *, traini
     for (name, left), (_, right) in zip(expected, found, strict=True):
         if left.shape != right.shape:
             raise ProofError(
-                f"the model's {name} has size {tuple(right.shape)} after the edit, before {tuple(left.shape)}."
+                f"The model's {name} must keep its size {tuple(left.shape)} in the edit (got {tuple(right.shape)})."
             )
         if left.is_floating_point() and left.numel():
             size = float(left.abs().max())

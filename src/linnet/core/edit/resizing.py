@@ -104,8 +104,8 @@ def resize(
         _require_values(network)
     if optimizer is not None and split == "per_consumer":
         raise OptimizerStateError(
-            'split="per_consumer" gives the copies of a channel gradients that are no multiples of the old ones; with '
-            '`optimizer` the split must be "even" or "random".'
+            '`split` must be "even" or "random" with `optimizer` (got "per_consumer", which gives the copies of a '
+            "channel gradients that aren't multiples of the old ones)."
         )
     edit = plan(
         inner,
@@ -131,12 +131,12 @@ def resize(
 def _require_kinds(model: Any, graph: Any, optimizer: Any, also: Any) -> None:
     if not isinstance(graph, ChannelGraph):
         order = "the two are swapped" if isinstance(model, ChannelGraph) else "make one: ChannelGraph(model, example)"
-        raise InputError(f"`graph` is a {type(graph).__name__}; a ChannelGraph is needed ({order}).")
+        raise InputError(f"`graph` must be a ChannelGraph (got a {type(graph).__name__}; {order}).")
     if isinstance(also, nn.Module) or not isinstance(also, Iterable):
-        raise InputError(f"`also` is a {type(also).__name__}; a list of networks is needed: also=[network].")
+        raise InputError(f"`also` must be a list of networks: also=[network] (got a {type(also).__name__}).")
     if optimizer is not None and not hasattr(optimizer, "param_groups"):
         raise InputError(
-            f"`optimizer` is a {type(optimizer).__name__}; one torch.optim.Optimizer is needed: optimizer=optimizer."
+            f"`optimizer` must be one torch.optim.Optimizer: optimizer=optimizer (got a {type(optimizer).__name__})."
         )
 
 
@@ -151,8 +151,8 @@ def _require_values(network: nn.Module) -> None:
     for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
         if tensor.is_meta:
             raise GraphError(
-                f"`{name}` is on the meta device, where weights have no values; an edit needs them. Load the weights "
-                "first, or ask `graph.cost(...)` and `graph.shapes(...)`, which need none."
+                f"`{name}` must have values to be edited (it is on the meta device). Load the weights first, or "
+                "call `graph.cost(...)` and `graph.shapes(...)`, which need none."
             )
 
 
@@ -235,8 +235,8 @@ def proved(old: nn.Module, new: nn.Module, edit: Edit, graph: ChannelGraph, prob
             raise
         wanted = example_from_dict(graph.example)
         raise GraphError(
-            f"`probe` ({Example.of(probe)}): `{type(old).__name__}` can't run on it: {error}. Give inputs like the "
-            f"graph's example ({wanted}), of any number of samples."
+            f"`probe` must be an input that `{type(old).__name__}` can run on (got {Example.of(probe)}: {error}). "
+            f"Give inputs like the graph's example ({wanted}), of any number of samples."
         ) from error
     except ProofError as error:
         if len(edit.multiplicity) > 1:

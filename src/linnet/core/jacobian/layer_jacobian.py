@@ -267,7 +267,7 @@ class LayerJacobian:
         """J_l delta, (N * passes,), sample-major; a parameter that `delta` lacks counts as 0."""
         parts = [term.push(delta[name]) for name, term in self.terms.items() if name in delta]
         if not parts:
-            raise CaptureError(f"`delta` has none of the parameters of `{self.name}`: {', '.join(self.terms)}.")
+            raise CaptureError(f"`delta` must have a parameter of `{self.name}`: one of {', '.join(self.terms)}.")
         return sum_of(parts).reshape(-1)
 
     def vectors(self) -> tuple[Tensor, Tensor] | None:

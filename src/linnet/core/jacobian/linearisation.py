@@ -128,8 +128,8 @@ class Linearisation:
         """
         if not isinstance(outputs, Tensor) or outputs.ndim < 1:
             raise CaptureError(
-                f"The model gives a {type(outputs).__name__}; a tensor (N, ...) with one row for each sample is "
-                "needed. Wrap the model so that it returns only the outputs that the loss sees."
+                "The model must return a tensor (N, ...) with one row for each sample (got a "
+                f"{type(outputs).__name__}). Wrap the model so that it returns only the outputs that the loss uses."
             )
         self._outputs = outputs
         return outputs.flatten(1) if outputs.ndim > 1 else outputs.unsqueeze(1)
@@ -149,7 +149,7 @@ class Linearisation:
             CaptureError: no forward came before; axis 0 of a layer isn't the samples.
         """
         if self._outputs is None:
-            raise CaptureError("There is nothing to pull back: call `forward(x)` inside the block first.")
+            raise CaptureError("There is no forward pass to differentiate. Call `forward(x)` inside the block first.")
         shape = self._outputs.shape
         edges = [*self._own_edges, *self._capture.edges]
         self._capture.drop_gradients()
@@ -174,7 +174,7 @@ class Linearisation:
             CaptureError: there was no such pass; axis 0 of a layer isn't the samples.
         """
         if self._outputs is None:
-            raise CaptureError("There is nothing to read: call `forward(x)` and `backward` first.")
+            raise CaptureError("There is no backward pass to read. Call `forward(x)` and `backward` first.")
         self._close()
         return self._layers(self._outputs.shape[0], 1)
 

@@ -55,13 +55,13 @@ class SquaredError(Loss):
         """`y` has the shape of f; (N,) will do where there is one output."""
         if y.numel() != f.numel() or len(y) != len(f):
             raise InputError(
-                f"`y` has shape {tuple(y.shape)}, but the model's outputs are {tuple(f.shape)}. loss='mse' needs one "
-                "target for each output; class indices go with loss='cross_entropy'."
+                f"`y` must have one target for each output, shape {tuple(f.shape)}, for loss='mse' (got "
+                f"{tuple(y.shape)}). Class indices go with loss='cross_entropy'."
             )
         if not y.is_floating_point():
             raise InputError(
-                f"`y` is {y.dtype}; loss='mse' needs floating targets. Use y.to({f.dtype}), one-hot for classes, or "
-                "loss='cross_entropy' with class indices."
+                f"`y` must be floating for loss='mse' (got {y.dtype}). Use y.to({f.dtype}), one-hot for classes, "
+                "or loss='cross_entropy' with class indices."
             )
 
     def value(self, f: Tensor, y: Tensor) -> Tensor:
@@ -100,22 +100,23 @@ class CrossEntropy(Loss):
         """`y` holds N class indices."""
         if y.is_floating_point() or y.dtype == torch.bool or y.is_complex():
             raise InputError(
-                f"`y` is {y.dtype}; loss='cross_entropy' needs class indices of an integer type, such as torch.int64."
+                "`y` must be class indices of an integer type, such as torch.int64, for loss='cross_entropy' (got "
+                f"{y.dtype})."
             )
         if y.shape != f.shape[:1]:
             raise InputError(
-                f"`y` has shape {tuple(y.shape)}; loss='cross_entropy' needs one class index for each sample, shape "
-                f"({len(f)},). Outputs at several positions: reshape them to (N, C) in the model."
+                f"`y` must have one class index for each sample, shape ({len(f)},), for loss='cross_entropy' (got "
+                f"{tuple(y.shape)}). Outputs at several positions: reshape them to (N, C) in the model."
             )
         classes = f.shape[1]
         if classes < 2:
             raise InputError(
-                "The model has 1 output; loss='cross_entropy' needs one logit for each of 2 classes or more."
+                "loss='cross_entropy' needs one logit for each of at least 2 classes (got a model with 1 output)."
             )
         if len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
             raise InputError(
-                f"`y` holds class {int(y.min())} to {int(y.max())}; the model has {classes} outputs, so 0 to "
-                f"{classes - 1} are needed."
+                f"`y` must hold classes from 0 to {classes - 1}, as the model has {classes} outputs (got "
+                f"{int(y.min())} to {int(y.max())})."
             )
 
     def value(self, f: Tensor, y: Tensor) -> Tensor:

@@ -38,11 +38,13 @@ class ImplicitMatrix:
         """
         if isinstance(matrix, Tensor):
             if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] == 0:
-                raise InputError(f"The matrix has shape {tuple(matrix.shape)}; a square one is needed.")
+                raise InputError(f"The matrix must be square (got shape {tuple(matrix.shape)}).")
             own = matrix.to(dtype)
             return cls(len(own), dtype, own.device, own.__matmul__, own)
         if size is None or size < 1:
-            raise InputError(f"`size` is {size}; a function that multiplies vectors needs their length, 1 or more.")
+            raise InputError(
+                f"`size` must be the length >= 1 of the vectors that the function multiplies (got {size})."
+            )
         return cls(size, dtype, torch.device(device), matrix, None)
 
     def __call__(self, vector: Tensor) -> Tensor:
@@ -53,10 +55,10 @@ class ImplicitMatrix:
         """
         product = self._matvec(vector).to(self.dtype)
         if product.shape != vector.shape:
-            raise InputError(f"The product has shape {tuple(product.shape)}; {tuple(vector.shape)} is needed.")
+            raise InputError(f"The product must have shape {tuple(vector.shape)} (got {tuple(product.shape)}).")
         if not bool(torch.isfinite(product).all()):
             raise InputError(
-                "The product with a finite vector holds NaN or infinity; check what the function computes."
+                "The product with a finite vector must be finite (got NaN or infinity). Check the function."
             )
         return product
 

@@ -63,7 +63,7 @@ def ritz_pairs(
         InputError: `steps` below 1, a start that is 0 or of another length, or a product that isn't finite.
     """
     if steps < 1:
-        raise InputError(f"`steps` is {steps}; 1 or more is needed.")
+        raise InputError(f"`steps` must be >= 1 (got {steps}).")
     given = len(start) if start is not None and size is None else size
     implicit = ImplicitMatrix.of(matrix, size=given, dtype=dtype, device=device if start is None else start.device)
     return _run(implicit, _first(implicit, start, rng_seed), min(steps, implicit.size))
@@ -128,7 +128,7 @@ def quadrature(
         Ubaru, Chen & Saad 2017; Golub & Meurant 2010.
     """
     if steps < 1 or probes < 2:
-        raise InputError(f"`steps` is {steps} and `probes` {probes}; at least 1 and 2 are needed.")
+        raise InputError(f"`steps` must be >= 1 and `probes` >= 2 (got {steps} and {probes}).")
     implicit = ImplicitMatrix.of(matrix, size=size, dtype=dtype, device=device)
     starts = implicit.rademacher(probes, rng_seed) / math.sqrt(implicit.size)
     runs = [_run(implicit, start, min(steps, implicit.size)) for start in starts.unbind(1)]
@@ -144,8 +144,8 @@ def _first(implicit: ImplicitMatrix, start: Tensor | None, rng_seed: int) -> Ten
     norm = float(start.norm())
     if start.shape != (implicit.size,) or not 0.0 < norm < math.inf:
         raise InputError(
-            f"`start` has shape {tuple(start.shape)} and norm {norm:.3g}; a finite vector of length {implicit.size} "
-            "other than 0 is needed."
+            f"`start` must be a finite vector of length {implicit.size} other than 0 (got shape "
+            f"{tuple(start.shape)} and norm {norm:.3g})."
         )
     return start / norm
 

@@ -100,7 +100,7 @@ def kronecker_solve(
         Factored damping with pi^2 = (tr A / I) / (tr G / O): Martens & Grosse 2015, section 6.3.
     """
     if damped not in ("product", "factors"):
-        raise InputError(f"`damped` is {damped!r}; it must be 'product' or 'factors'.")
+        raise InputError(f"`damped` must be 'product' or 'factors' (got {damped!r}).")
     if damped == "product" or damping == 0.0:
         return KroneckerSolver.of(a, g).solve(v, damping=damping)
     for_a, for_g = factored_damping(a, g, damping=damping)
@@ -118,8 +118,8 @@ def factored_damping(a: Tensor, g: Tensor, *, damping: float) -> tuple[float, fl
     means = [float(_square(m, name).diagonal().double().mean()) for m, name in ((a, "a"), (g, "g"))]
     if min(means) <= 0.0:
         raise InputError(
-            f"The factors have mean diagonals {means[0]:.3g} and {means[1]:.3g}. Both must be above 0 to share the "
-            "damping: use damped='product'."
+            f"Both factors must have mean diagonals above 0 to share the damping (got {means[0]:.3g} and "
+            f"{means[1]:.3g}). Use damped='product'."
         )
     pi = math.sqrt(means[0] / means[1])
     return pi * math.sqrt(damping), math.sqrt(damping) / pi
@@ -177,9 +177,9 @@ def damped_least_squares(jacobian: Tensor, v: Tensor, *, damping: float, samples
     rows, columns = jacobian.shape
     divisor = rows if samples is None else samples
     if len(v) != rows:
-        raise InputError(f"`v` has {len(v)} rows and `jacobian` {rows}. Both need one row per output.")
+        raise InputError(f"`v` and `jacobian` must have one row per output (got {len(v)} and {rows}).")
     if divisor < 1:
-        raise InputError(f"`samples` is {divisor}; 1 or more is needed.")
+        raise InputError(f"`samples` must be >= 1 (got {divisor}).")
     wide = jacobian.double()
     if columns < rows:
         return solve(wide.T @ wide / divisor, wide.T @ v.double(), damping=damping).to(v.dtype)
@@ -215,12 +215,12 @@ def _eigh(symmetric: Tensor) -> tuple[Tensor, Tensor]:
 def _square(matrix: Tensor, name: str) -> Tensor:
     """The symmetric part of a finite square matrix."""
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise InputError(f"`{name}` has shape {tuple(matrix.shape)}; a square matrix is needed.")
+        raise InputError(f"`{name}` must be a square matrix (got shape {tuple(matrix.shape)}).")
     if not bool(torch.isfinite(matrix).all()):
-        raise InputError(f"`{name}` holds NaN or infinity; finite entries are needed.")
+        raise InputError(f"`{name}` must have finite entries (got NaN or infinity).")
     return (matrix + matrix.T) / 2
 
 
 def _check_damping(damping: float) -> None:
     if not 0.0 <= damping < math.inf:
-        raise InputError(f"`damping` is {damping}; a finite number, 0 or more, is needed.")
+        raise InputError(f"`damping` must be a finite number >= 0 (got {damping}).")

@@ -60,7 +60,7 @@ def hutchinson(
         Hutchinson 1990.
     """
     if probes < 2:
-        raise InputError(f"`probes` is {probes}; 2 or more are needed for a standard error.")
+        raise InputError(f"`probes` must be >= 2 for a standard error (got {probes}).")
     implicit = ImplicitMatrix.of(matrix, size=size, dtype=dtype, device=device)
     z = implicit.rademacher(probes, rng_seed)
     return Estimate.of((z * implicit.columns(z)).sum(0))
@@ -99,7 +99,7 @@ def hutch_plus_plus(
         Meyer, Musco, Musco & Woodruff 2021, algorithm 1.
     """
     if products < 6:
-        raise InputError(f"`products` is {products}; 6 or more are needed: a third each for range, trace and rest.")
+        raise InputError(f"`products` must be >= 6: a third each for range, trace and rest (got {products}).")
     implicit = ImplicitMatrix.of(matrix, size=size, dtype=dtype, device=device)
     third = products // 3
     signs = implicit.rademacher(2 * third, rng_seed)

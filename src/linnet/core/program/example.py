@@ -41,11 +41,11 @@ class Example:
             made = cls(tuple(example), {})
         else:
             raise GraphError(
-                f"`example` is a {type(example).__name__}; a tensor, a tuple of arguments or a dict of keyword "
-                "arguments is needed, e.g. torch.zeros(1, 3, 224, 224)."
+                "`example` must be a tensor, a tuple of arguments or a dict of keyword arguments, e.g. "
+                f"torch.zeros(1, 3, 224, 224) (got a {type(example).__name__})."
             )
         if not any(True for _ in made.tensors()):
-            raise GraphError("`example` holds no tensor; at least one is needed, e.g. torch.zeros(1, 3, 224, 224).")
+            raise GraphError("`example` must hold at least one tensor, e.g. torch.zeros(1, 3, 224, 224) (got none).")
         return made
 
     @property
@@ -147,7 +147,7 @@ def _encode(item: Any) -> Any:
     if item is None or isinstance(item, (bool, int, float, str)):
         return {"plain": item}
     raise GraphError(
-        f"`example` holds a {type(item).__name__}; tensors, numbers, strings and nested lists are understood."
+        f"`example` must hold tensors, numbers, strings and nested lists of them (got a {type(item).__name__})."
     )
 
 

@@ -67,16 +67,14 @@ def refuse_unfit(model: nn.Module) -> None:
         GraphError: a lazy, parametrised, pruned, weight-normed, quantised or scripted module, or a complex parameter.
     """
     if not isinstance(model, nn.Module):
-        raise GraphError(f"`model` is a {type(model).__name__}; a torch.nn.Module is needed.")
+        raise GraphError(f"`model` must be a torch.nn.Module (got a {type(model).__name__}).")
     for path, module in model.named_modules():
         problem = _problem(module)
         if problem:
             raise GraphError(f"`{path or type(model).__name__}` ({type(module).__name__}) {problem}")
     for name, parameter in model.named_parameters():
         if parameter.is_complex():
-            raise GraphError(
-                f"`{name}` is {parameter.dtype}; real parameters are needed: store real and imaginary parts."
-            )
+            raise GraphError(f"`{name}` must be real (got {parameter.dtype}). Store real and imaginary parts.")
 
 
 def _problem(module: nn.Module) -> str:

@@ -91,7 +91,7 @@ def add_operator(*ops: Any, **known: Any) -> None:
     names = [field.name for field in fields(Operator)]
     for name in known:
         if name not in names:
-            raise GraphError(f"`{name}` is nothing that an operator is described by{nearest(name, names)}")
+            raise GraphError(f"`{name}` isn't a property of an operator{nearest(name, names)}")
     for op in ops:
         key = op if isinstance(op, str) else _name(op)
         OPERATORS[key] = replace(OPERATORS.get(key, _NOTHING), **known)
@@ -115,7 +115,9 @@ def described(name: str) -> Operator:
     if entry.like is None:
         return entry
     if entry.like not in OPERATORS:
-        raise GraphError(f"`{name}` is like `{entry.like}`, which is no known operator{nearest(entry.like, OPERATORS)}")
+        raise GraphError(
+            f"`{name}` is like `{entry.like}`, which isn't a known operator{nearest(entry.like, OPERATORS)}"
+        )
     model = described(entry.like)
     return Operator(*(own if own is not None else getattr(model, name) for name, own in _facts(entry)))
 
@@ -135,7 +137,7 @@ def _name(op: Any) -> str:
         return base_name(op._qualified_op_name)
     if isinstance(op, torch._ops.OpOverload):
         return base_name(op.name())
-    raise GraphError(f"`{op!r}` is no operator; give torch.ops.lib.name or the string 'lib::name'.")
+    raise GraphError(f"`{op!r}` isn't an operator. Give torch.ops.lib.name or the string 'lib::name'.")
 
 
 def _through_window(program: Program, node: Node, value: int, span: Interval, axis: int) -> Interval | None:

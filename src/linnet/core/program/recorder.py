@@ -102,8 +102,8 @@ def record(
             except Exception as error:  # whatever the user's forward raises
                 errors.append(error)
     raise GraphError(
-        f"`{type(model).__name__}` can't run on the example ({example}): {_short(errors[0])} "
-        "An example that model(example) accepts is needed; give a tensor, a tuple of arguments or a dict of keywords."
+        f"`example` must be an input that `{type(model).__name__}` can run on (got {example}, which fails: "
+        f"{_short(errors[0]).rstrip('.')})."
     ) from errors[0]
 
 
@@ -137,9 +137,7 @@ def run(copy: nn.Module, example: Example, samples: int, tracer: str) -> Program
         output = copy(*args, **kwargs)
     outputs = [(name, recorder.number(leaf)) for name, leaf in leaves(output, "output")]
     if not outputs:
-        raise GraphError(
-            f"`{type(copy).__name__}` returned no tensor but a {type(output).__name__}; a tensor is needed."
-        )
+        raise GraphError(f"`{type(copy).__name__}` must return a tensor (got a {type(output).__name__}).")
     return recorder.program(tuple(outputs), samples, tracer)
 
 

@@ -110,9 +110,9 @@ class State:
         """
         run, facts, tensors = self.run, checkpoint.facts, checkpoint.tensors
         self._require_same_run(checkpoint)
-        for name, listener in _by_name(self.listeners).items():  # first: one may make the network smaller
+        for name, listener in _by_name(self.listeners).items():  # first: one may change the network
             if name in facts["listeners"]:
-                listener.load_state_dict(unflatten(facts["listeners"][name], tensors))
+                listener.take_up(run, unflatten(facts["listeners"][name], tensors))
         self._require_same_shapes(checkpoint)
         run.model.load_state_dict(_under("model", tensors))
         load_optimizer(run.optimizer, unflatten(facts["optimizer"], tensors))

@@ -156,8 +156,21 @@ def _base_sizes(tensors: Mapping[str, Tensor], before: Mapping[str, tuple[int, .
 
 
 def _edit(model: nn.Module) -> Resized | None:
-    edit = getattr(model, "linnet_edit", None)
-    return edit if isinstance(edit, Resized) else None
+    """The network's edits; of a network that holds edited ones (an ensemble), all of theirs by their full names."""
+    edits = {path: edit for path, m in model.named_modules() if isinstance(edit := _own(m), Resized)}
+    if "" in edits or not edits:
+        return edits.get("")
+    joined = Resized(max(edit.error for edit in edits.values()))
+    for path, edit in edits.items():
+        joined.base |= {f"{path}.{name}": size for name, size in edit.base.items()}
+        joined.attributes |= {f"{path}.{name}".rstrip("."): changes for name, changes in edit.attributes.items()}
+        joined.buffers |= {f"{path}.{name}": axes for name, axes in edit.buffers.items()}
+        joined.approximate |= edit.approximate
+    return joined
+
+
+def _own(module: nn.Module) -> Any:
+    return getattr(module, "linnet_edit", None)
 
 
 def _to_json(edit: Resized) -> dict[str, Any]:

@@ -68,8 +68,11 @@ class RunningAverage:
         self.updates += 1
 
     def follow(self, model: nn.Module) -> None:
-        """Restarts the average of tensors whose size has changed in the network."""
-        for name, tensor in state_of(model).items():
+        """Restarts the average of tensors whose size has changed, and of all when the network is another one."""
+        live = state_of(model)
+        if live.keys() != self.tensors.keys():
+            self.tensors = {name: tensor.clone() for name, tensor in live.items()}
+        for name, tensor in live.items():
             if tensor.shape != self.tensors[name].shape:
                 self.tensors[name] = tensor.clone()
 

@@ -147,7 +147,7 @@ def fit_temperature(member_logits: Tensor, labels: Any) -> Calibration:
     return Calibration(
         temperature=1 / inverse,
         nll_before=-float(z[place, y].mean()),
-        nll_after=-float(tempered[place, y].mean()),
+        nll_after=abs(float(tempered[place, y].mean())),  # not -0.0
         ece_before=ece(z.exp(), y),
         ece_after=ece(tempered.exp(), y),
         n=len(y),
@@ -170,6 +170,8 @@ def newton_inverse_temperature(z: Tensor, labels: Tensor) -> float:
     if float((z.amax(dim=1) - z.amin(dim=1)).max()) < 1e-12:
         return 1.0
     truth = z[torch.arange(len(labels)), labels]
+    if bool((truth == z.amax(dim=1)).all()):
+        return BRACKET[1]  # every answer is right, so that the likelihood rises with b for ever
     low, high = BRACKET
     b = 1.0
     for _ in range(200):

@@ -50,7 +50,7 @@ def write_folder(directory: str | os.PathLike[str], texts: dict[str, str], *, ov
     if found and not overwrite:
         raise InputError(
             f"`directory` must be empty or new (got {folder}, which holds {', '.join(found[:4])}). Give another "
-            "folder, or overwrite=True to replace the files of the same names."
+            "folder, or set `overwrite` to replace the files of the same names."
         )
     folder.mkdir(parents=True, exist_ok=True)
     return [atomic_write(folder / name, text) for name, text in texts.items()]

@@ -4,23 +4,21 @@ import dataclasses
 import hashlib
 import json
 import logging
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from markupsafe import Markup
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from linnet.errors import ImageError, InputError, LinnetError
 from linnet.nuclei.batch.folder import prepared
+from linnet.nuclei.batch.jobs import Job, jobs
 from linnet.nuclei.batch.overlay import write_overlay
 from linnet.nuclei.batch.page import KEPT, MOST_PICTURES, Card, batch_page, card, worst_first
+from linnet.nuclei.batch.progress import watched
 from linnet.nuclei.batch.scales import agreed_diameter, disagreement
 from linnet.nuclei.detector.colour import Modality
 from linnet.nuclei.detector.detector import Detector
@@ -28,8 +26,9 @@ from linnet.nuclei.detector.files import file_digest, load
 from linnet.nuclei.detector.seen import Polarity
 from linnet.nuclei.points.detections import Detections
 from linnet.nuclei.points.write import FORMATS, write_counts, write_detections, write_failed
-from linnet.nuclei.read.find import Failure, find_images, stems
+from linnet.nuclei.read.find import Failure, find_images, folders_of, left_out
 from linnet.nuclei.read.images import Picture, open_picture
+from linnet.nuclei.read.stacks import Projection
 from linnet.report import Content
 from linnet.results import atomic_write, command, commit, machine, versions
 
@@ -60,6 +59,12 @@ class Done:
     image: Path
     stem: str
     detections: Detections
+    page: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name, with the page where one was searched by itself."""
+        return self.image.name if self.page is None else f"{self.image.name}, page {self.page}"
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,8 @@ class BatchResult:
 class _Options:
     """How each image is read and searched."""
 
-    page: int | None
-    channel: int | None
+    page: int | Literal["all"] | None
+    channel: int | str | None
     pixel_size_um: float | None
     diameter_px: float | Literal["auto"] | None
     threshold: float | None
@@ -105,6 +110,7 @@ class _Options:
     same_scale: bool = False
     modality: Modality = "auto"
     polarity: Polarity = "auto"
+    project: Projection | None = None
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -118,9 +124,9 @@ class _Options:
         rare |= {k: v for k, v in (("modality", self.modality), ("polarity", self.polarity)) if v != "auto"}
         return {"diameter_px": self.diameter_px, "tile": self.tile, "threshold": self.threshold, **rare}
 
-    def open(self, image: Path) -> Picture:
-        """The picture in a file."""
-        return open_picture(image, page=self.page, channel=self.channel)
+    def open(self, job: Job) -> Picture:
+        """The picture of a job."""
+        return open_picture(job.image, page=job.page, channel=self.channel, project=self.project)
 
 
 @dataclass
@@ -149,8 +155,10 @@ def detect(
     weights: str | Path | FindsNuclei = "default",
     formats: Sequence[str] = ("csv", "geojson"),
     tile: int | Literal["auto"] | None = "auto",
-    page: int | None = None,
-    channel: int | None = None,
+    page: int | Literal["all"] | None = None,
+    channel: int | str | None = None,
+    project: Projection | None = None,
+    recursive: bool = False,
     pixel_size_um: float | None = None,
     diameter_px: float | Literal["auto"] | None = "auto",
     diameter_um: float | None = None,
@@ -175,8 +183,10 @@ def detect(
         weights: "default", a file of weights, or a detector.
         formats: Of csv, geojson, geojson.gz, json.
         tile: As in the detector.
-        page: Page of files that hold several, from 0.
-        channel: Channel of files that hold several, from 0.
+        page: Page of files that hold several, from 0; "all" searches each page by itself, with the page in its name.
+        channel: Channel of files that hold several, from 0, or its name; "r", "g", "b" of colour pictures.
+        project: Makes one picture of all pages: "max", "mean" or "best-focus".
+        recursive: Takes the images of folders inside folders too; their results lie in folders of the same names.
         pixel_size_um: Side of a pixel in micrometres; what the files say when None.
         diameter_px: Diameter of the nuclei in pixels; "auto" finds it in each image, None leaves the images as they
             are.
@@ -212,46 +222,51 @@ def detect(
         same_scale=same_scale,
         modality=modality,
         polarity=polarity,
+        project=project,
     )
-    images, failures = find_images([paths] if isinstance(paths, str | Path) else list(paths))
+    places = [paths] if isinstance(paths, str | Path) else list(paths)
+    images, failures = find_images(places, recursive=recursive)
+    todo, uncounted = jobs(images, page, folders_of(images, places) if recursive else ())
     detector = load(weights) if isinstance(weights, str | Path) else weights
     folder = prepared(Path(out), overwrite=overwrite)
     if same_scale and diameter_px == "auto" and diameter_um is None:
-        options = dataclasses.replace(options, diameter_px=agreed_diameter(detector, images, options.open))
-    batch = _Batch(folder, of=len(images), endings=options.endings, failed=failures)
+        options = dataclasses.replace(options, diameter_px=agreed_diameter(detector, todo, options.open))
+    batch = _Batch(folder, of=len(todo), endings=options.endings, failed=[*failures, *uncounted])
     try:
-        with _watched(len(images), wanted=progress) as watch:
-            for image, stem in zip(images, stems(images), strict=True):
-                watch(image.name)
-                _one(batch, image, stem, detector, options, watch.tile)
+        with watched(len(todo), wanted=progress) as watch:
+            for job in todo:
+                watch(job.image.name)
+                _one(batch, job, detector, options, watch.tile)
                 watch.image_done()
     except KeyboardInterrupt:
         _finish(batch, _facts(weights, detector, options, reproducible=reproducible), reproducible=reproducible)
         raise KeyboardInterrupt(
-            f"Stopped after {len(batch.done)} of {len(images)} images; their results are in {batch.out}."
+            f"Stopped after {len(batch.done)} of {len(todo)} images; their results are in {batch.out}."
         ) from None
     _finish(batch, _facts(weights, detector, options, reproducible=reproducible), reproducible=reproducible)
-    return BatchResult(batch.out, tuple(batch.done), tuple(batch.failed), _remarks(batch.done, options))
+    return BatchResult(
+        batch.out, tuple(batch.done), tuple(batch.failed), _remarks(batch, options, places, recursive=recursive)
+    )
 
 
-def _remarks(done: Sequence[Done], options: _Options) -> tuple[str, ...]:
-    if options.diameter_px != "auto" or options.diameter_um is not None:
-        return ()
-    word = disagreement([(name, one.detections) for name, one in _named(done)])
-    return (word,) if word else ()
+def _remarks(batch: _Batch, options: _Options, places: Sequence[str | Path], *, recursive: bool) -> tuple[str, ...]:
+    words = [left_out(places, recursive=recursive)]
+    if options.diameter_px == "auto" and options.diameter_um is None:
+        words.append(disagreement([(name, one.detections) for name, one in _named(batch.done)]))
+    return tuple(word for word in words if word)
 
 
 def _one(
     batch: _Batch,
-    image: Path,
-    stem: str,
+    job: Job,
     detector: FindsNuclei,
     options: _Options,
     on_tile: Callable[[int, int], None],
 ) -> None:
     """One image: read, search, write. What is wrong with it is noted; what is wrong with an option is raised."""
+    image, stem = job.image, job.stem
     try:
-        picture = options.open(image)
+        picture = options.open(job)
         found = _found(picture, detector, options, on_tile)
     except ImageError as error:
         batch.failed.append(_failure(image, str(error)))
@@ -262,12 +277,13 @@ def _one(
         _log.warning("%s: %s", image, error, exc_info=True)
         batch.failed.append(_failure(image, f"{type(error).__name__}: {error}"))
         return
+    (batch.out / stem).parent.mkdir(parents=True, exist_ok=True)
     for ending in options.formats:
         write_detections(found, batch.out / f"{stem}.{ending}", digest=picture.digest)
     if options.overlay:
         write_overlay(batch.out / f"{stem}.overlay.png", picture.pixels, found)
-    batch.done.append(Done(image, stem, found))
-    batch.keep(card(picture.name, stem, picture.pixels, found, of=batch.of, key=len(batch.done), files=options.endings))
+    batch.done.append(done := Done(image, stem, found, job.page))
+    batch.keep(card(done.name, stem, picture.pixels, found, of=batch.of, key=len(batch.done), files=options.endings))
 
 
 def _found(
@@ -288,8 +304,8 @@ def _failure(image: Path, error: str) -> Failure:
 
 def _named(done: Sequence[Done]) -> Iterator[tuple[str, Done]]:
     """Each image by its file's name, or by its path as given where several files have that name."""
-    times = Counter(one.image.name for one in done)
-    return ((one.image.name if times[one.image.name] == 1 else str(one.image), one) for one in done)
+    times = Counter(one.name for one in done)
+    return ((one.name if times[one.name] == 1 else str(one.image.with_name(one.name)), one) for one in done)
 
 
 def _finish(batch: _Batch, facts: dict[str, Any], *, reproducible: bool) -> None:
@@ -352,45 +368,3 @@ def _checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
     if wrong or not formats:
         raise InputError(f"`formats` is {list(formats)!r}; choose one or more of: {', '.join(FORMATS)}.")
     return tuple(dict.fromkeys(formats))
-
-
-class _Watch:
-    """Shows which image is at work, and how far it is; does nothing without a bar.
-
-    Args:
-        bar: Where it is shown.
-        total: Number of images.
-    """
-
-    def __init__(self, bar: Progress | None, total: int) -> None:
-        self._bar, self._name = bar, ""
-        self._task = None if bar is None else bar.add_task("images", total=total)
-
-    def __call__(self, name: str) -> None:
-        """An image begins."""
-        self._name = name[:40].replace("[", "\\[")  # rich takes [..] for markup
-        self._show(self._name, advance=0)
-
-    def tile(self, done: int, of: int) -> None:
-        """A tile of the image is done."""
-        if of > 1:
-            self._show(f"{self._name} (tile {done} of {of})", advance=0)
-
-    def image_done(self) -> None:
-        """The image is done."""
-        self._show(self._name, advance=1)
-
-    def _show(self, text: str, *, advance: int) -> None:
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, advance=advance, description=text)
-
-
-@contextmanager
-def _watched(total: int, *, wanted: bool) -> Iterator[_Watch]:
-    """A progress bar on stderr, where somebody watches."""
-    if not wanted or not sys.stderr.isatty():
-        yield _Watch(None, total)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield _Watch(bar, total)

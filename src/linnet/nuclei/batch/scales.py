@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 from linnet.errors import InputError, LinnetError
+from linnet.nuclei.batch.jobs import Job
 from linnet.nuclei.detector.detector import Detector
 from linnet.nuclei.detector.scale import agreed_scale
 from linnet.nuclei.points.detections import Detections
@@ -15,12 +15,12 @@ _FEW = 5  # nuclei below which an image's own diameter isn't compared
 _APART = 2.0  # diameters of one acquisition differ by less than this factor
 
 
-def agreed_diameter(detector: object, images: Iterable[Path], read: Callable[[Path], Picture]) -> float:
+def agreed_diameter(detector: object, jobs: Iterable[Job], read: Callable[[Job], Picture]) -> float:
     """The diameter in pixels that most of the images agree on, by vote; images that can't be read don't vote.
 
     Args:
         detector: Finds the scale of each image.
-        images: Files of one acquisition.
+        jobs: Pictures of one acquisition.
         read: Opens one of them.
 
     Raises:
@@ -29,9 +29,9 @@ def agreed_diameter(detector: object, images: Iterable[Path], read: Callable[[Pa
     if not isinstance(detector, Detector):
         raise InputError(f"`same_scale` needs a detector of linnet (got {type(detector).__name__}). Leave it out.")
     choices = []
-    for image in images:
+    for job in jobs:
         try:
-            choices.append(detector.find_scale(read(image).pixels))
+            choices.append(detector.find_scale(read(job).pixels))
         except (LinnetError, MemoryError):  # the batch reads it again and lists the reason
             continue
     return detector.reference_diameter_px / agreed_scale(choices)
@@ -47,5 +47,5 @@ def disagreement(found: Sequence[tuple[str, Detections]]) -> str:
         return ""
     return (
         f"the chosen diameters of the nuclei run from {small:.0f} px ({a}) to {large:.0f} px ({b}); where the images "
-        "come from one acquisition, one scale for all is safer"
+        "come from one acquisition, one scale for all is safer (`same_scale`)"
     )

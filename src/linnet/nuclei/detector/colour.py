@@ -12,9 +12,10 @@ from linnet.nuclei.detector.sample import sample_blocks
 Modality = Literal["auto", "fluorescence", "brightfield"]
 CHANNELS = ("red", "green", "blue")
 
-# Shares of the brightest values. On 150 images of stained tissue (nuclei_dsb2018, nuclei_tnbc) the darkest 5 % of the
-# pixels have at least 0.34 in their strongest channel, half of them at least 0.74.
-_DARK_GROUND, _DARK_HALF = 0.55, 0.6
+# Shares of the brightest value that the strongest channel of the darkest 5 % and of half of the pixels has. Stained
+# tissue is nowhere darker than 0.24 in 188 images of four sets, and where half of it is darker than 0.6 the darkest
+# twentieth is darker by 0.15 and more; on dark ground the two lie close together.
+_BLACK, _DARK_HALF, _CLOSE = 0.15, 0.6, 0.1
 _ONE_HUE = 0.1  # share of its own range by which a channel of one hue differs from the strongest one, scaled
 _ONE_CURVE = 0.02  # colours that lie on one curve from dark to bright differ from it by this share of their range
 _BINS = 64
@@ -97,7 +98,8 @@ def _most_nuclear(merits: dict[int, float]) -> int:
 def _on_dark_ground(pixels: np.ndarray) -> bool:
     strongest = pixels.max(1)
     dark, half, bright = np.percentile(strongest, [5, 50, 99.8])
-    return bool(bright > 0 and dark <= _DARK_GROUND * bright and half <= _DARK_HALF * bright)
+    even = dark <= _BLACK * bright or half - dark <= _CLOSE * bright
+    return bool(bright > 0 and even and half <= _DARK_HALF * bright)
 
 
 def _follows(channel: np.ndarray, strongest: np.ndarray, span: float) -> bool:

@@ -19,8 +19,9 @@ from linnet.nuclei.detector.peaks import find_peaks, keep_apart, to_points
 from linnet.nuclei.detector.polarity import has_polarity
 from linnet.nuclei.detector.receptive_field import Reach, halo, reach
 from linnet.nuclei.detector.robust import robust_range
-from linnet.nuclei.detector.scale import Choice, find_scale
+from linnet.nuclei.detector.scale import Choice, Found, find_scale
 from linnet.nuclei.detector.seen import Polarity, Seen, see
+from linnet.nuclei.detector.sizes import REFERENCE_PX, diameters_at, of_kept
 from linnet.nuclei.detector.tiles import Plane, Tile
 from linnet.nuclei.points.columns import Count
 from linnet.nuclei.points.detections import Detections
@@ -140,16 +141,17 @@ class Detector:
         if wanted is None:
             wanted = self._found_scale(seen, thresholds).scale
         if seen.range.constant:
-            points, score = np.zeros((0, 2)), np.zeros(0)
+            found = Found(np.zeros((0, 2)), np.zeros(0))
         else:
             plane = Plane(seen.image, seen.range, wanted, self._reach.period)
-            points, score = self._points(plane, thresholds, tile, on_tile, seen.sign)
+            found = self._search(plane, thresholds, tile, on_tile, seen.sign)
         reasons = _reasons(image, seen)
         return Detections(
-            points=points + np.array(seen.origin, dtype=np.float64),
-            score=score,
+            points=found.points + np.array(seen.origin, dtype=np.float64),
+            score=found.score,
+            diameters_px=found.diameters_px,
             shape=(int(image.shape[0]), int(image.shape[1])),
-            count=Count(len(points)),
+            count=Count(len(found.points)),
             flag="look" if reasons else "ok",
             flag_reasons=reasons,
             scale=wanted,
@@ -251,36 +253,40 @@ class Detector:
         if seen.range.constant:
             return Choice(1.0, sure=False)
 
-        def find(part: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+        def find(part: np.ndarray, scale: float) -> Found:
             plane = Plane(part, seen.range, scale, self._reach.period)
-            return self._points(plane, thresholds, None, None, seen.sign)
+            return self._search(plane, thresholds, None, None, seen.sign)
 
         spacing = self.spacing_px or self.reference_diameter_px
         return find_scale(find, seen.image, spacing, lambda block: float(seen.range.apply(block).std()))
 
-    def _points(
+    def _search(
         self,
         plane: Plane,
         thresholds: Thresholds,
         tile: int | Literal["auto"] | None,
         on_tile: Callable[[int, int], None] | None,
         sign: int = 0,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Points and scores over all tiles; close points are merged once, over the whole image."""
+    ) -> Found:
+        """Points of all tiles; close points are merged once, over the whole image."""
         tiles = list(plane.tiles(_side(tile, plane), halo(self._reach, thresholds.window)))
-        parts = []
+        parts, sizes = [], []
         for done, each in enumerate(tiles, start=1):
             picture = plane.read(each.window)
-            points, logit = peaks_in(self._output(picture), each, self._reach.stride, thresholds)
+            output = self._output(picture)
+            points, logit = peaks_in(output, each, self._reach.stride, thresholds)
             if sign and len(points):
                 corner = np.array([each.window[0][0], each.window[1][0]])
                 kept = has_polarity(picture, points - corner, sign)
                 points, logit = points[kept], logit[kept]
             parts.append((points, logit))
+            sizes.append(diameters_at(output, points, each, self._reach.stride, REFERENCE_PX))
             if on_tile is not None:
                 on_tile(done, len(tiles))
         points, logit = np.concatenate([p for p, _ in parts]), np.concatenate([s for _, s in parts])
-        return settle(points, logit, plane, thresholds)
+        kept, score = settle(points, logit, plane, thresholds)
+        known = [size for size in sizes if size is not None]
+        return Found(kept, score, of_kept(kept, points, np.concatenate(known), plane) if known else None)
 
 
 def peaks_in(output: Tensor, tile: Tile, stride: int, thresholds: Thresholds) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.spatial import KDTree
 
+from linnet.nuclei.detector.sizes import REFERENCE_PX
+
 SCALES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 _START = SCALES.index(1.0)
 _SHARE = 0.04  # of the image's pixels that the sample of one scale may have
@@ -19,10 +21,20 @@ _BLOCKS = 5  # the place of the samples is chosen among so many blocks along eac
 _BLOCK = 128  # pixels of a block's side, at most
 _FEW = 5  # points below which a mean score says little
 _BETTER = 0.02  # by so much another scale must be better than 1
-_SPACING = 0.1  # the price of points that are e times as far apart as they should be
+_PRICE = 0.1  # of nuclei that are e times as large, or as far apart, as they should be
 
-Find = Callable[[Any, float], tuple[np.ndarray, np.ndarray]]
-"""(part of the image, scale) -> (points in pixels of that part, their scores)."""
+
+@dataclass(frozen=True)
+class Found:
+    """Points (n, 2) in a picture's pixels, their scores, and their diameters where the network gives them."""
+
+    points: np.ndarray
+    score: np.ndarray
+    diameters_px: np.ndarray | None = None
+
+
+Find = Callable[[Any, float], Found]
+"""(part of the image, scale) -> what is found in it, in pixels of that part."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +55,9 @@ class Choice:
 def find_scale(find: Find, image: Any, spacing_px: float, spread: Callable[[np.ndarray], float]) -> Choice:
     """The scale whose points are the surest.
 
-    The merit of a scale is the mean score of its points, less a price on points that lie farther apart than nuclei
-    do at the right scale, as they do on nuclei that are too large. On validation images the mean score is highest where
+    The merit of a scale is the mean score of its points, less a price on nuclei that are larger than the reference
+    diameter; where the network gives no diameters, on points that lie farther apart than nuclei do at the right scale.
+    On validation images the mean score is highest where
     nuclei have about the size the detector was trained for and falls on both sides. Samples of a shrunk image are
     cheap, so all scales up to 1.4 are looked at; the larger ones only when that is the best, or when nothing was found
     at any of those. Another scale than 1 must be clearly better.
@@ -65,7 +78,7 @@ def find_scale(find: Find, image: Any, spacing_px: float, spread: Callable[[np.n
 
     def merit(k: int) -> float:
         if k not in known:
-            known[k] = _merit(*find(_around(image, centre, side / SCALES[k]), SCALES[k]), SCALES[k], spacing_px)
+            known[k] = _merit(find(_around(image, centre, side / SCALES[k]), SCALES[k]), SCALES[k], spacing_px)
         return known[k]
 
     best = _climb(merit)
@@ -92,12 +105,15 @@ def _climb(merit: Callable[[int], float]) -> int:
     return best
 
 
-def _merit(points: np.ndarray, score: np.ndarray, scale: float, spacing_px: float) -> float:
-    if len(score) < _FEW:
+def _merit(found: Found, scale: float, spacing_px: float) -> float:
+    if len(found.score) < _FEW:
         return -math.inf
-    nearest = KDTree(points * scale).query(points * scale, 2)[0][:, 1]
-    apart = math.log(max(1.0, float(np.median(nearest)) / spacing_px))
-    return float(score.mean()) - _SPACING * apart
+    points = found.points * scale
+    if found.diameters_px is None:
+        too_large = float(np.median(KDTree(points).query(points, 2)[0][:, 1])) / spacing_px
+    else:
+        too_large = float(np.median(found.diameters_px)) * scale / REFERENCE_PX
+    return float(found.score.mean()) - _PRICE * math.log(max(1.0, too_large))
 
 
 def _richest(image: Any, spread: Callable[[np.ndarray], float]) -> tuple[float, float]:

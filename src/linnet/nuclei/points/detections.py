@@ -28,6 +28,8 @@ class Detections:
         diameter_px: Diameter of the nuclei in this image that the search went by, or None when it isn't known.
         pixel_size_um: Side of one pixel in micrometres, or None when it isn't known.
         shape: (height, width) of the input image in pixels.
+        diameters_px: (n,) equivalent diameter of each nucleus in pixels of the input image, or None for a model that
+            doesn't regress it.
     """
 
     points: Float64[np.ndarray, "n 2"]
@@ -41,6 +43,7 @@ class Detections:
     scale: float = 1.0
     diameter_px: float | None = None
     pixel_size_um: float | None = None
+    diameters_px: Float64[np.ndarray, " n"] | None = None
 
     def __len__(self) -> int:
         """Number of nuclei."""

@@ -2,6 +2,7 @@
 results."""
 
 import glob
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +24,18 @@ OWN_MARK = "linnet: nuclei found"
 """Text in a picture that linnet drew of its results."""
 
 # Names that the files of a whole batch have.
+_KINDS = 5  # endings that a sentence names
 _TAKEN = ("counts", "failed", "report", "run")
 
 
-def find_images(paths: Sequence[str | Path]) -> tuple[list[Path], list[Failure]]:
+def find_images(paths: Sequence[str | Path], *, recursive: bool = False) -> tuple[list[Path], list[Failure]]:
     """Files that are meant by files, folders and patterns like `plate/*.tif`.
 
-    Of a folder its images are taken, not those of folders inside it.
+    Of a folder its images are taken, not those of folders inside it unless that is said.
 
     Args:
         paths: In the order wanted; a file that is named twice is taken once.
+        recursive: Takes the images of folders inside folders too.
 
     Returns:
         (files, failures): what couldn't be resolved is a failure, so that a batch can go on with the others.
@@ -44,7 +47,7 @@ def find_images(paths: Sequence[str | Path]) -> tuple[list[Path], list[Failure]]
     failures: list[Failure] = []
     for path in paths:
         try:
-            found += _expanded(Path(path))
+            found += _expanded(Path(path), recursive=recursive)
         except ImageError as error:
             failures.append(Failure(str(path), str(error).removeprefix(f"{path}: ")))
     unique: dict[str, Path] = {}
@@ -79,9 +82,35 @@ def stems(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def _expanded(path: Path) -> list[Path]:
+def folders_of(files: Sequence[Path], places: Sequence[str | Path]) -> list[Path]:
+    """For each file the folder that it lies in, inside the one that was named; "." for a file named by itself."""
+    roots = [Path(place) for place in places if Path(place).is_dir()]
+    found = []
+    for file in files:
+        root = next((root for root in roots if file.is_relative_to(root)), None)
+        found.append(Path() if root is None else file.parent.relative_to(root))
+    return found
+
+
+def left_out(places: Sequence[str | Path], *, recursive: bool) -> str:
+    """A sentence on the files of folders that are no images by their names; empty where there are none."""
+    folders = [Path(place) for place in places if Path(place).is_dir()]
+    others = [f for folder in folders for f in _files(folder, recursive=recursive) if f.suffix.lower() not in SUFFIXES]
+    if not others:
+        return ""
+    kinds = Counter(f.suffix.lower() or "no ending" for f in others)
+    shown = ", ".join(f"{n} with {kind}" for kind, n in kinds.most_common(_KINDS))
+    return f"{len(others)} file{'s' * (len(others) > 1)} left out, no images by name: {shown}"
+
+
+def _files(folder: Path, *, recursive: bool) -> list[Path]:
+    inside = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(f for f in inside if not f.name.startswith(".") and f.is_file())
+
+
+def _expanded(path: Path, *, recursive: bool = False) -> list[Path]:
     if path.is_dir():
-        named = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
+        named = [f for f in _files(path, recursive=recursive) if f.suffix.lower() in SUFFIXES]
         inside = [f for f in named if not is_own_picture(f)]
         if not inside:
             others = sum(1 for _ in path.iterdir())

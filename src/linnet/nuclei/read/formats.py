@@ -4,9 +4,12 @@ from pathlib import Path
 
 from linnet.errors import ImageError
 
-READABLE = "PNG, JPEG, TIFF and OME-TIFF"
+READABLE = "PNG, JPEG, TIFF, OME-TIFF, SVS, NDPI, JPEG 2000, WebP, GIF, BMP and NumPy files"
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".tf8")
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".tf8"),
+    *(".svs", ".ndpi", ".jp2", ".webp", ".gif", ".bmp", ".npy"),
+)
 """File names that are taken for images in a directory."""
 
 _MAGIC = (
@@ -16,11 +19,15 @@ _MAGIC = (
     (b"MM\x00*", "tiff"),
     (b"II+\x00", "tiff"),
     (b"MM\x00+", "tiff"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"BM", "bmp"),
+    (b"\x00\x00\x00\x0cjP  ", "jp2"),
+    (b"\xffO\xffQ", "jp2"),
+    (b"\x93NUMPY", "npy"),
 )
 # What else turns up in microscope folders, with the name a person knows it by.
 _FOREIGN = (
-    (b"GIF8", "a GIF"),
-    (b"BM", "a BMP bitmap"),
     (b"%PDF", "a PDF document"),
     (b"PK\x03\x04", "a zip archive (or an Office or OME-Zarr zip file)"),
     (b"\x1f\x8b", "a gzip archive"),
@@ -29,8 +36,6 @@ _FOREIGN = (
     (b"\x70\x00\x00\x00", "a Leica LIF file"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"\xd0\xcf\x11\xe0", "an OLE file (Zeiss ZVI, Olympus OIB or an old Office file)"),
-    (b"\x93NUMPY", "a NumPy array file"),
-    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 file"),
     (b"\x76\x2f\x31\x01", "an OpenEXR file"),
     (b"SIMPLE  =", "a FITS file"),
 )
@@ -77,7 +82,7 @@ def read_start(path: Path, size: int = 4096) -> bytes:
 
 
 def image_format(path: Path) -> str:
-    """ "png", "jpeg" or "tiff".
+    """ "png", "jpeg", "tiff", or one of the kinds of `stills`.
 
     Raises:
         ImageError: the file can't be read, or is something else; it says what.
@@ -86,6 +91,8 @@ def image_format(path: Path) -> str:
     for magic, kind in _MAGIC:
         if start.startswith(magic):
             return kind
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "webp"
     raise ImageError(
         f"{path}: this is no image that can be read, it holds {_described(start)}. {READABLE} can be read; "
         "export the image as one of them (Fiji: File > Save As > Tiff)."
@@ -96,8 +103,6 @@ def _described(start: bytes) -> str:
     for magic, name in _FOREIGN:
         if start.startswith(magic):
             return name
-    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
-        return "a WebP picture"
     head = start.lstrip().lower()
     for word, name in _WORDS:
         if head.startswith(word):

@@ -1,4 +1,4 @@
-"""Reading pictures: PNG, JPEG, TIFF and OME-TIFF, whole or piece by piece."""
+"""Reading pictures from files, whole or piece by piece."""
 
 import hashlib
 import logging
@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linnet.errors import ImageError
+from linnet.errors import ImageError, InputError
 from linnet.nuclei.read.formats import image_format
 from linnet.nuclei.read.png_jpeg import MAX_WHOLE_BYTES, read_jpeg, read_png
-from linnet.nuclei.read.tiff import OpenedTiff, open_tiff
+from linnet.nuclei.read.stacks import Projection, as_colour, projected
+from linnet.nuclei.read.stills import KINDS, NAMES, read_still
+from linnet.nuclei.read.tiff import OpenedTiff, open_tiff, tiff_pages
 from linnet.nuclei.read.tiff_axes import Layout, choose
 
 LAZY_FROM_BYTES = 64 * 2**20
@@ -109,7 +111,9 @@ class LazyPixels:
         return pixels
 
 
-def read_image(path: str | Path, *, page: int | None = None, channel: int | None = None) -> Picture:
+def read_image(
+    path: str | Path, *, page: int | None = None, channel: int | str | None = None, project: Projection | None = None
+) -> Picture:
     """Reads a picture into memory.
 
     Values are given as stored: nothing is scaled, and "white is zero" isn't turned round. Transparency is dropped; a
@@ -117,10 +121,11 @@ def read_image(path: str | Path, *, page: int | None = None, channel: int | None
     are those of ImageJ and QuPath.
 
     Args:
-        path: PNG, JPEG, TIFF or OME-TIFF, told by content.
+        path: A picture in one of the formats of `formats.READABLE`, told by content.
         page: Counted from 0; needed when the file holds several.
-        channel: Counted from 0; needed when the file holds several. For a colour picture 0, 1, 2 take red, green, blue
-            alone.
+        channel: Counted from 0, or its name; needed when the file holds several. For a colour picture 0, 1, 2 or "r",
+            "g", "b" take red, green, blue alone; "rgb" makes three channels the colours of one picture.
+        project: Makes one picture of all pages: "max", "mean" or "best-focus".
 
     Returns:
         The picture, its `pixels` an array.
@@ -135,7 +140,7 @@ def read_image(path: str | Path, *, page: int | None = None, channel: int | None
         linnet.errors.ImageError: missing.png: there is no such file. Check the spelling and the folder.
     """
     path = Path(path)
-    picture = open_picture(path, page=page, channel=channel)
+    picture = open_picture(path, page=page, channel=channel, project=project)
     if isinstance(picture.pixels, np.ndarray):
         return picture
     if picture.pixels.nbytes > MAX_WHOLE_BYTES:
@@ -147,7 +152,9 @@ def read_image(path: str | Path, *, page: int | None = None, channel: int | None
     return Picture(picture.pixels[:, :], picture.pixel_size_um, picture.name, picture.digest)
 
 
-def open_picture(path: str | Path, *, page: int | None = None, channel: int | None = None) -> Picture:
+def open_picture(
+    path: str | Path, *, page: int | None = None, channel: int | str | None = None, project: Projection | None = None
+) -> Picture:
     """Like `read_image`, but a TIFF of 64 MiB and more is read piece by piece, when its pixels are asked for.
 
     Returns:
@@ -157,31 +164,84 @@ def open_picture(path: str | Path, *, page: int | None = None, channel: int | No
         ImageError: as in `read_image`; damage inside a large file shows when that part is read.
     """
     path = Path(path)
+    if project is not None:
+        return _projected(path, page, channel, project)
+    if isinstance(channel, str) and channel.lower() == "rgb":
+        first = open_picture(path, page=page, channel=0)
+        pixels = as_colour(str(path), lambda k: open_picture(path, page=page, channel=k).pixels[:, :])
+        return Picture(pixels, first.pixel_size_um, path.name, _digest(path, page, channel))
     kind = image_format(path)
     if kind == "tiff":
         with _decoding(path):
             lazy = LazyPixels(path, opened := open_tiff(path, page=page, channel=channel))
         pixels = lazy if lazy.nbytes >= LAZY_FROM_BYTES else lazy[:, :]
         return Picture(pixels, opened.pixel_size_um, path.name, _digest(path, page, channel))
-    with _decoding(path):
-        content = path.read_bytes()
-        stored = read_png(path, content) if kind == "png" else read_jpeg(path, content)
+    with _decoding(path, NAMES.get(kind, "file")):
+        stored = _stored(path, kind)
     return Picture(_chosen(path, stored, page, channel), None, path.name, _digest(path, page, channel))
 
 
-def _chosen(path: Path, stored: NDArray[np.generic], page: int | None, channel: int | None) -> NDArray[np.generic]:
-    """Gray, RGB or one channel of a PNG or JPEG, without transparency."""
-    samples = stored.shape[2] if stored.ndim == 3 else 1
-    color = samples >= 3
-    layout = Layout("YXS", (*stored.shape[:2], samples), color=color, alpha=int(samples in (2, 4)))
-    sample = choose(str(path), [layout], page=page, channel=channel).sample
-    if stored.ndim == 2:
-        return stored
-    return np.ascontiguousarray(stored[..., :3] if color and sample is None else stored[..., sample or 0])
+def page_count(path: str | Path) -> int:
+    """Number of pages of a file: pictures that differ in anything but the channel.
+
+    Raises:
+        ImageError: the file can't be read.
+    """
+    path = Path(path)
+    kind = image_format(path)
+    with _decoding(path):
+        return tiff_pages(path) if kind == "tiff" else _layout(_stored(path, kind)).pages
+
+
+def _projected(path: Path, page: int | None, channel: int | str | None, project: Projection) -> Picture:
+    if page is not None:
+        raise InputError(
+            f"`project` ({project}) makes one picture of all pages, and `page` ({page}) names one. Choose."
+        )
+    count = page_count(path)
+    first = open_picture(path, page=0, channel=channel)
+    pages = (open_picture(path, page=k, channel=channel).pixels[:, :] for k in range(count))
+    return Picture(
+        projected(str(path), project, pages), first.pixel_size_um, path.name, _digest(path, None, channel, project)
+    )
+
+
+def _stored(path: Path, kind: str) -> NDArray[np.generic]:
+    """Everything that is in a file that is read whole."""
+    content = path.read_bytes()
+    if kind in KINDS:
+        return read_still(path, content, kind)
+    return read_png(path, content) if kind == "png" else read_jpeg(path, content)
+
+
+def _layout(stored: NDArray[np.generic]) -> Layout:
+    """The axes of an array: samples stand last and are at most four; what stands before height and width are pages."""
+    samples = stored.shape[-1] if stored.ndim > 2 and stored.shape[-1] <= 4 else 1
+    plain = stored.shape[:-1] if samples > 1 or (stored.ndim > 2 and stored.shape[-1] == 1) else stored.shape
+    axes = "QQYX"[-len(plain) :] if len(plain) < 4 else "TQYX"
+    return Layout(
+        f"{axes}S", (*plain, samples), color=samples >= 3, alpha=int(samples in (2, 4)), dtype=str(stored.dtype)
+    )
+
+
+def _chosen(
+    path: Path, stored: NDArray[np.generic], page: int | None, channel: int | str | None
+) -> NDArray[np.generic]:
+    """Gray, RGB or one channel of a file that is read whole, without transparency."""
+    layout = _layout(stored)
+    choice = choose(str(path), [layout], page=page, channel=channel)
+    planes = stored.reshape(-1, layout.size("Y"), layout.size("X"), layout.size("S"))
+    plane = planes[choice.plane]
+    usable = plane.astype(_usable(path, plane.dtype), copy=False)
+    pixels = np.ascontiguousarray(
+        usable[..., :3] if layout.color and choice.sample is None else usable[..., choice.sample or 0]
+    )
+    _check_finite(path, pixels, 0, 0)
+    return pixels
 
 
 @contextmanager
-def _decoding(path: Path) -> Iterator[None]:
+def _decoding(path: Path, what: str = "file") -> Iterator[None]:
     """Turns whatever a decoder raises at a damaged file into one `ImageError`; its warnings and log stay inside."""
     log = logging.getLogger("tifffile")
     silence = _Silence()
@@ -200,8 +260,8 @@ def _decoding(path: Path) -> Iterator[None]:
         # Decoders raise nearly everything at damaged bytes: struct.error, IndexError, KeyError, zlib.error, ...
         reason = " ".join(str(error).replace(str(path), "it").split())[:200] or type(error).__name__
         raise ImageError(
-            f"{path}: the file is damaged or cut off, or in a variant that can't be read ({reason}). Copy or export it "
-            "again, as PNG or TIFF."
+            f"{path}: the {what} is damaged or cut off, or in a variant that can't be read ({reason}). Copy or export "
+            "it again, as PNG or TIFF."
         ) from error
     finally:
         log.removeFilter(silence)
@@ -253,9 +313,11 @@ def _check_finite(path: Path, pixels: NDArray[np.generic], top: int, left: int) 
     )
 
 
-def _digest(path: Path, page: int | None, channel: int | None) -> str:
+def _digest(path: Path, page: int | None, channel: int | str | None, project: str | None = None) -> str:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     if page is not None or channel is not None:
         digest.update(f"page={page} channel={channel}".encode())
+    if project is not None:
+        digest.update(f"project={project}".encode())
     return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from xml.etree import ElementTree
 
 from tifffile import TiffFile
@@ -67,6 +68,9 @@ def pixel_size_um(tiff: TiffFile, series: int) -> float | None:
         return _square(tiff, *_ome_sizes(image))
     page = tiff.series[series].keyframe
     tags = page.tags
+    if tiff.is_svs:
+        said = re.search(r"\|\s*MPP\s*=\s*([0-9.eE+-]+)", page.description)
+        return None if said is None else _length(said[1], "um")
     sizes = [_ratio(tags.valueof(name)) for name in ("XResolution", "YResolution")]
     per_pixel = [1 / r if r else None for r in sizes]
     if tiff.is_imagej:
@@ -95,6 +99,14 @@ def ome_channel_names(image: ElementTree.Element) -> tuple[str, ...]:
     """Names of the channels of an `Image` element; empty where one has none."""
     pixels = _pixels(image)
     return () if pixels is None else tuple(e.get("Name", "") for e in pixels if _tag(e) == "Channel")
+
+
+def imagej_channel_names(tiff: TiffFile, channels: int) -> tuple[str, ...]:
+    """Labels of the first slices of an ImageJ stack, which are those of its channels; empty without any."""
+    labels = (tiff.imagej_metadata or {}).get("Labels") if tiff.is_imagej else None
+    if channels < 2 or not isinstance(labels, list) or len(labels) < channels:
+        return ()
+    return tuple(" ".join(str(label).split()) for label in labels[:channels])
 
 
 def _ome_sizes(image: ElementTree.Element) -> tuple[float | None, float | None]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tifffile import TiffFile, TiffPage, TiffPageSeries
 
 from linnet.errors import ImageError
-from linnet.nuclei.read.pixel_size import ome_channel_names, ome_image, pixel_size_um
+from linnet.nuclei.read.pixel_size import imagej_channel_names, ome_channel_names, ome_image, pixel_size_um
 from linnet.nuclei.read.png_jpeg import MAX_WHOLE_BYTES
 from linnet.nuclei.read.tiff_axes import Choice, Layout, choose
 from linnet.nuclei.read.tiff_planes import ArrayPlane, ContiguousPlane, Plane, SegmentedPlane, cut_off
@@ -17,6 +17,7 @@ from linnet.nuclei.read.tiff_planes import ArrayPlane, ContiguousPlane, Plane, S
 _ALPHA = {1, 2}
 _COLOR = {2, 6, 8}  # photometric interpretation: RGB, YCbCr (decoded to RGB), CIELab
 _PALETTE, _CMYK = 3, 5
+_BACK = 0.02  # share of a colour map's way from dark to bright that may lead back; viridis and its kin have 0.1 %
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class OpenedTiff:
     palette: NDArray[np.uint16] | None = None
 
 
-def open_tiff(path: Path, *, page: int | None, channel: int | None) -> OpenedTiff:
+def open_tiff(path: Path, *, page: int | None, channel: int | str | None) -> OpenedTiff:
     """Finds a plane and checks that its pieces can be in the file; decodes nothing.
 
     The file is closed again; the plane opens it for each read.
@@ -39,16 +40,29 @@ def open_tiff(path: Path, *, page: int | None, channel: int | None) -> OpenedTif
         ImageError: the page or channel isn't named or doesn't exist, or the header is implausible.
     """
     with TiffFile(path) as tiff:
-        series = tiff.series
-        if not series:
-            raise ImageError(f"{path}: the TIFF holds no picture. Export it again.")
-        main = [i for i, s in enumerate(series) if not (s.keyframe.subfiletype & 0b101)]  # no thumbnails, no masks
-        shown = main or list(range(len(series)))
+        series, shown = tiff.series, _shown(path, tiff)
         layouts = [_layout(path, tiff, i) for i in shown]
         local = choose(str(path), layouts, page=page, channel=channel)
         layout, index = layouts[local.series], shown[local.series]
         plane = _plane(path, series[index], layout, local.plane)
         return OpenedTiff(plane, layout, local, pixel_size_um(tiff, index), _palette(series[index].keyframe))
+
+
+def tiff_pages(path: Path) -> int:
+    """Number of pages of a TIFF, as `open_tiff` counts them."""
+    with TiffFile(path) as tiff:
+        return sum(_layout(path, tiff, i).pages for i in _shown(path, tiff))
+
+
+def _shown(path: Path, tiff: TiffFile) -> list[int]:
+    """The series that are pictures: of a slide the slide, else all but thumbnails and masks."""
+    series = tiff.series
+    if not series:
+        raise ImageError(f"{path}: the TIFF holds no picture. Export it again.")
+    if tiff.is_svs or tiff.is_ndpi:  # the others are its thumbnail, label and macro photograph
+        return [0]
+    main = [i for i, s in enumerate(series) if not (s.keyframe.subfiletype & 0b101)]
+    return main or list(range(len(series)))
 
 
 def _layout(path: Path, tiff: TiffFile, index: int) -> Layout:
@@ -77,7 +91,7 @@ def _layout(path: Path, tiff: TiffFile, index: int) -> Layout:
         shape=shape,
         color=color and samples - alpha == 3,
         alpha=alpha,
-        channel_names=() if image is None else ome_channel_names(image),
+        channel_names=imagej_channel_names(tiff, size.get("C", 1)) if image is None else ome_channel_names(image),
         dtype=str(series.dtype),
     )
 
@@ -119,12 +133,16 @@ def _from_memory(path: Path, series: TiffPageSeries, layout: Layout, index: int)
 
 
 def _palette(page: TiffPage) -> NDArray[np.uint16] | None:
-    """(values, 3) of a picture in indexed colours; None where the map only brightens: it just shows intensities."""
+    """(values, 3) of a picture in indexed colours; None where the map runs from dark to bright: it shows intensities.
+
+    The ends are left out, since maps like HiLo mark them, and steps back that make up 2 % of the way are let pass.
+    """
     if page.photometric != _PALETTE or page.colormap is None:
         return None
     colors = np.asarray(page.colormap).T
     if colors.ndim != 2 or colors.shape[1] != 3:
         return None
     luminance = colors.astype(np.float64) @ (0.299, 0.587, 0.114)
-    steps = np.diff(luminance)
-    return None if (steps >= 0).all() or (steps <= 0).all() else colors
+    steps = np.diff(luminance[1:-1]) if len(luminance) > 4 else np.diff(luminance)
+    up, down = float(steps[steps > 0].sum()), float(-steps[steps < 0].sum())
+    return None if min(up, down) <= _BACK * max(up, down) else colors

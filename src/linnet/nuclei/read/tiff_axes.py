@@ -75,14 +75,14 @@ class Choice:
     sample: int | None = None
 
 
-def choose(name: str, layouts: Sequence[Layout], *, page: int | None, channel: int | None) -> Choice:
+def choose(name: str, layouts: Sequence[Layout], *, page: int | None, channel: int | str | None) -> Choice:
     """The plane that `page` and `channel` name, both counted from 0.
 
     Args:
         name: The file, for messages.
         layouts: Its series in order; pages run through all of them.
         page: Needed when there are several pages.
-        channel: Needed when there are several channels; for a colour picture 0, 1, 2 pick red, green, blue.
+        channel: Number or name, needed when there are several; for a colour picture 0, 1, 2 pick red, green, blue.
 
     Raises:
         ImageError: one of them is missing where there are several, or names none; what there is gets listed.
@@ -91,7 +91,8 @@ def choose(name: str, layouts: Sequence[Layout], *, page: int | None, channel: i
     if page is None and total > 1:
         raise ImageError(
             f"{name}: this file holds {total} pages{_pages_listed(layouts)}; one picture is read at a time. "
-            f"Choose one: --page N, or page=N in Python, N from 0 to {total - 1}{_channel_hint(layouts[0], channel)}."
+            f"Choose one: --page N, or page=N in Python, N from 0 to {total - 1}{_channel_hint(layouts[0], channel)}; "
+            "or all of them, each on its own: --page all, or as one picture: --project max."
         )
     wanted = page or 0
     if not 0 <= wanted < total:
@@ -101,8 +102,25 @@ def choose(name: str, layouts: Sequence[Layout], *, page: int | None, channel: i
         wanted -= layouts[series].pages
         series += 1
     layout = layouts[series]
-    picked, sample = _channel(name, layout, channel)
+    picked, sample = _channel(name, layout, _number(name, layout, channel))
     return Choice(series, _plane(layout, wanted, picked), sample)
+
+
+def _number(name: str, layout: Layout, channel: int | str | None) -> int | None:
+    """The channel's number from its number or its name."""
+    if channel is None or isinstance(channel, int):
+        return channel
+    word = channel.strip().lower()
+    if word.isdigit():
+        return int(word)
+    colour = {"r": 0, "red": 0, "g": 1, "green": 1, "b": 2, "blue": 2}
+    if layout.color and word in colour:
+        return colour[word]
+    named = [k for k, known in enumerate(layout.channel_names) if known.strip().lower() == word]
+    if len(named) == 1:
+        return named[0]
+    there = "red, green, blue" if layout.color else channels_listed(layout) if layout.channels > 1 else "only one"
+    raise ImageError(f"{name}: channel {channel!r} was requested, but there are: {there}. Choose one of these.")
 
 
 def _channel(name: str, layout: Layout, channel: int | None) -> tuple[int, int | None]:
@@ -111,7 +129,8 @@ def _channel(name: str, layout: Layout, channel: int | None) -> tuple[int, int |
         if layout.channels > 1:
             raise ImageError(
                 f"{name}: this file holds {layout.channels} channels ({channels_listed(layout)}); the one with the "
-                f"nuclei is needed. Choose it: --channel N, or channel=N in Python."
+                f"nuclei is needed. Choose it: --channel N, or channel=N in Python"
+                f"{', or all three as one colour picture: --channel rgb' if layout.channels == 3 else ''}."
             )
         return 0, None
     if layout.channels > 1:
@@ -176,7 +195,7 @@ def _pages_listed(layouts: Sequence[Layout]) -> str:
     return f" ({', '.join(shown)}{', ...' if len(layouts) > _SHOWN else ''})"
 
 
-def _channel_hint(layout: Layout, channel: int | None) -> str:
+def _channel_hint(layout: Layout, channel: int | str | None) -> str:
     if channel is not None or layout.channels < 2:
         return ""
     return f"; and a channel: --channel N ({channels_listed(layout)})"

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from scipy.spatial import KDTree
 
 from linnet.errors import InputError
+from linnet.nuclei.detector.sizes import REFERENCE_PX
 
 Target = Literal["proximity", "repel"]
 ALPHA = 3.0  # steepness of the map; ours
-REFERENCE_PX = 24.0  # the diameter whose logarithm is 0; ours
 
 
 def proximity(distance: np.ndarray, d: float, alpha: float = ALPHA) -> np.ndarray:

@@ -83,7 +83,7 @@ def choices(
         reasons = "; ".join(f"`{name}`: {why}" for name, why in list(frozen.items())[:6])
         raise BudgetError(
             f"`align` must be at most the width of a class that may be pruned (got {align}; "
-            f"{reasons or 'all are narrower'}). Lower `align`, or `keep` less."
+            f"{reasons or 'all are narrower'}). Lower it, or freeze less (`keep`)."
         )
     return Choices(tuple(free), frozen)
 

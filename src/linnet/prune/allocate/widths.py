@@ -284,6 +284,6 @@ class Selector:
         wide = sorted(self.free, key=lambda choice: -choice.widths[0])[:3]
         held = ", ".join(f"`{c.classes[0]}` at {c.widths[0]} of {c.size}" for c in wide)
         raise BudgetError(
-            f"The budget can't be reached: {words}. The smallest widths are {held}. Lower `align` or "
-            "`min_fraction`, keep less, or give a larger budget."
+            f"The budget can't be reached: {words}. The smallest widths are {held}. "
+            "Lower `align`, or give a larger budget."
         )

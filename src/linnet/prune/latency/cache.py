@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from linnet.engine.compute.timing import on_threads, quickest
+from linnet.engine.onnx.runtime import cpu_name, runtime_name
 from linnet.prune.budget import Budget
 from linnet.prune.latency.kernel import Kernel
-from linnet.prune.onnx.runtime import cpu_name, runtime_name
 from linnet.results import atomic_write
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import torch
 from linnet.core.program.operators import operator_of
 from linnet.core.program.program import Node, Program, Ref
 from linnet.core.program.window import Window
-from linnet.prune.onnx.runtime import onnx_call
+from linnet.engine.onnx.runtime import onnx_call
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from linnet.core.edit.edit_plan import plan as edit_plan
 from linnet.core.edit.resizing import apply
 from linnet.core.program.example import example_from_dict
 from linnet.engine.compute.timing import NOISY, Latency, Timing, timed
+from linnet.engine.onnx.model import still
+from linnet.engine.onnx.runtime import network_call
 from linnet.errors import BudgetError
 from linnet.prune.allocate.groups import Choice
 from linnet.prune.allocate.widths import Selection, Selector
@@ -27,8 +29,6 @@ from linnet.prune.budget import Budget
 from linnet.prune.latency.cache import Measured
 from linnet.prune.latency.kernel import uses
 from linnet.prune.latency.lookup_table import Table, TimedCost
-from linnet.prune.onnx.model import still
-from linnet.prune.onnx.runtime import network_call
 
 logger = logging.getLogger(__name__)
 
@@ -102,8 +102,8 @@ class Clock:
         if narrow > self.target_ns:
             raise BudgetError(
                 f"The budget can't be reached: `latency_ms` can't go below {narrow / _NS:.3g} ms, measured of the "
-                f"narrowest network ({self.measured.about}), but {self.target_ns / _NS:g} ms was requested. Lower "
-                "`align` or `min_fraction`, keep less, or give a larger budget."
+                f"narrowest network ({self.measured.about}), but {self.target_ns / _NS:g} ms was requested. "
+                "Lower `align`, or give a larger budget."
             )
 
     @classmethod

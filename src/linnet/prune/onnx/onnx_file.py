@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree
 
-from linnet.core.program.example import Example, example_from_dict
+from linnet.core.program.example import Example
+from linnet.engine.onnx.model import batch_of, example_of, still, to_onnx
+from linnet.engine.onnx.runtime import require, session
 from linnet.errors import GraphError, InputError, ProofError
 from linnet.prune.masks.masks import has_masks
-from linnet.prune.onnx.model import batch_of, still, to_onnx
-from linnet.prune.onnx.runtime import require, session
 from linnet.results import atomic_write
 
 TOLERANCE = 1e-4  # of the largest output: float32 sums in another order, batch norms folded into weights
@@ -64,23 +64,6 @@ def export(small: nn.Module, path: str | os.PathLike[str], example: Any = None) 
             f"(got {error:.2g}). The file wasn't kept. Check for an operator that draws numbers or counts samples."
         )
     return atomic_write(path, written)
-
-
-def example_of(network: nn.Module, example: Any) -> Example:
-    """The example given, or else the one that the network was edited on.
-
-    Raises:
-        InputError: there is neither.
-    """
-    if example is not None:
-        return Example.of(example).on_cpu()
-    stored = getattr(getattr(network, "linnet_edit", None), "example", None)
-    if not stored:
-        raise InputError(
-            f"`example` must be given, as this {type(network).__name__} wasn't made by an edit that knows one. "
-            "Give inputs as the network takes them: export(network, path, torch.zeros(1, 3, 32, 32))."
-        )
-    return example_from_dict(stored)
 
 
 def _difference(plain: nn.Module, example: Example, written: bytes) -> float:

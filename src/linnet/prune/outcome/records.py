@@ -16,9 +16,9 @@ from linnet.core.edit.proof import redrawn
 from linnet.core.program.example import example_from_dict
 from linnet.core.program.module_copy import rebuild
 from linnet.engine.compute.timing import Latency, timed
+from linnet.engine.onnx.model import still
+from linnet.engine.onnx.runtime import network_call
 from linnet.prune.allocate.widths import Selector
-from linnet.prune.onnx.model import still
-from linnet.prune.onnx.runtime import network_call
 from linnet.prune.pruning_plan import Plan
 from linnet.results import Record
 from linnet.results.quality import quality_records

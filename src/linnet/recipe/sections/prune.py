@@ -6,10 +6,10 @@ from typing import Any, get_args
 
 from torch import nn
 
+from linnet.engine.onnx.runtime import require
 from linnet.prune import Budget, Pruner
 from linnet.prune.budget import LIMITS, Runtime
 from linnet.prune.importance.criterion import Criterion
-from linnet.prune.onnx.runtime import require
 from linnet.recipe.toml.setting import setting
 
 _BUDGET = (*LIMITS, "batch", "threads", "runtime")

@@ -111,7 +111,7 @@ def needed(annotation: Any, known: Setting) -> str:
         return f"{needed(_without(annotation, table), known)} or a table {{{keys}}}"
     annotation, known = _plain(annotation, known)
     if known.choices:
-        return "one of " + ", ".join(shown(choice) for choice in known.choices)
+        return "one of " * (len(known.choices) > 1) + ", ".join(shown(choice) for choice in known.choices)
     if get_origin(annotation) is dict:
         return f'a table {{"name" = {_ARTICLES[get_args(annotation)[1]]}{known.range()}, ...}}'
     if get_origin(annotation) is not tuple:

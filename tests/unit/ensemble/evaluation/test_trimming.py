@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from linnet.ensemble import trim
+from linnet.ensemble import HatchEnsemble, trim
 from linnet.ensemble.calibration.scaling import fit_temperature
 from linnet.errors import InputError
 from tests.unit.ensemble.evaluation.members import answers
@@ -30,6 +30,32 @@ def test_members_that_differ_are_kept_until_they_are_as_good_as_all():
     alone = [fit_temperature(unlike[k : k + 1], Y).nll_after for k in range(4)]
     assert found.kept[0] == alone.index(min(alone))
     assert len(trim(unlike, Y, tolerance=10).kept) == 1
+
+
+class Off(torch.nn.Module):
+    """Adds a fixed pattern to the logits."""
+
+    def __init__(self, pattern):
+        super().__init__()
+        self.register_buffer("pattern", pattern)
+
+    def forward(self, x):
+        return x + self.pattern[: len(x)]
+
+
+def test_an_ensemble_keeps_the_members_that_count_and_forgets_its_temperature():
+    members = [Off(3 * NOISE[0]), Off(0 * NOISE[0]), Off(3 * NOISE[1])]
+    ens = HatchEnsemble(members)
+    ens.temperature = 2.0
+    found = ens.trim([(X, Y)], tolerance=0.0)
+    assert found.kept == (1,)
+    assert list(ens.members) == [members[1]]
+    assert ens.temperature is None
+    assert ens(X).probs == pytest.approx(X.double().softmax(1), abs=1e-6)
+    with pytest.raises(InputError, match="all 1 members"):
+        ens.trim((MEMBERS, Y))
+    with pytest.raises(InputError, match="regression"):
+        HatchEnsemble(members, task="regression").trim([(X, X)])
 
 
 def test_bad_input_is_refused():

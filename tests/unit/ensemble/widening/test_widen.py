@@ -239,7 +239,7 @@ def test_networks_that_cannot_be_widened_are_refused_by_name():
         widen(nn.Linear(3, 2), torch.zeros(1, 3))
     with pytest.raises(UnsupportedOperator, match="tril"):
         widen(Triangle(), X)
-    with pytest.raises(GraphError, match="can't run on"):
+    with pytest.raises(GraphError, match="`example`"):
         widen(conv_bn(), torch.zeros(1, 2, 8, 8))
     with pytest.raises(GraphError, match="remove_parametrizations"):
         widen(torch.nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), torch.zeros(1, 3))
@@ -250,7 +250,7 @@ def test_networks_that_cannot_be_widened_are_refused_by_name():
         broken[0].weight[0, 0, 0, 0] = float("nan")
     with pytest.raises(ProofError, match="finite"):
         widen(broken, X)
-    with pytest.raises(GraphError, match="no such module"):
+    with pytest.raises(GraphError, match="`frozen`"):
         widen(conv_bn(), X, frozen=["stem"])
 
 

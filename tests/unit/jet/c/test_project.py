@@ -76,7 +76,7 @@ def test_names_that_are_no_identifiers_are_refused(program, tmp_path, name):
 
 def test_nothing_is_overwritten_unless_it_is_said(program, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"holds notes\.txt.*overwrite=True"):
+    with pytest.raises(InputError, match=r"holds notes\.txt.*`overwrite`"):
         program.to_c(tmp_path)
     program.to_c(tmp_path, overwrite=True)
     program.to_c(tmp_path, overwrite=True)

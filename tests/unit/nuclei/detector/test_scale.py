@@ -10,7 +10,7 @@ from skimage.transform import rescale
 import linnet.nuclei
 from linnet.data import fluorescence_field
 from linnet.nuclei import evaluate
-from linnet.nuclei.detector.scale import SCALES, Choice, agreed_scale, find_scale
+from linnet.nuclei.detector.scale import SCALES, Choice, Found, agreed_scale, find_scale
 from tests.unit.nuclei.lazy import Lazy
 
 CLOSE = np.stack(np.meshgrid(np.arange(3) * 4.0, np.arange(3) * 4.0, indexing="ij"), -1).reshape(-1, 2)
@@ -20,11 +20,11 @@ def finder(means: dict[float, float], points: np.ndarray = CLOSE):
     """A detector whose points have a given mean score at each scale, and that notes the parts it saw."""
     seen: dict[float, tuple[int, ...]] = {}
 
-    def find(part: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    def find(part: np.ndarray, scale: float) -> Found:
         seen[scale] = part.shape
         mean = means.get(scale, 0.0)
         n = len(points) if mean else 0
-        return points[:n] / scale, np.full(n, mean)
+        return Found(points[:n] / scale, np.full(n, mean))
 
     return find, seen
 
@@ -69,7 +69,20 @@ def test_points_far_apart_cost_as_the_formula_says(gain, expected):
 
     def find(_part, scale):  # at 1 the points are too far apart, at 0.5 they are not
         at = points if scale == 1 else CLOSE
-        return at / scale, np.full(len(at), {1.0: 0.5, 0.5: 0.5 - price + gain}.get(scale, 0.0))
+        return Found(at / scale, np.full(len(at), {1.0: 0.5, 0.5: 0.5 - price + gain}.get(scale, 0.0)))
+
+    assert chosen(find, np.zeros((500, 500))).scale == expected
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(0.021, 0.5), (0.019, 1.0)])
+def test_where_diameters_are_known_large_nuclei_cost_and_spacing_does_not(gain, expected):
+    """Merit = mean score - 0.1 max(0, ln(median diameter in scaled pixels / 24)); nuclei of 60 px."""
+    price = 0.1 * (math.log(60 / 24) - math.log(30 / 24))
+    points = np.random.default_rng(0).uniform(0, 2000, (12, 2))
+
+    def find(_part, scale):
+        mean = {1.0: 0.5, 0.5: 0.5 - price + gain}.get(scale, 0.0)
+        return Found(points, np.full(12, mean), np.full(12, 60.0))
 
     assert chosen(find, np.zeros((500, 500))).scale == expected
 
@@ -91,7 +104,7 @@ def test_the_sample_lies_where_there_is_something_to_see_and_nothing_else_is_rea
 
     def find(part, _scale):
         parts.append(part.max())
-        return CLOSE, np.full(len(CLOSE), 0.5)
+        return Found(CLOSE, np.full(len(CLOSE), 0.5))
 
     chosen(find, lazy)
     assert min(parts) == 200

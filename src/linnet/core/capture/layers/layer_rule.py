@@ -76,7 +76,7 @@ class LayerRule(ABC):
 
     def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
         """Inputs a and output gradients g whose products over positions are the gradients of weight and bias."""
-        raise CaptureError(f"{type(module).__name__} has no vectors: its gradient isn't an outer product.")
+        raise CaptureError(f"{type(module).__name__} has no vectors, because its gradient isn't an outer product.")
 
     def factors(
         self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool, sharing: Sharing

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from linnet.core.program.example import Example
+from linnet.engine.onnx.model import batch_of, to_onnx
 from linnet.errors import MissingExtra
-from linnet.prune.onnx.model import batch_of, to_onnx
 
 
 def require(*packages: str) -> None:

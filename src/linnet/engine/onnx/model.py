@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from linnet.core.program.example import Example
+from linnet.core.program.example import Example, example_from_dict
 from linnet.core.program.module_copy import rebuild, unwrap
-from linnet.errors import GraphError
+from linnet.errors import GraphError, InputError
 
 _TRACED = 2  # samples while recording: a size of 1 would be taken for a constant
 
@@ -25,8 +25,13 @@ def still(network: nn.Module) -> nn.Module:
     return plain.requires_grad_(requires_grad=False)
 
 
-def to_onnx(plain: nn.Module, example: Example) -> bytes:
+def to_onnx(plain: nn.Module, example: Example, *, outputs: Sequence[str] | None = None) -> bytes:
     """A network of `still` as an ONNX model.
+
+    Args:
+        plain: The network.
+        example: What it takes.
+        outputs: Their names; None: the exporter's.
 
     Raises:
         GraphError: it can't be expressed in ONNX.
@@ -37,7 +42,13 @@ def to_onnx(plain: nn.Module, example: Example) -> bytes:
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
-                plain, given.args, kwargs=given.kwargs, dynamo=True, dynamic_shapes=shapes, verbose=False
+                plain,
+                given.args,
+                kwargs=given.kwargs,
+                dynamo=True,
+                dynamic_shapes=shapes,
+                output_names=outputs,
+                verbose=False,
             )
     except Exception as error:  # whatever the exporter or an operator's rule raises
         lines = [line for line in str(error).splitlines() if line.strip()]
@@ -54,6 +65,23 @@ def to_onnx(plain: nn.Module, example: Example) -> bytes:
         ) from error
     assert program is not None
     return _stripped(program.model_proto)
+
+
+def example_of(network: nn.Module, example: Any) -> Example:
+    """The example given, or else the one that the network was edited on.
+
+    Raises:
+        InputError: there is neither.
+    """
+    if example is not None:
+        return Example.of(example).on_cpu()
+    stored = getattr(getattr(network, "linnet_edit", None), "example", None)
+    if not stored:
+        raise InputError(
+            f"`example` must be given, as this {type(network).__name__} wasn't made by an edit that knows one. "
+            "Give inputs as the network takes them: export(network, path, torch.zeros(1, 3, 32, 32))."
+        )
+    return example_from_dict(stored)
 
 
 def batch_of(example: Example, samples: int, draw: Any) -> Example:

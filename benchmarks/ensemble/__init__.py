@@ -1,0 +1,1 @@
+"""Ensembles: the generated suite of corruptions, and the evaluation of many members."""

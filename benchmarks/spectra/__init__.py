@@ -1,0 +1,1 @@
+"""Kernels and spectra beside other ways to compute them."""

@@ -1,0 +1,1 @@
+"""Reproduction of Simons & Lee 2021: neural jet features beside binarized convolution, on small networks."""

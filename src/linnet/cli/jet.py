@@ -1,0 +1,252 @@
+"""`linnet jet compile | verify | bench | show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from linnet.cli.closing import closing
+from linnet.cli.words import in_cli_words
+from linnet.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from linnet.jet import Program
+
+jet = App(name="jet", help="Turn a network of jets into C, prove it, time it, show it.", help_format="plaintext")
+_FRAMES = 500
+_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
+
+
+@jet.command(name="compile", help_epilogue="Example: linnet jet compile fashion -o fashion_c")
+@in_cli_words
+def compile_(
+    model: str,
+    /,
+    *,
+    out: Annotated[Path, Parameter(alias="-o")] = Path("jet_c"),
+    name: str = "linnet_jet",
+    word_bits: int = 64,
+    overwrite: bool = False,
+    input_: Annotated[str | None, Parameter(name="--input")] = None,
+    pixels: str = "1,0",
+    weights: Path | None = None,
+) -> int:
+    """Write the program as C, with an example, a Makefile and a page on how to build it.
+
+    Args:
+        model: fashion (comes with linnet), a saved program, or file.py:factory of a network of linnet.jet layers.
+        out: Folder of the files, new or empty.
+        name: Of the C function and its files.
+        word_bits: 64, or 32 for a microcontroller.
+        overwrite: Replace files of the same names.
+        input_: Size of the input of a factory's network, such as 1x1x28x28.
+        pixels: SCALE,SHIFT of its preparation: the network sees SCALE * pixel + SHIFT.
+        weights: Values of a factory's network.
+    """
+    program = _program(model, input_, pixels, weights)
+    paths = program.to_c(out, name, word_bits=word_bits, overwrite=overwrite)
+    print(program)
+    for path in paths:
+        print(f"{path.stat().st_size:>10,} bytes  {path.name}")
+    closing(out, f"linnet jet verify {model} --directory {out} proves these files on frames")
+    return 0
+
+
+@jet.command(help_epilogue="Example: linnet jet verify fashion --backends available")
+@in_cli_words
+def verify(
+    model: str,
+    /,
+    *,
+    data: Path | None = None,
+    frames: int = _FRAMES,
+    backends: str = "c",
+    directory: Path | None = None,
+    rng_seed: int = 0,
+    input_: Annotated[str | None, Parameter(name="--input")] = None,
+    pixels: str = "1,0",
+    weights: Path | None = None,
+) -> int:
+    """Prove that torch, numpy and C give the same integers on every frame.
+
+    Args:
+        model: fashion (comes with linnet), a saved program, or file.py:factory of a network of linnet.jet layers.
+        data: Folder of images of the network's size (PNG, TIFF ...), or a .npy file of whole pixels (N, C, H, W).
+            Without it: random pixels.
+        frames: How many random frames.
+        backends: Names separated by commas, or available: those that can run here.
+        directory: Folder that linnet jet compile wrote, whose files are checked as they stand.
+        rng_seed: Of the random frames.
+        input_: Size of the input of a factory's network, such as 1x1x28x28.
+        pixels: SCALE,SHIFT of its preparation: the network sees SCALE * pixel + SHIFT.
+        weights: Values of a factory's network.
+    """
+    program = _program(model, input_, pixels, weights)
+    shown = _random(program, frames, rng_seed) if data is None else _images(data, program)
+    wanted = backends if backends == "available" else [word.strip() for word in backends.split(",")]
+    record = program.verify(shown, backends=wanted, directory=directory)
+    print(record)
+    closing("every value is equal", f"linnet jet bench {model} times it")
+    return 0
+
+
+@jet.command(help_epilogue="Example: linnet jet bench fashion")
+@in_cli_words
+def bench(
+    model: str,
+    /,
+    *,
+    frames: int = 200,
+    input_: Annotated[str | None, Parameter(name="--input")] = None,
+    pixels: str = "1,0",
+    weights: Path | None = None,
+) -> int:
+    """Time one frame on each path of the C, and in numpy, on one thread.
+
+    Args:
+        model: fashion (comes with linnet), a saved program, or file.py:factory of a network of linnet.jet layers.
+        frames: How many frames are timed.
+        input_: Size of the input of a factory's network, such as 1x1x28x28.
+        pixels: SCALE,SHIFT of its preparation: the network sees SCALE * pixel + SHIFT.
+        weights: Values of a factory's network.
+    """
+    import tempfile
+    import time
+
+    from linnet.jet import load_c
+
+    program = _program(model, input_, pixels, weights)
+    shown = _random(program, frames, 0)
+    with tempfile.TemporaryDirectory(prefix="linnet_jet_") as place:
+        program.to_c(place)
+        loaded = load_c(place)
+    print(f"{'path':10}{'microseconds a frame':>22}")
+    for path in loaded.paths:
+        print(f"{path:10}{1e6 * min(loaded.seconds(shown, path=path)):>22.1f}")
+    begun = time.perf_counter()
+    program.run(shown)
+    print(f"{'numpy':10}{1e6 * (time.perf_counter() - begun) / frames:>22.1f}")
+    closing("the table above (least of all frames; numpy: mean)", f"linnet jet show {model} tells what it computes")
+    return 0
+
+
+@jet.command(help_epilogue="Example: linnet jet show fashion --html fashion.html")
+@in_cli_words
+def show(
+    model: str,
+    /,
+    *,
+    html: Path | None = None,
+    input_: Annotated[str | None, Parameter(name="--input")] = None,
+    pixels: str = "1,0",
+    weights: Path | None = None,
+) -> int:
+    """Show layers, ranges, cost and the kernels that were learned.
+
+    Args:
+        model: fashion (comes with linnet), a saved program, or file.py:factory of a network of linnet.jet layers.
+        html: Writes one page with pictures of the kernels into this file.
+        input_: Size of the input of a factory's network, such as 1x1x28x28.
+        pixels: SCALE,SHIFT of its preparation: the network sees SCALE * pixel + SHIFT.
+        weights: Values of a factory's network.
+    """
+    from linnet.jet.integer.nodes import Conv
+    from linnet.report.jet import jet_page, kind_counts
+    from linnet.results import atomic_write
+
+    program = _program(model, input_, pixels, weights)
+    print(f"{program}\n\n{program.cost()}")
+    for node in program.graph.nodes:
+        if isinstance(node.operation, Conv) and node.operation.kinds is not None:
+            told = ", ".join(f"{name} {count}" for name, _, _, count in kind_counts(node.operation) if count)
+            print(f"kernels of {node.name}: {told}")
+    if html is not None:
+        closing(atomic_write(html, jet_page(program, model)), f"linnet jet compile {model} -o jet_c writes the C")
+    else:
+        closing("the tables above", f"linnet jet show {model} --html jet.html draws the kernels")
+    return 0
+
+
+def _program(words: str, size: str | None, pixels: str, weights: Path | None) -> Program:
+    """The program that MODEL names."""
+    from linnet.jet import Program, freeze
+    from linnet.jet.shipped import NAMES, shipped
+
+    if words in NAMES:
+        return shipped(words)
+    if words.endswith(".safetensors"):
+        from linnet.engine.files.tensor_file import kind_of
+        from linnet.jet.integer.file import PROGRAM
+
+        if kind_of(words) == PROGRAM.name:
+            return Program.load(words)
+    elif ":" not in words:
+        raise InputError(
+            f"`{words}` must be {', '.join(NAMES)}, a saved program (.safetensors) or file.py:factory. Save one by "
+            "program.save(path)."
+        )
+    from linnet.cli.model_argument import example_of, model_of, with_weights
+
+    net = model_of(words)
+    net = net if weights is None else with_weights(net, weights)
+    if size is None:
+        raise InputError(f"`{words}` doesn't say what it takes: give the size of one input, such as --input 1x1x28x28.")
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    example = torch.randint(0, 256, tuple(example_of(size).shape), generator=generator)
+    return freeze(net.eval(), example, _pixels(pixels))
+
+
+def _pixels(words: str) -> tuple[float, float]:
+    """SCALE,SHIFT; a scale may be a fraction such as 2/255."""
+    from fractions import Fraction
+
+    try:
+        scale, shift = (
+            float(part) if "/" not in part else float(Fraction(part)) for part in words.replace(" ", "").split(",")
+        )
+    except ValueError:
+        raise InputError(f"`--pixels` must be SCALE,SHIFT (got {words}). E.g. 2/255,-1.") from None
+    return scale, shift
+
+
+def _random(program: Program, frames: int, rng_seed: int) -> np.ndarray:
+    import numpy as np
+
+    if frames < 1:
+        raise InputError(f"`frames` must be a whole number >= 1 (got {frames}).")
+    limits = program.graph.input
+    rng = np.random.default_rng(rng_seed)
+    return rng.integers(limits.low, limits.high + 1, (frames, *program.graph.input_shape))
+
+
+def _images(data: Path, program: Program) -> np.ndarray:
+    """Whole pixels of a folder's images or of a .npy file."""
+    import numpy as np
+
+    if data.suffix == ".npy":
+        return np.load(data, allow_pickle=False)
+    if not data.is_dir():
+        raise InputError(f"`--data` must be a folder of images or a .npy file (got {data}).")
+    from PIL import Image
+
+    shape: Any = program.graph.input_shape
+    mode = {1: "L", 3: "RGB"}.get(shape[0])
+    if mode is None or len(shape) != 3:
+        raise InputError(f"`--data` must be a .npy file for a network of {shape[0]} channels (got a folder).")
+    frames = []
+    for path in sorted(p for p in data.iterdir() if p.suffix.lower() in _SUFFIXES):
+        with Image.open(path) as image:
+            if (image.height, image.width) != tuple(shape[1:]):
+                raise InputError(
+                    f"{path} is {image.height} x {image.width}; the network takes {shape[1]} x {shape[2]}. Resize it."
+                )
+            frames.append(np.asarray(image.convert(mode), np.uint8).reshape(*shape[1:], shape[0]).transpose(2, 0, 1))
+    if not frames:
+        raise InputError(f"`--data` must be a folder with images (got {data}, which holds none).")
+    return np.stack(frames)

@@ -1,0 +1,1 @@
+"""Networks as ONNX models in memory, and what runs them."""

@@ -1,0 +1,79 @@
+"""The study of jets: its smallest scale runs to tables, rates are tuned apart, verdicts follow from seeds."""
+
+import numpy as np
+import pytest
+import torch
+
+from linnet.results import Record
+from papers.simons2021_jets import plan
+from papers.simons2021_jets.networks import KINDS, OneHotJet, network
+from papers.simons2021_jets.report import tables
+from papers.simons2021_jets.report.findings import Study, difference, kinds_p, spread_p
+from papers.simons2021_jets.run import main
+from papers.simons2021_jets.scales import SCALES
+
+
+def test_the_smallest_scale_runs_to_a_page_and_is_resumed(tmp_path, capsys):
+    assert main(["--scale", "smoke", "--out", str(tmp_path)]) == 0
+    text = (tmp_path / "README.md").read_text()
+    assert text.count("| 4 |") >= len(KINDS)
+    assert "inconclusive" in text
+    assert (tmp_path / "pictures" / "accuracy_cost.png").exists()
+    capsys.readouterr()
+    assert main(["--scale", "smoke", "--out", str(tmp_path)]) == 0
+    assert "0 runs in" in capsys.readouterr().out
+
+
+def made_up(trial, value):
+    context = {"trial": trial.key, "stage": trial.stage, **trial.settings, "kinds": "[[10, 20, 10]]", "epoch_sd": 0.01}
+    context |= {"loss": 0.5, "bit_adds": 100 + 200 * (trial.settings["kind"] == "binary"), "adds": 10}
+    return Record("a", value, n=10, rng_seed=trial.settings["seed"], context=context, machine="m", commit="c")
+
+
+def study(jet_gain):
+    scale, finished = SCALES["cpu"], {}
+    while left := [t for t in plan.next_trials(finished, scale) if t.key not in finished]:
+        for trial in left:
+            kind, lr, seed = (trial.settings[k] for k in ("kind", "lr", "seed"))
+            best = {"float": 0.01, "binary": 0.2}.get(kind, 0.1)
+            value = 0.8 + 0.001 * (seed % 5) + jet_gain * kind.startswith("jet") - abs(lr - best)
+            finished[trial.key] = made_up(trial, value)
+    return Study(scale, finished)
+
+
+def test_each_type_gets_its_own_rate_and_then_all_seeds():
+    made = study(0.0)
+    assert (made.rate("float", 4), made.rate("binary", 4), made.rate("jet_free", 8)) == (0.01, 0.2, 0.1)
+    assert len(made.accuracies("jet_free", 4)) == SCALES["cpu"].seeds
+    rates = {r.context["seed"] for r in made.finished.values() if r.context["stage"] == "rate"}
+    assert rates == {plan.RATE_SEED}
+
+
+@pytest.mark.parametrize(("gain", "verdict"), [(0.0, "supported"), (-0.05, "not supported"), (0.05, "inconclusive")])
+def test_parity_follows_from_the_margin(gain, verdict):
+    rows = tables.claims(study(gain)).rows
+    assert [row[4] for row in rows if "comparably" in row[0]] == [verdict] * 2
+
+
+def test_few_seeds_decide_nothing():
+    assert difference([0.9, 0.9, 0.9], [0.9, 0.9, 0.9]).parity() == "inconclusive"
+    assert difference([0.9], [0.9]) is None
+    assert spread_p([1, 2], [1, 2]) is None
+
+
+def test_the_tests_are_those_of_their_names():
+    assert kinds_p(np.array([25, 50, 25])) == pytest.approx(1.0)
+    assert kinds_p(np.array([80, 10, 10])) < 1e-6
+    assert spread_p([0, 1, 2, 3, 4], [0, 100, -100, 50, -50]) < 0.2
+
+
+def test_networks_differ_in_their_layers_alone():
+    torch.manual_seed(0)
+    x = torch.zeros(2, 1, 16, 16)
+    for kind in KINDS:
+        net = network(kind, 4, 16, 3)
+        net(x).sum().backward()
+        trained = net[0].latents.requires_grad if kind not in ("float",) else True
+        assert trained == (kind != "jet_frozen")
+    kernels = OneHotJet(1, 50, -1)
+    assert len({tuple(row) for row in kernels.bank[kernels.latents.argmax(-1).flatten()].tolist()}) <= 9

@@ -1,0 +1,103 @@
+"""`linnet jet`: C, proof, times and pages of the program that comes with linnet, and what a mistake is told."""
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from linnet.cli.application import main
+from linnet.jet import Program
+from linnet.jet.shipped import shipped
+from tests.unit.jet.c.needs_compiler import needs_compiler
+
+NETS = """
+from torch import nn
+from linnet.jet import JetConv2d, Sign
+
+
+def small():
+    return nn.Sequential(JetConv2d(1, 4), nn.BatchNorm2d(4), Sign())
+
+
+def broken():
+    return nn.Sequential(JetConv2d(1, 4), nn.ReLU())
+"""
+
+
+def test_show_prints_layers_cost_and_kernels_and_writes_a_page(tmp_path, capsys):
+    page = tmp_path / "jet.html"
+    assert main(["jet", "show", "fashion", "--html", str(page)]) == 0
+    told = capsys.readouterr().out
+    assert "jet 3x3" in told
+    assert "all binary" in told
+    assert re.search(r"kernels of 0: \w+ \d+", told)
+    assert "Next:" in told
+    html = page.read_text()
+    assert html.count("<svg") >= 4
+    assert "sobel_x" in html
+    assert "not the ratio of areas" in html
+
+
+@needs_compiler
+def test_compile_verify_and_bench_work_on_the_shipped_program(tmp_path, capsys):
+    out = tmp_path / "c"
+    assert main(["jet", "compile", "fashion", "-o", str(out)]) == 0
+    assert (out / "linnet_jet.c").exists()
+    assert f"linnet jet verify fashion --directory {out}" in capsys.readouterr().out
+    assert main(["jet", "verify", "fashion", "--frames", "5", "--directory", str(out)]) == 0
+    assert "none differs" in capsys.readouterr().out
+    assert main(["jet", "bench", "fashion", "--frames", "5"]) == 0
+    assert re.search(r"portable +\d+\.\d", capsys.readouterr().out)
+    assert main(["jet", "compile", "fashion", "-o", str(out)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+@needs_compiler
+def test_a_saved_program_a_factory_and_folders_of_images_are_understood(tmp_path, capsys):
+    program = shipped("fashion").save(tmp_path / "net.safetensors")
+    for k in range(3):
+        pixels = np.random.default_rng(k).integers(0, 256, (28, 28), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{k}.png")
+    assert main(["jet", "verify", str(program), "--data", str(tmp_path)]) == 0
+    assert "3 frames" in capsys.readouterr().out
+    np.save(tmp_path / "frames.npy", np.zeros((2, 1, 28, 28), np.uint8))
+    assert main(["jet", "verify", str(program), "--data", str(tmp_path / "frames.npy")]) == 0
+    (tmp_path / "nets.py").write_text(NETS)
+    words = ["--input", "1x1x9x9", "--pixels", "2/255,-1"]
+    assert main(["jet", "show", f"{tmp_path}/nets.py:small", *words]) == 0
+    assert "4x7x7" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["show", "fashoin"], "must be fashion, a saved program"),
+        (["verify", "fashion", "--frames", "0"], "`--frames` must be a whole number >= 1"),
+        (["verify", "fashion", "--backends", "vhdl"], "--backends"),
+        (["verify", "fashion", "--data", "nowhere"], "`--data` must be a folder of images"),
+        (["compile", "fashion", "--name", "3d"], "`--name` must be a C identifier"),
+        (["compile", "fashion", "--word-bits", "8"], "`--word-bits` must be 32 or 64"),
+        (["show", "nets.py:small"], "nets.py doesn't exist"),
+    ],
+)
+def test_mistakes_name_the_option(words, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["jet", *words]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_network_that_cannot_be_frozen_names_its_layer(tmp_path, capsys):
+    (tmp_path / "nets.py").write_text(NETS)
+    assert main(["jet", "show", f"{tmp_path}/nets.py:broken", "--input", "1x1x9x9"]) == 2
+    assert "`1` (ReLU" in capsys.readouterr().err
+    assert main(["jet", "show", f"{tmp_path}/nets.py:broken"]) == 2
+    assert "--input 1x1x28x28" in capsys.readouterr().err
+    assert main(["jet", "show", f"{tmp_path}/nets.py:small", "--input", "1x1x9x9", "--pixels", "one"]) == 2
+    assert "`--pixels` must be SCALE,SHIFT" in capsys.readouterr().err
+
+
+def test_the_shipped_program_is_whole():
+    program = shipped("fashion")
+    assert isinstance(program, Program)
+    assert program.graph.input_shape == (1, 28, 28)
