@@ -167,6 +167,38 @@ class Program:
 
         return write_c(self.graph, directory, name, word_bits=word_bits, overwrite=overwrite)
 
+    def to_verilog(
+        self,
+        directory: str | os.PathLike[str],
+        height: int | None = None,
+        width: int | None = None,
+        name: str = "linnet_jet",
+        *,
+        overwrite: bool = False,
+    ) -> list[Path]:
+        """Writes the program as Verilog that takes one pixel a clock, with a test bench and a top for few pins.
+
+        Frames may come with gaps anywhere or back to back, and nothing is needed after the last pixel. Adders and
+        comparators only: no multiplier, no vendor's primitive.
+
+        Args:
+            directory: The folder, new or empty.
+            height: Of a frame; None: as it was frozen.
+            width: Likewise.
+            name: Of the top module, and before the name of every layer's.
+            overwrite: Whether files of the same names may be replaced.
+
+        Returns:
+            The paths of the files.
+
+        Raises:
+            InputError: the name or the size can't be, the network takes vectors, or the folder holds files.
+            FreezeError: a layer that a stream can't hold, with what to change: branches, padding that enlarges a map.
+        """
+        from linnet.jet.verilog.project import write_verilog
+
+        return write_verilog(self.graph, directory, height, width, name, overwrite=overwrite)
+
     def verify(
         self,
         x: Tensor | np.ndarray,
@@ -182,8 +214,9 @@ class Program:
 
         Args:
             x: Whole pixels (N, C, H, W).
-            backends: Names such as ["c"], or "available" for all that can run here.
-            directory: A folder written by `to_c`, whose files are checked as they stand.
+            backends: Of "c", "rtl" (the Verilog by yosys and a C++ compiler) and "icarus" (by Icarus Verilog), or
+                "available" for all that can run here.
+            directory: A folder written by `to_c` or `to_verilog`, whose files are checked as they stand.
             thorough: False builds C in one way only.
 
         Returns:

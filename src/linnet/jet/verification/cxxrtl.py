@@ -21,8 +21,8 @@ def simulated(design: Design, text: str, pixels: np.ndarray, *, rng_seed: int = 
     """The output of frames.
 
     A random stream before the reset leaves the registers in disorder; then frames come back to back, with gaps of one
-    clock, with long gaps, and with gaps between pixels, as the seed draws it. The run ends `design.latency` clocks after
-    the last pixel, so that what comes later is missing.
+    clock, with long gaps, and with gaps between pixels, as the seed draws it. The run ends `design.latency` clocks
+    after the last pixel, so that what comes later is missing.
 
     Args:
         design: What the interface is.
@@ -39,7 +39,7 @@ def simulated(design: Design, text: str, pixels: np.ndarray, *, rng_seed: int = 
     with tempfile.TemporaryDirectory(prefix="linnet_jet_") as place:
         folder = Path(place)
         (folder / "design.v").write_text(text)
-        script = f"read_verilog design.v; hierarchy -check -top {design.name}; write_cxxrtl design.cc"
+        script = f"read_verilog design.v; hierarchy -check -top {design.name}; write_cxxrtl -g0 design.cc"
         tool("yosys").run("-q", "-p", script, cwd=folder)
         (folder / "driver.cc").write_text(_driver(design))
         words_of(design.input, pixels).tofile(folder / "frames")

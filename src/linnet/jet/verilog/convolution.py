@@ -49,7 +49,8 @@ Sums = tuple[list[Term], str, int, np.ndarray]
 
 def _jets(module: Module, conv: Conv, source: Stream, window: Window, border: int) -> Sums:
     """Down each column first, on the raw pixels: n + 1 values for each channel; then across these values."""
-    assert conv.kinds is not None and conv.shifts is not None
+    assert conv.kinds is not None
+    assert conv.shifts is not None
     k, kinds = conv.size, conv.kinds.astype(int)
     down = sorted({(c, int(q)) for c in range(source.channels) for q in kinds[:, c, 0]})
 

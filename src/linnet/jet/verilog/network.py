@@ -84,8 +84,8 @@ class Design:
 
     def _top(self) -> str:
         lines = [
-            f"// {self.input.height} x {self.input.width} pixels a frame, one at each clock with in_valid; the last output"
-            f" comes at most {self.latency} clocks after the last pixel.",
+            f"// {self.input.height} x {self.input.width} pixels a frame, one at each clock with in_valid; the last "
+            f"output comes at most {self.latency} clocks after the last pixel.",
             f"module {self.name} (",
             "    input clk,",
             "    input rst,",
@@ -103,9 +103,7 @@ class Design:
                 f" .out_valid(valid{n}), .out_data(data{n}));  // {layer.node}"
             ]
             valid, bus = f"valid{n}", f"data{n}"
-        return "\n".join(
-            [*lines, f"    assign out_valid = {valid};", f"    assign out_data = {bus};", "endmodule", ""]
-        )
+        return "\n".join([*lines, f"    assign out_valid = {valid};", f"    assign out_data = {bus};", "endmodule", ""])
 
 
 def design(graph: IntegerGraph, height: int, width: int, name: str) -> Design:
@@ -195,7 +193,7 @@ class _Builder:
                 self._append(node, "", lambda m, s: linear(m, weights, s))
             self._flat = False
 
-    def _append(self, node: Node, suffix: str, fill) -> None:  # noqa: ANN001
+    def _append(self, node: Node, suffix: str, fill) -> None:
         plain_name = "_".join(filter(None, (self.name, node.identifier, suffix)))
         name, count = plain_name, 1
         while {name, f"{name}_rows"} & self._names:
@@ -228,7 +226,7 @@ def _sizes(stream: Stream) -> dict[str, int]:
 def _pixels(graph: IntegerGraph) -> Stream:
     limits, (channels, height, width) = graph.input, graph.input_shape
     bits = 8 if (limits.low >= 0 and limits.high < 256) or (limits.low >= -128 and limits.high < 128) else 16
-    if not (-(2**15) <= limits.low and limits.high < 2**15 + 2**15 * (limits.low >= 0)):
+    if not (limits.low >= -(2**15) and limits.high < 2**15 + 2**15 * (limits.low >= 0)):
         raise InputError(f"`input_range` must fit into 16 bits (got {limits.low}..{limits.high}).")
     ends = (np.full(channels, limits.low, np.int64), np.full(channels, limits.high, np.int64))
     ones = np.ones(channels, np.int64)

@@ -73,9 +73,7 @@ def _whole(module: Module, operation: Pool, source: Stream, largest: list[bool])
     count = source.height * source.width
     bits = max(1, (count - 1).bit_length())
     module.line(f"reg [{bits - 1}:0] position;", f"wire last = position == {bits}'d{count - 1};")
-    module.clocked(
-        f"if (rst) position <= 0; else if (in_valid) position <= last ? {bits}'d0 : position + {bits}'d1;"
-    )
+    module.clocked(f"if (rst) position <= 0; else if (in_valid) position <= last ? {bits}'d0 : position + {bits}'d1;")
     made = []
     for c, signal in enumerate(source.read(module, "in_data")):
         times = count if operation.mode == "sum" else 1

@@ -56,9 +56,7 @@ def columns(
         pixels = [[signal] for signal in source.read(module, "in_data")]
         held = [module.register(v) for v in values(module, pixels)]
         return [[v] for v in held], module.delayed("in_valid", 1), 1
-    read = [
-        source.read(module, f"row{age}") for age in _split(module, source, window.rows)
-    ]  # newest first
+    read = [source.read(module, f"row{age}") for age in _split(module, source, window.rows)]  # newest first
     pixels = [[read[age][c] for age in reversed(range(window.rows))] for c in range(source.channels)]
     made = values(module, pixels)
     outside = _outside(source, window, border, values)

@@ -80,9 +80,7 @@ def signs(channels: int, height: int, width: int) -> Stream:
     return Stream(channels, height, width, zero, zero + 1, zero + 2, zero - 1)
 
 
-def numbers(
-    signals: list[Signal], multiplier: np.ndarray, offset: np.ndarray, height: int, width: int
-) -> Stream:
+def numbers(signals: list[Signal], multiplier: np.ndarray, offset: np.ndarray, height: int, width: int) -> Stream:
     """A stream of what signals hold."""
     low, high = (np.array([getattr(s, end) for s in signals], np.int64) for end in ("low", "high"))
     return Stream(len(signals), height, width, low, high, multiplier, offset)

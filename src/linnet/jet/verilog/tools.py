@@ -70,7 +70,9 @@ def tool(name: str) -> Tool:
     wheel = "yowasp-" + name
     if importlib.util.find_spec(module) is None:
         way = f"{INSTALL} or " if name.startswith(("yosys", "nextpnr")) else "Install it by "
-        raise ToolError(f"`{name}` is needed and can't be found. {way}`apt install {_DEBIAN.get(name, name)}` (Debian).")
+        raise ToolError(
+            f"`{name}` is needed and can't be found. {way}`apt install {_DEBIAN.get(name, name)}` (Debian)."
+        )
     log.info("%s compiles itself at its first run, which takes some minutes, once.", wheel)
     code = _RUN.format(module=module, function="run_" + name.replace("-", "_"))
     return Tool(name, (sys.executable, "-c", code), f"{wheel} {importlib.metadata.version(wheel)}")

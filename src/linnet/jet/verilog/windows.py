@@ -4,8 +4,8 @@ A window of size kh x kw with padding p on every side has its newest row q = kh 
 p <= q. Output (y, x) is complete when pixel (y + q, x + q) arrives. Where x + q lies beyond the row, that is a pixel of
 the next row (the window's newest columns are then taken as border); where y + q lies below the map, a pixel of the next
 frame, or, if none comes, a clock without one. So a frame ends with D steps (p rows and p positions) that are pushed by
-the next frame's pixels or take idle clocks: the `drain`. It may run ahead of the next frame; pixels that come later than
-their step only enter the memory, and the drain is never behind them.
+the next frame's pixels or take idle clocks: the `drain`. It may run ahead of the next frame; pixels that come later
+than their step only enter the memory, and the drain is never behind them.
 
 The memory holds for each position of a row the kh - 1 pixels above; it is read when a pixel comes and written one clock
 later. A drain step is never taken in the clock after a pixel, so that no read meets a write.
@@ -59,21 +59,21 @@ def require_streamable(name: str, window: Window, height: int, width: int) -> No
     p = window.padding
     if 2 * p > window.rows - 1:
         raise FreezeError(
-            f"`{name}` has padding {p} with a kernel of {window.rows} x {window.rows}, so its output is larger than its "
-            "input, and a stream of one pixel a clock can't hold it. Use padding up to "
+            f"`{name}` has padding {p} with a kernel of {window.rows} x {window.rows}, so its output is larger than "
+            "its input, and a stream of one pixel a clock can't hold it. Use padding up to "
             f"{(window.rows - 1) // 2}; Python and C take any."
         )
     if p and (width <= p or window.drain(height, width) > height * width):
         raise FreezeError(
-            f"`{name}` reads a map of {height} x {width} with padding {p}, of which most is border, and the Verilog has "
-            "no room for two borders at once. Give larger frames, or leave the padding out."
+            f"`{name}` reads a map of {height} x {width} with padding {p}, mostly border, and the Verilog has no "
+            "room for two borders at once. Give larger frames, or leave the padding out."
         )
 
 
 def rows_module(name: str, comment: str, source: Stream, window: Window, border: int) -> str:
     """The module that holds the rows of one layer.
 
-    Its outputs, one clock after the pixel: `move` (take `column` into the window), `emit` (then the window is complete),
+    Its outputs, one clock after the pixel: `move` (take `column` into the window), `emit` (it is complete then),
     `first` (the columns older than this one and the p before it are border), `beyond` (for each of the p newest columns
     whether it lies beyond the row), `column` (kh pixels, the newest first, border already put in).
 
@@ -144,7 +144,7 @@ def _drain(source: Stream, window: Window, steps: int) -> list[str]:
         f"    reg [{xb - 1}:0] dx;",
         f"    reg [{db - 1}:0] dy;",
         f"    wire tail = dy == {db}'d{tail_row};  // only the last outputs of the last row are missing",
-        f"    wire met = dx == x && dy == y;",
+        "    wire met = dx == x && dy == y;",
         "    wire idle = draining && !in_valid && !previous;",
         "    wire advance = draining && (idle || (in_valid && (met || tail)));",
         "    wire move0 = in_valid ? !draining || met || tail : idle;",
@@ -268,7 +268,11 @@ def _column(d: int, k: int, p: int, source: Stream, border: int, *, drained: boo
         return [*text, *(f"    assign column[{d * a} +: {d}] = {part};" for a, part in enumerate(ages))]
     vb = _bits(source.height + p)
     rows = f"advance && !tail ? {vb}'d{source.height} + dy : y" if drained else "y"
-    text += [f"    wire [{vb - 1}:0] newest = {rows};", f"    reg [{k - 1}:0] outside;", "    always @(posedge clk) begin"]
+    text += [
+        f"    wire [{vb - 1}:0] newest = {rows};",
+        f"    reg [{k - 1}:0] outside;",
+        "    always @(posedge clk) begin",
+    ]
     for age in range(k):
         sides = [f"newest < {vb}'d{age}"] if age > k - 1 - p else []
         sides += [f"newest >= {vb}'d{source.height + age}"] if drained and age < p else []

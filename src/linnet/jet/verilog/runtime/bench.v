@@ -13,7 +13,7 @@ module ${name}_tb;
     reg [8191:0] file;
     integer n, gaps, wait_clocks, seed, found, wrong;
 
-    ${name} design (
+    ${name} net (
         .clk(clk), .rst(rst), .in_valid(in_valid), .in_data(in_data), .out_valid(out_valid), .out_data(out_data)
     );
 

@@ -13,7 +13,7 @@ module ${name}_demo (
     wire out_valid;
     wire [${out_bits} - 1:0] out_data;
 
-    ${name} design (
+    ${name} net (
         .clk(clk), .rst(rst), .in_valid(valid), .in_data(pixel), .out_valid(out_valid), .out_data(out_data)
     );
 
