@@ -34,6 +34,7 @@ from linnet.jet.reference.torch_reference import trace_torch
 from linnet.suggest import one_of
 
 if TYPE_CHECKING:
+    from linnet.jet.synthesis.synthesis import Synthesis
     from linnet.jet.verification.records import Verification
 
 BATCH = 256  # frames that `run` takes at once; more only needs more memory
@@ -230,6 +231,40 @@ class Program:
         from linnet.jet.verification.proof import prove
 
         return prove(self.graph, self.pixels(x), backends, directory, thorough=thorough)
+
+    def synth(
+        self,
+        device: str = "ecp5",
+        height: int | None = None,
+        width: int | None = None,
+        *,
+        seeds: Sequence[int] = (1, 2, 3),
+        max_lut: int | None = None,
+    ) -> Synthesis:
+        """What the Verilog takes on a chip: LUTs, flip-flops, block RAMs and multipliers, by layer, and the clock.
+
+        Yosys maps it, nextpnr places it once for each seed. The wide ports lie behind shift registers, whose cells are
+        taken off and stated. The first run of a tool from a wheel takes minutes, in which it compiles itself, once.
+
+        Args:
+            device: "ecp5", "ice40", or "xc7" (mapping alone).
+            height: Of a frame; None: as it was frozen.
+            width: Likewise.
+            seeds: Of the placement, three or more; () for mapping alone.
+            max_lut: LUTs that it may take.
+
+        Returns:
+            The cells of each layer and of the whole, and the clock of each seed.
+
+        Raises:
+            BudgetError: it takes more LUTs than `max_lut`, or than the chip has; the largest layer is named.
+            InputError: an unknown device, one or two seeds, or a size that can't be.
+            FreezeError: a layer that a stream can't hold.
+            ToolError: a tool is missing or fails.
+        """
+        from linnet.jet.synthesis.synthesis import synthesised
+
+        return synthesised(self.graph, device, height, width, seeds=tuple(seeds), max_lut=max_lut)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Program:
