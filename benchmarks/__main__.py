@@ -24,6 +24,7 @@ SUBJECTS = {
     "prune": "prune.subject",
     "ensemble": "ensemble.subject",
     "spectra": "spectra.subject",
+    "jet": "jet.subject",
 }
 
 
@@ -71,6 +72,8 @@ def _readme() -> int:
     from benchmarks.core import graph_pages, proofs
     from benchmarks.ensemble import corruptions
     from benchmarks.ensemble import page as ensemble
+    from benchmarks.jet import page as jet
+    from benchmarks.jet import picture as family
     from benchmarks.natural import page as natural
     from benchmarks.nuclei import card, picture
     from benchmarks.padam import page as padam
@@ -78,9 +81,9 @@ def _readme() -> int:
     from benchmarks.prune import picture as pruned
 
     pages = [readme.page(), padam.docs_page(), padam.paper_page(), card.PAGE, proofs.PAGE, prune.PAGE, natural.PAGE]
-    for page in [*pages, ensemble.PAGE, graph_pages.GRAPHS, graph_pages.RULE_LIST]:
+    for page in [*pages, ensemble.PAGE, jet.PAGE, graph_pages.GRAPHS, graph_pages.RULE_LIST]:
         print(f"{page.path} {'was brought up to date' if page.refresh() else 'already says what the records say'}.")
-    for path in [*padam.draw(), picture.draw(), *pruned.draw(), corruptions.draw()]:
+    for path in [*padam.draw(), picture.draw(), *pruned.draw(), corruptions.draw(), family.draw()]:
         print(f"{path} was drawn.")
     return 0
 

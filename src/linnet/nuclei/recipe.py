@@ -18,6 +18,7 @@ from linnet.nuclei.detector.detector import Detector
 from linnet.nuclei.detector.files import new_network
 from linnet.nuclei.scoring.scores import Evaluation, evaluate
 from linnet.nuclei.training.crops import Annotated, CropLoader
+from linnet.nuclei.training.known_pictures import knowing
 from linnet.nuclei.training.negatives import negatives
 from linnet.nuclei.training.targets import median_spacing
 from linnet.nuclei.training.task import NucleusTask, choose_thresholds
@@ -104,13 +105,15 @@ class _Measured:
             judged = Detector(raw.network, preset, thresholds)
             for split, name in (("val", "validation"), ("test", "test")):
                 self._scores[name] = _score(judged, [i for i in self.images if i.split == split])
-            self._detector = Detector(
+            learned = [i for i in self.images if i.split in ("train", "val")]
+            finished = Detector(
                 raw.network,
                 preset,
                 thresholds,
                 card=self._card(),
                 spacing_px=median_spacing(i.points for i in self.images if i.split == "train"),
             )
+            self._detector = knowing(finished, ((i.pixels(), i.mosaic_id) for i in learned))
         return self._detector
 
     def _card(self) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def check_inputs(x: Any, y: Any) -> None:
         raise InputError("`x` must have at least one sample (got none).")
 
 
-def check_everyday(closure: Any, approximation: Approximation) -> None:
+def check_gradients_step(closure: Any, approximation: Approximation) -> None:
     """Refuses `opt.step()` where a batch is needed.
 
     Raises:
@@ -174,7 +174,7 @@ def check_everyday(closure: Any, approximation: Approximation) -> None:
     """
     if closure is not None and not callable(closure):
         raise InputError("`y` is missing. Call opt.step(x, y).")
-    if not approximation.everyday:
+    if not approximation.takes_gradients:
         raise TrainingError(
             f"approx='{approximation.name}' needs a batch, and opt.step() gives none. Call opt.step(x, y), or use "
             "approx='kfac' for loss.backward(); opt.step()."

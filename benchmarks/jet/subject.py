@@ -1,0 +1,18 @@
+"""`python -m benchmarks jet`: C beside onnxruntime and torch, flash, operation counts, training, freezing."""
+
+from __future__ import annotations
+
+from benchmarks.jet import held, sizes, speed
+from benchmarks.subject import Subject
+
+SUBJECT = Subject(
+    {
+        "conv": speed.convolutions,
+        "held": held.records,
+        "net": speed.whole_net,
+        "training": speed.training,
+        "tools": speed.tools,
+        "flash": sizes.flash,
+        "operations": sizes.operations,
+    }
+)
