@@ -52,7 +52,7 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
         ),
         "xc7": Device(
             "xc7", "synth_xilinx", "", (), 63400,
-            {**_XILINX, "RAM32M": 4, "RAM64M": 4, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "SRL16E": 1, "SRLC32E": 1},
+            {**_XILINX, "RAM32M": 4, "RAM64M": 4, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "SRL*": 1},
             ("FDRE", "FDSE", "FDCE", "FDPE"), {"RAMB18E1": 0.5, "RAMB36E1": 1}, ("DSP48E1",),
             "6-input LUTs with those used as RAM or shift register; mapping only, no place and route",
         ),

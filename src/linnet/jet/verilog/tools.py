@@ -73,7 +73,8 @@ def tool(name: str) -> Tool:
         raise ToolError(
             f"`{name}` is needed and can't be found. {way}`apt install {_DEBIAN.get(name, name)}` (Debian)."
         )
-    log.info("%s compiles itself at its first run, which takes some minutes, once.", wheel)
+    if compiling(name):
+        log.info("%s compiles itself at its first run, which takes some minutes, once.", wheel)
     code = _RUN.format(module=module, function="run_" + name.replace("-", "_"))
     return Tool(name, (sys.executable, "-c", code), f"{wheel} {importlib.metadata.version(wheel)}")
 
@@ -86,6 +87,19 @@ def missing(*names: str) -> str:
         except ToolError as error:
             return str(error)
     return ""
+
+
+def compiling(*names: str) -> list[str]:
+    """Those of the tools that come from a wheel and will first compile themselves, which takes minutes, once."""
+    cached = Path(os.environ.get("YOWASP_CACHE_DIR", "") or Path.home() / ".cache" / "YoWASP")
+    found = []
+    for name in names:
+        wheel = f"yowasp-{name}"
+        if shutil.which(name) is None and importlib.util.find_spec(wheel.replace("-", "_")) is not None:
+            folder = cached / wheel.replace("-", "_")
+            if not folder.is_dir() or not any(folder.iterdir()):
+                found.append(wheel)
+    return found
 
 
 def cxxrtl_headers() -> Path:
