@@ -145,7 +145,7 @@ def _drain(source: Stream, window: Window, steps: int) -> list[str]:
         f"    reg [{db - 1}:0] dy;",
         f"    wire tail = dy == {db}'d{tail_row};  // only the last outputs of the last row are missing",
         "    wire met = dx == x && dy == y;",
-        "    wire idle = draining && !in_valid && !previous;",
+        *_idle(source, window),
         "    wire advance = draining && (idle || (in_valid && (met || tail)));",
         "    wire move0 = in_valid ? !draining || met || tail : idle;",
         "    always @(posedge clk)",
@@ -167,6 +167,17 @@ def _drain(source: Stream, window: Window, steps: int) -> list[str]:
         "                dy <= 0;",
         "            end",
         "        end",
+    ]
+
+
+def _idle(source: Stream, window: Window) -> list[str]:
+    """A drain step without a pixel; never between the next frame's columns, once its first window has begun to fill."""
+    p, yb = window.padding, _bits(source.height - 1)
+    if p < 2 or 2 * p != window.rows - 1 or source.height <= p:
+        return ["    wire idle = draining && !in_valid && !previous;"]
+    return [
+        f"    wire begun = tail && y == {yb}'d{p} && x != 0;  // the next frame's first window fills already",
+        "    wire idle = draining && !in_valid && !previous && !begun;",
     ]
 
 
