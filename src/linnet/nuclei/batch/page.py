@@ -255,10 +255,13 @@ def _spreads(cards: Sequence[Card]) -> Markup:
     found = [one.detections for one in cards]
     scores = np.concatenate([d.score for d in found]) if found else np.zeros(0)
     figures = [distribution(scores.tolist(), title="Score of the nuclei", limits=(0.0, 1.0))]
+    sizes = [d.diameters_px for d in found if d.diameters_px is not None]
+    if sizes:
+        figures.append(distribution(np.concatenate(sizes).tolist(), title="Diameter of the nuclei", unit="px"))
     if len(found) >= _SPREAD_FROM:
         figures.insert(0, distribution([d.count.n for d in found], title="Nuclei in an image"))
         diameters = [d.diameter_px for d in found if d.diameter_px is not None]
-        figures.append(distribution(diameters, title="Diameter of the nuclei, by image", unit="px"))
+        figures.append(distribution(diameters, title="Diameter that the search went by, by image", unit="px"))
     return Markup('<div class="spreads">{}</div>').format(Markup("").join(figures))
 
 
