@@ -107,7 +107,8 @@ def planted(monkeypatch, right, wrong):
     ("right", "wrong"),
     [
         ("row_ends ? ", "!row_ends ? "),
-        ("emit <= !rst &&", "emit <= "),
+        ("ROWS[row] && PLACES[place]", "ROWS[row]"),
+        ("x <= 0;", "x <= x;"),
         ("if (pixel1) memory", "if (move) memory"),
         ("!draining || met || tail", "1'b1"),
         ("first <= place ==", "first <= place !="),
