@@ -79,9 +79,10 @@ def _readme() -> int:
     from benchmarks.padam import page as padam
     from benchmarks.prune import page as prune
     from benchmarks.prune import picture as pruned
+    from benchmarks.spectra import page as spectra
 
     pages = [readme.page(), padam.docs_page(), padam.paper_page(), card.PAGE, proofs.PAGE, prune.PAGE, natural.PAGE]
-    for page in [*pages, ensemble.PAGE, jet.PAGE, graph_pages.GRAPHS, graph_pages.RULE_LIST]:
+    for page in [*pages, ensemble.PAGE, jet.PAGE, spectra.PAGE, graph_pages.GRAPHS, graph_pages.RULE_LIST]:
         print(f"{page.path} {'was brought up to date' if page.refresh() else 'already says what the records say'}.")
     for path in [*padam.draw(), picture.draw(), *pruned.draw(), corruptions.draw(), family.draw()]:
         print(f"{path} was drawn.")
