@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # name -> the module here that has `SUBJECT`
 SUBJECTS = {
     "nuclei": "nuclei.subject",
+    "nuclei_scale": "nuclei.scale",
+    "nuclei_outside": "nuclei.outside",
     "core": "core.subject",
     "core_training": "core.training",
     "padam": "padam.subject",
@@ -52,8 +54,13 @@ def _measure(subject: Subject, part: str | None, json: Path | None, *, quick: bo
     if part is None or json is None or not json.exists():
         return _keep(records, json)
     # a row whose name holds a measured target has another name in each run: those of an earlier run go
-    old = {record.name: record for record in read_records(json) if f"--only {part} " not in f"{record.command} "}
-    return _keep(list((old | {record.name: record for record in records}).values()), json)
+    old = {_key(record): record for record in read_records(json) if f"--only {part} " not in f"{record.command} "}
+    return _keep(list((old | {_key(record): record for record in records}).values()), json)
+
+
+def _key(record: Record) -> tuple[str, str, str]:
+    """What tells a record from the others of its file: several methods, and several beside one, share a name."""
+    return record.name, record.method, str(record.context.get("beside", ""))
 
 
 def _keep(records: list[Record], json: Path | None) -> int:
