@@ -1,6 +1,6 @@
 # linnet from a fresh clone. Every target does the set-up it needs: `make demo` and `make test` are the only two to know.
 #
-#   make demo         find nuclei on real and synthetic images; ends with the place of the report
+#   make demo         find nuclei in two real pictures, beside their truth; ends with the place of the report
 #   make test         format, lint, types, layering, documentation, then all tests
 #   make check        the first half of that
 #   make test-all     make test under each supported Python that is there, each in a set-up of its own (.venv-3.12): before a release

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # name -> the module here that has `SUBJECT`
 SUBJECTS = {
     "nuclei": "nuclei.subject",
+    "nuclei_scale": "nuclei.scale",
+    "nuclei_outside": "nuclei.outside",
     "core": "core.subject",
     "core_training": "core.training",
     "padam": "padam.subject",
@@ -24,6 +26,7 @@ SUBJECTS = {
     "prune": "prune.subject",
     "ensemble": "ensemble.subject",
     "spectra": "spectra.subject",
+    "jet": "jet.subject",
 }
 
 
@@ -51,8 +54,13 @@ def _measure(subject: Subject, part: str | None, json: Path | None, *, quick: bo
     if part is None or json is None or not json.exists():
         return _keep(records, json)
     # a row whose name holds a measured target has another name in each run: those of an earlier run go
-    old = {record.name: record for record in read_records(json) if f"--only {part} " not in f"{record.command} "}
-    return _keep(list((old | {record.name: record for record in records}).values()), json)
+    old = {_key(record): record for record in read_records(json) if f"--only {part} " not in f"{record.command} "}
+    return _keep(list((old | {_key(record): record for record in records}).values()), json)
+
+
+def _key(record: Record) -> tuple[str, str, str]:
+    """What tells a record from the others of its file: several methods, and several beside one, share a name."""
+    return record.name, record.method, str(record.context.get("beside", ""))
 
 
 def _keep(records: list[Record], json: Path | None) -> int:
@@ -71,16 +79,19 @@ def _readme() -> int:
     from benchmarks.core import graph_pages, proofs
     from benchmarks.ensemble import corruptions
     from benchmarks.ensemble import page as ensemble
+    from benchmarks.jet import page as jet
+    from benchmarks.jet import picture as family
     from benchmarks.natural import page as natural
     from benchmarks.nuclei import card, picture
     from benchmarks.padam import page as padam
     from benchmarks.prune import page as prune
     from benchmarks.prune import picture as pruned
+    from benchmarks.spectra import page as spectra
 
     pages = [readme.page(), padam.docs_page(), padam.paper_page(), card.PAGE, proofs.PAGE, prune.PAGE, natural.PAGE]
-    for page in [*pages, ensemble.PAGE, graph_pages.GRAPHS, graph_pages.RULE_LIST]:
+    for page in [*pages, ensemble.PAGE, jet.PAGE, spectra.PAGE, graph_pages.GRAPHS, graph_pages.RULE_LIST]:
         print(f"{page.path} {'was brought up to date' if page.refresh() else 'already says what the records say'}.")
-    for path in [*padam.draw(), picture.draw(), *pruned.draw(), corruptions.draw()]:
+    for path in [*padam.draw(), picture.draw(), *pruned.draw(), corruptions.draw(), family.draw()]:
         print(f"{path} was drawn.")
     return 0
 

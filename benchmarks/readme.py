@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import RECORDS, ROOT
+from benchmarks.jet.page import readme_rows as jet_rows
 from benchmarks.nuclei.tables import accuracy_table, cost_table
 from benchmarks.padam.page import readme_rows
 from benchmarks.page import Page, provenance
@@ -24,7 +25,12 @@ def page(readme: Path = ROOT / "README.md", records: Path = RECORDS / "nuclei.js
         readme: Its file.
         records: Of the subject nuclei.
     """
-    parts = {"records": lambda: nuclei_tables(records), "prune": picture.table, "padam": readme_rows}
+    parts = {
+        "records": lambda: nuclei_tables(records),
+        "prune": picture.table,
+        "padam": readme_rows,
+        "jet": jet_rows,
+    }
     return Page(readme, parts=parts, finish=with_output)
 
 

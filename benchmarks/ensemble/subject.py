@@ -1,11 +1,11 @@
-"""`python -m benchmarks ensemble`: rates of the generated suite, and seconds of an evaluation."""
+"""`python -m benchmarks ensemble`: rates of the generated suite, seconds of an evaluation, members in one call."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from benchmarks import goal
-from benchmarks.ensemble import corruptions, evaluation
+from benchmarks.ensemble import corruptions, evaluation, executions
 from benchmarks.subject import Subject
 from linnet.results import Record
 
@@ -21,4 +21,7 @@ def as_markdown(records: Sequence[Record]) -> str:
     return "\n".join([*(rows if rates else []), "", goal.as_markdown(records)]).strip()
 
 
-SUBJECT = Subject({"corruptions": corruptions.measure, "evaluation": evaluation.measure}, as_markdown)
+SUBJECT = Subject(
+    {"corruptions": corruptions.measure, "evaluation": evaluation.measure, "executions": executions.measure},
+    as_markdown,
+)

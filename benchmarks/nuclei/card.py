@@ -25,15 +25,17 @@ training are ours.
 
 _LIMITS = """## Limits
 
-- It gives centres, not outlines, and no size.
+- It gives centres and equivalent diameters, not outlines.
 - `score` ranks detections. It is no probability, and counts come without an interval: this release is not calibrated.
 - The groups of tissue rest on few pictures (see the table): their F1 says little about other tissue, other stains or
-  other scanners. All pink H&E sections of the data are in its training part, so none was tested.
-- 95 % of the nuclei that it has seen measure 7 to 60 pixels across, half of them less than 20. Give `--diameter`
-  (`diameter_px`) for others. An image whose nuclei look far from that is flagged, with the scale that fits.
+  other scanners.
+- 95 % of the nuclei that it has seen measure 7 to 60 pixels across, half of them less than 20. The scale of others is
+  found (`--diameter auto`) among eight from a quarter to 2.8; give `--diameter` (`diameter_px`) where it isn't.
 - It has seen no 3-D stacks, no electron microscopy, and nothing that isn't a nucleus.
 - Not for diagnosis. On a new kind of image, annotate some pictures, run `linnet nuclei evaluate`, and if needed
   `linnet nuclei train`.
+- The H&E sections of triple-negative breast cancer are those of Naylor et al., IEEE TMI 38:448 (2019), CC BY 4.0,
+  Zenodo 10.5281/zenodo.2579118.
 - 43 of the 200 images of the public set BBBC039 are also in its data, so that set is no independent test of it.
 """
 
@@ -73,7 +75,7 @@ def _scores(card: dict[str, Any], split: str) -> str:
     table = card.get("metrics", {}).get(split, {})
     lines = [f"## {title}", "", f"One-to-one matching within {card.get('radius_px'):g} px; pooled over the images.", ""]
     lines += ["| images | n | pictures | nuclei | F1 | precision | recall |", "|---|---|---|---|---|---|---|"]
-    for group in (*GROUPS, "all"):
+    for group in (*GROUPS, "breast_tnbc", "all"):
         if group in table:
             row = table[group]
             numbers = " | ".join(f"{row[name]:.3f}" for name in ("f1", "precision", "recall"))

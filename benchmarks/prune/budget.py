@@ -11,7 +11,7 @@ from linnet.core import ChannelGraph
 from linnet.core.channels.width_cost import WidthCost
 from linnet.models import create
 from linnet.prune import Budget, Pruner, extract, plan
-from linnet.prune.allocate.groups import choices
+from linnet.prune.allocate.groups import prunable_groups
 from linnet.prune.allocate.widths import Selector
 from linnet.prune.pruning_plan import totals_of
 from linnet.results import Record
@@ -51,7 +51,7 @@ def selector_of(network: str, budget: Budget, *, align: int = 8) -> Selector:
     """The selector of a network of `linnet.models`."""
     graph = ChannelGraph(create(network), _EXAMPLE)
     law = WidthCost(graph)
-    return Selector(law, choices(graph, align=align).free, budget.limits(totals_of(law)))
+    return Selector(law, prunable_groups(graph, align=align).free, budget.limits(totals_of(law)))
 
 
 def _draw(selector: Selector, rng_seed: int) -> list[np.ndarray]:

@@ -20,7 +20,7 @@ from linnet.core.edit.edit_plan import plan as edit_plan
 from linnet.core.edit.resizing import apply
 from linnet.engine.compute.timing import timed
 from linnet.prune import Budget, plan
-from linnet.prune.allocate.groups import choices
+from linnet.prune.allocate.groups import prunable_groups
 from linnet.prune.allocate.widths import Selector
 from linnet.prune.pruning_plan import totals_of
 from linnet.results import Record
@@ -126,7 +126,7 @@ def _root(network: nn.Module, graph: ChannelGraph, name: str) -> nn.Module:
 def _selection(model: nn.Module, x: Tensor) -> Record:
     graph = ChannelGraph(model, x)
     law = WidthCost(graph)
-    selector = Selector(law, choices(graph).free, BUDGET.limits(totals_of(law)))
+    selector = Selector(law, prunable_groups(graph).free, BUDGET.limits(totals_of(law)))
     draw = np.random.default_rng(0)
     utilities = [draw.random(choice.size) for choice in selector.free]
     (timing,) = timed(lambda: selector.select(utilities), repeats=31)

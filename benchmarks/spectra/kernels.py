@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.goal import about, bounded, compared, machine_state, missing, reached
 from benchmarks.process import own_process
-from benchmarks.sidebyside import Side, compare
+from benchmarks.sidebyside import Side, compare, in_turns
 from benchmarks.small_networks import batch, mlp3
 from linnet.models import ResNet
 from linnet.results import Record
@@ -24,7 +24,7 @@ NETS: dict[str, tuple[Callable[[bool], nn.Module], tuple[int, ...]]] = {
     "small ResNet": (lambda quick: ResNet(classes=CLASSES, depth=8, width=8).eval(), (3, 32, 32)),
 }
 _GOALS = {"wide MLP (2 x 4096)": 100.0, "small ResNet": 5.0}
-_SAMPLES = {"wide MLP (2 x 4096)": 8, "small ResNet": 20}  # the slower ways take minutes beyond
+_SAMPLES = {"wide MLP (2 x 4096)": 4, "small ResNet": 8}  # the slower ways take minutes beyond
 _BLOCK = 2  # samples of a chunk of Jacobians: 20 rows of 20 million entries take 1.6 GB
 _PEER = "nngeometry GramMatrix"
 
@@ -36,7 +36,7 @@ def measure(*, quick: bool) -> list[Record]:
         torch.manual_seed(0)
         model = make(quick)
         samples = 4 if quick else _SAMPLES[name]
-        records += _beside_jacrev(name, model, batch(shape, samples)[0])
+        records += _beside_jacrev(name, model, batch(shape, samples)[0], quick=quick)
         records.append(_beside_nngeometry(name, model, batch(shape, 4 if quick else 5 * _SAMPLES[name])[0]))
     return [*records, _memory(quick=quick)]
 
@@ -71,7 +71,7 @@ def agreed(found: Tensor, expected: Tensor, tolerance: float = 1e-4) -> None:
     assert error < tolerance, error
 
 
-def _beside_jacrev(name: str, model: nn.Module, x: Tensor) -> list[Record]:
+def _beside_jacrev(name: str, model: nn.Module, x: Tensor, *, quick: bool) -> list[Record]:
     agreed(ntk(model, x), jacobian_contraction(model, x))
     found = compare(
         Side("linnet", lambda: ntk(model, x), lambda k: k.shape),  # pyright: ignore[reportAttributeAccessIssue]
@@ -83,20 +83,14 @@ def _beside_jacrev(name: str, model: nn.Module, x: Tensor) -> list[Record]:
     context = about(what, "torch.func vmap(jacrev) in chunks", f">= {goal:g}x faster", goal)
     context = {key: value for key, value in context.items() if key != "bound"} | {"least": goal} | machine_state()
     row = compared(f"spectra.jacrev.{_key(name)}", found, found.speed_ratio, found.interval, context=context)
-    return [row, _extrapolated(name, model, x, found.median_s)]
+    return [row, _extrapolated(name, model, x, found.median_s, quick=quick)]
 
 
-def _extrapolated(name: str, model: nn.Module, x: Tensor, seconds: tuple[float, float]) -> Record:
+def _extrapolated(name: str, model: nn.Module, x: Tensor, seconds: tuple[float, float], *, quick: bool) -> Record:
     """At N = 200: ours measured, the contraction's pairs of blocks scaled by N^2."""
-    many = 200 if len(x) >= 8 else 2 * len(x)
+    many = 200 if not quick else 2 * len(x)
     big = batch(tuple(x.shape[1:]), many)[0]
-    ours = min(
-        compare(
-            Side("linnet", lambda: ntk(model, big), lambda k: 0),
-            Side("again", lambda: ntk(model, big), lambda k: 0),
-            pairs=3,
-        ).a_s
-    )
+    ours = min(in_turns({0: lambda: ntk(model, big)}, 1)[0])
     theirs = seconds[1] * (many / len(x)) ** 2
     goal = _GOALS[name]
     return reached(

@@ -16,7 +16,7 @@ from linnet.models import ResidualUNet
 from linnet.results import Record
 from linnet.spectra import fisher, safe_lr, verify_lr
 
-_GOAL_S = 600.0
+_GOAL_S, _MEMORY = 600.0, 6 * 2**30
 
 
 def measure(*, quick: bool) -> list[Record]:
@@ -51,9 +51,9 @@ def study_call(name: str, samples: int) -> Callable[[], object]:
     model, x = (resnet18() if name == "resnet18" else unet()).eval(), batch((3, side, side), samples)[0]
 
     def run() -> str:
-        found = fisher(model, x)
-        lr = safe_lr(model, x)
-        tried = verify_lr(model, x, lr, steps=25)
+        found = fisher(model, x, memory=_MEMORY)
+        lr = safe_lr(model, x, memory=_MEMORY)
+        tried = verify_lr(model, x, lr, steps=20)
         top = ", ".join(f"{value:.4g}" for value in found.eigenvalues[:3])
         return (
             f"{len(found.eigenvalues)} eigenvalues of mse, the largest {top}; safe step {float(lr):.4g}, {tried}; "

@@ -9,6 +9,7 @@ SUBJECT = Subject(
     {
         "kernels": kernels.measure,
         "top": top.measure,
+        "trace": top.trace,
         "contractions": contractions.measure,
         "real": real.measure,
         "full": full.measure,

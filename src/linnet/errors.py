@@ -20,7 +20,7 @@
     ├── ToolError (RuntimeError)           a compiler, simulator or place-and-route tool is missing or failed
     └── MissingExtra (ImportError)         an optional part isn't installed
 
-A message says what came, what was needed, and what to do, in that order.
+A message names the argument, what it must be, what was given, and what to do: "`align` must be >= 1 (got 0).".
 """
 
 

@@ -70,8 +70,8 @@ def test_from_the_first_mask_on_within_the_budget_and_what_comes_is_the_masked_n
     seen = _train(net, torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9), pruner, range(8))
     assert all(share <= 1 for step in seen[1:] for share in step.used.values())
     if compact != "progressive":  # else what was taken out can't fill the rest
-        selector = pruner._chooser.selector
-        widths = np.array(pruner._chooser.selection.widths)
+        selector = pruner._selection.selector
+        widths = np.array(pruner._selection.selection.widths)
         for choice, width in zip(selector.free, widths, strict=True):
             for wider in [w for w in choice.widths if w > width][:1]:
                 trial = np.where([other is choice for other in selector.free], wider, widths)

@@ -175,15 +175,39 @@ def test_the_citation_names_the_seven_papers():
     assert "version: " + __import__("linnet").__version__ in text
 
 
-def test_the_demo_finds_most_of_what_it_drew(tmp_path, capsys):
+def test_the_demo_finds_most_of_what_experts_outlined(tmp_path, capsys):
     out = tmp_path / "shown"
     assert main(["demo", "--out", str(out)]) == 0
     shown = capsys.readouterr().out
     assert float(re.search(r"F1 (\d\.\d+)", shown)[1]) >= 0.9
+    assert "fluorescence" in shown
+    assert "tissue" in shown
     assert f"Result: {out / 'report.html'}" in shown
     assert "Next:   linnet nuclei detect" in shown
     html = (out / "report.html").read_text()
-    assert html.count("<svg") == 3
+    assert html.count("<svg") == 2
+    assert "CC0 1.0" in html
+    assert "CC BY 4.0" in html
+    assert "://" not in re.sub(r"""xmlns(:\w+)?=("[^"]*"|'[^']*')""", "", html)
+    for name in ("tissue", "fluorescence"):
+        assert {Path(f"{name}{end}") for end in (".png", ".csv", ".geojson")} <= {
+            path.relative_to(out) for path in out.iterdir()
+        }
+
+
+def test_the_pictures_of_the_demo_are_light_and_name_their_source():
+    samples = ROOT / "src" / "linnet" / "nuclei" / "samples"
+    assert sum(path.stat().st_size for path in samples.iterdir()) <= 400_000
+    text = (samples / "README.md").read_text()
+    for name in ("fluorescence.png", "tissue.jpg", "CC0 1.0", "CC BY 4.0", "Naylor", "Caicedo"):
+        assert name in text
+
+
+def test_natural_learns_digits_on_its_predicted_line(tmp_path, capsys):
+    out = tmp_path / "natural"
+    assert main(["natural", "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    html = (out / "report.html").read_text()
     assert shown.count("isotropy error") == 9
     assert "Natural gradient on its predicted line" in html
     steps = re.findall(r"step \d: loss ([\d.]+) \(predicted ([\d.]+)\), alpha 1, isotropy error (\S+),", shown)
@@ -192,8 +216,3 @@ def test_the_demo_finds_most_of_what_it_drew(tmp_path, capsys):
     for measured, predicted in losses:
         assert predicted * 0.9 <= measured <= predicted * 1.8  # O(1 / sqrt(width)) above the line, more so later
     assert max(float(error) for _, _, error in steps) < 1e-10
-    assert "://" not in re.sub(r"""xmlns(:\w+)?=("[^"]*"|'[^']*')""", "", html)
-    for name in ("tissue", "fluorescence"):
-        assert {Path(f"{name}{end}") for end in (".png", ".csv", ".geojson")} <= {
-            path.relative_to(out) for path in out.iterdir()
-        }

@@ -59,7 +59,7 @@ def _kappa() -> Figure:
 def _regression(finished: Finished) -> Figure:
     record = next(r for r in of_stage(finished, "regression") if len(numbers(r.context["eigenvalues"])) > CLASSES)
     values = numbers(record.context["eigenvalues"])
-    width = round((fact(record, "theory_bulk") * len(values) / CLASSES + 0) and _width(record, len(values) // CLASSES))
+    width = round(_width(record, len(values) // CLASSES))
     return eigenvalue_histogram(values, theory(3, "tanh", *KINDS["tanh"], width, len(values) // CLASSES, CLASSES))
 
 
@@ -104,7 +104,7 @@ def _outliers(finished: Finished) -> Figure:
         axes.set_xlabel("number of the eigenvalue")
         axes.set_ylabel("eigenvalue")
         axes.grid(visible=True, **GRID)
-        axes.legend()
+        fig.legend(loc="outside upper center", ncols=3)
     return fig
 
 
@@ -135,7 +135,7 @@ def _training(finished: Finished) -> Figure:
         axes.set_xlabel("step")
         axes.set_ylabel("largest eigenvalue")
         axes.grid(visible=True, **GRID)
-        axes.legend()
+        fig.legend(loc="outside upper center", ncols=3)
     return fig
 
 
@@ -161,5 +161,5 @@ def _real(finished: Finished) -> Figure:
         axes.set_xlabel("number of the eigenvalue")
         axes.set_ylabel("eigenvalue")
         axes.grid(visible=True, **GRID)
-        axes.legend()
+        fig.legend(loc="outside upper center", ncols=3)
     return fig

@@ -1,6 +1,8 @@
 """The application: its verbs, and how errors become messages and exit codes."""
 
+import os
 import platform
+import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
@@ -10,13 +12,14 @@ from linnet.cli.channels import channels
 from linnet.cli.demo import demo
 from linnet.cli.doctor import doctor
 from linnet.cli.jet import jet
+from linnet.cli.natural_digits import natural
 from linnet.cli.nuclei import nuclei
 from linnet.cli.report import report
 from linnet.cli.run import run
 from linnet.cli.spectra.spectrum import spectrum
 from linnet.errors import LinnetError
 
-USAGE_ERROR, FAILURES, INTERRUPTED = 2, 1, 130
+USAGE_ERROR, FAILURES, INTERRUPTED, PIPE_CLOSED = 2, 1, 130, 141
 
 app = App(
     name="linnet",
@@ -28,6 +31,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(demo, help_epilogue="Example: linnet demo")
+app.command(natural, help_epilogue="Example: linnet natural -o natural")
 app.command(doctor, help_epilogue="Example: linnet doctor")
 app.command(run, help_epilogue="Example: linnet run recipes/nuclei.toml --set train.epochs=2")
 app.command(channels, help_epilogue="Example: linnet channels resnet --input 1x3x32x32 --html channels.html")
@@ -44,10 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `linnet`; None takes them from the process.
 
     Returns:
-        The exit code: 0 done; 1 done, but some inputs failed; 2 refused, with one message on stderr; 130 interrupted.
+        The exit code: 0 done; 1 done, but some inputs failed; 2 refused, with one message on stderr; 130 interrupted;
+        141 when whoever reads the output closed it, as `| head` does.
     """
     try:
-        return app(arguments, exit_on_error=False) or 0
+        code = app(arguments, exit_on_error=False) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), 1
+        )  # what is left to write, Python's last flush included, goes nowhere
+        return PIPE_CLOSED
     except CycloptsError:
         return USAGE_ERROR  # cyclopts has shown what was wrong
     except LinnetError as error:

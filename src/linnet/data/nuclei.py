@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class NucleusImage:
         split: "train", "val" or "test".
         diameters: (n,) equivalent diameters of the nuclei in pixels, NaN where the set doesn't give an area; None when
             it gives none.
+        read: Reads the pixels of the file; None reads a PNG.
     """
 
     image_id: str
@@ -38,6 +40,7 @@ class NucleusImage:
     mosaic_id: str
     split: str
     diameters: np.ndarray | None = None
+    read: Callable[[Path], np.ndarray] | None = None
 
     def pixels(self) -> np.ndarray:
         """(h, w) or (h, w, 3) uint8 pixels, read from the file.
@@ -45,6 +48,8 @@ class NucleusImage:
         Raises:
             DataError: the file isn't an image, or is damaged.
         """
+        if self.read is not None:
+            return self.read(self.path)
         try:
             with Image.open(self.path) as image:
                 return np.asarray(image)

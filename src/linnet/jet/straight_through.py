@@ -24,7 +24,10 @@ class _Activation(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         (x,) = ctx.saved_tensors
-        return torch.where(x.abs() <= 1, gradient, 0.0)
+        # The hard tanh's own backward leaves its bounds out, so they are the next numbers beyond 1; it takes a
+        # thirtieth of the time of a comparison and a choice.
+        bound = 1.0 + torch.finfo(x.dtype).eps
+        return torch.ops.aten.hardtanh_backward(gradient, x, -bound, bound)
 
 
 class _Latent(torch.autograd.Function):
@@ -61,4 +64,7 @@ def sign_latent(x: Tensor) -> Tensor:
 
 
 def _signs(x: Tensor) -> Tensor:
-    return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+    if torch.compiler.is_compiling():  # a compiler may drop the addition of 0
+        return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+    # -0.0 + 0.0 is +0.0; a twelfth of the time of a comparison and a choice
+    return torch.copysign(torch.ones((), dtype=x.dtype, device=x.device), x + 0.0)

@@ -14,10 +14,13 @@ from linnet.data import data_root
 from linnet.data.artefacts import Artefacts
 from linnet.data.nuclei import NucleusImage, read_nucleus_set, split_digest
 from linnet.engine import derive_seed
+from linnet.errors import InputError
 from linnet.nuclei.detector.detector import Detector
 from linnet.nuclei.detector.files import new_network
 from linnet.nuclei.scoring.scores import Evaluation, evaluate
 from linnet.nuclei.training.crops import Annotated, CropLoader
+from linnet.nuclei.training.folder_set import read_folder_set
+from linnet.nuclei.training.known_pictures import knowing
 from linnet.nuclei.training.negatives import negatives
 from linnet.nuclei.training.targets import median_spacing
 from linnet.nuclei.training.task import NucleusTask, choose_thresholds
@@ -39,6 +42,8 @@ class NucleusData:
 
     Attributes:
         path: Folder of a nucleus set; None: `nuclei_dsb2018` where `linnet.data.data_root` finds it.
+        images: Folder of images of your own, in place of `path`.
+        points: Folder with a file of points for each of them.
         batches: Batches in an epoch.
         side: Side of a crop in pixels.
         balance: Kinds of image are drawn with probability ~ their number to this power.
@@ -50,6 +55,8 @@ class NucleusData:
     """
 
     path: str | None = setting("folder of a nucleus set, relative to the recipe's", default=None, is_path=True)
+    images: str | None = setting("folder of your own images, in place of path", default=None, is_path=True)
+    points: str | None = setting("folder with a file of points for each of them", default=None, is_path=True)
     batches: int = setting("batches in an epoch", default=500, at_least=1)
     side: int = setting("side of a crop in pixels", default=128, at_least=32, at_most=1024)
     balance: float = setting("1 draws kinds of image by their number, 0 all alike", default=0.5, at_least=0, at_most=1)
@@ -104,13 +111,15 @@ class _Measured:
             judged = Detector(raw.network, preset, thresholds)
             for split, name in (("val", "validation"), ("test", "test")):
                 self._scores[name] = _score(judged, [i for i in self.images if i.split == split])
-            self._detector = Detector(
+            learned = [i for i in self.images if i.split in ("train", "val")]
+            finished = Detector(
                 raw.network,
                 preset,
                 thresholds,
                 card=self._card(),
                 spacing_px=median_spacing(i.points for i in self.images if i.split == "train"),
             )
+            self._detector = knowing(finished, ((i.pixels(), i.mosaic_id) for i in learned))
         return self._detector
 
     def _card(self) -> dict[str, Any]:
@@ -182,12 +191,23 @@ def _annotated(images: list[NucleusImage], split: str) -> list[Annotated]:
     return [Annotated(i.pixels(), i.points, i.group, diameters=i.diameters) for i in images if i.split == split]
 
 
+def _images(plan: Plan, section: NucleusData) -> list[NucleusImage]:
+    """The images that the recipe names: nucleus sets, or a folder of images and one of points."""
+    if section.images is None and section.points is None:
+        root = data_root() / "nuclei_dsb2018" if section.path is None else plan.beside(section.path)
+        sets = (root, *(root.parent / name for name in section.more))
+        return [image for folder in sets for image in read_nucleus_set(folder)]
+    if section.images is None or section.points is None:
+        given, missing = ("images", "points") if section.points is None else ("points", "images")
+        raise InputError(f"`data.{missing}` must name a folder too, as `data.{given}` does.")
+    if section.path is not None or section.more:
+        raise InputError("`data.images` can't stand beside `data.path` or `data.more`. Keep one of them.")
+    return read_folder_set(plan.beside(section.images), plan.beside(section.points))
+
+
 def _build(plan: Plan) -> Built:
     section: NucleusData = plan["data"]
-    root = data_root() / "nuclei_dsb2018" if section.path is None else plan.beside(section.path)
-    images = [
-        image for folder in (root, *(root.parent / name for name in section.more)) for image in read_nucleus_set(folder)
-    ]
+    images = _images(plan, section)
     preset, rng_seed = plan["model"].preset, plan.train.rng_seed
     with torch.random.fork_rng(devices=[]):  # a network is made on the CPU
         torch.manual_seed(derive_seed(rng_seed, "weights"))

@@ -17,14 +17,14 @@ from linnet.core.distributed import of_first
 from linnet.core.program.module_copy import meta
 from linnet.errors import LinnetError, TrainingError
 from linnet.option_values import UNSET, option_value
-from linnet.prune.allocate.groups import choices
+from linnet.prune.allocate.groups import prunable_groups
 from linnet.prune.allocate.per_layer import Select
 from linnet.prune.budget import Budget
 from linnet.prune.importance.criterion import Criterion
 from linnet.prune.importance.from_weights import Normalise
 from linnet.prune.importance.running_mean import Forgetting
-from linnet.prune.latency.target import Clock
-from linnet.prune.masks.masked_network import Body
+from linnet.prune.latency.target import LatencyModel
+from linnet.prune.masks.masked_network import MaskedNetwork
 from linnet.prune.masks.reads import maskable_reads
 from linnet.prune.outcome.records import latency_records, pruning_records
 from linnet.prune.pruning_plan import Plan, planned
@@ -43,8 +43,8 @@ from linnet.prune.training.checks import (
 from linnet.prune.training.history import MaskLife
 from linnet.prune.training.masking import Masking
 from linnet.prune.training.retire import Retirement
-from linnet.prune.training.running_importance import Weighing
-from linnet.prune.training.running_selection import Chooser
+from linnet.prune.training.running_importance import RunningImportance
+from linnet.prune.training.running_selection import RunningSelection
 from linnet.prune.training.schedule import PruneStep, Timetable
 from linnet.suggest import one_of
 
@@ -154,23 +154,29 @@ class Pruner:
         require_twins(self._graph, also)
         places, unmasked = maskable_reads(self.model, self._graph)
         self._shell = meta(self.model)
-        self._found = choices(
+        self._found = prunable_groups(
             self._graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits, whole=unmasked
         )
-        clock = Clock.of(self.model, self._graph, self._found.free, budget, align=align)
-        self._chooser = Chooser(self._graph, budget, self._found, price=price, select=select, clock=clock)
-        names = [name for choice in self._found.free for name in choice.classes]
-        self._body = Body(self.model, self._graph, places, names, regrow=masking.regrow, also=also)
+        latency_model = LatencyModel.of(self.model, self._graph, self._found.free, budget, align=align)
+        self._selection = RunningSelection(
+            self._graph, budget, self._found, price=price, select=select, latency_model=latency_model
+        )
+        names = [name for group in self._found.free for name in group.classes]
+        self._masked_network = MaskedNetwork(self.model, self._graph, places, names, regrow=masking.regrow, also=also)
         try:
-            self._weighing = Weighing(self._body, criterion, forgetting, normalise=masking.normalise, rng_seed=rng_seed)
+            self._importance = RunningImportance(
+                self._masked_network, criterion, forgetting, normalise=masking.normalise, rng_seed=rng_seed
+            )
         except LinnetError:
-            self._body.remove()
+            self._masked_network.remove()
             raise
-        self._retirement = Retirement(self._chooser.selector, self._body.slices, self._body.total, masking.retire)
+        self._retirement = Retirement(
+            self._selection.selector, self._masked_network.slices, self._masked_network.total, masking.retire
+        )
         self.changes, self.life = 0, MaskLife(tuple(names))
         self.compacted, self.finished, self._met = False, False, False
         self._asked = (
-            f"{budget}, align {align}, {self.time}, {self._weighing}, {select}, price {price}, compact {compact}, "
+            f"{budget}, align {align}, {self.time}, {self._importance}, {select}, price {price}, compact {compact}, "
             f"keep {sorted(keep)}, limits {dict(limits or {})}, min_fraction {min_fraction}, regrow {masking.regrow}"
         )
         self._gate()
@@ -192,20 +198,20 @@ class Pruner:
         self._meet()
         now, measured = self.time.step, self.time.measures
         if measured:
-            self._weighing.update(self.time)
-        known = measured and self._weighing.memory.measurements
+            self._importance.update(self.time)
+        known = measured and self._importance.memory.measurements
         changed = self._update_masks() if known and now + 1 >= self.time.warmup_steps else 0
-        share = changed / max(self._body.total, 1) if measured else None
-        phase = "warmup" if self._chooser.selection is None else self.time.phase
+        share = changed / max(self._masked_network.total, 1) if measured else None
+        phase = "warmup" if self._selection.selection is None else self.time.phase
         freezes = self.time.next(changed=share, lr=max(float(group["lr"]) for group in optimizer.param_groups))
-        if freezes and self.skipped and not self._weighing.memory.measurements:
+        if freezes and self.skipped and not self._importance.memory.measurements:
             raise TrainingError(
                 f"The masks freeze at step {now}, but none of {self.skipped} measurements was finite, so no "
                 "channel's importance is known. Lower the learning rate or the loss scale, or freeze later."
             )
         compacted = self._take_out(optimizer, freezes=freezes)
         self._gate()
-        return PruneStep(now, phase, self._chooser.used, changed, compacted)
+        return PruneStep(now, phase, self._selection.used, changed, compacted)
 
     def plan(self) -> Plan:
         """The channels that stay at this moment, in the numbering of the given network; nothing is changed.
@@ -213,13 +219,13 @@ class Pruner:
         Raises:
             TrainingError: nothing was measured yet.
         """
-        self._weighing.require_measured()
-        if self._chooser.selection is None:
-            named = self._chooser.trial(self._weighing.by_class())
+        self._importance.require_measured()
+        if self._selection.selection is None:
+            named = self._selection.trial(self._importance.by_class())
         else:
-            parts = self._body.slices.items()
-            named = {name: tuple(np.flatnonzero(self._body.kept[part]).tolist()) for name, part in parts}
-        return replace(planned(self._graph, self.budget, self._found, named), latency=self._chooser.latency)
+            parts = self._masked_network.slices.items()
+            named = {name: tuple(np.flatnonzero(self._masked_network.kept[part]).tolist()) for name, part in parts}
+        return replace(planned(self._graph, self.budget, self._found, named), latency=self._selection.latency)
 
     def finish(self, *, eval_loader: Iterable[Any] | None = None, dense: nn.Module | None = None) -> Any:
         """The small network: plain, of the same class, without hooks, proved to be the masked one.
@@ -241,45 +247,45 @@ class Pruner:
             TrainingError: nothing was measured yet, or the processes hold different masks.
             ProofError: the small network isn't the masked one.
         """
-        self._weighing.require_measured()
-        if self._chooser.selection is None:
+        self._importance.require_measured()
+        if self._selection.selection is None:
             self._update_masks()
         self._be_on_time()
         self._agree_on_masks()
         for buffer in self.model.buffers():
             of_first(buffer)
-        small = self._body.small()
-        self._chooser.measure(small)
+        small = self._masked_network.small()
+        self._selection.measure(small)
         small.report = pruning_records(
-            self.plan(), small, self._graph, self._chooser.selector, self._shell, steps=self.time.step,
+            self.plan(), small, self._graph, self._selection.selector, self._shell, steps=self.time.step,
             changes=self.changes, skipped=self.skipped, eval_loader=eval_loader, dense=dense,
-        ) + latency_records(self._chooser.latency)  # fmt: skip
+        ) + latency_records(self._selection.latency)  # fmt: skip
         self.finished = True
         return small
 
     @property
     def skipped(self) -> int:
         """Measurements that weren't finite."""
-        return self._weighing.memory.skipped
+        return self._importance.memory.skipped
 
     def remove(self) -> None:
         """Takes all hooks off the trained network."""
-        self._body.remove()
+        self._masked_network.remove()
 
     def state_dict(self) -> dict[str, Any]:
         """The state that a resumed run needs: tensors, numbers and words (fit for `weights_only=True`)."""
         return {
             "asked": self._asked,
-            "sizes": {name: self._graph.classes[name].size for name in self._body.names},
-            "memory": self._weighing.state_dict(),
-            "kept": torch.from_numpy(self._body.kept.copy()),
-            "alive": torch.from_numpy(self._body.alive.copy()),
+            "sizes": {name: self._graph.classes[name].size for name in self._masked_network.names},
+            "memory": self._importance.state_dict(),
+            "kept": torch.from_numpy(self._masked_network.kept.copy()),
+            "alive": torch.from_numpy(self._masked_network.alive.copy()),
             "quiet": torch.from_numpy(self._retirement.quiet.copy()),
             "time": self.time.state_dict(),
-            "chosen": self._chooser.state_dict(),
+            "chosen": self._selection.state_dict(),
             "changes": self.changes,
             "compacted": self.compacted,
-            "proof_error": self._body.error,
+            "proof_error": self._masked_network.error,
             "life": self.life.state_dict(),
         }
 
@@ -294,64 +300,64 @@ class Pruner:
         """
         require_own(state, self.state_dict())
         kept, alive = (state[name].cpu().numpy().astype(np.bool_) for name in ("kept", "alive"))
-        require_alive(alive, self._body.alive, compacted=self.compacted)
-        self._body.keep(kept)
-        if state["compacted"] or not np.array_equal(alive, self._body.alive):
-            self._body.take_out(alive, last=state["compacted"])
-            self._chooser.narrow(self._retirement.widths(alive))
-        self._body.error = float(state["proof_error"])  # of the trained network, not of this start
-        self._weighing.load_state_dict(state["memory"])
+        require_alive(alive, self._masked_network.alive, compacted=self.compacted)
+        self._masked_network.keep(kept)
+        if state["compacted"] or not np.array_equal(alive, self._masked_network.alive):
+            self._masked_network.take_out(alive, last=state["compacted"])
+            self._selection.narrow(self._retirement.widths(alive))
+        self._masked_network.error = float(state["proof_error"])  # of the trained network, not of this start
+        self._importance.load_state_dict(state["memory"])
         self.life.load_state_dict(state["life"])
         self._retirement.quiet = state["quiet"].cpu().numpy().copy()
         self.time.load_state_dict(state["time"])
-        self._chooser.load_state_dict(state["chosen"])
+        self._selection.load_state_dict(state["chosen"])
         self.changes, self.compacted = int(state["changes"]), bool(state["compacted"])
         self._gate()
 
     def _gate(self) -> None:
         """Tells the masks whether the next step is measured."""
-        self._body.measures(self.time.measures and self._weighing.needs_data)
+        self._masked_network.measures(self.time.measures and self._importance.needs_data)
 
     def _update_masks(self) -> int:
         """Selects and masks; gives how many channels changed."""
-        return self._mask(self._chooser.choose(self._weighing.by_class(), anew=self.time.settles))
+        return self._mask(self._selection.choose(self._importance.by_class(), anew=self.time.settles))
 
     def _be_on_time(self) -> None:
         """Measures small networks as a whole until the budget's latency is met; once, with the masks that come last."""
-        if self._chooser.clock is not None and self._chooser.latency is None:
-            with self._body.lifted():
-                named = self._chooser.on_time(self.model, self._weighing.by_class())
+        if self._selection.latency_model is not None and self._selection.latency is None:
+            with self._masked_network.lifted():
+                named = self._selection.on_time(self.model, self._importance.by_class())
             self._mask(named)
 
     def _mask(self, named: Mapping[str, tuple[int, ...]]) -> int:
         """Masks all channels but these; gives how many changed."""
-        before, kept = self._body.kept, np.zeros(self._body.total, dtype=np.bool_)
+        before, kept = self._masked_network.kept, np.zeros(self._masked_network.total, dtype=np.bool_)
         for name, channels in named.items():
-            kept[self._body.slices[name]][list(channels)] = True
-        self._body.keep(kept)
+            kept[self._masked_network.slices[name]][list(channels)] = True
+        self._masked_network.keep(kept)
         self._retirement.note(kept)
         changed = int((kept != before).sum())
         self.changes += changed
-        widths = [int(kept[part].sum()) for part in self._body.slices.values()]
-        self.life.note(self.time.step, widths, self._chooser.used)
+        widths = [int(kept[part].sum()) for part in self._masked_network.slices.values()]
+        self.life.note(self.time.step, widths, self._selection.used)
         return changed
 
     def _take_out(self, optimizer: torch.optim.Optimizer, *, freezes: bool) -> bool:
         """Makes the network smaller if it is time."""
-        if self._chooser.selection is None or not (freezes or self.compacts == "progressive"):
+        if self._selection.selection is None or not (freezes or self.compacts == "progressive"):
             return False
         if freezes:
             self._be_on_time()
             self._agree_on_masks()
         if not self._may_take_out or (self.time.frozen and not freezes):
             return False
-        alive = self._body.kept if freezes else self._retirement.due(self._body.alive)
+        alive = self._masked_network.kept if freezes else self._retirement.due(self._masked_network.alive)
         if alive is None:
             return False
         if not freezes:
             self._agree_on_masks()
-        self._body.take_out(alive, optimizer, last=freezes)
-        self._chooser.narrow(self._retirement.widths(alive))
+        self._masked_network.take_out(alive, optimizer, last=freezes)
+        self._selection.narrow(self._retirement.widths(alive))
         self.compacted = freezes
         if self.rewrap is not None:
             self.rewrap(self.model)
@@ -367,10 +373,10 @@ class Pruner:
         """At the first step: checks that all processes prune alike, and the optimizer."""
         if self._met:
             return
-        self._chooser.agree_on_limit()
+        self._selection.agree_on_limit()
         require_agreement(
             "the budget or the options",
-            f"{self._chooser}, {self._asked}",
+            f"{self._selection}, {self._asked}",
             "Make the Pruner with the same arguments on every process.",
         )
         if self.compacts and not self._may_take_out:
@@ -383,7 +389,7 @@ class Pruner:
     def _agree_on_masks(self) -> None:
         require_agreement(
             "the masks",
-            f"step {self.time.step}: {np.packbits(self._body.kept).tobytes().hex()}",
+            f"step {self.time.step}: {np.packbits(self._masked_network.kept).tobytes().hex()}",
             "Call `pruner.step` on every process after every update, and begin from the same weights.",
         )
 
@@ -392,7 +398,7 @@ class Pruner:
             raise TrainingError(
                 "The pruner has finished. Train the network that `finish` returned, or make a new Pruner."
             )
-        if self._body.removed:
+        if self._masked_network.removed:
             raise TrainingError(
                 "The hooks were taken off by `remove`, so nothing is masked any more. Make a new Pruner."
             )

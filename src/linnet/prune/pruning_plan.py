@@ -17,13 +17,13 @@ from linnet.core.channels.width_cost import TOTALS, WidthCost
 from linnet.core.program.example import example_from_dict
 from linnet.engine.compute.timing import Latency
 from linnet.errors import BudgetError, InputError
-from linnet.prune.allocate.groups import Choices, choices
+from linnet.prune.allocate.groups import PrunableGroups, prunable_groups
 from linnet.prune.allocate.per_layer import Select, same_rate
 from linnet.prune.allocate.widths import Price, Selection, Selector
 from linnet.prune.budget import Budget
 from linnet.prune.importance.criterion import FROM_DATA, Criterion, Loss, from_data
 from linnet.prune.importance.from_weights import Normalise, utilities_from_weights
-from linnet.prune.latency.target import Clock, meet
+from linnet.prune.latency.target import LatencyModel, meet
 from linnet.prune.masks.reads import maskable_reads
 from linnet.suggest import one_of
 
@@ -154,27 +154,27 @@ def plan(
     graph = ChannelGraph(model, example)
     inner = graph.check(model)
     unmasked = maskable_reads(inner, graph)[1] if criterion in FROM_DATA else {}  # no gate can measure them
-    found = choices(graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits, whole=unmasked)
+    found = prunable_groups(graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits, whole=unmasked)
     law = WidthCost(graph)
     selector = Selector(law, found.free, budget.limits(totals_of(law)))
-    clock = Clock.of(inner, graph, found.free, budget, align=align)
-    names = tuple(name for choice in found.free for name in choice.classes)
+    latency_model = LatencyModel.of(inner, graph, found.free, budget, align=align)
+    names = tuple(name for group in found.free for name in group.classes)
     if criterion in FROM_DATA:
         utilities = from_data(inner, graph, names, criterion, data, loss=loss, normalise=normalise)
     else:
         utilities = utilities_from_weights(inner, graph, names, criterion, rng_seed=rng_seed, normalise=normalise)
     ranked = ranks(found, utilities)
-    if clock is None:
+    if latency_model is None:
         selected = same_rate(selector, ranked) if select == "per_layer" else selector.select(ranked)
         return planned(graph, budget, found, kept_channels(found, selected, utilities))
-    selected, latency = on_time(clock, inner, found, selector.limits, utilities, select=select)
+    selected, latency = on_time(latency_model, inner, found, selector.limits, utilities, select=select)
     return replace(planned(graph, budget, found, kept_channels(found, selected, utilities)), latency=latency)
 
 
 def on_time(
-    clock: Clock,
+    latency_model: LatencyModel,
     model: nn.Module,
-    found: Choices,
+    found: PrunableGroups,
     limits: Mapping[str, int],
     utilities: Mapping[str, Floats],
     *,
@@ -184,7 +184,7 @@ def on_time(
     """The selection that keeps the counted limits and a measured latency.
 
     Args:
-        clock: The latency model of the network and the target.
+        latency_model: The latency model of the network and the target.
         model: The network, without masks.
         found: What may be pruned.
         limits: The counted limits.
@@ -200,7 +200,9 @@ def on_time(
 
     def selected(limit_ns: int | None) -> Selection:
         timed = {} if limit_ns is None else {"latency_ns": limit_ns}
-        selector = Selector(clock.cost, found.free, {**limits, **timed} or {"latency_ns": clock.whole_ns})
+        selector = Selector(
+            latency_model.cost, found.free, {**limits, **timed} or {"latency_ns": latency_model.whole_ns}
+        )
         if select == "per_layer":
             return same_rate(selector, ranked)
         made = selector.select(ranked, chosen[0] if chosen and timed else "auto")
@@ -212,12 +214,12 @@ def on_time(
         kept = kept_channels(found, selection, utilities)
         return {name: np.bincount(channels, minlength=len(utilities[name])).tolist() for name, channels in kept.items()}
 
-    return meet(clock, model, selected, edit, ranked=ranked, limits=limits)
+    return meet(latency_model, model, selected, edit, ranked=ranked, limits=limits)
 
 
-def ranks(found: Choices, utilities: Mapping[str, Floats]) -> list[Floats]:
+def ranks(found: PrunableGroups, utilities: Mapping[str, Floats]) -> list[Floats]:
     """For each prunable group (size,): importances, descending; the mean over classes that are cut together."""
-    return [np.mean([np.sort(utilities[name])[::-1] for name in choice.classes], axis=0) for choice in found.free]
+    return [np.mean([np.sort(utilities[name])[::-1] for name in group.classes], axis=0) for group in found.free]
 
 
 def totals_of(law: WidthCost) -> dict[str, int]:
@@ -225,7 +227,7 @@ def totals_of(law: WidthCost) -> dict[str, int]:
     return dict(zip(TOTALS, law.totals(law.dense)[0].tolist(), strict=True))
 
 
-def planned(graph: ChannelGraph, budget: Budget, found: Choices, kept: Mapping[str, tuple[int, ...]]) -> Plan:
+def planned(graph: ChannelGraph, budget: Budget, found: PrunableGroups, kept: Mapping[str, tuple[int, ...]]) -> Plan:
     """The plan that keeps these channels.
 
     Args:
@@ -239,12 +241,14 @@ def planned(graph: ChannelGraph, budget: Budget, found: Choices, kept: Mapping[s
     return replace(unsized, after=_by_name(graph.cost(unsized.multiplicity())))
 
 
-def kept_channels(found: Choices, selection: Selection, utilities: Mapping[str, Floats]) -> dict[str, tuple[int, ...]]:
+def kept_channels(
+    found: PrunableGroups, selection: Selection, utilities: Mapping[str, Floats]
+) -> dict[str, tuple[int, ...]]:
     """Class name -> its most important channels at the selected width, the first of equal ones."""
     return {
         name: tuple(sorted(np.argsort(-utilities[name], kind="stable")[:width].tolist()))
-        for choice, width in zip(found.free, selection.widths, strict=True)
-        for name in choice.classes
+        for group, width in zip(found.free, selection.widths, strict=True)
+        for name in group.classes
     }
 
 

@@ -26,7 +26,7 @@ from linnet.data.augment import Augment
 from linnet.engine import Compute, derive_seed
 from linnet.errors import DataError
 from linnet.recipe.classifier_file import save_classifier
-from linnet.recipe.plan import Built, Plan, RecipeTask
+from linnet.recipe.plan import Built, HeldOut, Plan, RecipeTask
 from linnet.recipe.sections.data import ImageSection
 from linnet.recipe.sections.model import ClassifierSection
 from linnet.results import Record, classification_records
@@ -189,6 +189,12 @@ def _build(plan: Plan) -> Built:
         evaluate=lambda trained: _evaluate(trained, plan, parts, standardise),
         save=lambda trained, path: _save(trained, path, plan, parts, standardise),
         example=torch.zeros(1, *parts.train.image_shape),
+        held_out=HeldOut(
+            (parts.validation.images, parts.validation.labels),
+            (parts.test.images, parts.test.labels),
+            standardise,
+            parts.test.classes,
+        ),
     )
 
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from linnet.engine.loader import Loader
 from linnet.engine.task import Task
+from linnet.recipe.sections.hatch import HatchSection
 from linnet.recipe.sections.optimizer import OptimizerSection
 from linnet.recipe.sections.prune import PruneSection
 from linnet.recipe.sections.report import ReportSection
 from linnet.recipe.sections.train import TrainSection
+from linnet.recipe.sections.uncertainty import CalibrateSection, EvaluateSection, ExportSection
 from linnet.recipe.toml.section import plain
 from linnet.results import Record
 
@@ -22,12 +24,33 @@ SECTIONS: Mapping[str, type] = {
     "optimizer": OptimizerSection,
     "train": TrainSection,
     "prune": PruneSection,
+    "hatch": HatchSection,
+    "calibrate": CalibrateSection,
+    "evaluate": EvaluateSection,
+    "export": ExportSection,
     "report": ReportSection,
 }
 """The sections of every recipe; a task adds its own. A new one is a file with a dataclass, and a line here."""
 
-OPTIONAL = frozenset({"prune"})
+OPTIONAL = frozenset({"prune", "hatch", "calibrate", "evaluate", "export"})
 """Sections whose absence isn't the same as their defaults: nothing of the kind is done."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Images that no training sees, for an ensemble's calibration and measurement.
+
+    Attributes:
+        validation: (images, labels); images as bytes (N, C, H, W).
+        test: The same.
+        prepare: Images as bytes, or as floats in 0..1, to what the network takes.
+        classes: Names.
+    """
+
+    validation: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+    prepare: Callable[[Tensor], Tensor]
+    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -40,7 +63,8 @@ class Built:
         loader: Its batches.
         evaluate: Measures the trained network; gives the records of the run.
         save: Writes the trained network to the path given, whole or not at all, and returns where it is.
-        example: One input of the network, which [prune] traces it with; None: it can't be pruned.
+        example: One input of the network, which [prune] and [hatch] trace it with; None: it can't be traced.
+        held_out: What [hatch] calibrates and measures on; None: the task has no classes.
     """
 
     model: nn.Module
@@ -49,6 +73,7 @@ class Built:
     evaluate: Callable[[nn.Module], list[Record]]
     save: Callable[[nn.Module, Path], Path]
     example: Any = None
+    held_out: HeldOut | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +132,11 @@ class Plan:
     def prune(self) -> PruneSection | None:
         """[prune], if the network is to become smaller."""
         return self.sections.get("prune")
+
+    @property
+    def hatch(self) -> HatchSection | None:
+        """[hatch], if the network is to become an ensemble."""
+        return self.sections.get("hatch")
 
     @property
     def report(self) -> ReportSection:

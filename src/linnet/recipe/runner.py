@@ -1,5 +1,6 @@
 """run: a recipe becomes a run folder with weights, records and a report."""
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,11 +10,14 @@ from typing import Any
 from linnet.engine import FitResult, Ranks
 from linnet.errors import RecipeError
 from linnet.prune import export
+from linnet.recipe.ensembles import CALIBRATION, ENSEMBLE, UNCERTAINTY
+from linnet.recipe.ensembles import ONNX as ENSEMBLE_ONNX
 from linnet.recipe.parsing import parse
 from linnet.recipe.plan import Plan, RecipeTask
 from linnet.recipe.stages import Work
 from linnet.recipe.tasks import find_task
 from linnet.report import write_report
+from linnet.report.ensemble.sections import uncertainty_sections
 from linnet.results import Record, RunFolder, atomic_write, write_records
 
 _log = logging.getLogger(__name__)
@@ -31,7 +35,9 @@ def run(
     The stages are train, evaluate and report; each ends with one whole file in the run folder (`weights.safetensors`,
     `record.jsonl`, `report.html`). With [prune] the weights are those of the small network, `plan.json` says which
     channels stayed and `life.json` how many were in use when; the network that isn't pruned is trained beside it if
-    `compare` asks for it, and `model.onnx` is there if `export` does. A stage whose file is there isn't done again: a
+    `compare` asks for it, and `model.onnx` is there if `export` does. With [hatch] the members follow
+    (`ensemble.safetensors`), with [calibrate] their temperature (`calibration.json`), with [export] `ensemble.onnx`,
+    and `uncertainty.json` has the numbers of the report's pictures. A stage whose file is there isn't done again: a
     run that was killed goes on where it was (training from its last checkpoint, to the same bits), and one that is
     finished is left alone. Under `torchrun` all processes train, and the first one does the rest.
 
@@ -60,7 +66,9 @@ def run(
     rank = Ranks.join(plan.train.compute()).rank
     work = Work(plan, RunFolder(place))
     if not (place / "run.json").exists():
-        _ = work.pruner or work.built  # data that can't be read, or a budget out of reach, leaves no folder behind
+        _ = (
+            work.pruner or work.ensembles or work.built
+        )  # data that can't be read, or a budget out of reach, leaves no folder behind
     if rank == 0:
         _write_start(place, plan)
     for stage in stages:
@@ -115,6 +123,18 @@ def _train_dense(work: Work) -> None:
     work.dense_built.save(work.dense_model, work.folder.path / _DENSE)
 
 
+def _hatch(work: Work) -> None:
+    work.members.save()
+
+
+def _calibrate(work: Work) -> None:
+    work.members.save_calibration()
+
+
+def _export_ensemble(work: Work) -> None:
+    work.members.export()
+
+
 def _export(work: Work) -> None:
     export(work.model, work.folder.path / _ONNX, work.built.example)
 
@@ -122,7 +142,9 @@ def _export(work: Work) -> None:
 def _evaluate(work: Work) -> None:
     """Writes the course of training and the results in one piece, so that doing it again adds nothing twice."""
     seed = work.plan.train.rng_seed
-    if work.pruner is None:
+    if work.ensembles is not None:
+        records = [*work.members.records(), *_course(work.result, seed)]
+    elif work.pruner is None:
         records = [*work.built.evaluate(work.model), *_course(work.result, seed)]
     else:
         own = [*work.built.evaluate(work.model), *_course(work.result, seed)]
@@ -159,7 +181,9 @@ def _report(work: Work) -> None:
     title = work.plan.report.title or work.folder.path.resolve().name
     sets = sorted({str(record.context["data"]) for record in work.folder.records() if "data" in record.context})
     lead = f"Data: {', '.join(sets)}." if sets else ""
-    write_report(work.folder.path, work.folder.path / "report.html", title=title, lead=lead)
+    facts = work.folder.path / UNCERTAINTY
+    extra = uncertainty_sections(json.loads(facts.read_text())) if work.plan.hatch is not None else []
+    write_report(work.folder.path, work.folder.path / "report.html", title=title, lead=lead, extra=extra)
 
 
 _DENSE, _ONNX = "dense.safetensors", "model.onnx"
@@ -173,6 +197,8 @@ def stages_of(plan: Plan) -> tuple[Stage, ...]:
     def networks(work: Work) -> None:
         _ = work.model, work.dense_model if compares else None
 
+    if plan.hatch is not None:
+        return _ensemble_stages(plan)
     pruned = () if plan.prune is None else ("plan.json", "life.json")
     export = Stage("export", _ONNX, _export, lambda work: work.model)
     return (
@@ -180,6 +206,24 @@ def stages_of(plan: Plan) -> tuple[Stage, ...]:
         *([dense] if compares else []),
         *([export] if plan.prune is not None and plan.prune.export is not None else []),
         Stage("evaluate", "record.jsonl", _evaluate, networks),
+        Stage("report", "report.html", _report),
+    )
+
+
+def _ensemble_stages(plan: Plan) -> tuple[Stage, ...]:
+    """What a plan with [hatch] comes to: with `at` the training itself ends in the members."""
+    assert plan.hatch is not None
+
+    def members(work: Work) -> None:
+        _ = work.members
+
+    train = Stage("train", "weights.safetensors", _train, lambda work: work.model)
+    return (
+        *([train] if plan.hatch.at is None else []),
+        Stage("hatch", ENSEMBLE, _hatch, members),
+        *([Stage("calibrate", CALIBRATION, _calibrate, members)] if plan["calibrate"] is not None else []),
+        *([Stage("export", ENSEMBLE_ONNX, _export_ensemble, members)] if plan["export"] is not None else []),
+        Stage("evaluate", "record.jsonl", _evaluate, members, beside=(UNCERTAINTY,)),
         Stage("report", "report.html", _report),
     )
 

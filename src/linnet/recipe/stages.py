@@ -12,6 +12,7 @@ from torch import nn
 from linnet.engine import Average, EarlyStop, FitResult, Listener, fit
 from linnet.errors import RecipeError
 from linnet.prune import Pruner, Pruning
+from linnet.recipe.ensembles import EnsembleWork
 from linnet.recipe.plan import Built, Plan
 from linnet.results import RunFolder
 
@@ -41,8 +42,27 @@ class Work:
     @cached_property
     def result(self) -> FitResult:
         """The training, done, or gone on with, or (when it was complete) read from its last checkpoint."""
-        pruning = [] if self.pruner is None else [Pruning(self.pruner)]
-        return _fitted(self.plan, self.built, self.folder.checkpoints, pruning)
+        listeners: list[Listener] = [] if self.pruner is None else [Pruning(self.pruner)]
+        hatching = None if self.ensembles is None else self.ensembles.listener()
+        listeners += [] if hatching is None else [hatching]
+        result = _fitted(self.plan, self.built, self.folder.checkpoints, listeners)
+        if self.ensembles is not None:
+            _averaged(result)
+            self.ensembles.result = result
+        return result
+
+    @cached_property
+    def ensembles(self) -> EnsembleWork | None:
+        """What the stages of [hatch] need; None without it."""
+        return None if self.plan.hatch is None else EnsembleWork(self.plan, self.built, self.folder.path)
+
+    @cached_property
+    def members(self) -> EnsembleWork:
+        """The same, with its members trained."""
+        _ = self.result
+        assert self.ensembles is not None
+        _ = self.ensembles.ensemble
+        return self.ensembles
 
     @cached_property
     def model(self) -> nn.Module:

@@ -1,16 +1,19 @@
 """The command line as a user meets it: help is instant, errors are one message, exit codes hold."""
 
 import os
+import shlex
 import subprocess
 import sys
 
 import pytest
 
 from linnet.cli import application
+from linnet.cli.application import main
 from linnet.errors import ImageError
 
 VERBS = [
     "demo",
+    "natural",
     "doctor",
     "run",
     "channels",
@@ -127,3 +130,28 @@ def test_doctor_reports_and_ends_with_what_to_do():
     assert "ok  torch" in run.stdout
     assert "threads          1 " in run.stdout
     assert run.stdout.endswith("Ready. Next: linnet demo\n")
+
+
+def test_a_reader_that_closes_the_pipe_gives_no_traceback(tmp_path):
+    table = tmp_path / "points.csv"
+    table.write_text("image,y,x\n" + "".join(f"{k},{k},{k}\n" for k in range(3000)))
+    linnet = f"{shlex.quote(sys.executable)} -m linnet.cli"
+    for words in ("nuclei detect --help", f"nuclei evaluate {table} {table} --trust-points"):
+        shell = f"{linnet} {words} | head -n 1"
+        done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False, timeout=120)
+        assert done.stderr == ""
+        assert done.stdout.count("\n") == 1
+
+
+def test_a_closed_pipe_is_no_error_of_ours(capfd, monkeypatch):
+    def closed(*_args, **_kwargs):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("linnet.cli.application.app", closed)
+    kept = os.dup(1)
+    try:
+        assert main(["doctor"]) == 141
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+    assert capfd.readouterr().err == ""

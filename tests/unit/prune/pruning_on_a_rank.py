@@ -89,7 +89,9 @@ def compare(alone, reference, *, odd):
     seen = train(wrapped, model, pruner, rank=dist.get_rank(), odd=odd)
     assert [step.compacted for step in seen].count(True) == 1
     assert pruner.plan() == reference.plan()
-    np.testing.assert_allclose(pruner._weighing.memory.utility, reference._weighing.memory.utility, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        pruner._importance.memory.utility, reference._importance.memory.utility, rtol=0, atol=1e-12
+    )
     for mine, its in zip(model.parameters(), alone.parameters(), strict=True):
         assert float((mine - its).detach().abs().max()) <= 1e-12
 
@@ -108,7 +110,7 @@ def refused(make, words):
             nn.functional.cross_entropy(wrapped(x), y).backward()
             optimizer.step()
             if step == 3 and "masks" in words and dist.get_rank() == 1:
-                pruner._weighing.memory.utility[:] = pruner._weighing.memory.utility[::-1].copy()
+                pruner._importance.memory.utility[:] = pruner._importance.memory.utility[::-1].copy()
             pruner.step(optimizer)
 
     with pytest.raises(TrainingError, match=words):

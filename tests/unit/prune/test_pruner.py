@@ -87,7 +87,7 @@ def test_compaction_slices_momentum_entry_by_entry_and_keeps_references(kind):
     twin, state = copy.deepcopy(net), copy.deepcopy(optimizer.state_dict())
     optimizer_twin = type(optimizer)(twin.parameters(), lr=0.01)
     optimizer_twin.load_state_dict(state)
-    rest = copy.deepcopy(pruner._body.kept)
+    rest = copy.deepcopy(pruner._masked_network.kept)
     _train(net, optimizer, pruner, [11])
     assert pruner.compacted
     assert all(a is b for a, b in zip(references, net.parameters(), strict=True))
@@ -100,7 +100,7 @@ def test_compaction_slices_momentum_entry_by_entry_and_keeps_references(kind):
     optimizer_twin.step()
     for module in twin.modules():
         module._forward_pre_hooks.clear()
-    assert rest.shape == pruner._body.kept.shape
+    assert rest.shape == pruner._masked_network.kept.shape
     small = resize(twin, ChannelGraph(twin, EXAMPLE), pruner.plan().multiplicity(), optimizer=optimizer_twin)
     for mine, its in zip(net.parameters(), small.parameters(), strict=True):
         assert torch.equal(mine, its)

@@ -46,8 +46,9 @@ def add_noise(network: nn.Module, scale: float, *, rng_seed: int, masks: Masks |
         ):
             continue
         generator = torch.Generator().manual_seed(derive_seed(rng_seed, "noise", name))
-        noise = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
-        noise *= scale * float(weight.detach().double().std())
+        kind = torch.float64 if weight.dtype == torch.float64 else torch.float32
+        noise = torch.randn(weight.shape, generator=generator, dtype=kind)
+        noise *= scale * float(weight.detach().to(kind).std())
         if mask is not None:
             noise *= torch.from_numpy(mask)
         weight.add_(noise.to(weight.device, weight.dtype))

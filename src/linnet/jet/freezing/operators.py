@@ -14,6 +14,7 @@ from torch import Tensor
 from linnet.core.program.program import Node as Recorded
 from linnet.core.program.program import Program as Recording
 from linnet.core.program.program import Ref
+from linnet.core.program.window import pooling_window
 from linnet.errors import FreezeError
 from linnet.jet.freezing.norm import norm_of
 from linnet.jet.freezing.refusals import refusal, refuse
@@ -186,13 +187,7 @@ def _batch_norm(reading: Reading, node: Recorded) -> Known:
 
 
 def _max_pool(reading: Reading, node: Recorded) -> Known:
-    window, stride = _windows(node, 1, 2)
-    padding, dilation, ceil = (
-        node.argument(3, "padding", 0),
-        node.argument(4, "dilation", 1),
-        node.argument(5, "", False),
-    )
-    _require_plain_pool(node, padding, dilation, ceil)
+    window, stride = _plain_window(reading, node, ceil=node.argument(5, "ceil_mode", False))
     known, name = reading.source(node), node.module or "max_pool"
     if reading.builder.nodes[known.node].kind == "sign" and known.norm is None and not known.pools:
         channels = reading.builder.nodes[known.node].shape[0]
@@ -203,8 +198,7 @@ def _max_pool(reading: Reading, node: Recorded) -> Known:
 
 
 def _average_pool(reading: Reading, node: Recorded) -> Known:
-    window, stride = _windows(node, 1, 2)
-    _require_plain_pool(node, node.argument(3, "padding", 0), 1, node.argument(4, "ceil_mode", False))
+    window, stride = _plain_window(reading, node, ceil=node.argument(4, "ceil_mode", False))
     divisor = node.argument(6, "divisor_override") or window[0] * window[1]
     return _summed_windows(reading, node, Pool("sum", window, stride), divisor)
 
@@ -246,30 +240,16 @@ def _summed_windows(reading: Reading, node: Recorded, pool: Pool, divisor: int) 
     return dataclasses.replace(known, node=number, scale=known.scale / divisor, shifts=shifts)
 
 
-def _windows(node: Recorded, window: int, stride: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    size = _two(node.argument(window, "kernel_size"))
-    step = node.argument(stride, "stride", ())
-    return size, _two(step) if step else size
-
-
-def _two(value: Any) -> tuple[int, int]:
-    if isinstance(value, int):
-        return value, value
-    return (value[0], value[-1])
-
-
-def _require_plain_pool(node: Recorded, padding: Any, dilation: Any, ceil: Any) -> None:
-    given = [("padding", padding, 0), ("dilation", dilation, 1)]
-    for word, value, wanted in given:
-        both = _two(value)
-        if set(both) != {wanted}:
-            refuse(
-                node,
-                f"has {word}={both[0] if both[0] == both[1] else both}",
-                f"Give {word}={wanted}; windows are counted without it.",
-            )
+def _plain_window(reading: Reading, node: Recorded, *, ceil: bool) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Window and stride of a pooling without padding, dilation and ceil_mode; others are refused."""
+    window = pooling_window(reading.recording, node)
+    for word, given, wanted in (("padding", window.padding, 0), ("dilation", window.dilation, 1)):
+        if set(given) != {wanted}:
+            shown = given[0] if len(set(given)) == 1 else given
+            refuse(node, f"has {word}={shown}", f"Give {word}={wanted}; windows are counted without it.")
     if ceil:
         refuse(node, "has ceil_mode=True", "Give ceil_mode=False: windows that don't fit are left out.")
+    return (window.size[0], window.size[1]), (window.stride[0], window.stride[1])
 
 
 def _reshaped(reading: Reading, node: Recorded) -> Known:

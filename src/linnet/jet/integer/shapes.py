@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from linnet.core.program.window import Window, pooling
 from linnet.errors import FreezeError
 from linnet.jet.integer.nodes import (
     Add,
@@ -64,15 +65,10 @@ def result_of(name: str, operation: Operation, sources: Sequence[Node], shape: t
     return _checked(name, _scores(operation, source))
 
 
-def window_count(size: int, window: int, stride: int) -> int:
-    """How many windows fit into `size`."""
-    return (size - window) // stride + 1
-
-
 def _conv(name: str, conv: Conv, source: Node) -> Result:
     cout, _, k, _ = conv.kernels.shape
     _, height, width = source.shape
-    across = [window_count(n + 2 * conv.padding, k, conv.stride) for n in (height, width)]
+    across = Window((k, k), (conv.stride,) * 2, (conv.padding,) * 2, (1, 1)).output((height, width))
     if min(height, width) + 2 * conv.padding < k:
         raise FreezeError(
             f"`{name}` reads a map of {height} x {width}, with padding {conv.padding}, which must be at least {k} x "
@@ -112,7 +108,7 @@ def _pool(name: str, pool: Pool, source: Node) -> Result:
             f"`{name}` pools windows of {window[0]} x {window[1]}, and its map has only {height} x {width}. Give a "
             "larger input."
         )
-    shape = (channels, window_count(height, window[0], stride[0]), window_count(width, window[1], stride[1]))
+    shape = (channels, *pooling(window, stride).output((height, width)))
     if pool.mode == "sum":
         count = window[0] * window[1]
         return shape, "int", source.low * count, source.high * count

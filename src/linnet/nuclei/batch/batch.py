@@ -315,7 +315,7 @@ def _finish(batch: _Batch, facts: dict[str, Any], *, reproducible: bool) -> None
     write_failed(batch.out / "failed.csv", batch.failed)
     now = "" if reproducible else datetime.now(UTC).isoformat(timespec="seconds")
     run = facts | {"images": len(batch.done), "failed": len(batch.failed)} | ({"time": now} if now else {})
-    run["done"] = [{"stem": one.stem, "path": str(one.image)} for one in batch.done]
+    run["done"] = [{"stem": one.stem, "path": str(one.image), "page": one.page} for one in batch.done]
     run["files"] = [f"{one.stem}.{ending}" for one in batch.done for ending in batch.endings]
     atomic_write(batch.out / "run.json", json.dumps(run, indent=2, ensure_ascii=False) + "\n")
     html = batch_page(batch.cards, batch.failed, facts=_shown_facts(facts), date=now)

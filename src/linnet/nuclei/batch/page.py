@@ -13,12 +13,20 @@ from linnet.nuclei.points.detections import Detections
 from linnet.nuclei.points.write import density_per_mm2
 from linnet.nuclei.read.find import Failure
 from linnet.report import Content, Section, badge, data_uri, note, page, score_legend, steps, svg_dots, table, tiles
+from linnet.report.histogram import distribution
+from linnet.report.zoom import TILE, zoomable
 
 MOST_PICTURES = 384
 """A plate; with more images the page keeps the `KEPT` worst."""
 KEPT = 100
 
 _PAGE_BYTES = 22 * 2**20  # for all pictures; the rest of the 25 MB is text
+_SPREAD_FROM = 5  # images from which their counts are worth a histogram
+_ZOOMED = 8  # images up to which large ones are shown at full size too
+_ZOOM_BYTES = 18 * 2**20
+_ZOOM_FROM = 1024  # pixels of the longest side at the first size
+_ZOOM_DOTS = 30_000
+_BYTES_PER_PIXEL = 0.15  # of a tile as JPEG in base64
 _FLAGS = {"out_of_domain": 0, "look": 1, "ok": 2}
 _FLAG_SHOWN = {"ok": ("ok", ""), "look": ("look at it", "warn"), "out_of_domain": ("unlike the training images", "bad")}
 
@@ -32,6 +40,7 @@ class Card:
         stem: Name of its results.
         detections: What was found.
         picture: Its thumbnail with dots.
+        zoom: The picture at its own size in tiles, where it is much larger than the thumbnail; else empty.
         files: Endings of the files that were written for it.
     """
 
@@ -40,6 +49,7 @@ class Card:
     detections: Detections
     picture: Markup
     files: tuple[str, ...] = ()
+    zoom: Content = ""
 
 
 def card(
@@ -72,7 +82,39 @@ def card(
         alt=f"{name} with {n:,} {'nucleus' if n == 1 else 'nuclei'} marked",
         max_dots=int(np.clip(budget // 40, 200, 8_000)),
     )
-    return Card(name, stem, detections, picture, tuple(files))
+    zoom = zoom_of(pixels, detections, values, name=name, key=key, most_bytes=_ZOOM_BYTES // of if of <= _ZOOMED else 0)
+    return Card(name, stem, detections, picture, tuple(files), zoom)
+
+
+def zoom_of(pixels: Any, detections: Detections, values: np.ndarray, *, name: str, key: int, most_bytes: int) -> Markup:
+    """A large picture in tiles of up to four sizes, as large as the page can bear; "" for a picture that isn't large.
+
+    Args:
+        pixels: (h, w) or (h, w, 3), or anything with shape, dtype and slicing.
+        detections: Found in it.
+        values: (n,) score or confidence, 0..1.
+        name: Name of the image.
+        key: A number that no other card of the page has.
+        most_bytes: Most that it may weigh.
+    """
+    longest = max(pixels.shape[:2])
+    if longest < 2 * _ZOOM_FROM or not most_bytes:
+        return Markup("")
+    share = float(np.sqrt(most_bytes / (_BYTES_PER_PIXEL * 1.4) / (pixels.shape[0] * pixels.shape[1])))
+    largest = int(min(longest, longest * share))
+    sides = [side for side in (_ZOOM_FROM, 2 * _ZOOM_FROM, 4 * _ZOOM_FROM) if side < 0.8 * largest]
+    levels = [shown(pixels, max_side=side)[0] for side in (*sides, largest)]
+    kept = np.sort(np.argsort(-values, kind="stable")[:_ZOOM_DOTS])
+    return zoomable(
+        levels,
+        detections.points[kept],
+        values[kept],
+        shape=detections.shape,
+        key=f"{key}",
+        alt=f"{name} at {len(levels)} sizes, with {detections.count.n:,} nuclei marked",
+        caption=f"{name}: choose a size and scroll.",
+        tile_bytes=int(TILE * TILE * _BYTES_PER_PIXEL),
+    )
 
 
 def worst_first(cards: Sequence[Card]) -> list[Card]:
@@ -100,9 +142,15 @@ def batch_page(
     ordered = worst_first(cards)
     kept = ordered if len(ordered) <= MOST_PICTURES else ordered[:KEPT]
     sections = [Section("In short", _summary(cards, failures))]
+    flagged = [one for one in ordered if one.detections.flag != "ok"]
+    if flagged:
+        sections.append(Section("Look at these", [_flagged(flagged)], "A count is only as good as its picture."))
     if kept:
         sections.append(Section("Pictures", _pictures(kept, len(ordered)), _pictures_lead(kept)))
-        sections.append(Section("Counts", [_counts(kept, len(ordered))]))
+        large = [one.zoom for one in kept if one.zoom]
+        if large:
+            sections.append(Section("Large pictures", large))
+        sections.append(Section("Counts", [_spreads(cards), _counts(kept, len(ordered))]))
     if failures:
         sections.append(Section("Failed images", [_failed(failures)], "These gave no result; the others were done."))
     sections.append(Section("What the score is", _meaning(cards)))
@@ -189,6 +237,34 @@ def _figure(one: Card) -> Markup:
     ).format(one.picture, one.name, mark, count, size, reasons, Markup("<br>{}").format(links) if links else "")
 
 
+def _flagged(flagged: Sequence[Card]) -> Markup:
+    rows = [
+        [
+            one.name,
+            badge(*_FLAG_SHOWN.get(one.detections.flag, (one.detections.flag, "warn"))),
+            "; ".join(one.detections.flag_reasons),
+        ]
+        for one in flagged[:KEPT]
+    ]
+    some = f", the first {KEPT} of {len(flagged):,}" if len(flagged) > KEPT else ""
+    return table(["image", "state", "why"], rows, caption=f"Images that a person should look at{some}")
+
+
+def _spreads(cards: Sequence[Card]) -> Markup:
+    """Histograms: nuclei in an image, diameters, scores."""
+    found = [one.detections for one in cards]
+    scores = np.concatenate([d.score for d in found]) if found else np.zeros(0)
+    figures = [distribution(scores.tolist(), title="Score of the nuclei", limits=(0.0, 1.0))]
+    sizes = [d.diameters_px for d in found if d.diameters_px is not None]
+    if sizes:
+        figures.append(distribution(np.concatenate(sizes).tolist(), title="Diameter of the nuclei", unit="px"))
+    if len(found) >= _SPREAD_FROM:
+        figures.insert(0, distribution([d.count.n for d in found], title="Nuclei in an image"))
+        diameters = [d.diameter_px for d in found if d.diameter_px is not None]
+        figures.append(distribution(diameters, title="Diameter that the search went by, by image", unit="px"))
+    return Markup('<div class="spreads">{}</div>').format(Markup("").join(figures))
+
+
 def _counts(kept: Sequence[Card], total: int) -> Markup:
     intervals = any(c.detections.count.lo is not None for c in kept)
     densities = any(c.detections.pixel_size_um is not None for c in kept)
@@ -203,7 +279,7 @@ def _counts(kept: Sequence[Card], total: int) -> Markup:
                 d.count.n,
                 *([d.count.lo, d.count.hi] if intervals else []),
                 *([None if density is None else round(density)] if densities else []),
-                float(np.median(d.score)) if len(d) else None,
+                round(float(np.median(d.score)), 2) if len(d) else None,
                 badge(*_FLAG_SHOWN.get(d.flag, (d.flag, "warn"))),
             ]
         )

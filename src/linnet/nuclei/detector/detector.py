@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from linnet.engine.files.tensor_file import Kind, write_tensors
-from linnet.errors import ImageError, InputError
+from linnet.errors import InputError
 from linnet.models.fold import fold_batch_norm
 from linnet.nuclei.detector.colour import Modality
 from linnet.nuclei.detector.peaks import find_peaks, keep_apart, to_points
@@ -25,8 +25,12 @@ from linnet.nuclei.detector.sizes import REFERENCE_PX, diameters_at, of_kept
 from linnet.nuclei.detector.tiles import Plane, Tile
 from linnet.nuclei.points.columns import Count
 from linnet.nuclei.points.detections import Detections
+from linnet.nuclei.read.given import as_image
+from linnet.nuclei.trust.domain import Domain, Judgement
+from linnet.nuclei.trust.witness import Witness
 
 KIND = Kind("nucleus detector", 1)  # of file
+DOMAIN = "domain."  # begins the names of its tensors that aren't weights
 _WHOLE = 2048 * 2048  # scaled pixels up to which tile="auto" runs the image in one piece
 # Core of a tile above that. At 10,000 x 10,000 pixels 1024 is faster by a third but takes 130 MB more.
 _AUTO_SIDE = 640
@@ -68,6 +72,7 @@ class Detector:
             for the scale goes by; None: the reference diameter.
         card: Facts about the weights: data, split, metrics, licence, commit.
         reach: How far the network looks; None computes it from the network's program.
+        domain: The pictures that it learned from, by which another picture is flagged; None flags by simpler signs.
     """
 
     network: nn.Module
@@ -78,6 +83,7 @@ class Detector:
     pixel_size_um: float | None = None
     spacing_px: float | None = None
     reach: Reach | None = field(default=None, repr=False)
+    domain: Domain | None = field(default=None, repr=False)
     _folded: nn.Module = field(init=False, repr=False)
     _reach: Reach = field(init=False, repr=False)
 
@@ -140,24 +146,46 @@ class Detector:
         seen = self._seen(image, modality, polarity)
         if wanted is None:
             wanted = self._found_scale(seen, thresholds).scale
+        judged = None
         if seen.range.constant:
             found = Found(np.zeros((0, 2)), np.zeros(0))
         else:
             plane = Plane(seen.image, seen.range, wanted, self._reach.period)
-            found = self._search(plane, thresholds, tile, on_tile, seen.sign)
-        reasons = _reasons(image, seen)
+            found, judged = self._judged(plane, thresholds, tile, on_tile, seen.sign)
+        reasons = _reasons(image, seen, len(found.points))
+        if judged is not None and judged.flag != "ok":
+            reasons = (judged.reason, *reasons)
         return Detections(
             points=found.points + np.array(seen.origin, dtype=np.float64),
             score=found.score,
             diameters_px=found.diameters_px,
             shape=(int(image.shape[0]), int(image.shape[1])),
             count=Count(len(found.points)),
-            flag="look" if reasons else "ok",
+            flag="out_of_domain" if judged and judged.flag == "out_of_domain" else "look" if reasons else "ok",
             flag_reasons=reasons,
+            ood_score=None if judged is None else judged.score,
             scale=wanted,
             diameter_px=self.reference_diameter_px / wanted,
             pixel_size_um=pixel_size_um,
         )
+
+    def features(self, image: Any) -> np.ndarray | None:
+        """What `linnet.nuclei.trust.domain` knows a picture by, as a search with the default options sees it.
+
+        Returns:
+            (d,) features, or None for a picture without contrast.
+
+        Raises:
+            ImageError: as in a search.
+        """
+        seen = self._seen(as_image(image), "auto", "auto")
+        if seen.range.constant:
+            return None
+        scale = self._found_scale(seen, self.thresholds).scale
+        plane = Plane(seen.image, seen.range, scale, self._reach.period)
+        with Witness(self._folded, self.preset) as witness:
+            self._search(plane, self.thresholds, "auto", None, seen.sign, witness)
+        return witness.features()
 
     def find_scale(self, image: Any) -> Choice:
         """The scale that `diameter_px="auto"` uses for an image, and whether there were points enough to judge by.
@@ -203,7 +231,9 @@ class Detector:
         }
         sizes = {"pixel_size_um": self.pixel_size_um, "spacing_px": self.spacing_px}
         facts |= {name: value for name, value in sizes.items() if value is not None}
-        return write_tensors(path, self.network.state_dict(), facts, KIND)
+        known = {} if self.domain is None else self.domain.arrays()
+        domain = {DOMAIN + name: torch.from_numpy(array) for name, array in known.items()}
+        return write_tensors(path, self.network.state_dict() | domain, facts, KIND)
 
     @property
     def _device(self) -> torch.device:
@@ -260,6 +290,22 @@ class Detector:
         spacing = self.spacing_px or self.reference_diameter_px
         return find_scale(find, seen.image, spacing, lambda block: float(seen.range.apply(block).std()))
 
+    def _judged(
+        self,
+        plane: Plane,
+        thresholds: Thresholds,
+        tile: int | Literal["auto"] | None,
+        on_tile: Callable[[int, int], None] | None,
+        sign: int,
+    ) -> tuple[Found, Judgement | None]:
+        """What is found, and how unusual the picture is for a detector that knows its domain."""
+        if self.domain is None:
+            return self._search(plane, thresholds, tile, on_tile, sign), None
+        with Witness(self._folded, self.preset) as witness:
+            found = self._search(plane, thresholds, tile, on_tile, sign, witness)
+        features = witness.features()
+        return found, None if features is None else self.domain.judge(features)
+
     def _search(
         self,
         plane: Plane,
@@ -267,6 +313,7 @@ class Detector:
         tile: int | Literal["auto"] | None,
         on_tile: Callable[[int, int], None] | None,
         sign: int = 0,
+        witness: Witness | None = None,
     ) -> Found:
         """Points of all tiles; close points are merged once, over the whole image."""
         tiles = list(plane.tiles(_side(tile, plane), halo(self._reach, thresholds.window)))
@@ -275,6 +322,8 @@ class Detector:
             picture = plane.read(each.window)
             output = self._output(picture)
             points, logit = peaks_in(output, each, self._reach.stride, thresholds)
+            if witness is not None:
+                witness.take(picture, plane.size, each.core, each.window)
             if sign and len(points):
                 corner = np.array([each.window[0][0], each.window[1][0]])
                 kept = has_polarity(picture, points - corner, sign)
@@ -319,38 +368,6 @@ def settle(
     return points[kept], 1 / (1 + np.exp(-logit[kept].astype(np.float64)))
 
 
-def as_image(image: Any, called: str = "The image") -> Any:
-    """The image without alpha channel; shapes and types that aren't an image are refused, never guessed.
-
-    Args:
-        image: Anything with shape, dtype and slicing, which is left unread, or what `numpy.asarray` takes.
-        called: How an error begins.
-
-    Raises:
-        ImageError: it isn't (h, w), (h, w, 3) or (h, w, 4), or has no pixels.
-    """
-    if not _is_array(image):
-        image = np.asarray(image)
-    shape = tuple(image.shape)
-    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (3, 4)) or 0 in shape:
-        raise ImageError(
-            f"{called} has shape {shape}; (height, width), (height, width, 3) or (height, width, 4), with at least "
-            "one pixel, was needed. Choose one page or channel first; colours stand on the last axis."
-        )
-    if isinstance(image, np.ndarray) and len(shape) == 3 and shape[2] == 4:
-        return image[..., :3]
-    return image
-
-
-def _is_array(image: Any) -> bool:
-    """Whether it has shape, slicing and a dtype that numpy knows (a torch tensor's it doesn't)."""
-    try:
-        np.dtype(image.dtype)
-    except (AttributeError, TypeError):
-        return False
-    return hasattr(image, "shape") and hasattr(image, "__getitem__")
-
-
 def _require_one_of(name: str, value: object, choices: Any) -> None:
     if value not in get_args(choices):
         raise InputError(f"`{name}` must be one of {', '.join(get_args(choices))} (got {value!r}).")
@@ -365,10 +382,12 @@ def _side(tile: int | Literal["auto"] | None, plane: Plane) -> int | None:
     return tile
 
 
-def _reasons(image: Any, seen: Seen) -> tuple[str, ...]:
+def _reasons(image: Any, seen: Seen, nuclei: int) -> tuple[str, ...]:
     reasons = [seen.word] if seen.word else []
     if seen.range.constant:
         reasons.append("the image is constant: every pixel has the same value")
+    elif nuclei == 0 and min(image.shape[:2]) >= _SMALL:
+        reasons.append("no nucleus was found")
     if min(image.shape[:2]) < _SMALL:
         reasons.append(f"the image is only {image.shape[1]} x {image.shape[0]} pixels")
     return tuple(reasons)

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from linnet import models
 from linnet.engine.files.tensor_file import digest_of, read_tensors
 from linnet.errors import CheckpointError, InputError
-from linnet.nuclei.detector.detector import KIND, Detector, Thresholds
+from linnet.nuclei.detector.detector import DOMAIN, KIND, Detector, Thresholds
 from linnet.nuclei.detector.receptive_field import Reach
+from linnet.nuclei.trust.domain import Domain
 
 PRESETS = {"small": "small_unet", "paper": "residual_unet"}
 DEFAULT = "default"
@@ -72,16 +73,24 @@ def _file(name: str | Path) -> AbstractContextManager[Path]:
 
 def _read(path: Path) -> Detector:
     tensors, facts = read_tensors(path, KIND)
+    domain = {name: tensors.pop(name) for name in list(tensors) if name.startswith(DOMAIN)}
     try:
         network = new_network(facts["preset"], sizes=_has_sizes(tensors))
         _require_fitting(network, tensors)
         network.load_state_dict(tensors)
-        return Detector(network.eval(), **_settings(facts))
+        return Detector(network.eval(), domain=_domain(domain), **_settings(facts))
     except (KeyError, TypeError, InputError) as error:
         raise CheckpointError(
             f"{path}: its weights don't fit this version's preset {facts.get('preset')!r} ({error}). Train it again or "
             "use the version that wrote it."
         ) from error
+
+
+def _domain(tensors: Mapping[str, Tensor]) -> Domain | None:
+    """The domain that a file holds; files of earlier versions hold none."""
+    if not tensors:
+        return None
+    return Domain.from_arrays({name.removeprefix(DOMAIN): tensor.numpy() for name, tensor in tensors.items()})
 
 
 def _require_fitting(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:

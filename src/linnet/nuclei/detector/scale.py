@@ -21,6 +21,7 @@ _BLOCKS = 5  # the place of the samples is chosen among so many blocks along eac
 _BLOCK = 128  # pixels of a block's side, at most
 _FEW = 5  # points below which a mean score says little
 _BETTER = 0.02  # by so much another scale must be better than 1
+_LARGE = 2 / 3  # of the reference diameter: nuclei above it are large enough
 _PRICE = 0.1  # of nuclei that are e times as large, or as far apart, as they should be
 
 
@@ -56,11 +57,11 @@ def find_scale(find: Find, image: Any, spacing_px: float, spread: Callable[[np.n
     """The scale whose points are the surest.
 
     The merit of a scale is the mean score of its points, less a price on nuclei that are larger than the reference
-    diameter; where the network gives no diameters, on points that lie farther apart than nuclei do at the right scale.
-    On validation images the mean score is highest where
-    nuclei have about the size the detector was trained for and falls on both sides. Samples of a shrunk image are
-    cheap, so all scales up to 1.4 are looked at; the larger ones only when that is the best, or when nothing was found
-    at any of those. Another scale than 1 must be clearly better.
+    diameter; where the network gives no diameters, on points that lie farther apart than nuclei do at the right
+    scale. On validation images the mean score is highest where nuclei have about the size the detector was trained
+    for and falls on both sides. Samples of a shrunk image are cheap, so all scales up to 1.4 are looked at, or up
+    to 1 where the network gives diameters that are large enough; the larger ones only when 1.4 is the best, or when
+    nothing was found at any of those. Another scale than 1 must be clearly better.
 
     Args:
         find: Runs the detector on a part at a scale.
@@ -74,19 +75,22 @@ def find_scale(find: Find, image: Any, spacing_px: float, spread: Callable[[np.n
     height, width = image.shape[:2]
     side = float(np.clip(math.sqrt(_SHARE * height * width), *_SIDE))
     centre = _richest(image, spread)
-    known: dict[int, float] = {}
+    known: dict[int, Found] = {}
 
-    def merit(k: int) -> float:
+    def found(k: int) -> Found:
         if k not in known:
-            known[k] = _merit(find(_around(image, centre, side / SCALES[k]), SCALES[k]), SCALES[k], spacing_px)
+            known[k] = find(_around(image, centre, side / SCALES[k]), SCALES[k])
         return known[k]
 
-    best = _climb(merit)
-    if known[best] == -math.inf:
+    def merit(k: int) -> float:
+        return _merit(found(k), SCALES[k], spacing_px)
+
+    best = _climb(merit, most=_START + (not _large_enough(found(_START))))
+    if merit(best) == -math.inf:
         return Choice(1.0, sure=False)
-    if merit(_START) > known[best] - _BETTER:
+    if merit(_START) > merit(best) - _BETTER:
         best = _START
-    return Choice(SCALES[best], sure=True, merit=known[best])
+    return Choice(SCALES[best], sure=True, merit=merit(best))
 
 
 def agreed_scale(choices: Sequence[Choice]) -> float:
@@ -95,14 +99,21 @@ def agreed_scale(choices: Sequence[Choice]) -> float:
     return votes[(len(votes) - 1) // 2] if votes else 1.0
 
 
-def _climb(merit: Callable[[int], float]) -> int:
-    """Index of the best scale: of all up to the first above 1, and uphill from there."""
-    best = max(range(_START + 2), key=merit)
+def _climb(merit: Callable[[int], float], *, most: int) -> int:
+    """Index of the best scale: of all up to `most`, and uphill from there."""
+    best = max(range(most + 1), key=merit)
     if merit(best) == -math.inf:
         return max(range(len(SCALES)), key=merit)
-    while best > _START and best + 1 < len(SCALES) and merit(best + 1) > merit(best):
-        best += 1
+    while best == most > _START and best + 1 < len(SCALES) and merit(best + 1) > merit(best):
+        best, most = best + 1, most + 1
     return best
+
+
+def _large_enough(found: Found) -> bool:
+    """Whether the nuclei are so large at scale 1 already that enlarging the image can't help."""
+    if found.diameters_px is None or len(found.score) < _FEW:
+        return False
+    return float(np.median(found.diameters_px)) > _LARGE * REFERENCE_PX
 
 
 def _merit(found: Found, scale: float, spacing_px: float) -> float:

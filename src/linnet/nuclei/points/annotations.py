@@ -37,6 +37,19 @@ def read_annotated(
         ImageError: there are no images, or one can't be read.
         PointsError: points can't be read, or belong to no image.
     """
+    files, truths = paired_files(images, points, pixel_size_um=pixel_size_um)
+    pixels = {name: np.asarray(read_image(files[name], page=page, channel=channel).pixels[:]) for name in truths}
+    return pixels, truths
+
+
+def paired_files(
+    images: str | Path, points: str | Path, *, pixel_size_um: float | None = None
+) -> tuple[dict[str, Path], dict[str, np.ndarray]]:
+    """Image files and points by the image's name; there may be images without points, but no points without image.
+
+    Raises:
+        ImageError, PointsError: as in `read_annotated`.
+    """
     files, truths = _image_files(Path(images)), read_points_of_images(points, pixel_size_um=pixel_size_um)
     if truths.keys() == {"image"} and not Path(points).is_dir():  # the points of a single file carry no image's name
         both_named = len(files) == 1 and not Path(images).is_dir()
@@ -47,8 +60,7 @@ def read_annotated(
             f"{points}: there are points for {len(lonely)} image(s) that {images} doesn't have: {_listed(lonely)}. It "
             f"has {_listed(sorted(files))}. A file of points is named like its image, but for the ending."
         )
-    pixels = {name: np.asarray(read_image(files[name], page=page, channel=channel).pixels[:]) for name in truths}
-    return pixels, truths
+    return files, truths
 
 
 def _image_files(path: Path) -> dict[str, Path]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from linnet.errors import PointsError
 from linnet.nuclei.points.columns import PointColumns
 
-COLUMNS = ("id", "y", "x", "y_um", "x_um", "confidence", "score", "sd_px", "flag")
+COLUMNS = ("id", "y", "x", "y_um", "x_um", "confidence", "score", "sd_px", "diameter_px", "flag")
 """All columns, in order; `REQUIRED` stand in every file, the others where they are known."""
 
 REQUIRED = ("id", "y", "x", "score", "flag")
@@ -20,9 +20,9 @@ REQUIRED = ("id", "y", "x", "score", "flag")
 def to_csv(detections: PointColumns) -> str:
     """One line per nucleus.
 
-    Columns: id (from 1), y, x in pixels (centres at integers), y_um, x_um, confidence, score, sd_px, flag. A column
-    that isn't known (micrometres without a pixel size, confidence of an uncalibrated model) isn't there. Numbers have
-    as many digits as bring the same number back.
+    Columns: id (from 1), y, x in pixels (centres at integers), y_um, x_um, confidence, score, sd_px, diameter_px, flag.
+    A column that isn't known (micrometres without a pixel size, confidence of an uncalibrated model, diameters of a
+    network that doesn't give them) isn't there. Numbers have as many digits as bring the same number back.
     """
     return "".join(csv_lines(detections))
 
@@ -47,6 +47,7 @@ def _known_columns(detections: PointColumns) -> dict[str, NDArray[np.float64]]:
         "confidence": detections.confidence,
         "score": detections.score,
         "sd_px": detections.sd_px,
+        "diameter_px": detections.diameters_px,
     }
     return {k: v for k, v in columns.items() if v is not None and (len(points) or k in REQUIRED)}
 

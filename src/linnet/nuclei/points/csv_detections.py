@@ -49,6 +49,7 @@ def from_csv(text: str, *, name: str = "CSV", shape: tuple[int, int] | None = No
         count=Count(len(points)),
         confidence=_known(values["confidence"], "confidence", name),
         sd_px=_known(values["sd_px"], "sd_px", name),
+        diameters_px=_known(values["diameter_px"], "diameter_px", name),
         flag=flag,
         pixel_size_um=_pixel_size(points, np.stack([values["y_um"], values["x_um"]], axis=1), name),
     )

@@ -22,11 +22,14 @@ class Detections:
         confidence: (n,) calibrated probability that the point is a nucleus, or None for an uncalibrated model.
         sd_px: (n,) standard deviation of the centre in pixels, or None for an uncalibrated model.
         count: The number of points and, for a calibrated model, its interval.
-        flag: "ok", or "look" when a person should look at this image; `flag_reasons` says why.
+        flag: "ok", "look" when a person should look at this image, or "out_of_domain" when it is unlike those that the
+            detector learned from; `flag_reasons` says why.
         flag_reasons: One phrase per reason.
         scale: Factor by which the image was resized before detection.
         diameter_px: Diameter of the nuclei in this image that the search went by, or None when it isn't known.
         pixel_size_um: Side of one pixel in micrometres, or None when it isn't known.
+        ood_score: How far the image is from those that the detector learned from; higher is farther. None for a
+            detector that doesn't know them.
         shape: (height, width) of the input image in pixels.
         diameters_px: (n,) equivalent diameter of each nucleus in pixels of the input image, or None for a model that
             doesn't regress it.
@@ -44,6 +47,7 @@ class Detections:
     diameter_px: float | None = None
     pixel_size_um: float | None = None
     diameters_px: Float64[np.ndarray, " n"] | None = None
+    ood_score: float | None = None
 
     def __len__(self) -> int:
         """Number of nuclei."""

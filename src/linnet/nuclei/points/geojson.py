@@ -94,7 +94,12 @@ def from_geojson(text: str, *, name: str = "GeoJSON") -> NDArray[np.float64]:
 
 def _feature(detections: PointColumns, key: str, index: int) -> dict[str, Any]:
     y, x = detections.points[index].tolist()
-    measured = {"confidence": detections.confidence, "score": detections.score, "sd_px": detections.sd_px}
+    measured = {
+        "confidence": detections.confidence,
+        "score": detections.score,
+        "sd_px": detections.sd_px,
+        "diameter_px": detections.diameters_px,
+    }
     values = {name: float(column[index]) for name, column in measured.items() if column is not None}
     return {
         "type": "Feature",

@@ -1,5 +1,6 @@
 """Label images: 0 is background, each other value one nucleus, whose centroid is its point."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,12 @@ def _picture(path: Path) -> NDArray[np.generic]:
         from PIL import Image, UnidentifiedImageError
 
         try:
-            with Image.open(path) as picture:
-                if picture.mode == "P":
-                    return np.asarray(picture)
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a large picture: the reader of pictures has its own limit
+                with Image.open(path) as picture:
+                    if picture.mode == "P":
+                        return np.asarray(picture)
+        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError):
             pass  # the reader of pictures says what is wrong with it
     elif start[:2] in (b"II", b"MM"):
         indices = _palette_tiff(path)

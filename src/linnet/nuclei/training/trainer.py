@@ -17,9 +17,11 @@ from linnet.errors import InputError, PointsError
 from linnet.nuclei.detector.detector import Detector, as_image
 from linnet.nuclei.detector.files import DEFAULT, load, new_network
 from linnet.nuclei.training.crops import Annotated, CropLoader
+from linnet.nuclei.training.known_pictures import knowing
 from linnet.nuclei.training.points_check import check_points
 from linnet.nuclei.training.targets import median_spacing
 from linnet.nuclei.training.task import NucleusTask, choose_thresholds, score_images
+from linnet.nuclei.trust.domain import LEAST
 
 Images = Mapping[Any, Any] | Sequence[Any]
 
@@ -142,7 +144,7 @@ def finish(
         "validation_f1": None if not held_out or not np.isfinite(scores.f1) else round(scores.f1, 4),
         **facts,
     }
-    return Detector(
+    finished = Detector(
         raw.network,
         preset,
         detector.thresholds,
@@ -150,6 +152,8 @@ def finish(
         pixel_size_um=pixel_size_um,
         spacing_px=median_spacing(i.points for i in training),
     )
+    learned = [*training, *held_out]
+    return knowing(finished, ((i.pixels, k) for k, i in enumerate(learned))) if len(learned) >= LEAST else finished
 
 
 def annotate(images: Images, points: Images, *, ignore: Images | None = None) -> list[Annotated]:

@@ -33,7 +33,7 @@ class FoundImage:
         count: Number of nuclei found.
         flag: "ok", "look" or "out_of_domain".
         reasons: Why.
-        options: Page and channel with which it was read, for `open_picture`.
+        options: Page, channel and projection with which it was read, for `open_picture`.
     """
 
     stem: str
@@ -116,7 +116,9 @@ def read_found(folder: str | Path) -> FoundFolder:
 
 def _image(done: dict[str, Any], row: dict[str, str], run: dict[str, Any], folder: Path) -> FoundImage:
     options = run.get("options", {})
-    reading = {k: done.get(k, options.get(k)) for k in ("page", "channel")}
+    reading = {k: options.get(k) for k in ("page", "channel", "project")}
+    if done.get("page") is not None or reading["page"] == "all":  # one of several pages, or the only one there is
+        reading["page"] = done.get("page")
     stem = Path(str(done.get("stem", ""))).name  # a name: nothing can lead out of the folder
     return FoundImage(
         stem=stem,

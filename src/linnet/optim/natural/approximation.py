@@ -159,16 +159,16 @@ class Approximation(ABC):
 
     Attributes:
         name: Its name as an argument.
-        everyday: Whether `loss.backward(); opt.step()` works: then `attach` and `from_gradients` are overridden.
+        takes_gradients: Whether `loss.backward(); opt.step()` works: then `attach` and `from_gradients` are overridden.
         function_momentum: Whether momentum in function space is made here; else `NaturalGradient` does heavy ball.
         listening: False while `NaturalGradient` itself runs the network; hooks of `attach` then do nothing.
         dampings: Parameter name -> rho of its group, at construction or at the last step.
         couples: Whether layers that couple samples (batch statistics, dropout) are allowed.
-        heard: (loss, loss of outputs 0) of the user's last forward that was read, where it tells them; else None.
+        told_losses: (loss, loss of outputs 0) of the user's last forwards, where their gradients tell them; else None.
     """
 
     name: str
-    everyday: bool = False
+    takes_gradients: bool = False
     function_momentum: bool = False
     couples: bool = False
 
@@ -177,11 +177,11 @@ class Approximation(ABC):
         self.settings = settings
         self.listening = True
         self.dampings: dict[str, float] = {}
-        self.heard: tuple[float, float] | None = None
+        self.told_losses: tuple[float, float] | None = None
 
     @contextmanager
     def deaf(self) -> Iterator[None]:
-        """Forwards inside are linnet's own, which everyday use doesn't read."""
+        """Forwards inside are linnet's own, which the hooks don't read."""
         self.listening, before = False, self.listening
         try:
             yield
@@ -203,7 +203,7 @@ class Approximation(ABC):
 
     def from_gradients(self, gradients: Mapping[str, Tensor], damping: Mapping[str, float]) -> Direction:
         """G^-1 grad from the gradients that the user's `backward` left, in the user's units."""
-        raise AssertionError(f"{self.name} isn't for everyday use")
+        raise AssertionError(f"{self.name} needs a batch")
 
     def attach(self) -> Sequence[RemovableHandle]:
         """Puts hooks on the model for `loss.backward(); opt.step()`; called once, at construction of the optimizer."""

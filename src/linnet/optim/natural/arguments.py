@@ -109,7 +109,7 @@ def kl_clip_of(kl_clip: Any, loss: Any) -> Any:
 
 
 def damping_of(damping: Any, approx: Any, loss: Any) -> Any:
-    """The damping that was given, or the default: that of everyday use for kfac under cross entropy, else 0."""
+    """The damping that was given, or the default: above 0 for kfac under cross entropy, else 0."""
     if damping is not None:
         return damping
     return DAMPING if (approx, loss) == ("kfac", "cross_entropy") else 0.0
@@ -209,7 +209,7 @@ def check_inputs(x: Any, y: Any) -> None:
         raise InputError("`x` must have at least one sample (got none).")
 
 
-def check_everyday(closure: Any, approximation: Approximation) -> None:
+def check_gradients_step(closure: Any, approximation: Approximation) -> None:
     """Refuses `opt.step()` where a batch is needed.
 
     Raises:
@@ -218,7 +218,7 @@ def check_everyday(closure: Any, approximation: Approximation) -> None:
     """
     if closure is not None and not callable(closure):
         raise InputError("`y` is missing. Call opt.step(x, y).")
-    if not approximation.everyday:
+    if not approximation.takes_gradients:
         raise TrainingError(
             f"approx='{approximation.name}' needs a batch, and opt.step() gives none. Call opt.step(x, y), or use "
             "approx='kfac' for loss.backward(); opt.step()."

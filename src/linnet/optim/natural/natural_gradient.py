@@ -16,7 +16,7 @@ from linnet.errors import NonFiniteLoss, TrainingError
 from linnet.optim.natural.approximation import Approximation, Direction, Fisher
 from linnet.optim.natural.arguments import (
     Request,
-    check_everyday,
+    check_gradients_step,
     check_groups,
     check_inputs,
     check_model,
@@ -35,7 +35,7 @@ from linnet.optim.natural.guard import Guard
 from linnet.optim.natural.isotropy import Isotropy, isotropy_of, jacobian_vector, random_state
 from linnet.optim.natural.kronecker_options import KroneckerOptions
 from linnet.optim.natural.registry import APPROXIMATIONS
-from linnet.optim.natural.rollback import Before, Skips
+from linnet.optim.natural.rollback import Skips, Snapshot
 from linnet.optim.natural.step_report import StepReport
 from linnet.optim.natural.update import EVERY, adapt_groups, apply_update, clipped, loss_now
 from linnet.option_values import UNSET, option_value
@@ -72,7 +72,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         factor_every, inverse_every, ema, dense_start, adapt_damping, compute_dtype, sharing: The fields of `kronecker`
             as keywords, described at `KroneckerOptions`.
         rng_seed: Of `fisher="sampled"`.
-        scaler: The GradScaler of everyday use: its scale is divided out where the user's backward is read
+        scaler: The GradScaler of `loss.backward(); opt.step()`: its scale is divided out of the user's gradients
             (`fisher="empirical"`, `lr=None`).
 
     Raises:
@@ -172,7 +172,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
     @property
     def needs_batch(self) -> bool:
         """Whether a step needs inputs and targets; False for kfac, which takes gradients as well."""
-        return not self._approximation.everyday
+        return not self._approximation.takes_gradients
 
     def step_on(self, batch: tuple[Tensor, Tensor]) -> tuple[float, dict[str, float]]:
         """One update in `linnet.engine.fit`: the loss before it, and what a progress line shows.
@@ -214,14 +214,14 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             NonFiniteLoss: NaN or infinity in ten steps in a row.
         """
         if y is None:
-            return self._everyday(closure if x is None else x)
+            return self._step_from_gradients(closure if x is None else x)
         start = time.perf_counter()
         check_inputs(x, y)
         check_no_gradients(self.param_groups)
         check_model(self.model, self._approximation)
         x, y = joined(self.model, x, y)
         names, state = self._names(), random_state(self.model)
-        before = Before.of(self.model, self._settings.generator)
+        before = Snapshot.of(self.model, self._settings.generator)
         try:
             with self._approximation.deaf():
                 loss, direction, moved = self._find(x, y, names, state)
@@ -323,9 +323,9 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         self._skips.add(error)
         return float("nan")
 
-    def _everyday(self, closure: Any) -> Any:
+    def _step_from_gradients(self, closure: Any) -> Any:
         """`loss.backward(); opt.step()`."""
-        check_everyday(closure, self._approximation)
+        check_gradients_step(closure, self._approximation)
         start = time.perf_counter()
         loss = evaluated(closure)
         names = self._names()
@@ -338,8 +338,8 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             if self._settings.kl_clip is not None:
                 direction, _ = clipped(direction, None, gradients, **self._clip(direction, None))
             direction = told(direction, self.model, names)
-            if self._approximation.heard is not None:
-                self._guard.check(*self._approximation.heard, most=self._settings.stop_above)
+            if self._approximation.told_losses is not None:
+                self._guard.check(*self._approximation.told_losses, most=self._settings.stop_above)
         except ArithmeticError as error:
             self._skip(error)
             return loss

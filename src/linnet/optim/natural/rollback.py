@@ -11,7 +11,7 @@ from linnet.errors import NonFiniteLoss
 
 
 @dataclass(frozen=True)
-class Before:
+class Snapshot:
     """The state to go back to when a step is refused or skipped.
 
     Attributes:
@@ -27,7 +27,7 @@ class Before:
     drawn: Tensor
 
     @classmethod
-    def of(cls, model: nn.Module, generator: torch.Generator) -> "Before":
+    def of(cls, model: nn.Module, generator: torch.Generator) -> "Snapshot":
         """The state now; running statistics are copied only where the forward writes them."""
         moves = bool(coupling(model))
         buffers = tuple((buffer, buffer.clone()) for buffer in model.buffers()) if moves else ()

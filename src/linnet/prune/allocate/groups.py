@@ -13,7 +13,7 @@ from linnet.suggest import nearest
 
 
 @dataclass(frozen=True)
-class Choice:
+class PrunableGroup:
     """Classes that take one width together: a class alone, or the parts that one cut of the code leaves equal.
 
     Attributes:
@@ -28,7 +28,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Choices:
+class PrunableGroups:
     """The prunable groups of a network, and its frozen classes.
 
     Attributes:
@@ -36,11 +36,11 @@ class Choices:
         frozen: Class name -> why it stays whole.
     """
 
-    free: tuple[Choice, ...]
+    free: tuple[PrunableGroup, ...]
     frozen: dict[str, str]
 
 
-def choices(
+def prunable_groups(
     graph: ChannelGraph,
     *,
     align: int = 8,
@@ -48,7 +48,7 @@ def choices(
     keep: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
     whole: Mapping[str, str] | None = None,
-) -> Choices:
+) -> PrunableGroups:
     """The groups of classes that may be pruned.
 
     Widths of a class of C channels are the multiples of `align` from the floor up, and C itself; the floor is
@@ -78,14 +78,14 @@ def choices(
             frozen.update({name: why for name in names if name not in frozen})
             continue
         size, cap = sizes.pop(), min(caps.get(name, 1.0) for name in names)
-        free.append(Choice(names, size, _widths(size, align, min_fraction, cap)))
-    if not any(len(choice.widths) > 1 for choice in free):
+        free.append(PrunableGroup(names, size, _widths(size, align, min_fraction, cap)))
+    if not any(len(group.widths) > 1 for group in free):
         reasons = "; ".join(f"`{name}`: {why}" for name, why in list(frozen.items())[:6])
         raise BudgetError(
             f"`align` must be at most the width of a class that may be pruned (got {align}; "
             f"{reasons or 'all are narrower'}). Lower it, or freeze less (`keep`)."
         )
-    return Choices(tuple(free), frozen)
+    return PrunableGroups(tuple(free), frozen)
 
 
 def _check(align: int, min_fraction: float, limits: Mapping[str, float]) -> None:

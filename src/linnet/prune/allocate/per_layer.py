@@ -26,7 +26,7 @@ def same_rate(selector: Selector, utilities: Sequence[Floats]) -> Selection:
     Returns:
         Widths that keep every limit.
     """
-    shares = [allowed / choice.size for allowed, choice in zip(selector.allowed, selector.free, strict=True)]
+    shares = [allowed / group.size for allowed, group in zip(selector.allowed, selector.free, strict=True)]
     rates = np.unique(np.concatenate([[0.0], *shares]))
     low, high = 0, len(rates) - 1  # at 0 all classes are at their floor, which is feasible
     while low < high:
@@ -43,8 +43,8 @@ def same_rate(selector: Selector, utilities: Sequence[Floats]) -> Selection:
 
 def _widths(selector: Selector, rate: float) -> Ints:
     found = []
-    for allowed, choice in zip(selector.allowed, selector.free, strict=True):
-        narrow = allowed[allowed / choice.size <= rate]
+    for allowed, group in zip(selector.allowed, selector.free, strict=True):
+        narrow = allowed[allowed / group.size <= rate]
         found.append(narrow[-1] if len(narrow) else allowed[0])
     return np.array(found, dtype=np.int64)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from linnet.arrays import Floats, Ints
 from linnet.errors import BudgetError
-from linnet.prune.allocate.groups import Choice
+from linnet.prune.allocate.groups import PrunableGroup
 from linnet.prune.budget import within
 
 # What price="auto" tries: ours. Beyond 0 and 1 a weight pays for the use of a limit that would be left over.
@@ -79,14 +79,14 @@ class Selector:
         BudgetError: the budget can't be reached even at the smallest widths.
     """
 
-    def __init__(self, law: Costs, free: Sequence[Choice], limits: Mapping[str, int]):
+    def __init__(self, law: Costs, free: Sequence[PrunableGroup], limits: Mapping[str, int]):
         self.law, self.free = law, tuple(free)
         self._columns = [law.columns.index(name) for name in limits]
         self._members = np.zeros((len(free), len(law.names)), dtype=np.int64)
-        for row, choice in enumerate(free):
-            self._members[row, [law.names.index(name) for name in choice.classes]] = 1
+        for row, group in enumerate(free):
+            self._members[row, [law.names.index(name) for name in group.classes]] = 1
         self._rest = law.dense * (1 - self._members.sum(axis=0))
-        self._allowed = [np.array(choice.widths, dtype=np.int64) for choice in free]
+        self._allowed = [np.array(group.widths, dtype=np.int64) for group in free]
         self.limit(limits)
 
     def limit(self, limits: Mapping[str, int]) -> None:
@@ -102,16 +102,16 @@ class Selector:
         self._fair = self._unstarved()
 
     def totals(self, widths: Ints) -> Ints:
-        """(trials, costs) of (trials, choices) widths."""
+        """(trials, costs) of (trials, groups) widths."""
         return self.law.totals(np.atleast_2d(widths) @ self._members + self._rest)
 
     @property
     def allowed(self) -> tuple[Ints, ...]:
-        """Widths that each choice may take, ascending."""
+        """Widths that each group may take, ascending."""
         return tuple(self._allowed)
 
     def narrow(self, most: Ints) -> None:
-        """From now on no choice may be wider than this, (choices,)."""
+        """From now on no group may be wider than this, (groups,)."""
         self._allowed = [row[row <= width] for row, width in zip(self._allowed, most, strict=True)]
         self._fair = self._unstarved()
 
@@ -163,14 +163,14 @@ class Selector:
             yield self._selected(ranked, Price(alpha, tuple(float(weight) for weight in weights)))
 
     def _starves(self, trial: Selection) -> bool:
-        least = [max(choice.widths[0], _STARVED * choice.size) for choice in self.free]
+        least = [max(group.widths[0], _STARVED * group.size) for group in self.free]
         return any(width < floor for width, floor in zip(trial.widths, least, strict=True))
 
     def _unstarved(self) -> list[Ints]:
         """Allowed widths of at least a tenth of every class, where the budget allows them all."""
         fair = []
-        for allowed, choice in zip(self._allowed, self.free, strict=True):
-            enough = allowed[allowed >= _STARVED * choice.size]
+        for allowed, group in zip(self._allowed, self.free, strict=True):
+            enough = allowed[allowed >= _STARVED * group.size]
             fair.append(enough if len(enough) else allowed[-1:])
         least = self.totals(np.array([allowed[0] for allowed in fair]))
         return fair if within(least, self.limits, self.law.columns)[0] else self._allowed
@@ -198,7 +198,7 @@ class Selector:
         return self._above(values, thresholds[high], allowed)
 
     def fits(self, widths: Ints) -> npt.NDArray[np.bool_]:
-        """Which of (trials, choices) widths keep every limit."""
+        """Which of (trials, groups) widths keep every limit."""
         return within(self.totals(widths), self.limits, self.law.columns)
 
     def _above(self, values: Sequence[Floats], threshold: float, allowed: Sequence[Ints]) -> Ints:
@@ -233,7 +233,7 @@ class Selector:
             widths, now = trials[best], totals[best]
 
     def wider(self, widths: Ints) -> tuple[list[int], Ints]:
-        """Every choice that isn't at its widest, each with its next width."""
+        """Every group that isn't at its widest, each with its next width."""
         rows = [row for row, allowed in enumerate(self._allowed) if widths[row] < allowed[-1]]
         trials = np.repeat(widths[None], len(rows), axis=0)
         for trial, row in enumerate(rows):
@@ -242,7 +242,7 @@ class Selector:
         return rows, trials
 
     def narrower(self, widths: Ints) -> tuple[list[int], Ints]:
-        """Every choice that isn't at its narrowest, each with its next smaller width."""
+        """Every group that isn't at its narrowest, each with its next smaller width."""
         rows = [row for row, allowed in enumerate(self._allowed) if widths[row] > allowed[0]]
         trials = np.repeat(widths[None], len(rows), axis=0)
         for trial, row in enumerate(rows):
@@ -254,14 +254,14 @@ class Selector:
         """Sum of the kept channels' importances.
 
         Args:
-            ranked: For each choice (size,), descending.
-            widths: Of each choice.
+            ranked: For each group (size,), descending.
+            widths: Of each group.
         """
         pairs = zip(ranked, widths, self.free, strict=True)
-        return sum(float(u[:width].sum()) * len(choice.classes) for u, width, choice in pairs)
+        return sum(float(u[:width].sum()) * len(group.classes) for u, width, group in pairs)
 
     def _prices(self, widths: Ints, price: Price) -> Floats:
-        """p^alpha of each choice at these widths."""
+        """p^alpha of each group at these widths."""
         nearby = np.maximum(widths, 2)  # below a width of 2 a difference of one channel would leave none
         base = self.totals(nearby)
         trials = nearby[None] - np.eye(len(nearby), dtype=np.int64)
@@ -281,7 +281,7 @@ class Selector:
             f"but {self.limits[columns[one]]:,} was requested"
             for one in over
         )
-        wide = sorted(self.free, key=lambda choice: -choice.widths[0])[:3]
+        wide = sorted(self.free, key=lambda group: -group.widths[0])[:3]
         held = ", ".join(f"`{c.classes[0]}` at {c.widths[0]} of {c.size}" for c in wide)
         raise BudgetError(
             f"The budget can't be reached: {words}. The smallest widths are {held}. "

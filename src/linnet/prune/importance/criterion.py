@@ -14,7 +14,7 @@ from linnet.core import ChannelGraph
 from linnet.core.program.module_copy import rebuild
 from linnet.errors import InputError
 from linnet.prune.importance.from_weights import Normalise
-from linnet.prune.importance.running_mean import Memory
+from linnet.prune.importance.running_mean import RunningMean
 from linnet.prune.masks.masks import Masks
 from linnet.prune.masks.reads import maskable_reads
 
@@ -66,7 +66,7 @@ def from_data(
     copied = rebuild(model, lambda _, tensor: tensor.detach().clone()).eval()
     masks = Masks(copied, graph, maskable_reads(copied, graph)[0], names)
     masks.measuring, masks.in_eval = True, True
-    memory = Memory(masks.slices, masks.total, normalise=normalise)
+    memory = RunningMean(masks.slices, masks.total, normalise=normalise)
     totals: list[Tensor] = []
     samples = 0
     for batch in [] if data is None else data:

@@ -66,7 +66,7 @@ class Forgetting:
         return min(self.base + self.per_drop * drops, 1.0)
 
 
-class Memory:
+class RunningMean:
     """Importances of all channels, class after class.
 
     A measurement gives every channel v, the mean over samples (of all processes) of what the gates measured, divided by

@@ -23,7 +23,7 @@ from linnet.engine.compute.timing import NOISY, Latency, Timing, timed
 from linnet.engine.onnx.model import still
 from linnet.engine.onnx.runtime import network_call
 from linnet.errors import BudgetError
-from linnet.prune.allocate.groups import Choice
+from linnet.prune.allocate.groups import PrunableGroup
 from linnet.prune.allocate.widths import Selection, Selector
 from linnet.prune.budget import Budget
 from linnet.prune.latency.cache import Measured
@@ -41,7 +41,7 @@ _NS = 1e6  # nanoseconds of a millisecond
 Multiplicity = Mapping[str, Sequence[int]]
 
 
-class Clock:
+class LatencyModel:
     """Predicts a network's latency at any widths, and measures it.
 
     The prediction is a table of kernels times a ratio measured / predicted, which is read off networks that were
@@ -67,7 +67,7 @@ class Clock:
         model: nn.Module,
         graph: ChannelGraph,
         law: WidthCost,
-        free: Sequence[Choice],
+        free: Sequence[PrunableGroup],
         budget: Budget,
         *,
         align: int,
@@ -77,9 +77,9 @@ class Clock:
         self.graph, self.free, self.target_ns = graph, tuple(free), budget.latency_ms * _NS
         self.measured = Measured(budget, folder)
         rows = {name: row for row, name in enumerate(law.names)}
-        self._rows = [[rows[name] for name in choice.classes] for choice in free]
-        self.least = tuple(choice.widths[0] for choice in free)
-        self.whole = tuple(choice.size for choice in free)
+        self._rows = [[rows[name] for name in group.classes] for group in free]
+        self.least = tuple(group.widths[0] for group in free)
+        self.whole = tuple(group.size for group in free)
         least = law.dense.copy()
         for own, width in zip(self._rows, self.least, strict=True):
             least[own] = width
@@ -108,8 +108,8 @@ class Clock:
 
     @classmethod
     def of(
-        cls, model: nn.Module, graph: ChannelGraph, free: Sequence[Choice], budget: Budget, *, align: int
-    ) -> Clock | None:
+        cls, model: nn.Module, graph: ChannelGraph, free: Sequence[PrunableGroup], budget: Budget, *, align: int
+    ) -> LatencyModel | None:
         """A latency model where the budget has a latency."""
         return None if budget.latency_ms is None else cls(model, graph, WidthCost(graph), free, budget, align=align)
 
@@ -126,10 +126,10 @@ class Clock:
     def first_channels(self, widths: Sequence[int]) -> dict[str, list[int]]:
         """Multiplicities that keep the first channels of every class."""
         return {
-            name: [1] * width + [0] * (choice.size - width)
-            for choice, width in zip(self.free, widths, strict=True)
-            for name in choice.classes
-            if width < choice.size
+            name: [1] * width + [0] * (group.size - width)
+            for group, width in zip(self.free, widths, strict=True)
+            for name in group.classes
+            if width < group.size
         }
 
     def limit_ns(self) -> int:
@@ -161,7 +161,7 @@ class Clock:
 
         Args:
             model: The network, without masks.
-            widths: Of each choice.
+            widths: Of each group.
             multiplicity: The edit that makes these widths.
         """
         dense = self._dense_call(model)
@@ -201,7 +201,7 @@ class Clock:
 
 
 def meet(
-    clock: Clock,
+    latency_model: LatencyModel,
     model: nn.Module,
     select: Callable[[int | None], Selection],
     multiplicity: Callable[[Selection], Multiplicity],
@@ -215,11 +215,11 @@ def meet(
     where other work makes the runs uneven), unless another limit or the whole network stays below.
 
     Args:
-        clock: Of the network.
+        latency_model: Of the network.
         model: The network, without masks.
         select: Limit on the table's sum in nanoseconds (None: no such limit) -> selection.
         multiplicity: Selection -> the edit that makes it.
-        ranked: For each choice (size,): utilities, descending.
+        ranked: For each group (size,): utilities, descending.
         limits: The counted limits.
 
     Returns:
@@ -228,17 +228,20 @@ def meet(
     Raises:
         BudgetError: no network that was tried meets the target.
     """
-    search = _Search(clock, model, multiplicity)
+    search = _Search(latency_model, model, multiplicity)
     loose = select(None)
-    if clock.expected_ns(loose.widths) <= 1.1 * clock.target_ns and search.measure(loose) <= clock.target_ns:
+    if (
+        latency_model.expected_ns(loose.widths) <= 1.1 * latency_model.target_ns
+        and search.measure(loose) <= latency_model.target_ns
+    ):
         return search.outcome(loose)
     for _ in range(_ROUNDS):
-        trial = select(clock.limit_ns())
+        trial = select(latency_model.limit_ns())
         if trial.widths in search.tried:
             break
         if search.good(search.measure(trial), search.noise):
             return search.outcome(trial)
-    selector = Selector(clock.cost, clock.free, limits)
+    selector = Selector(latency_model.cost, latency_model.free, limits)
     for _ in range(_UNITS):
         trial = next(iter(search.neighbours(selector, ranked)), None)
         if trial is None or search.good(search.measure(trial), search.noise):
@@ -249,14 +252,16 @@ def meet(
 class _Search:
     """The networks that were measured on the way to a target."""
 
-    def __init__(self, clock: Clock, model: nn.Module, multiplicity: Callable[[Selection], Multiplicity]):
-        self.clock, self.model, self.multiplicity = clock, model, multiplicity
+    def __init__(
+        self, latency_model: LatencyModel, model: nn.Module, multiplicity: Callable[[Selection], Multiplicity]
+    ):
+        self.latency_model, self.model, self.multiplicity = latency_model, model, multiplicity
         self.tried: dict[tuple[int, ...], tuple[Selection, Timing]] = {}
         self.noise = 1.0
 
     def measure(self, selection: Selection) -> float:
         """Nanoseconds of the best run."""
-        timing = self.clock.measure(self.model, selection.widths, self.multiplicity(selection))
+        timing = self.latency_model.measure(self.model, selection.widths, self.multiplicity(selection))
         self.tried[selection.widths] = selection, timing
         self.noise = timing.noise
         logger.info("widths %s: %.4g ms measured", selection.widths, timing.best_s * 1e3)
@@ -265,7 +270,7 @@ class _Search:
     def good(self, ns: float, noise: float) -> bool:
         """Whether the target is met; where noise hides 5 %, whether it is met as far as can be told."""
         least = 1 - (_NOISY_TOLERANCE if noise > NOISY else TOLERANCE)
-        return least * self.clock.target_ns <= ns <= self.clock.target_ns
+        return least * self.latency_model.target_ns <= ns <= self.latency_model.target_ns
 
     def best(self) -> Selection:
         """The slowest that meets the target.
@@ -273,19 +278,19 @@ class _Search:
         Raises:
             BudgetError: none does.
         """
-        met = [(t.best_s, s.widths) for s, t in self.tried.values() if t.best_s * 1e9 <= self.clock.target_ns]
+        met = [(t.best_s, s.widths) for s, t in self.tried.values() if t.best_s * 1e9 <= self.latency_model.target_ns]
         if not met:
             fastest = min(timing.best_s for _, timing in self.tried.values())
             raise BudgetError(
-                f"`latency_ms` can't be {self.clock.target_ns / _NS:g}: the fastest of {len(self.tried)} measured "
-                f"networks takes {fastest * 1e3:.3g} ms ({self.clock.measured.about}). Give more time, or measure "
-                "when the machine does nothing else."
+                f"`latency_ms` can't be {self.latency_model.target_ns / _NS:g}: the fastest of {len(self.tried)} "
+                f"measured networks takes {fastest * 1e3:.3g} ms ({self.latency_model.measured.about}). Give more "
+                "time, or measure when the machine does nothing else."
             )
         return self.tried[max(met)[1]][0]
 
     def neighbours(self, selector: Selector, ranked: Sequence[Floats]) -> Iterator[Selection]:
         """Selections one unit wider than the best that meets the target, or narrower than the fastest that doesn't."""
-        clock, target = self.clock, self.clock.target_ns
+        latency_model, target = self.latency_model, self.latency_model.target_ns
         met = [s for s, t in self.tried.values() if t.best_s * 1e9 <= target]
         base = self.best() if met else min(self.tried.values(), key=lambda pair: pair[1].best_s)[0]
         ns, widths = self.tried[base.widths][1].best_s * 1e9, np.array(base.widths, dtype=np.int64)
@@ -293,7 +298,7 @@ class _Search:
         found = []
         for trial in trials:
             key = tuple(int(width) for width in trial)
-            then = ns + clock.expected_ns(key) - clock.expected_ns(base.widths)
+            then = ns + latency_model.expected_ns(key) - latency_model.expected_ns(base.widths)
             if key in self.tried or not selector.fits(trial)[0] or (met and then > target):
                 continue
             made = Selection(key, base.price, selector.kept_utility(ranked, trial))
@@ -303,11 +308,12 @@ class _Search:
 
     def outcome(self, selection: Selection) -> tuple[Selection, Latency]:
         """The selection and its measured latency."""
-        timing, own = self.tried[selection.widths][1], self.clock.measured
+        timing, own = self.tried[selection.widths][1], self.latency_model.measured
         own.save()
         latency = Latency(
-            self.clock.target_ns / _NS, self.clock.before.best_s * 1e3, timing.best_s * 1e3, timing.p50_s * 1e3,
-            timing.p95_s * 1e3, timing.runs, len(self.tried), own.name, own.cpu, own.batch, own.threads,
+            self.latency_model.target_ns / _NS, self.latency_model.before.best_s * 1e3, timing.best_s * 1e3,
+            timing.p50_s * 1e3, timing.p95_s * 1e3, timing.runs, len(self.tried), own.name, own.cpu,
+            own.batch, own.threads,
         )  # fmt: skip
         if latency.noisy:
             logger.warning("the latency was measured while other work disturbed it: %s", latency)

@@ -19,7 +19,7 @@ from linnet.prune.masks.masks import Masks
 from linnet.prune.masks.reads import maskable_reads
 
 
-class Body:
+class MaskedNetwork:
     """A network with masks. Channels are numbered as in the given network, class after class, whatever was taken out.
 
     Args:

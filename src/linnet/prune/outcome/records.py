@@ -154,14 +154,14 @@ def unused(selector: Selector, plan: Plan) -> dict[str, tuple[float, str]]:
     Returns:
         Name of the limit -> (share, reason).
     """
-    widths = np.array([len(plan.kept[choice.classes[0]]) for choice in selector.free], dtype=np.int64)
+    widths = np.array([len(plan.kept[group.classes[0]]) for group in selector.free], dtype=np.int64)
     spent, columns = selector.totals(widths)[0], selector.law.columns
     wider, names = [], []
-    for row, choice in enumerate(selector.free):
-        more = next((width for width in choice.widths if width > widths[row]), None)
+    for row, group in enumerate(selector.free):
+        more = next((width for width in group.widths if width > widths[row]), None)
         if more is not None:
             wider.append(np.where(np.arange(len(widths)) == row, more, widths))
-            names.append(f"`{choice.classes[0]}` from {widths[row]} to {more} channels")
+            names.append(f"`{group.classes[0]}` from {widths[row]} to {more} channels")
     extra = selector.totals(np.array(wider)) - spent if wider else np.zeros((0, len(columns)), dtype=np.int64)
     left = {limit: most - int(spent[columns.index(limit)]) for limit, most in selector.limits.items()}
     return {

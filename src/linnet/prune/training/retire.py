@@ -45,8 +45,8 @@ class Retirement:
             bool (total,), or None when it isn't worth it. Classes that are cut together lose equally many.
         """
         left = alive.copy()
-        for choice in self._selector.free:
-            parts = [self._slices[name] for name in choice.classes]
+        for group in self._selector.free:
+            parts = [self._slices[name] for name in group.classes]
             count = min(int((self.quiet[part] >= self.after)[alive[part]].sum()) for part in parts)
             for part in parts:
                 living = np.flatnonzero(alive[part])
@@ -59,7 +59,7 @@ class Retirement:
         return int(self._selector.totals(self.widths(alive))[0, TOTALS.index("macs")])
 
     def widths(self, alive: Bools) -> npt.NDArray[np.int64]:
-        """Living channels of each choice."""
+        """Living channels of each group."""
         return np.array(
-            [int(alive[self._slices[choice.classes[0]]].sum()) for choice in self._selector.free], dtype=np.int64
+            [int(alive[self._slices[group.classes[0]]].sum()) for group in self._selector.free], dtype=np.int64
         )

@@ -15,17 +15,17 @@ from linnet.core.distributed import added
 from linnet.errors import TrainingError
 from linnet.prune.importance.criterion import FROM_DATA, Criterion
 from linnet.prune.importance.from_weights import Normalise, utilities_from_weights
-from linnet.prune.importance.running_mean import Forgetting, Memory
-from linnet.prune.masks.masked_network import Body
+from linnet.prune.importance.running_mean import Forgetting, RunningMean
+from linnet.prune.masks.masked_network import MaskedNetwork
 from linnet.prune.training.checks import REMEDY
 from linnet.prune.training.schedule import Timetable
 
 
-class Weighing:
+class RunningImportance:
     """Importances of a masked network's channels, updated by each measurement.
 
     Args:
-        body: The network with its masks.
+        network: The network with its masks.
         criterion: Measured from data and averaged, or read off the present weights.
         forgetting: The averaging of measurements.
         normalise: What a class is divided by: its "max" or its "mean".
@@ -39,11 +39,17 @@ class Weighing:
     """
 
     def __init__(
-        self, body: Body, criterion: Criterion, forgetting: Forgetting, *, normalise: Normalise, rng_seed: int
+        self,
+        network: MaskedNetwork,
+        criterion: Criterion,
+        forgetting: Forgetting,
+        *,
+        normalise: Normalise,
+        rng_seed: int,
     ):
         self.criterion, self.forgetting = criterion, forgetting
-        self.rng_seed, self._body = rng_seed, body
-        self.memory = Memory(body.slices, body.total, mixes=forgetting.mixes, normalise=normalise)
+        self.rng_seed, self._masked_network = rng_seed, network
+        self.memory = RunningMean(network.slices, network.total, mixes=forgetting.mixes, normalise=normalise)
         if not self.needs_data:
             self._weigh()  # refuses here what can't be ranked
 
@@ -62,8 +68,8 @@ class Weighing:
             if self.criterion != "random":  # which is drawn once
                 self._weigh()
             return
-        total, samples = measurement(self._body, signed=self.criterion == "bn_taylor")
-        if not samples and not self._body.model.training:
+        total, samples = measurement(self._masked_network, signed=self.criterion == "bn_taylor")
+        if not samples and not self._masked_network.model.training:
             raise TrainingError(
                 f"Step {time.step} measures the channels, but the network is in eval mode, where nothing is "
                 "measured. Call model.train() after a validation."
@@ -75,11 +81,11 @@ class Weighing:
                 f"If you did, the network was compiled and called before the pruner was made: {REMEDY}."
             )
         decay = time.decay(self.forgetting.decay(time.drops))
-        self.memory.take(total, samples, decay=decay, live=self._body.measured)
+        self.memory.take(total, samples, decay=decay, live=self._masked_network.measured)
 
     def by_class(self) -> dict[str, Floats]:
         """Class name -> (channels,); channels that were taken out come last."""
-        alive, slices = self._body.alive, self._body.slices
+        alive, slices = self._masked_network.alive, self._masked_network.slices
         return {name: np.where(alive[slices[name]], u, -1.0) for name, u in self.memory.by_class().items()}
 
     def require_measured(self) -> None:
@@ -107,18 +113,20 @@ class Weighing:
         return f"{self.criterion}, {self.forgetting}, {self.memory.normalise}, {self.rng_seed}"
 
     def _weigh(self) -> None:
-        everywhere = np.ones(self._body.total, dtype=np.bool_)
-        body = self._body
-        found = utilities_from_weights(body.model, body.graph, body.names, self.criterion, rng_seed=self.rng_seed)
-        living = torch.from_numpy(np.concatenate([found[name] for name in body.names]))
-        self.memory.take(body.wide(living), 1, decay=0.0, live=everywhere)
+        everywhere = np.ones(self._masked_network.total, dtype=np.bool_)
+        network = self._masked_network
+        found = utilities_from_weights(
+            network.model, network.graph, network.names, self.criterion, rng_seed=self.rng_seed
+        )
+        living = torch.from_numpy(np.concatenate([found[name] for name in network.names]))
+        self.memory.take(network.wide(living), 1, decay=0.0, live=everywhere)
 
 
-def measurement(body: Body, *, signed: bool = False) -> tuple[Tensor, int]:
+def measurement(network: MaskedNetwork, *, signed: bool = False) -> tuple[Tensor, int]:
     """Takes the step's measurement; every process gets the same.
 
     Args:
-        body: The network with its masks.
+        network: The network with its masks.
         signed: Without absolute values.
 
     Returns:
@@ -126,9 +134,9 @@ def measurement(body: Body, *, signed: bool = False) -> tuple[Tensor, int]:
         gradient of the weights isn't finite on some process, as in a step that a `GradScaler` skips. And the number of
         samples, 0 when no backward pass came.
     """
-    found = body.take_measurement(signed=signed)
-    total, samples = (torch.zeros(body.total, dtype=torch.float64), 0) if found is None else found
-    if not _finite(body.model):
+    found = network.take_measurement(signed=signed)
+    total, samples = (torch.zeros(network.total, dtype=torch.float64), 0) if found is None else found
+    if not _finite(network.model):
         total = total * math.nan
     flat = added(torch.cat([total, total.new_tensor([samples])]))
     return flat[:-1], int(flat[-1])

@@ -14,17 +14,17 @@ from linnet.core import ChannelGraph
 from linnet.core.channels.width_cost import WidthCost
 from linnet.core.distributed import numbers_of_first
 from linnet.engine.compute.timing import Latency
-from linnet.prune.allocate.groups import Choices
+from linnet.prune.allocate.groups import PrunableGroups
 from linnet.prune.allocate.per_layer import Select, same_rate
 from linnet.prune.allocate.widths import Price, Selection, Selector
 from linnet.prune.budget import Budget
-from linnet.prune.latency.target import Clock
+from linnet.prune.latency.target import LatencyModel
 from linnet.prune.pruning_plan import kept_channels, on_time, ranks, totals_of
 
 _SHOWN = {"latency_ns": "latency_ms"}  # a share has no unit, so it goes by the budget's name
 
 
-class Chooser:
+class RunningSelection:
     """Selects under a budget; looks for the price of several limits at the first selection and on request.
 
     Args:
@@ -33,7 +33,7 @@ class Chooser:
         found: What may be pruned.
         price: "none" or "auto".
         select: "global" or "per_layer".
-        clock: Predicts and measures the latency, where the budget has one.
+        latency_model: Predicts and measures the latency, where the budget has one.
 
     Attributes:
         limits: Name of the cost -> most of it.
@@ -48,17 +48,19 @@ class Chooser:
         self,
         graph: ChannelGraph,
         budget: Budget,
-        found: Choices,
+        found: PrunableGroups,
         *,
         price: str,
         select: Select,
-        clock: Clock | None = None,
+        latency_model: LatencyModel | None = None,
     ):
         law = WidthCost(graph)
         self.rule: Select = select
-        self.found, self.clock = found, clock
-        self.limits = budget.limits(totals_of(law)) | ({} if clock is None else {"latency_ns": clock.limit_ns()})
-        self.selector = Selector(law if clock is None else clock.cost, found.free, self.limits)
+        self.found, self.latency_model = found, latency_model
+        self.limits = budget.limits(totals_of(law)) | (
+            {} if latency_model is None else {"latency_ns": latency_model.limit_ns()}
+        )
+        self.selector = Selector(law if latency_model is None else latency_model.cost, found.free, self.limits)
         self.selection: Selection | None = None
         self.latency: Latency | None = None
         self._auto = price == "auto" and len(self.limits) > 1
@@ -80,7 +82,7 @@ class Chooser:
 
     def agree_on_limit(self) -> None:
         """Takes rank 0's limit of a measured latency: what other processes measured differs a little."""
-        if self.clock is not None:
+        if self.latency_model is not None:
             self._limit_latency(numbers_of_first([self.limits["latency_ns"]])[0])
 
     def on_time(self, model: nn.Module, utilities: Mapping[str, Floats]) -> dict[str, tuple[int, ...]]:
@@ -96,21 +98,21 @@ class Chooser:
         Raises:
             BudgetError: the target can't be reached.
         """
-        assert self.clock is not None
+        assert self.latency_model is not None
         counted = {name: limit for name, limit in self.limits.items() if name != "latency_ns"}
         price = self._price if self.selection is not None else None
         selection, self.latency = on_time(
-            self.clock, model, self.found, counted, utilities, select=self.rule, price=price
+            self.latency_model, model, self.found, counted, utilities, select=self.rule, price=price
         )
         widths = tuple(numbers_of_first(selection.widths))
         self.selection = replace(selection, widths=widths)
-        self._limit_latency(max(self.limits["latency_ns"], self.clock.predicted_ns(widths)))
+        self._limit_latency(max(self.limits["latency_ns"], self.latency_model.predicted_ns(widths)))
         return kept_channels(self.found, self.selection, utilities)
 
     def measure(self, small: nn.Module) -> None:
         """Measures the latency of the final small network anew."""
-        if self.clock is not None and self.latency is not None:
-            self.latency = self.clock.again(small, self.latency)
+        if self.latency_model is not None and self.latency is not None:
+            self.latency = self.latency_model.again(small, self.latency)
 
     def trial(self, utilities: Mapping[str, Floats]) -> dict[str, tuple[int, ...]]:
         """The channels that would stay; nothing is kept."""
@@ -123,7 +125,7 @@ class Chooser:
     @property
     def used(self) -> dict[str, float]:
         """Name of each limit -> share of it that the selection costs (the given network before the first one)."""
-        dense = [choice.size for choice in self.found.free]
+        dense = [group.size for group in self.found.free]
         totals = self.selector.totals(np.array(self.selection.widths if self.selection else dense))[0]
         columns = self.selector.law.columns
         return {_SHOWN.get(n, n): int(totals[columns.index(n)]) / limit for n, limit in self.limits.items()}
@@ -142,7 +144,7 @@ class Chooser:
         self._price = Price(alpha, tuple(weights))
         self.selection = Selection(widths, self._price, 0.0) if widths else None
         self.latency = Latency(*state["latency"]) if state["latency"] else None
-        if self.clock is not None:
+        if self.latency_model is not None:
             self._limit_latency(int(state["ns"]))
 
     def _limit_latency(self, limit_ns: int) -> None:
@@ -150,7 +152,7 @@ class Chooser:
         self.selector.limit(self.limits)
 
     def __str__(self) -> str:
-        widths = [(choice.classes, choice.widths) for choice in self.found.free]
+        widths = [(group.classes, group.widths) for group in self.found.free]
         return f"{self.limits}, price {'auto' if self._auto else 'none'}, {self.rule}, {widths}"
 
     def _select(self, utilities: Mapping[str, Floats], *, anew: bool) -> Selection:

@@ -41,7 +41,7 @@ def eigenvalue_histogram(values: Sequence[float], theory: MeanField | None = Non
         axes.set_ylabel("number in each bin")
         axes.set_title(title)
         axes.grid(visible=True, **GRID)
-        axes.legend(loc="upper center")
+        _legend(fig)
     return fig
 
 
@@ -90,7 +90,7 @@ def against_width(
         axes.set_xlabel("width M")
         axes.set_ylabel(ylabel)
         axes.grid(visible=True, **GRID)
-        axes.legend()
+        _legend(fig)
     return fig
 
 
@@ -113,7 +113,7 @@ def lr_heatmap(found: LRMap) -> Figure:
         axes.set_ylabel("width M")
         bar = fig.colorbar(image, ax=axes)
         bar.set_label("log10 of the highest loss over the first")
-        axes.legend(loc="upper right", framealpha=0.9)
+        _legend(fig)
     return fig
 
 
@@ -136,7 +136,7 @@ def kappa_curves(variances: Sequence[float], curves: Mapping[str, Sequence[tuple
         axes.set_xlabel("weight variance")
         axes.set_ylabel("kappa")
         axes.grid(visible=True, **GRID)
-        axes.legend()
+        _legend(fig)
     return fig
 
 
@@ -163,6 +163,11 @@ def direction_images(images: NDArray[np.floating], directions: NDArray[np.floati
         axes[0, 0].set_ylabel("input")
         axes[1, 0].set_ylabel("steepest")
     return fig
+
+
+def _legend(fig: Figure) -> None:
+    """Beside the data, where it hides nothing and its text stands on the page's own ground."""
+    fig.legend(loc="outside upper center", ncols=2)
 
 
 def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -132,11 +132,11 @@ def html(study: SpectrumStudy, command: str) -> str:
             ("with centred outputs", f"{centred:.4g}"),
             ("safe step size", f"{float(study.safe):.4g}" if study.safe else "-"),
         ]
-    sections = [_numbers(study)]
-    sections += [
+    sections = [
         Section(_TITLES.get(name, name), [figure(picture, alt=text, caption=text)], lead="")
         for name, (picture, text) in study.pictures.items()
     ]
+    sections.append(_numbers(study))
     if "fisher" in study.spectra:
         sections.append(_costs(study.spectra["fisher"]))
     sections.append(Section("How to read this", list(_READING)))

@@ -167,7 +167,7 @@ NAN.latents.data[0, 0, 0, 0, 0] = float("nan")
         (lambda: freeze(BinaryConv2d(1, 2), torch.full((1, 1, 8, 8), 300)), r"pixels of 0\.\.255 \(got 300"),
         (lambda: freeze(BinaryConv2d(1, 2), torch.zeros(1, 8, 8)), r"`example`"),
         (lambda: freeze("net", X), r"`net`"),
-        (lambda: freeze(BinaryConv2d(3, 2), X), r"can't run on the example"),
+        (lambda: freeze(BinaryConv2d(3, 2), X), r"`example` must be an input"),
     ],
 )
 def test_every_refusal_names_the_layer_the_reason_and_the_remedy(attempt, words):

@@ -16,6 +16,7 @@ from linnet.nuclei.points.columns import Count
 from linnet.nuclei.points.detections import Detections
 from linnet.nuclei.read.find import find_images, stems
 from tests.browser import console_messages
+from tests.chromium import Chromium
 from tests.unit.report.test_html_page import assert_self_contained
 
 
@@ -309,3 +310,35 @@ class TestPage:
         noise = rng.integers(0, 256, (900, 1000), dtype=np.uint8)
         crowd = Detections(rng.uniform(0, 900, (30_000, 2)), rng.random(30_000), (900, 1000), Count(30_000))
         assert len(card("a.png", "a", noise, crowd, of=of, key=1).picture) < budget
+
+    def test_flags_come_first_and_histograms_stand_above_the_counts(self, tmp_path):
+        images = [png(tmp_path / f"{n}.png", n) for n in (5, 4, 3, 2, 0)]
+        page = run(images, tmp_path / "out").report.read_text(encoding="utf-8")
+        titles = re.findall(r"<h2[^>]*>([^<]+)</h2>", page)
+        assert titles[:4] == ["In short", "Look at these", "Pictures", "Counts"]
+        assert page.index("nothing was found") < page.index("<figure")
+        assert page.count('class="spread"') == 3
+        assert "Nuclei in an image" in page
+
+    def test_a_slide_is_a_picture_to_zoom_and_the_page_stays_light(self, tmp_path):
+        slide = np.random.default_rng(0).integers(0, 250, (2200, 2600), dtype=np.uint8)
+        slide[::200, ::200] = 255
+        Image.fromarray(slide).save(tmp_path / "slide.png")
+        result = run([tmp_path / "slide.png", png(tmp_path / "small.png")], tmp_path / "out", overlay=False)
+        page = result.report.read_text(encoding="utf-8")
+        assert page.count('class="zoom"') == 1
+        assert re.findall(r"for=\"zoom-1-\d\">(\d+)%", page) == ["39", "79", "100"]
+        assert len(page) < 25e6
+        assert_self_contained(page)
+
+    def test_tables_fit_a_narrow_screen(self, tmp_path):
+        (tmp_path / "broken.png").write_text("no image")
+        name = "a_rather_long_name_of_a_plate_and_a_well_2026-11-30_channel_0.png"
+        result = run([png(tmp_path / name), png(tmp_path / "e.png", 0), tmp_path / "broken.png"], tmp_path / "out")
+        with Chromium(tmp_path, size=(400, 800)) as browser:
+            browser.open(result.report.resolve().as_uri())
+            browser.until("document.querySelectorAll('.scroll').length === 3")
+            assert browser.value("document.documentElement.scrollWidth") <= 400
+            wide = "[...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth).length"
+            assert browser.value(wide) == 0
+            assert browser.console == []

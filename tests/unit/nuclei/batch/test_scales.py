@@ -38,7 +38,7 @@ def test_every_image_finds_its_own_diameter_and_the_batch_says_that_they_differ(
     result = detect(plate, tmp_path / "out", formats=("json",), overlay=False, progress=False)
     found = columns(result, "diameter_px")
     assert float(found["0.tif"]) == pytest.approx(18, rel=0.4)
-    assert all(float(found[f"{k}.tif"]) == pytest.approx(7.2, rel=0.4) for k in (1, 2, 3))
+    assert all(float(found[f"{k}.tif"]) == pytest.approx(7.2, rel=0.7) for k in (1, 2, 3))
     assert found["empty.tif"] == "24.0"
     assert json.loads((result.out / "1.json").read_text())["diameter_px"] == pytest.approx(
         float(found["1.tif"]), abs=0.1
@@ -52,7 +52,7 @@ def test_with_the_same_scale_the_majority_decides(plate, tmp_path):
     result = detect(plate, tmp_path / "out", same_scale=True, formats=("json",), overlay=False, progress=False)
     found = set(columns(result, "diameter_px").values())
     assert len(found) == 1
-    assert float(found.pop()) == pytest.approx(7.2, rel=0.4)
+    assert float(found.pop()) == pytest.approx(7.2, rel=0.7)
     assert result.remarks == ()
     assert [failure.image.rpartition("/")[2] for failure in result.failed] == ["torn.tif"]
 

@@ -41,7 +41,7 @@ def test_a_speck_of_dust_on_a_half_percent_of_the_area(detector, field, times):
     dusty[(y - 400) ** 2 + (x - 100) ** 2 < 20**2] += times * float(image.max())
     assert brightness_range(dusty).high > times * 0.9 * float(image.max())
     assert robust_range(dusty).high < 1.3 * brightness_range(image).high
-    assert f1(detector, field, dusty) > 0.97
+    assert f1(detector, field, dusty) > 0.95
 
 
 @pytest.mark.parametrize("n", [100, 1000])
@@ -50,7 +50,7 @@ def test_hot_pixels_are_no_nuclei_and_no_scale(detector, field, n):
     places = np.random.default_rng(0).integers(0, 512, (n, 2))
     hot[places[:, 0], places[:, 1]] = 60_000
     assert robust_range(hot).high < 1.1 * brightness_range(field[0]).high
-    assert f1(detector, field, hot) > 0.97
+    assert f1(detector, field, hot) > 0.95
 
 
 def test_a_hot_pixel_has_the_median_of_its_neighbours_as_a_slow_loop_finds_it():
@@ -84,7 +84,7 @@ def test_padding_and_borders_count_for_nothing(detector, field, value):
     bordered = image.copy()
     bordered[:3] = bordered[-3:] = value
     bordered[:, :3] = bordered[:, -3:] = value
-    assert f1(detector, field, bordered) > 0.97
+    assert f1(detector, field, bordered) > 0.95
     y, x = np.mgrid[:512, :512]
     gone = (y < 100) | (y + x > 800)
     stitched = np.where(gone, np.uint16(value), image)

@@ -87,6 +87,18 @@ def test_where_diameters_are_known_large_nuclei_cost_and_spacing_does_not(gain, 
     assert chosen(find, np.zeros((500, 500))).scale == expected
 
 
+@pytest.mark.parametrize(("diameter", "expected"), [(15.0, 2.0), (17.0, 1.0)])
+def test_an_image_is_enlarged_only_where_its_nuclei_are_small(diameter, expected):
+    means = {1.0: 0.5, 1.4: 0.6, 2.0: 0.7}
+
+    def find(_part, scale):
+        mean = means.get(scale, 0.0)
+        n = len(CLOSE) if mean else 0
+        return Found(CLOSE[:n] / scale, np.full(n, mean), np.full(n, diameter))
+
+    assert chosen(find, np.zeros((500, 500))).scale == expected
+
+
 def test_each_scale_sees_a_part_of_bounded_size():
     find, seen = finder({})
     chosen(find, np.zeros((3000, 700, 3)))

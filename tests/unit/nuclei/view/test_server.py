@@ -122,6 +122,24 @@ class TestAnswers:
         with open_view(out) as server:
             assert server.pyramids.channels(server.found.images[0]) == ["channel 0", "channel 1"]
 
+    def test_each_page_of_a_file_is_an_image(self, tmp_path):
+        pages = np.zeros((2, 30, 40), np.uint8)
+        pages[1, 5, 6] = 255
+        tifffile.imwrite(tmp_path / "s.tif", pages, photometric="minisblack")
+        Image.fromarray(pages[1]).save(tmp_path / "one.png")
+        out = detect(
+            [tmp_path / "s.tif", tmp_path / "one.png"], tmp_path / "all", weights=bright_pixels, page="all"
+        ).out
+        with open_view(out) as server:
+            images = server.found.images
+            assert [dict(i.options) for i in images] == [{"page": 0}, {"page": 1}, {"page": 0}]
+            assert [len(server.found.points(i)) for i in images] == [0, 1, 1]
+            assert [server.pyramids.of(i).shape for i in images] == [(30, 40)] * 3
+        out = detect(tmp_path / "s.tif", tmp_path / "max", weights=bright_pixels, project="max").out
+        with open_view(out) as server:
+            assert dict(server.found.images[0].options) == {"project": "max"}
+            assert server.pyramids.of(server.found.images[0]).shape == (30, 40)
+
 
 class TestRefusals:
     @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", "0.0.0.0", ""])

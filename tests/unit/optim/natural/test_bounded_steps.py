@@ -122,7 +122,7 @@ def test_the_guard_reads_the_loss_from_the_users_gradients():
         for chosen in torch.arange(len(x)).split(len(x) // parts):
             (F.cross_entropy(model(x[chosen]), y[chosen]) / parts).backward()
         opt.step()
-        heard, at_zero = opt._approximation.heard
+        heard, at_zero = opt._approximation.told_losses
         assert heard == pytest.approx(float(loss), rel=1e-5)
         assert at_zero == pytest.approx(float(torch.tensor(3.0).log()), rel=1e-5)
 

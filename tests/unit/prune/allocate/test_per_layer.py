@@ -8,7 +8,7 @@ from torch import nn
 from linnet.core import ChannelGraph
 from linnet.core.channels.width_cost import WidthCost
 from linnet.prune import Budget, Pruner, plan
-from linnet.prune.allocate.groups import choices
+from linnet.prune.allocate.groups import prunable_groups
 from linnet.prune.allocate.per_layer import same_rate
 from linnet.prune.allocate.widths import Selector
 from linnet.prune.budget import within
@@ -26,7 +26,7 @@ def _net(*widths):
 def _selector(net, budget, align):
     graph = ChannelGraph(net, torch.zeros(1, 3, 6, 6))
     law = WidthCost(graph)
-    free = choices(graph, align=align).free
+    free = prunable_groups(graph, align=align).free
     return Selector(law, free, budget.limits(totals_of(law)))
 
 

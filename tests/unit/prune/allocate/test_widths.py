@@ -12,7 +12,7 @@ from linnet.core.channels.width_cost import TOTALS, WidthCost
 from linnet.errors import BudgetError
 from linnet.models import create
 from linnet.prune import Budget
-from linnet.prune.allocate.groups import choices
+from linnet.prune.allocate.groups import prunable_groups
 from linnet.prune.allocate.widths import Price, Selector
 from linnet.prune.budget import within
 from linnet.prune.pruning_plan import totals_of
@@ -29,7 +29,7 @@ def _net(*widths):
 def _selector(net, budget, *, align=1):
     graph = ChannelGraph(net, torch.zeros(1, 3, 6, 6))
     law = WidthCost(graph)
-    free = choices(graph, align=align).free
+    free = prunable_groups(graph, align=align).free
     return Selector(law, free, budget.limits(totals_of(law))), free
 
 
@@ -103,7 +103,7 @@ def test_auto_does_not_starve_a_class_where_another_price_is_fair():
 def _vgg():
     graph = ChannelGraph(create("vgg16"), torch.zeros(1, 3, 32, 32))
     law = WidthCost(graph)
-    free = choices(graph, align=8).free
+    free = prunable_groups(graph, align=8).free
     return Selector(law, free, Budget(macs=0.238, params=0.059).limits(totals_of(law))), free
 
 

@@ -10,7 +10,7 @@ from linnet.errors import BudgetError, InputError, TrainingError
 from linnet.models import VGG
 from linnet.prune import Budget, Pruner, plan
 from linnet.prune.importance.criterion import from_data
-from linnet.prune.importance.running_mean import Forgetting, Memory
+from linnet.prune.importance.running_mean import Forgetting, RunningMean
 from linnet.prune.masks.masks import Masks
 from linnet.prune.masks.reads import maskable_reads
 from linnet.prune.training.schedule import Timetable
@@ -100,7 +100,7 @@ def test_a_pruner_measures_the_same_in_training_mode():
         )
         nn.functional.cross_entropy(net(inputs), targets).backward()
         pruner.step(optimizer)
-        for t, utilities in zip(by_hand, pruner._weighing.memory.by_class().values(), strict=True):
+        for t, utilities in zip(by_hand, pruner._importance.memory.by_class().values(), strict=True):
             expected = t.abs().mean(0) if criterion == "taylor" else t.mean(0).abs()
             np.testing.assert_allclose(utilities, (expected / expected.max()).numpy(), rtol=1e-10)
         pruner.remove()
@@ -125,9 +125,9 @@ def test_l1_follows_the_weights_of_the_moment():
     net(_batch(dtype=torch.float32)[0]).sum().backward()
     pruner.step(optimizer)
     name = next(iter(pruner.plan().kept))
-    assert np.argmax(pruner._weighing.memory.by_class()[name]) == 2
-    assert pruner._weighing.memory.by_class()[name].mean() == pytest.approx(1.0)
-    assert len(pruner._body._masks._gates) == 0  # weights need no gate
+    assert np.argmax(pruner._importance.memory.by_class()[name]) == 2
+    assert pruner._importance.memory.by_class()[name].mean() == pytest.approx(1.0)
+    assert len(pruner._masked_network._masks._gates) == 0  # weights need no gate
 
 
 def test_a_random_mask_stays_as_it_was_drawn():
@@ -146,7 +146,7 @@ def test_a_random_mask_stays_as_it_was_drawn():
 
 
 def test_normalisation_at_its_corners():
-    memory = Memory({"a": slice(0, 3), "zero": slice(3, 5), "one": slice(5, 6)}, 6)
+    memory = RunningMean({"a": slice(0, 3), "zero": slice(3, 5), "one": slice(5, 6)}, 6)
     live = np.ones(6, dtype=bool)
     memory.take(torch.tensor([2.0, -4.0, 0.0, 0.0, 0.0, 5.0], dtype=torch.float64), 2, decay=0.5, live=live)
     np.testing.assert_array_equal(memory.utility, [0.5, 1.0, 0.0, 0.0, 0.0, 1.0])
@@ -160,7 +160,7 @@ def test_normalisation_at_its_corners():
 
 
 def test_a_class_may_be_divided_by_its_mean():
-    memory = Memory({"a": slice(0, 3), "zero": slice(3, 5), "one": slice(5, 6)}, 6, normalise="mean")
+    memory = RunningMean({"a": slice(0, 3), "zero": slice(3, 5), "one": slice(5, 6)}, 6, normalise="mean")
     values = torch.tensor([2.0, 4.0, 6.0, 0.0, 0.0, 5.0], dtype=torch.float64)
     memory.take(values, 2, decay=0.5, live=np.ones(6, dtype=bool))
     np.testing.assert_array_equal(memory.utility, [0.5, 1.0, 1.5, 0.0, 0.0, 1.0])
@@ -172,7 +172,7 @@ def test_a_class_may_be_divided_by_its_mean():
 
 
 def test_a_running_mean_begins_with_what_it_first_sees():
-    memory = Memory({"a": slice(0, 2)}, 2, mixes=True)
+    memory = RunningMean({"a": slice(0, 2)}, 2, mixes=True)
     live = np.ones(2, dtype=bool)
     memory.take(torch.tensor([1.0, 2.0], dtype=torch.float64), 1, decay=0.9, live=live)
     np.testing.assert_array_equal(memory.utility, [0.5, 1.0])

@@ -41,6 +41,6 @@ def machine(monkeypatch, tmp_path):
 
     monkeypatch.setattr("linnet.prune.latency.kernel.Kernel.call", _kernel_s)
     monkeypatch.setattr("linnet.prune.latency.cache.quickest", lambda call: call.seconds)
-    monkeypatch.setattr("linnet.prune.latency.target.Clock._network_call", network_call)
+    monkeypatch.setattr("linnet.prune.latency.target.LatencyModel._network_call", network_call)
     monkeypatch.setattr("linnet.prune.latency.target.timed", timed)
     return type("Machine", (), {"networks": measured, "noise": noise})

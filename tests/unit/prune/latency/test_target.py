@@ -87,7 +87,7 @@ def test_a_machine_that_became_slower_is_followed(machine, monkeypatch):
     def slow(self, network):
         return Call(1.6 * network_s(network))
 
-    monkeypatch.setattr("linnet.prune.latency.target.Clock._network_call", slow)
+    monkeypatch.setattr("linnet.prune.latency.target.LatencyModel._network_call", slow)
     made = plan(_net(), EXAMPLE, Budget(latency_ms=0.8 * DENSE_MS))
     assert 0.95 * 0.8 * DENSE_MS <= made.latency.after_ms <= 0.8 * DENSE_MS
 

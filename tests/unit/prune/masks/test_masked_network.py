@@ -61,8 +61,8 @@ def test_every_entry_is_the_sliced_one(kind, compact):
             continue
         smaller += 1
         now = {
-            name: torch.from_numpy(pruner._body.alive[part]).nonzero()[:, 0]
-            for name, part in pruner._body.slices.items()
+            name: torch.from_numpy(pruner._masked_network.alive[part]).nonzero()[:, 0]
+            for name, part in pruner._masked_network.slices.items()
         }
         places = {name: [alive[name].index(channel) for channel in now[name].tolist()] for name in alive}
         sizes = {name: len(channels) for name, channels in alive.items()}
@@ -92,10 +92,10 @@ def test_what_was_taken_out_never_comes_back_and_the_budget_holds():
         optimizer.step()
         step = pruner.step(optimizer)
         assert step.used["macs"] <= 1
-        assert not (pruner._body.kept & ~pruner._body.alive).any()
-        assert before is None or not (pruner._body.alive & ~before).any()
-        before = pruner._body.alive
+        assert not (pruner._masked_network.kept & ~pruner._masked_network.alive).any()
+        assert before is None or not (pruner._masked_network.alive & ~before).any()
+        before = pruner._masked_network.alive
         x = torch.randn(3, 3, 6, 6, generator=draw)
-        torch.testing.assert_close(net.eval()(x), pruner._body.small().eval()(x), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(net.eval()(x), pruner._masked_network.small().eval()(x), rtol=1e-5, atol=1e-6)
         net.train()
     assert not before.all()

@@ -12,7 +12,7 @@ from linnet.engine.compute.timing import Timing, timed
 from linnet.errors import InputError
 from linnet.models import create
 from linnet.prune import Budget, Pruner, plan
-from linnet.prune.allocate.groups import choices
+from linnet.prune.allocate.groups import prunable_groups
 from linnet.prune.allocate.widths import Selector
 from linnet.prune.outcome.records import unused
 from linnet.prune.pruning_plan import totals_of
@@ -121,7 +121,7 @@ def _selector(budget, align):
     net = create("tiny", width=16, classes=3)
     graph = ChannelGraph(net, EXAMPLE)
     law = WidthCost(graph)
-    selector = Selector(law, choices(graph, align=align).free, budget.limits(totals_of(law)))
+    selector = Selector(law, prunable_groups(graph, align=align).free, budget.limits(totals_of(law)))
     return selector, plan(net, EXAMPLE, budget, align=align)
 
 

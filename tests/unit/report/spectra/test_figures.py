@@ -27,7 +27,7 @@ def test_the_histogram_holds_every_eigenvalue_and_the_lines():
     bare = eigenvalue_histogram(values)
     assert sum(patch.get_height() for patch in bare.axes[0].patches) == 92
     with_theory = eigenvalue_histogram(values, theory(3, "relu", 2.0, 0.1, 100, 46, 2))
-    labels = [text.get_text() for text in with_theory.axes[0].get_legend().get_texts()]
+    labels = [text.get_text() for text in with_theory.legends[0].get_texts()]
     assert {"measured", "bulk, measured band", "bulk, mean in theory", "outliers in theory, C-fold"} == set(labels)
     soft = eigenvalue_histogram(values, theory(3, "relu", 2.0, 0.1, 100, 46, 4, "cross_entropy", networks=50))
     assert len(soft.axes[0].lines) == 3

@@ -14,7 +14,7 @@ from linnet.core.jacobian.linearisation import Linearisation
 
 
 @dataclass
-class Watch:
+class RecordedForward:
     """One forward of the user's, from which rows come.
 
     Attributes:
@@ -44,7 +44,7 @@ class Listener:
     weight average doesn't compute curvature.
 
     Args:
-        owner: Has `model`, `wants()`, `open()` and `take_forward(watch)`; held weakly.
+        owner: Has `model`, `wants()`, `open()` and `recorded(watch)`; held weakly.
     """
 
     def __init__(self, owner: Any) -> None:
@@ -80,9 +80,9 @@ class Listener:
             f = linear.take(outputs)
             if not f.requires_grad:
                 return
-            watch = Watch(linear, f.detach().to(torch.promote_types(f.dtype, torch.float32)))
+            watch = RecordedForward(linear, f.detach().to(torch.promote_types(f.dtype, torch.float32)))
             with torch.autocast(f.device.type, enabled=False):
-                keep_open = owner.take_forward(watch)
+                keep_open = owner.recorded(watch)
             outputs.register_hook(watch.keep)  # after the owner's own passes: the next one is the user's
             if keep_open:
                 linear.seal()

@@ -21,7 +21,7 @@ from linnet.optim.natural.approximation import Approximation, Batch, Direction, 
 from linnet.optim.natural.batch import readable
 from linnet.optim.natural.kronecker.after_resize import edited_blocks
 from linnet.optim.natural.kronecker.alpha import alpha_of, rank_notes
-from linnet.optim.natural.kronecker.backward_hook import Listener, Watch
+from linnet.optim.natural.kronecker.backward_hook import Listener, RecordedForward
 from linnet.optim.natural.kronecker.blocks import Allotment, Block, allot, not_covered, too_large
 from linnet.optim.natural.kronecker.exact_block import SmallBlock
 from linnet.optim.natural.kronecker.kronecker_block import Sums
@@ -48,7 +48,7 @@ class Kfac(Approximation):
     """
 
     name = "kfac"
-    everyday = True
+    takes_gradients = True
     couples = True
 
     def __init__(self, model: nn.Module, settings: Settings) -> None:
@@ -59,9 +59,9 @@ class Kfac(Approximation):
         self._uncovered: dict[str, str] = {}
         self._alpha: float | None = None
         self._renew = False  # after an edit
-        self._watches: list[Watch] = []
+        self._forwards: list[RecordedForward] = []
         self._pending: dict[str, Sums] = {}
-        self._unconfirmed: list[tuple[Watch, dict[str, Sums]]] = []
+        self._unconfirmed: list[tuple[RecordedForward, dict[str, Sums]]] = []
         self._found: dict[str, Block] = {}
         self._listener = Listener(self)
         if settings.kronecker.adapt_damping and settings.momentum:
@@ -116,7 +116,7 @@ class Kfac(Approximation):
         told = ({name: how for name, how in of.items() if name in damping} for of in (self._covered, self._uncovered))
         return Direction(delta, alpha, _routes(self.blocks), *told, notes=self._notes())
 
-    # everyday use
+    # loss.backward(); opt.step()
 
     def attach(self) -> Sequence[RemovableHandle]:
         """One hook on the network."""
@@ -130,7 +130,7 @@ class Kfac(Approximation):
         """What reads it."""
         return Linearisation(self.model, batch_statistics="constant")
 
-    def take_forward(self, watch: Watch) -> bool:
+    def recorded(self, watch: RecordedForward) -> bool:
         """Reads a forward of the user's; True: its backward has to be waited for.
 
         For "model" and "sampled" the rows come from passes of their own through the activations, so the user's loss,
@@ -141,7 +141,7 @@ class Kfac(Approximation):
             raise InputError(
                 "loss='cross_entropy' needs one logit for each of at least 2 classes (got a model with 1 output)."
             )
-        self._watches.append(watch)
+        self._forwards.append(watch)
         if settings.fisher == "empirical":
             return True
         f, model = watch.f, settings.fisher == "model"
@@ -168,7 +168,7 @@ class Kfac(Approximation):
 
     def forget(self) -> None:
         """Drops what was captured, if its backward has run: the gradients it belongs to are gone."""
-        if any(watch.g is not None for watch in self._watches):
+        if any(watch.g is not None for watch in self._forwards):
             self._clear()
 
     def from_gradients(self, gradients: Mapping[str, Tensor], damping: Mapping[str, float]) -> Direction:
@@ -184,7 +184,7 @@ class Kfac(Approximation):
             self._require_finite(gradients)
             self._require_unscaled()
             if self._due(self.settings.kronecker.factor_every):
-                self._take_watched()
+                self._take_recorded()
             direction = self._damped(gradients, damping, None)
             self._measure(gradients, direction.delta)
             direction = replace(direction, alpha=self._alpha)
@@ -192,9 +192,9 @@ class Kfac(Approximation):
             self._clear()
         return direction
 
-    def _take_watched(self) -> None:
-        self._watches = [watch for watch in self._watches if watch.g is not None]
-        if not self._watches:
+    def _take_recorded(self) -> None:
+        self._forwards = [watch for watch in self._forwards if watch.g is not None]
+        if not self._forwards:
             raise TrainingError(
                 "opt.step() saw no forward pass with its backward pass since the last step, so it has no "
                 "curvature. Run the model that the optimizer was made with (itself, or in "
@@ -207,9 +207,9 @@ class Kfac(Approximation):
 
     def _read_backward(self) -> None:
         """The rows of the user's own backward, of a loss that is the mean over all samples since the last step."""
-        total = sum(watch.samples for watch in self._watches)
+        total = sum(watch.samples for watch in self._forwards)
         scale = total / self._loss_scale()
-        for watch in self._watches:
+        for watch in self._forwards:
             with self.deaf():
                 layers = readable(watch.linear.collected(), watch.linear.unread, rescue=self._rescues)
                 sums = self._read(layers, self.dampings, watch.linear.unread)
@@ -219,12 +219,12 @@ class Kfac(Approximation):
 
     def _measure(self, gradients: Mapping[str, Tensor], delta: Mapping[str, Tensor]) -> None:
         """alpha = r^T K r / r^T r = N grad . Delta / |u|^2, from the gradient that came to the outputs."""
-        self.heard, heard = None, [watch for watch in self._watches if watch.g is not None]
-        if not heard:
+        self.told_losses, recorded = None, [watch for watch in self._forwards if watch.g is not None]
+        if not recorded:
             return
-        total = sum(watch.samples for watch in heard)
+        total = sum(watch.samples for watch in recorded)
         loss, squares, values = self.settings.loss, 0.0, [0.0, 0.0]
-        for watch in heard:
+        for watch in recorded:
             assert watch.g is not None
             r = watch.g * (total / self._loss_scale())
             squares += float(loss.coordinates(watch.f, r).double().square().sum())
@@ -232,7 +232,7 @@ class Kfac(Approximation):
         slope = sum(float((gradients[name] * delta[name]).sum()) for name in delta if name in gradients)
         sums = torch.tensor([squares, total, *values], dtype=torch.float64)
         squares, count, *values = added(sums).tolist()
-        self.heard = (values[0] / count, values[1] / count)
+        self.told_losses = (values[0] / count, values[1] / count)
         if squares > 0:
             self._alpha = count * slope / squares
 
@@ -253,7 +253,7 @@ class Kfac(Approximation):
         """A GradScaler that the optimizer doesn't know makes alpha and the empirical Fisher information wrong."""
         if self.settings.scaler is not None or self.settings.loss.name != "cross_entropy":
             return
-        found = [watch.g.abs().sum(1).max() for watch in self._watches if watch.g is not None]
+        found = [watch.g.abs().sum(1).max() for watch in self._forwards if watch.g is not None]
         largest = float(torch.stack(found).max()) if found else 0.0
         if math.isfinite(largest) and largest > _SCALED:
             raise TrainingError(
@@ -263,9 +263,9 @@ class Kfac(Approximation):
             )
 
     def _clear(self) -> None:
-        for watch in self._watches:
+        for watch in self._forwards:
             watch.linear.release()
-        self._watches, self._pending, self._unconfirmed = [], {}, []
+        self._forwards, self._pending, self._unconfirmed = [], {}, []
         self._listener.drop()
 
     # factors

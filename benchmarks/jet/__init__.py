@@ -1,0 +1,1 @@
+"""Benchmarks of jets and binarized convolution: C beside onnxruntime, sizes, operations, training."""

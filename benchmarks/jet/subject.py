@@ -1,0 +1,20 @@
+"""`python -m benchmarks jet`: C beside onnxruntime and torch, flash, operation counts, training, freezing."""
+
+from __future__ import annotations
+
+from benchmarks.jet import held, lut, sizes, speed
+from benchmarks.subject import Subject
+
+SUBJECT = Subject(
+    {
+        "conv": speed.convolutions,
+        "held": held.records,
+        "net": speed.whole_net,
+        "training": speed.training,
+        "tools": speed.tools,
+        "flash": sizes.flash,
+        "operations": sizes.operations,
+        "lut": lut.areas,
+        "clock": lut.clock,
+    }
+)

@@ -1,0 +1,69 @@
+"""docs/spectra.md: what kernels and spectra cost beside other ways to compute them, from the records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks import DOCS, RECORDS, goal
+from benchmarks.page import Page, measured
+from linnet.results import Record, read_records
+
+SPEED = RECORDS / "spectra.jsonl"
+_HEAD = """# What kernels and spectra cost
+
+This page is written by `python -m benchmarks readme` from the records of `python -m benchmarks spectra`. What is
+computed and how: [spectra](concepts/spectra.md).
+
+Times are ratios of pairs that ran in turns in one process, with the bootstrap 95 % interval of their median; results
+are compared before anything is timed. Peak memory is that of fresh processes. Rows marked as extrapolated have one side
+measured at a smaller size and scaled. A goal that is missed stays in the table, and a peer that isn't there or can't do
+the network is a row without a number.
+"""
+_LAYERS = """## The choice of the contraction
+
+For each layer both contractions were measured; the choice is made from the predicted costs alone. A way that was
+predicted to be far worse, and would have taken minutes, wasn't run. The ten layers where the choice lost most:
+"""
+
+
+_PARTS = {
+    "kernels": "spectra.jacrev",
+    "top": "spectra.top",
+    "trace": "spectra.trace",
+    "contractions": "spectra.contraction",
+    "real": "spectra.real",
+    "full": "spectra.full",
+}
+"""Part of the subject -> how the names of its records begin."""
+
+
+def text() -> str:
+    """The page's text."""
+    records = read_records(SPEED)
+    layers = [record for record in records if "chosen" in record.context]
+    parts = [_HEAD, goal.as_markdown(records), measured(records)]
+    left = [f"`--only {part}`" for part, name in _PARTS.items() if not any(r.name.startswith(name) for r in records)]
+    parts += [f"\nNot run yet: {', '.join(left)}."] if left else []
+    return "\n".join([*parts, *(["", _LAYERS, layer_table(layers), ""] if layers else [])]) + "\n"
+
+
+def layer_table(records: Sequence[Record], most: int = 10) -> str:
+    """Layer, both costs predicted and measured, choice, and its time over the better one's."""
+    rows = [
+        "| network and layer | predicted, p : g | positions p, s | gradients g, s | chosen | over the best |",
+        "|---|---|---|---|---|---|",
+    ]
+    worst = sorted(records, key=lambda record: -(record.value or 0))[:most]
+    for record in worst:
+        context = record.context
+        predicted = float(context["positions_cost"]) / float(context["gradients_cost"])
+        ways = [f"{float(context[key]):.3g}" if key in context else "not run" for key in ("positions_s", "gradients_s")]
+        name = record.name.removeprefix("spectra.contraction.")
+        cells = [name, f"{predicted:.3g} : 1", *ways, str(context["chosen"]), f"{record.value:.2f}x"]
+        rows.append(f"| {' | '.join(cells)} |")
+    count = len(records)
+    good = sum((record.value or 0) <= 1.2 for record in records)
+    return "\n".join([*rows, "", f"Within 20 % of the best for {good} of {count} layers."])
+
+
+PAGE = Page(DOCS / "spectra.md", text)

@@ -1,0 +1,1 @@
+"""HatchEnsemble against its rivals at equal compute."""

@@ -1,0 +1,1 @@
+"""What the records say, as tables, pictures and pages."""

@@ -1,0 +1,1 @@
+"""How far a result can be trusted: whether a picture is like those that the detector learned from."""

@@ -1,0 +1,1 @@
+"""An ensemble's sections of a report."""

@@ -1,0 +1,57 @@
+"""The benchmark of jets: counts by the formulas, rows with goals, the same work on both sides."""
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.jet import sizes, subject
+from benchmarks.jet.networks import compiled, frame_of, one_conv, small_net
+from linnet.jet import BinaryConv2d, JetConv2d, freeze
+from tests.unit.jet.c.needs_compiler import needs_compiler
+
+
+def test_operations_have_their_goal_and_both_other_counts():
+    records = sizes.operations(quick=True)
+    row = next(r for r in records if r.name == "jet.operations.16.16")
+    assert row.value >= row.context["least"] == 9.0
+    assert {r.name for r in records} >= {"jet.operations.16.16.adds_only", "jet.operations.16.16.bit_weighted"}
+    assert set(subject.SUBJECT.parts) == {"conv", "held", "net", "training", "tools", "flash", "operations"}
+
+
+@needs_compiler
+def test_the_timed_programs_compute_what_the_references_do():
+    program, _ = one_conv(8, jets=True)
+    frame = frame_of(program)
+    assert torch.equal(compiled(program).run(frame), program.run(frame))
+
+
+@pytest.mark.parametrize("kind", [JetConv2d, BinaryConv2d])
+def test_the_rival_computes_the_same_scores(kind):
+    rivals = pytest.importorskip("benchmarks.jet.rivals", reason="the rival needs the onnx extra")
+    net = small_net(kind, (8,))
+    frames = torch.randint(0, 256, (1, 1, 28, 28))
+    program = freeze(net, frames)
+    scores = rivals.float_net(net, 28)(frames.float().numpy())
+    np.testing.assert_allclose(scores, program.logits(frames).numpy(), rtol=1e-4, atol=1e-3)
+
+
+def test_the_page_and_the_readme_say_what_the_records_say():
+    from benchmarks import readme
+    from benchmarks.jet import page
+    from benchmarks.page import filled
+
+    assert page.PAGE.current() == page.PAGE.text()
+    shown = readme.page().current()
+    assert filled(shown, "jet", page.readme_rows()) == shown
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["jets.md", "howto/jet_c.md"])
+def test_the_code_of_the_pages_runs(name, tmp_path, monkeypatch):
+    import re
+
+    from benchmarks import DOCS
+
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(), re.DOTALL))
+    exec(compile(code, name, "exec"), {})
