@@ -89,7 +89,15 @@ def _readme() -> int:
     from benchmarks.spectra import page as spectra
 
     pages = [readme.page(), padam.docs_page(), padam.paper_page(), card.PAGE, proofs.PAGE, prune.PAGE, natural.PAGE]
-    for page in [*pages, ensemble.PAGE, jet.PAGE, spectra.PAGE, graph_pages.GRAPHS, graph_pages.RULE_LIST]:
+    for page in [
+        *pages,
+        ensemble.PAGE,
+        jet.PAGE,
+        jet.HARDWARE_PAGE,
+        spectra.PAGE,
+        graph_pages.GRAPHS,
+        graph_pages.RULE_LIST,
+    ]:
         print(f"{page.path} {'was brought up to date' if page.refresh() else 'already says what the records say'}.")
     for path in [*padam.draw(), picture.draw(), *pruned.draw(), corruptions.draw(), family.draw()]:
         print(f"{path} was drawn.")

@@ -16,29 +16,22 @@ from linnet.jet.verilog.network import design
 from linnet.jet.verilog.tools import missing, tool
 from linnet.results import Record
 
-SHAPES = ((8, 8), (16, 16), (16, 32))
 GOAL = 1 / (1 - 0.24)  # jets at least 24 % smaller at 16 -> 16
 
 
 def areas(*, quick: bool) -> list[Record]:
-    """One 3 x 3 layer on signs with its line buffer, 28 pixels a row, one pixel a clock, random weights."""
-    if missing("yosys"):
-        return []
-    found = []
-    for device in ("ecp5",) if quick else ("ecp5", "xc7"):
-        for cin, cout in SHAPES[: 1 if quick else None]:
-            binary = _layer(BinaryConv2d(cin, cout, padding=1), cin, device)
-            for taps in ("free", "first_one"):
-                jets = _layer(JetConv2d(cin, cout, taps=taps, padding=1), cin, device)
-                facts = {
-                    "what": f"LUTs of binary 3x3 {cin} -> {cout}, {device}", "beside": f"jets, taps {taps}",
-                    "binary_lut": binary.lut, "jet_lut": jets.lut, "binary_ff": binary.ff, "jet_ff": jets.ff,
-                    "version": tool("yosys").version,
-                }  # fmt: skip
-                facts |= {"goal": ">= 1.32x", "least": GOAL} if (cin, cout) == (16, 16) else {"goal": "measured"}
-                name = f"jet.lut.{device}.{cin}.{cout}.{taps}"
-                found.append(Record.measured(name, binary.lut / jets.lut, unit="x", context=facts))
-    return found
+    """8 -> 8 and 16 -> 16 on ECP5."""
+    return _areas("ecp5", ((8, 8),) if quick else ((8, 8), (16, 16)))
+
+
+def large_areas(*, quick: bool) -> list[Record]:
+    """16 -> 32 on ECP5."""
+    return [] if quick else _areas("ecp5", ((16, 32),))
+
+
+def xilinx_areas(*, quick: bool) -> list[Record]:
+    """All three on Xilinx 7."""
+    return [] if quick else _areas("xc7", ((8, 8), (16, 16), (16, 32)))
 
 
 def clock(*, quick: bool) -> list[Record]:
@@ -52,6 +45,26 @@ def clock(*, quick: bool) -> list[Record]:
         "least": 100.0, "version": ", ".join(told.versions),
     }  # fmt: skip
     return [Record.measured("jet.clock.ecp5.fashion", told.median_mhz, unit="MHz", context=facts)]
+
+
+def _areas(device: str, shapes: tuple[tuple[int, int], ...]) -> list[Record]:
+    """One 3 x 3 layer on signs with its line buffer, 28 pixels a row, one pixel a clock, random weights."""
+    if missing("yosys"):
+        return []
+    found = []
+    for cin, cout in shapes:
+        binary = _layer(BinaryConv2d(cin, cout, padding=1), cin, device)
+        for taps in ("free", "first_one"):
+            jets = _layer(JetConv2d(cin, cout, taps=taps, padding=1), cin, device)
+            facts = {
+                "what": f"LUTs of binary 3x3 {cin} -> {cout}, {device}", "beside": f"jets, taps {taps}",
+                "binary_lut": binary.lut, "jet_lut": jets.lut, "binary_ff": binary.ff, "jet_ff": jets.ff,
+                "version": tool("yosys").version,
+            }  # fmt: skip
+            facts |= {"goal": ">= 1.32x", "least": GOAL} if (cin, cout) == (16, 16) else {"goal": "measured"}
+            name = f"jet.lut.{device}.{cin}.{cout}.{taps}"
+            found.append(Record.measured(name, binary.lut / jets.lut, unit="x", context=facts))
+    return found
 
 
 def _layer(conv: nn.Module, cin: int, device: str) -> Cells:

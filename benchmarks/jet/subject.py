@@ -15,6 +15,8 @@ SUBJECT = Subject(
         "flash": sizes.flash,
         "operations": sizes.operations,
         "lut": lut.areas,
+        "lut_large": lut.large_areas,
+        "lut_xc7": lut.xilinx_areas,
         "clock": lut.clock,
     }
 )
