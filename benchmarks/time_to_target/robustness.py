@@ -88,6 +88,22 @@ def trained(settings: Mapping[str, float | str], data: Images) -> Record:
     )  # fmt: skip
 
 
+def as_markdown(records: Sequence[Record]) -> str:
+    """Held-out accuracy by rate, a row for each method and damping."""
+    rows = ["| | " + " | ".join(f"lr {lr:g}" for lr in RATES) + " |", "|---" * (len(RATES) + 1) + "|"]
+    found = {(r.method, r.context.get("damping"), r.context["lr"]): r.value for r in records}
+    for method in (UNBOUNDED, *CLIPS):
+        for damping in DAMPINGS:
+            cells = [f"{found[method, damping, lr]:.3f}" for lr in RATES]
+            rows.append(f"| kfac, {method}, damping {damping:g} | {' | '.join(cells)} |")
+    rivals = [
+        f"{method} " + ", ".join(f"{found[method, None, lr]:.3f} at {lr:g}" for lr in rates)
+        for method, rates in RIVALS.items()
+    ]
+    beside = "; ".join(rivals)
+    return "\n".join(rows) + f"\n\nBeside them, momentum 0.9 in sgd, none in kfac: {beside}."
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs what the file doesn't hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

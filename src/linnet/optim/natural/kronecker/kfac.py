@@ -18,7 +18,7 @@ from linnet.core.jacobian.layer_jacobian import LayerJacobian
 from linnet.core.jacobian.linearisation import UNUSED, Linearisation
 from linnet.errors import InputError, TrainingError
 from linnet.optim.natural.approximation import Approximation, Batch, Direction, Settings
-from linnet.optim.natural.batch import readable
+from linnet.optim.natural.batch import check_positions, readable
 from linnet.optim.natural.kronecker.after_resize import edited_blocks
 from linnet.optim.natural.kronecker.alpha import alpha_of, rank_notes
 from linnet.optim.natural.kronecker.backward_hook import Listener, RecordedForward
@@ -137,6 +137,7 @@ class Kfac(Approximation):
         its reduction and its scale don't matter. For "empirical" the user's backward is read.
         """
         settings = self.settings
+        check_positions(settings.loss, watch.linear.output_shape)
         if settings.loss.name == "cross_entropy" and (watch.f.shape[1] < 2):
             raise InputError(
                 "loss='cross_entropy' needs one logit for each of at least 2 classes (got a model with 1 output)."
