@@ -135,7 +135,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         )  # fmt: skip
         check_request(request)
         self.model, self._relative = model, lr is None
-        rates = {"lr": c if lr is None else float(lr), "damping": float(damping), "weight_decay": weight_decay}
+        rates = {"lr": c if lr is None else float(lr), "damping": float(request.damping), "weight_decay": weight_decay}
         defaults = rates | shared_settings(request)
         chosen = list(groups) if groups is not None else [p for p in model.parameters() if p.requires_grad]
         super().__init__(chosen, defaults)

@@ -57,8 +57,9 @@ class SmallBlock:
             self.a, self.latest = None, Sums(sums.samples, sums.columns, a_vectors=sums.a_vectors)
             return
         new = sums.a / sums.samples
-        first = self.a is None or share == 1.0
-        self.a, self.latest = new if first else torch.lerp(self.a, new, share, out=new), None  # a saved mean stays
+        self.latest = None
+        # into the new tensor: a mean that was saved stays as it is
+        self.a = new if self.a is None or share == 1.0 else torch.lerp(self.a, new, share, out=new)
 
     def refresh(self, rho: float, sides: str = "a") -> None:
         """Finds the damped inverse anew."""
