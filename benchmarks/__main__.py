@@ -91,9 +91,9 @@ def _readme() -> int:
     pages = [readme.page(), padam.docs_page(), padam.paper_page(), card.PAGE, proofs.PAGE, prune.PAGE, natural.PAGE]
     for page in [
         *pages,
-        reach_page.PAGE,
         ensemble.PAGE,
         jet.PAGE,
+        jet.HARDWARE_PAGE,
         spectra.PAGE,
         graph_pages.GRAPHS,
         graph_pages.RULE_LIST,

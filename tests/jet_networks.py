@@ -52,15 +52,15 @@ def random_network(seed: int) -> Drawn:
 
 
 def _drawn() -> Drawn:
-    channels, side = _whole(1, 4), (_whole(7, 17), _whole(7, 17))
-    scale, input_range = _pick([((1.0, 0.0), (0, 255)), ((2 / 255, -1.0), (0, 255)), ((1.0, 0.0), (-8, 7))])
+    channels, side = whole(1, 4), (whole(7, 17), whole(7, 17))
+    scale, input_range = pick([((1.0, 0.0), (0, 255)), ((2 / 255, -1.0), (0, 255)), ((1.0, 0.0), (-8, 7))])
     pad = {(1.0, 0.0): 0.0, (2 / 255, -1.0): -1.0}[scale]
     layers: list[nn.Module] = []
     first = True
     size = side
-    for _ in range(_whole(1, 3)):
-        width = _whole(1, 70) if not first or torch.rand(()) < 0.5 else _whole(1, 9)
-        layer = _convolution(channels, width, pad if first else _pick([-1, 1]))
+    for _ in range(whole(1, 3)):
+        width = whole(1, 70) if not first or torch.rand(()) < 0.5 else whole(1, 9)
+        layer = _convolution(channels, width, pad if first else pick([-1, 1]))
         spatial = [(n + 2 * layer.padding - layer.kernel_size) // layer.stride + 1 for n in size]
         if min(spatial) < 1:
             break
@@ -68,32 +68,32 @@ def _drawn() -> Drawn:
         size, channels, first = spatial, width, False
         size = _rest(layers, width, size)
         if torch.rand(()) < 0.2 and min(size) >= 1:
-            layers.append(Branches(channels, min(width, 12), join=_pick(["cat", "add", "signs"])))
+            layers.append(Branches(channels, min(width, 12), join=pick(["cat", "add", "signs"])))
             channels = layers[-1].out
     _head(layers, channels, size)
     net = nn.Sequential(*layers)
-    _draw_norms(net)
+    draw_norms(net)
     pixels = torch.randint(input_range[0], input_range[1] + 1, (3, _channels(net), *side))
     return Drawn(net.eval(), pixels, scale, input_range)
 
 
 def _convolution(channels: int, width: int, pad: float) -> JetConv2d | BinaryConv2d:
-    stride, size = _pick([1, 1, 1, 2, 3]), _whole(1, 5)
-    padding = _whole(0, size - 1)
+    stride, size = pick([1, 1, 1, 2, 3]), whole(1, 5)
+    padding = whole(0, size - 1)
     if size == 1 or torch.rand(()) < 0.4:
         return BinaryConv2d(channels, width, size, stride, padding, pad)
     normalise = "shift" if size < 5 and torch.rand(()) < 0.3 else None
-    return JetConv2d(channels, width, size, _pick(["free", "first_one"]), stride, padding, pad, normalise)
+    return JetConv2d(channels, width, size, pick(["free", "first_one"]), stride, padding, pad, normalise)
 
 
 def _rest(layers: list[nn.Module], width: int, size: list[int]) -> list[int]:
     """Norm, sign and perhaps a pool, in one of their orders."""
-    pool = _pick([None, None, nn.MaxPool2d(2), nn.MaxPool2d(3, 2), nn.AvgPool2d(2), nn.MaxPool2d((1, 2))])
+    pool = pick([None, None, nn.MaxPool2d(2), nn.MaxPool2d(3, 2), nn.AvgPool2d(2), nn.MaxPool2d((1, 2))])
     block: list[nn.Module] = [nn.BatchNorm2d(width), Sign()]
     window = _two(pool.kernel_size) if pool is not None else (1, 1)
     if pool is not None and min(n - w for n, w in zip(size, window, strict=True)) >= 0:
         places = [0, 1, 2] if isinstance(pool, nn.MaxPool2d) else [0, 1]
-        block.insert(_pick(places), pool)
+        block.insert(pick(places), pool)
         stride = _two(pool.stride)
         size = [(n - w) // s + 1 for n, w, s in zip(size, window, stride, strict=True)]
     if torch.rand(()) < 0.1:
@@ -103,8 +103,8 @@ def _rest(layers: list[nn.Module], width: int, size: list[int]) -> list[int]:
 
 
 def _head(layers: list[nn.Module], channels: int, size: list[int]) -> None:
-    choice = _pick(["sign", "conv", "linear", "scores", "scores", "average", "maps"])
-    classes = _whole(1, 11)
+    choice = pick(["sign", "conv", "linear", "scores", "scores", "average", "maps"])
+    classes = whole(1, 11)
     if choice == "conv":
         layers.append(BinaryConv2d(channels, classes, 1))
     elif choice == "maps":
@@ -116,7 +116,7 @@ def _head(layers: list[nn.Module], channels: int, size: list[int]) -> None:
         layers += [nn.BatchNorm1d(classes)] if choice == "scores" else []
 
 
-def _draw_norms(net: nn.Module) -> None:
+def draw_norms(net: nn.Module) -> None:
     """Half of the channels meet exact ties: whole means and beta 0; slopes of both signs, some zero."""
     for module in net.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
@@ -137,9 +137,11 @@ def _two(value: int | tuple[int, int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value
 
 
-def _whole(low: int, high: int) -> int:
+def whole(low: int, high: int) -> int:
+    """A random whole number, both ends included."""
     return int(torch.randint(low, high + 1, ()))
 
 
-def _pick(choices):
-    return choices[_whole(0, len(choices) - 1)]
+def pick(choices):
+    """One of the choices, at random."""
+    return choices[whole(0, len(choices) - 1)]

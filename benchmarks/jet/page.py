@@ -8,6 +8,7 @@ from benchmarks.page import Page, provenance
 from linnet.results import Record, read_records
 
 FILE = RECORDS / "jet.jsonl"
+HARDWARE = RECORDS / "jet_hardware.jsonl"
 _SHORT = (
     "jet.conv.64.avx512.onnxruntime_float32", "jet.conv.128.avx512.onnxruntime_float32",
     "jet.conv.64.avx512.onnxruntime_int8", "jet.conv.64.avx2.held", "jet.net.jets", "jet.net.jets.us",
@@ -33,4 +34,11 @@ def _load(records: list[Record]) -> str:
     return f"Other programs ran meanwhile: the load average was up to {load:g}." if load > 3 else ""
 
 
+def hardware_table() -> str:
+    """LUTs of jets beside binary convolutions."""
+    known = read_records(HARDWARE)
+    return f"{as_markdown(known)}\n\nMeasured by {provenance(known)}"
+
+
+HARDWARE_PAGE = Page(DOCS / "howto" / "jet_verilog.md", parts={"jet-hardware-records": hardware_table})
 PAGE = Page(DOCS / "jets.md", parts={"jet-records": table})

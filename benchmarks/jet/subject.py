@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.jet import held, sizes, speed
+from benchmarks.jet import held, lut, sizes, speed
 from benchmarks.subject import Subject
 
 SUBJECT = Subject(
@@ -14,5 +14,9 @@ SUBJECT = Subject(
         "tools": speed.tools,
         "flash": sizes.flash,
         "operations": sizes.operations,
+        "lut": lut.areas,
+        "lut_large": lut.large_areas,
+        "lut_xc7": lut.xilinx_areas,
+        "clock": lut.clock,
     }
 )

@@ -80,7 +80,7 @@ def _sides(model: nn.Module, data: tuple[Tensor, Tensor]) -> dict[str, Callable[
     kfac = {
         kind: NaturalGradient(
             model, "cross_entropy", "kfac", fisher="sampled", damping=1e-2, lr=1e-3, momentum=0.9,
-            factor_every=factors, inverse_every=inverses,
+            factor_every=factors, inverse_every=inverses, dense_start=False, kl_clip=None,
         )
         for kind, (factors, inverses) in {"plain": (10**9, 10**9), "factor": (1, 10**9), "inverse": (1, 1)}.items()
     }  # fmt: skip

@@ -61,7 +61,14 @@ def updates(name: str, model: nn.Module, settings: Mapping[str, Any]) -> Update:
     """One update of the model with a batch (x, y)."""
     if name == "exact":
         exact = NaturalGradient(
-            model.eval(), "cross_entropy", "exact", fisher="sampled", isotropy_every=0, momentum=0.0, **settings
+            model.eval(),
+            "cross_entropy",
+            "exact",
+            fisher="sampled",
+            isotropy_every=0,
+            momentum=0.0,
+            kl_clip=None,
+            **settings,
         )
         return lambda x, y: exact.step(x, y) and None
     if name == "curvlinops":
@@ -90,7 +97,9 @@ def _everyday(name: str, model: nn.Module, settings: Mapping[str, Any]) -> torch
         from pytorch_optimizer import SOAP  # pyright: ignore[reportMissingImports]
 
         return SOAP(parameters, **settings)
-    return NaturalGradient(model, "cross_entropy", "kfac", fisher="sampled", momentum=0.9, **settings)
+    return NaturalGradient(
+        model, "cross_entropy", "kfac", fisher="sampled", momentum=0.9, kl_clip=None, dense_start=False, **settings
+    )
 
 
 def _muon(model: nn.Module, *, lr: float, other_lr: float) -> Update:

@@ -197,7 +197,7 @@ def cross_entropy(given: Problem, scale: Scale, seed: int, *, approx: str) -> tu
     wide = Problem(given.x, torch.nn.functional.one_hot(labels).double(), labels, given.x_test, given.y_test)
     named: Any = approx
     model = network(wide, width=scale.width, depth=3, rng_seed=seed)
-    optimizer = NaturalGradient(model, "cross_entropy", named)
+    optimizer = NaturalGradient(model, "cross_entropy", named, kl_clip=None, stop_above=None)  # the bare step
     losses = [optimizer.step(wide.x, labels)]
     error, alpha = optimizer.report().isotropy_error, optimizer.report().alpha
     losses += [optimizer.step(wide.x, labels) for _ in range(scale.steps)]

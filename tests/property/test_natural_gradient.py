@@ -67,7 +67,7 @@ def step(model, x, y, *, lr=1.0, **asked):
     """What a step of rate lr takes away, on a copy."""
     model = copy.deepcopy(model)
     before = parameters_of(model)
-    NaturalGradient(model, lr=lr, isotropy_every=0, **asked).step(x, y)
+    NaturalGradient(model, lr=lr, isotropy_every=0, kl_clip=None, **asked).step(x, y)
     return {name: before[name] - p for name, p in parameters_of(model).items()}
 
 

@@ -1,6 +1,7 @@
 """What docs/natural.md says is what the records say."""
 
 from benchmarks.natural import page as natural_page
+from benchmarks.time_to_target import robustness
 from benchmarks.time_to_target.problems import SCALES
 from benchmarks.time_to_target.rivals import RANGES
 from linnet.results import read_records
@@ -25,6 +26,12 @@ def test_the_study_is_whole():
             stages = [r.context["stage"] for r in runs]
             assert (stages.count("tune"), stages.count("final")) == (scale.draws, scale.seeds), (problem, name)
             assert len({r.context["settings"] for r in runs if r.context["stage"] == "final"}) == 1
+
+
+def test_the_trial_of_rates_is_whole():
+    keys = ("method", "lr", "damping")
+    found = [tuple(record.context.get(key) for key in keys) for record in read_records(natural_page.ROBUST)]
+    assert sorted(map(str, found)) == sorted(str(tuple(run.get(key) for key in keys)) for run in robustness.runs())
 
 
 def test_every_rival_was_timed():

@@ -71,7 +71,9 @@ def train(folder: Path, method: str, *, kill: int = 0):
         listeners.append(Pruning(Pruner(model, EXAMPLE, Budget(macs=0.5), align=1, steps=16)))
         listeners.append(GroupSchedule("p", 0.25, 0.0))
     else:
-        optimizer = NaturalGradient(model, "cross_entropy", "kfac", lr=0.05, damping=0.1)
+        optimizer = NaturalGradient(
+            model, "cross_entropy", "kfac", lr=0.05, damping=0.1, kl_clip=None, dense_start=False
+        )
     return fit(
         model, Classify(), batches(), optimizer=optimizer, epochs=4, folder=folder, checkpoint_every=1, keep=1,
         schedule=Schedule("cosine", warmup_steps=2), average=Average(0.9), listeners=listeners, progress="off",

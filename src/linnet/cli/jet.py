@@ -1,4 +1,4 @@
-"""`linnet jet compile | verify | bench | show`."""
+"""`linnet jet compile | verify | synth | bench | show`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from linnet.jet import Program
 
-jet = App(name="jet", help="Turn a network of jets into C, prove it, time it, show it.", help_format="plaintext")
+jet = App(
+    name="jet", help="Turn a network of jets into C or Verilog, prove it, time it, show it.", help_format="plaintext"
+)
 _FRAMES = 500
 _SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 
@@ -30,29 +32,41 @@ def compile_(
     out: Annotated[Path, Parameter(alias="-o")] = Path("jet_c"),
     name: str = "linnet_jet",
     word_bits: int = 64,
+    verilog: bool = False,
+    height: int | None = None,
+    width: int | None = None,
     overwrite: bool = False,
     input_: Annotated[str | None, Parameter(name="--input")] = None,
     pixels: str = "1,0",
     weights: Path | None = None,
 ) -> int:
-    """Write the program as C, with an example, a Makefile and a page on how to build it.
+    """Write the program as C with an example and a Makefile, or as Verilog with a test bench.
 
     Args:
         model: fashion (comes with linnet), a saved program, or file.py:factory of a network of linnet.jet layers.
         out: Folder of the files, new or empty.
-        name: Of the C function and its files.
+        name: Of the C function or the Verilog module, and of the files.
         word_bits: 64, or 32 for a microcontroller.
+        verilog: Write Verilog that takes one pixel a clock, instead of C.
+        height: Rows of a frame in Verilog, if it is another than the program's.
+        width: Pixels of a row in Verilog, likewise.
         overwrite: Replace files of the same names.
         input_: Size of the input of a factory's network, such as 1x1x28x28.
         pixels: SCALE,SHIFT of its preparation: the network sees SCALE * pixel + SHIFT.
         weights: Values of a factory's network.
     """
     program = _program(model, input_, pixels, weights)
-    paths = program.to_c(out, name, word_bits=word_bits, overwrite=overwrite)
+    if verilog:
+        paths = program.to_verilog(out, height, width, name, overwrite=overwrite)
+    elif (height, width) != (None, None):
+        raise InputError("`height` and `width` are for Verilog: give --verilog, or leave them out.")
+    else:
+        paths = program.to_c(out, name, word_bits=word_bits, overwrite=overwrite)
     print(program)
     for path in paths:
         print(f"{path.stat().st_size:>10,} bytes  {path.name}")
-    closing(out, f"linnet jet verify {model} --directory {out} proves these files on frames")
+    backend = " --backends rtl" if verilog else ""
+    closing(out, f"linnet jet verify {model} --directory {out}{backend} proves these files on frames")
     return 0
 
 
@@ -71,14 +85,14 @@ def verify(
     pixels: str = "1,0",
     weights: Path | None = None,
 ) -> int:
-    """Prove that torch, numpy and C give the same integers on every frame.
+    """Prove that torch, numpy, C and Verilog give the same integers on every frame.
 
     Args:
         model: fashion (comes with linnet), a saved program, or file.py:factory of a network of linnet.jet layers.
         data: Folder of images of the network's size (PNG, TIFF ...), or a .npy file of whole pixels (N, C, H, W).
             Without it: random pixels.
         frames: How many random frames.
-        backends: Names separated by commas, or available: those that can run here.
+        backends: c, rtl and icarus separated by commas, or available: those that can run here.
         directory: Folder that linnet jet compile wrote, whose files are checked as they stand.
         rng_seed: Of the random frames.
         input_: Size of the input of a factory's network, such as 1x1x28x28.
@@ -92,6 +106,54 @@ def verify(
     print(record)
     closing("every value is equal", f"linnet jet bench {model} times it")
     return 0
+
+
+@jet.command(help_epilogue="Example: linnet jet synth fashion --device ecp5")
+@in_cli_words
+def synth(
+    model: str,
+    /,
+    *,
+    device: str = "ecp5",
+    height: int | None = None,
+    width: int | None = None,
+    seeds: str = "1,2,3",
+    max_lut: int | None = None,
+    input_: Annotated[str | None, Parameter(name="--input")] = None,
+    pixels: str = "1,0",
+    weights: Path | None = None,
+) -> int:
+    """Tell what the Verilog takes on a chip: LUTs, flip-flops, block RAMs by layer, and its clock.
+
+    Args:
+        model: fashion (comes with linnet), a saved program, or file.py:factory of a network of linnet.jet layers.
+        device: ecp5, ice40, or xc7 (cells alone, no clock).
+        height: Rows of a frame, if it is another than the program's.
+        width: Pixels of a row, likewise.
+        seeds: Of the placement, separated by commas, three or more; none for cells alone.
+        max_lut: Fail if it takes more LUTs.
+        input_: Size of the input of a factory's network, such as 1x1x28x28.
+        pixels: SCALE,SHIFT of its preparation: the network sees SCALE * pixel + SHIFT.
+        weights: Values of a factory's network.
+    """
+    from linnet.jet.verilog.tools import compiling
+
+    program = _program(model, input_, pixels, weights)
+    numbers = _seeds(seeds)
+    for wheel in compiling("yosys", *[f"nextpnr-{device}"] * bool(numbers)):
+        print(f"{wheel} compiles itself at its first run: some minutes, once.", flush=True)
+    print(program.synth(device, height, width, seeds=numbers, max_lut=max_lut))
+    closing("the table above", f"linnet jet compile {model} --verilog -o jet_v writes the Verilog")
+    return 0
+
+
+def _seeds(words: str) -> tuple[int, ...]:
+    if words == "none":
+        return ()
+    try:
+        return tuple(int(word) for word in words.split(","))
+    except ValueError:
+        raise InputError(f"`seeds` must be whole numbers separated by commas, or none (got {words}).") from None
 
 
 @jet.command(help_epilogue="Example: linnet jet bench fashion")

@@ -34,6 +34,7 @@ from linnet.jet.reference.torch_reference import trace_torch
 from linnet.suggest import one_of
 
 if TYPE_CHECKING:
+    from linnet.jet.synthesis.synthesis import Synthesis
     from linnet.jet.verification.records import Verification
 
 BATCH = 256  # frames that `run` takes at once; more only needs more memory
@@ -167,6 +168,38 @@ class Program:
 
         return write_c(self.graph, directory, name, word_bits=word_bits, overwrite=overwrite)
 
+    def to_verilog(
+        self,
+        directory: str | os.PathLike[str],
+        height: int | None = None,
+        width: int | None = None,
+        name: str = "linnet_jet",
+        *,
+        overwrite: bool = False,
+    ) -> list[Path]:
+        """Writes the program as Verilog that takes one pixel a clock, with a test bench and a top for few pins.
+
+        Frames may come with gaps anywhere or back to back, and nothing is needed after the last pixel. Adders and
+        comparators only: no multiplier, no vendor's primitive.
+
+        Args:
+            directory: The folder, new or empty.
+            height: Of a frame; None: as it was frozen.
+            width: Likewise.
+            name: Of the top module, and before the name of every layer's.
+            overwrite: Whether files of the same names may be replaced.
+
+        Returns:
+            The paths of the files.
+
+        Raises:
+            InputError: the name or the size can't be, the network takes vectors, or the folder holds files.
+            FreezeError: a layer that a stream can't hold, with what to change: branches, padding that enlarges a map.
+        """
+        from linnet.jet.verilog.project import write_verilog
+
+        return write_verilog(self.graph, directory, height, width, name, overwrite=overwrite)
+
     def verify(
         self,
         x: Tensor | np.ndarray,
@@ -182,8 +215,9 @@ class Program:
 
         Args:
             x: Whole pixels (N, C, H, W).
-            backends: Names such as ["c"], or "available" for all that can run here.
-            directory: A folder written by `to_c`, whose files are checked as they stand.
+            backends: Of "c", "rtl" (the Verilog by yosys and a C++ compiler) and "icarus" (by Icarus Verilog), or
+                "available" for all that can run here.
+            directory: A folder written by `to_c` or `to_verilog`, whose files are checked as they stand.
             thorough: False builds C in one way only.
 
         Returns:
@@ -197,6 +231,40 @@ class Program:
         from linnet.jet.verification.proof import prove
 
         return prove(self.graph, self.pixels(x), backends, directory, thorough=thorough)
+
+    def synth(
+        self,
+        device: str = "ecp5",
+        height: int | None = None,
+        width: int | None = None,
+        *,
+        seeds: Sequence[int] = (1, 2, 3),
+        max_lut: int | None = None,
+    ) -> Synthesis:
+        """What the Verilog takes on a chip: LUTs, flip-flops, block RAMs and multipliers, by layer, and the clock.
+
+        Yosys maps it, nextpnr places it once for each seed. The wide ports lie behind shift registers, whose cells are
+        taken off and stated. The first run of a tool from a wheel takes minutes, in which it compiles itself, once.
+
+        Args:
+            device: "ecp5", "ice40", or "xc7" (mapping alone).
+            height: Of a frame; None: as it was frozen.
+            width: Likewise.
+            seeds: Of the placement, three or more; () for mapping alone.
+            max_lut: LUTs that it may take.
+
+        Returns:
+            The cells of each layer and of the whole, and the clock of each seed.
+
+        Raises:
+            BudgetError: it takes more LUTs than `max_lut`, or than the chip has; the largest layer is named.
+            InputError: an unknown device, one or two seeds, or a size that can't be.
+            FreezeError: a layer that a stream can't hold.
+            ToolError: a tool is missing or fails.
+        """
+        from linnet.jet.synthesis.synthesis import synthesised
+
+        return synthesised(self.graph, device, height, width, seeds=tuple(seeds), max_lut=max_lut)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Program:

@@ -41,6 +41,7 @@ def test_the_page_and_the_readme_say_what_the_records_say():
     from benchmarks.page import filled
 
     assert page.PAGE.current() == page.PAGE.text()
+    assert page.HARDWARE_PAGE.current() == page.HARDWARE_PAGE.text()
     shown = readme.page().current()
     assert filled(shown, "jet", page.readme_rows()) == shown
 

@@ -101,3 +101,17 @@ def test_the_shipped_program_is_whole():
     program = shipped("fashion")
     assert isinstance(program, Program)
     assert program.graph.input_shape == (1, 28, 28)
+
+
+def test_verilog_is_written_and_bad_options_of_hardware_are_refused(tmp_path, capsys):
+    out = tmp_path / "v"
+    assert main(["jet", "compile", "fashion", "--verilog", "--name", "net", "-o", str(out)]) == 0
+    assert {"net.v", "net.json", "net_tb.v", "net_demo.v"} <= {path.name for path in out.iterdir()}
+    assert "--backends rtl" in capsys.readouterr().out
+    assert main(["jet", "compile", "fashion", "--height", "28", "-o", str(tmp_path / "c")]) == 2
+    assert "give --verilog" in capsys.readouterr().err
+    assert main(["jet", "synth", "fashion", "--seeds", "1,x"]) == 2
+    assert "`--seeds` must be whole numbers" in capsys.readouterr().err
+    assert main(["jet", "synth", "fashion", "--seeds", "1,2"]) == 2
+    assert main(["jet", "synth", "fashion", "--device", "ecp"]) == 2
+    assert "`--device` must be one of" in capsys.readouterr().err

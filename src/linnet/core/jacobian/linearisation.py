@@ -134,6 +134,11 @@ class Linearisation:
         self._outputs = outputs
         return outputs.flatten(1) if outputs.ndim > 1 else outputs.unsqueeze(1)
 
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape that the model's output had, before its axes were flattened; () before a forward."""
+        return () if self._outputs is None else tuple(self._outputs.shape)
+
     def rows(self, cotangents: Tensor) -> tuple[LayerJacobian, ...]:
         """The rows of every weight layer, in order of first use: row (n, k) is sum_c cotangents_knc d f_nc.
 

@@ -1,5 +1,6 @@
 """The two losses: value, residual, and a root of their curvature in the outputs."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -42,6 +43,10 @@ class Loss(ABC):
         """u (N, passes) with R_n u_n = r_n, for r as `residual` gives it."""
 
     @abstractmethod
+    def implied(self, f: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        """(the loss, the loss of outputs 0) summed over the samples, with the targets that the residual r tells of."""
+
+    @abstractmethod
     def draw(self, f: Tensor, generator: torch.Generator) -> Tensor:
         """Cotangents w (1, N, C) of a target drawn from the network's own distribution: E w w^T = Q."""
 
@@ -80,6 +85,10 @@ class SquaredError(Loss):
     def coordinates(self, f: Tensor, r: Tensor) -> Tensor:
         """R itself."""
         return r
+
+    def implied(self, f: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        """Y = f - r."""
+        return r.square().sum() / 2, (f - r).square().sum() / 2
 
     def draw(self, f: Tensor, generator: torch.Generator) -> Tensor:
         """Y ~ N(f, I), so w = f - y is standard normal."""
@@ -136,6 +145,11 @@ class CrossEntropy(Loss):
         """H'^T D^-1 r: D^-1 r is orthogonal to z, as the entries of r add up to 0."""
         root = self._sqrt(f)
         return torch.einsum("nc,nck->nk", r / root, self._basis(root))
+
+    def implied(self, f: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        """The target's distribution is p - r."""
+        target = f.softmax(1) - r
+        return -(target * f.log_softmax(1)).sum(), target.sum() * math.log(f.shape[1])
 
     def draw(self, f: Tensor, generator: torch.Generator) -> Tensor:
         """W = p - onehot(y), y ~ p."""

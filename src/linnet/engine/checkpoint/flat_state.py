@@ -19,7 +19,8 @@ def flatten(state: Any, prefix: str) -> tuple[dict[str, Tensor], Any]:
 
     Returns:
         (tensors by name, skeleton). The skeleton is plain JSON; what JSON lacks is written as `{"tuple": [...]}`,
-        `{"map": [[key, value], ...]}`, `{"float": "nan"}`, `{"tensor": name}`.
+        `{"map": [[key, value], ...]}`, `{"float": "nan"}`, `{"tensor": name}`; `{"strided": [name, strides]}` is a
+        tensor whose memory isn't in the order of its axes: products of it round otherwise than those of a copy that is.
 
     Raises:
         CheckpointError: the state holds a value of another type; its type is named.
@@ -30,7 +31,7 @@ def flatten(state: Any, prefix: str) -> tuple[dict[str, Tensor], Any]:
         if isinstance(value, Tensor):
             name = f"{prefix}.{len(tensors)}"
             tensors[name] = value.detach()
-            return {"tensor": name}
+            return {"tensor": name} if _plainly_laid(value) else {"strided": [name, list(value.stride())]}
         if isinstance(value, Mapping):
             return {"map": [[walk(key), walk(item)] for key, item in value.items()]}
         if isinstance(value, tuple):
@@ -70,8 +71,18 @@ def unflatten(skeleton: Any, tensors: Mapping[str, Tensor]) -> Any:
         raise CheckpointError(f"The checkpoint's state {str(skeleton)[:60]} can't be read: {error!r}.") from error
 
 
+def _plainly_laid(tensor: Tensor) -> bool:
+    """Whether a file keeps the layout: tensors with gaps or overlaps (slices, expanded ones) become plain."""
+    return tensor.is_contiguous() or not torch.ops.aten.is_non_overlapping_and_dense(tensor)
+
+
+def _laid_out(tensor: Tensor, strides: list[int]) -> Tensor:
+    return torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype, device=tensor.device).copy_(tensor)
+
+
 _REBUILD = {
     "tensor": lambda name, tensors: tensors[name],
+    "strided": lambda content, tensors: _laid_out(tensors[content[0]], content[1]),
     "map": lambda pairs, tensors: {unflatten(k, tensors): unflatten(v, tensors) for k, v in pairs},
     "tuple": lambda items, tensors: tuple(unflatten(item, tensors) for item in items),
     "float": lambda text, tensors: float(text),

@@ -13,9 +13,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from linnet.errors import FreezeError
 from linnet.jet.integer.graph import IntegerGraph
 from linnet.jet.verification.c_builds import check_c, missing_c
 from linnet.jet.verification.records import Ran
+from linnet.jet.verification.rtl import check_rtl, missing_icarus, missing_rtl
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Job:
         expected: int64 (N, *output shape), by the references.
         directory: Folder with files that are to be checked as they are; None: they are written anew.
         thorough: Whether all builds are run, or one.
+        optional: Whether a program that the backend can't hold is skipped, not an error.
         skipped: Builds and paths that this machine lacks, with the reason; the backend adds to it.
     """
 
@@ -36,6 +39,7 @@ class Job:
     expected: np.ndarray
     directory: Path | None
     thorough: bool
+    optional: bool = False
     skipped: dict[str, str] = field(default_factory=dict)
 
 
@@ -56,4 +60,24 @@ def _c(job: Job) -> list[Ran]:
     return check_c(job.graph, job.pixels, job.expected, job.directory, job.skipped, thorough=job.thorough)
 
 
-BACKENDS: Mapping[str, Backend] = MappingProxyType({"c": Backend(_c, missing_c)})
+def _rtl(job: Job) -> list[Ran]:
+    return _verilog(job, "rtl")
+
+
+def _icarus(job: Job) -> list[Ran]:
+    return _verilog(job, "icarus")
+
+
+def _verilog(job: Job, name: str) -> list[Ran]:
+    try:
+        return check_rtl(name, job.graph, job.pixels, job.expected, job.directory)
+    except FreezeError as error:
+        if not job.optional:
+            raise
+        job.skipped[name] = str(error)
+        return []
+
+
+BACKENDS: Mapping[str, Backend] = MappingProxyType(
+    {"c": Backend(_c, missing_c), "rtl": Backend(_rtl, missing_rtl), "icarus": Backend(_icarus, missing_icarus)}
+)

@@ -53,7 +53,7 @@ def prove(
     expected, values = _references(graph, pixels)
     ran = [Ran("numpy", "every layer against torch", values, time.perf_counter() - begun, f"numpy {np.__version__}")]
     folder = None if directory is None else Path(directory)
-    job = Job(graph, pixels.numpy(), expected, folder, thorough, skipped)
+    job = Job(graph, pixels.numpy(), expected, folder, thorough, backends == "available", skipped)
     for name in wanted:
         ran += known[name].check(job)
     return Verification(graph.hash, len(pixels), tuple(ran), job.skipped)

@@ -35,6 +35,9 @@ class Settings:
         fisher: Kind of Fisher information: "model", "sampled" or "empirical".
         damping: rho of the first group at construction, on the scale of J J^T / N; a step reads `Batch.damping`.
         momentum: Factor of the heavy ball, or of momentum in function space.
+        kl_clip: Largest eta^2 Delta^T G Delta of a step, or None.
+        isotropy_every: Steps between measurements of the isotropy error; 0: never.
+        stop_above: Multiple of its start at which the loss stops the run, or None.
         kronecker: How factors are taken, kept and inverted.
         solve_rows: Largest n of a dense solve.
         uncovered: What happens to a parameter without curvature: "raise" or "gradient".
@@ -46,6 +49,9 @@ class Settings:
     fisher: Fisher
     damping: float
     momentum: float
+    kl_clip: float | None
+    isotropy_every: int
+    stop_above: float | None
     kronecker: KroneckerOptions
     solve_rows: int
     uncovered: Literal["raise", "gradient"]
@@ -158,6 +164,7 @@ class Approximation(ABC):
         listening: False while `NaturalGradient` itself runs the network; hooks of `attach` then do nothing.
         dampings: Parameter name -> rho of its group, at construction or at the last step.
         couples: Whether layers that couple samples (batch statistics, dropout) are allowed.
+        told_losses: (loss, loss of outputs 0) of the user's last forwards, where their gradients tell them; else None.
     """
 
     name: str
@@ -170,6 +177,7 @@ class Approximation(ABC):
         self.settings = settings
         self.listening = True
         self.dampings: dict[str, float] = {}
+        self.told_losses: tuple[float, float] | None = None
 
     @contextmanager
     def deaf(self) -> Iterator[None]:

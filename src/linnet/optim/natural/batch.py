@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from linnet.core.distributed import rows_of_all, world
 from linnet.core.jacobian.layer_jacobian import LayerJacobian
 from linnet.core.jacobian.linearisation import DROPOUTS, UNUSED, Linearisation, coupling
+from linnet.core.jacobian.losses import Loss
 from linnet.errors import CaptureError, InputError
 from linnet.optim.natural.approximation import Approximation, Batch, Direction, Settings
 
@@ -46,6 +47,7 @@ def direction_on(
     statistics = "constant" if approximation.couples else "refuse"
     with Linearisation(approximation.model, damping, batch_statistics=statistics) as linear:
         outputs = linear.forward(x)
+        check_positions(settings.loss, linear.output_shape)
         settings.loss.check(outputs.detach(), y)
         loss = float(settings.loss.value(outputs.detach(), y))
         if not math.isfinite(loss):
@@ -58,6 +60,24 @@ def direction_on(
         name = next(name for name, norm in zip(direction.delta, norms, strict=True) if not torch.isfinite(norm))
         raise ArithmeticError(f"the direction of `{name}` holds NaN or infinity")
     return loss, direction, batch
+
+
+def check_positions(loss: Loss, shape: tuple[int, ...]) -> None:
+    """Refuses outputs at several positions under cross entropy, where one softmax over all of them would be wrong.
+
+    Args:
+        loss: The loss.
+        shape: Of the model's output.
+
+    Raises:
+        InputError: more than one axis beside the samples' has several entries.
+    """
+    if loss.name != "cross_entropy" or sum(size > 1 for size in shape[1:]) < 2:
+        return
+    raise InputError(
+        f"loss='cross_entropy' needs outputs (N, C), one row of logits for each sample (got {shape}). Reshape outputs "
+        "at several positions to (N, C) inside the model, each position a sample."
+    )
 
 
 def batch_of(

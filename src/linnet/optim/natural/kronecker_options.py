@@ -16,6 +16,7 @@ class KroneckerOptions:
         factor_every: Steps between refreshes of stored factors.
         inverse_every: Steps between refreshes of their inverses.
         ema: Decay of the running mean of factors, 0 or more and below 1.
+        dense_start: Whether factors and inverses are refreshed at steps 1, 2, 4, 8, ... up to `inverse_every` as well.
         adapt_damping: Whether the damping follows the Levenberg-Marquardt rule.
         compute_dtype: Of factors; None: the model's.
         sharing: Positions in factors: "expand" or "reduce".
@@ -30,6 +31,7 @@ class KroneckerOptions:
     factor_every: int = 10
     inverse_every: int = 100
     ema: float = 0.95
+    dense_start: bool = True
     adapt_damping: bool = False
     compute_dtype: torch.dtype | None = None
     sharing: Literal["expand", "reduce"] = "expand"

@@ -23,15 +23,21 @@ from linnet.optim.natural.arguments import (
     check_no_gradients,
     check_request,
     check_saved,
+    damping_of,
     group_dampings,
+    kl_clip_of,
+    settings_from,
+    shared_settings,
+    with_settings,
 )
 from linnet.optim.natural.batch import direction_on, evaluated, joined, told
+from linnet.optim.natural.guard import Guard
 from linnet.optim.natural.isotropy import Isotropy, isotropy_of, jacobian_vector, random_state
 from linnet.optim.natural.kronecker_options import KroneckerOptions
 from linnet.optim.natural.registry import APPROXIMATIONS
 from linnet.optim.natural.rollback import Skips, Snapshot
 from linnet.optim.natural.step_report import StepReport
-from linnet.optim.natural.update import EVERY, adapted, apply_update, clipped, loss_now
+from linnet.optim.natural.update import EVERY, adapt_groups, apply_update, clipped, loss_now
 from linnet.option_values import UNSET, option_value
 
 
@@ -46,11 +52,10 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
     Args:
         model: Any module with outputs (N, C).
         loss: "mse" or "cross_entropy".
-        approx: "exact", "block", "tridiagonal" (in the dual, for batches of n = N C rows up to `solve_rows`), "kfac"
-            or "unit".
+        approx: "exact", "block", "tridiagonal" (in the dual, for up to `solve_rows` rows n = N C), "kfac" or "unit".
         fisher: "model", "sampled" (one target drawn from the network for each sample) or "empirical" (the true target;
             biased, for comparison).
-        damping: rho >= 0.
+        damping: rho >= 0; None: 0.01 for "kfac" under "cross_entropy", else 0.
         lr: eta; None: c / alpha.
         c: 0 < c < 2; 1 lands in one step on a full batch, 0.1 to 0.5 with `momentum` suits minibatches. With `lr=None`
             this is the groups' "lr", which schedulers change.
@@ -58,15 +63,15 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         momentum: Heavy ball; for "exact" and "block" in function space: solve for r - J(mu Delta_prev), then add
             mu Delta_prev.
         weight_decay: Decoupled.
-        kl_clip: Largest eta^2 Delta^T G Delta of a step.
+        kl_clip: Largest eta^2 Delta^T G Delta of a step; None: no bound. 0.01 for "cross_entropy", None for "mse".
+        stop_above: The run stops where the mean loss of ten steps is above this multiple of its start; None: never.
         isotropy_every: Steps between measurements of the isotropy error where the step doesn't need them; 0: never.
         solve_rows: Largest n of a dense solve.
-        uncovered: A parameter whose curvature can't be taken is an error ("raise") or follows the plain gradient
-            ("gradient").
+        uncovered: A parameter whose curvature can't be taken: an error ("raise"), or the plain gradient ("gradient").
         kronecker: How factors are taken, kept and inverted (kfac); None: the defaults of `KroneckerOptions`.
-        factor_every, inverse_every, ema, adapt_damping, compute_dtype, sharing: The fields of `kronecker` as keywords,
-            described at `KroneckerOptions`.
-        rng_seed: Of `fisher="sampled"`; the generator is part of the state.
+        factor_every, inverse_every, ema, dense_start, adapt_damping, compute_dtype, sharing: The fields of `kronecker`
+            as keywords, described at `KroneckerOptions`.
+        rng_seed: Of `fisher="sampled"`.
         scaler: The GradScaler of `loss.backward(); opt.step()`: its scale is divided out of the user's gradients
             (`fisher="empirical"`, `lr=None`).
 
@@ -94,21 +99,23 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         loss: Literal["mse", "cross_entropy"] = "mse",
         approx: Literal["exact", "block", "tridiagonal", "kfac", "unit"] = "exact",
         fisher: Fisher = "model",
-        damping: float = 0.0,
+        damping: float | None = None,
         lr: float | None = None,
         c: float = 1.0,
         *,
         groups: Iterable[dict[str, Any]] | None = None,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
-        kl_clip: float | None = None,
+        kl_clip: float | None = UNSET,
         isotropy_every: int = 10,
+        stop_above: float | None = 10.0,
         solve_rows: int = 20_000,
         uncovered: Literal["raise", "gradient"] = "raise",
         kronecker: KroneckerOptions | None = None,
         factor_every: int = UNSET,
         inverse_every: int = UNSET,
         ema: float = UNSET,
+        dense_start: bool = UNSET,
         adapt_damping: bool = UNSET,
         compute_dtype: torch.dtype | None = UNSET,
         sharing: Literal["expand", "reduce"] = UNSET,
@@ -118,30 +125,18 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         model = unwrap(model) if isinstance(model, nn.Module) else model
         kronecker = option_value(
             "kronecker", kronecker, KroneckerOptions(), factor_every=factor_every, inverse_every=inverse_every, ema=ema,
-            adapt_damping=adapt_damping, compute_dtype=compute_dtype, sharing=sharing,
+            dense_start=dense_start, adapt_damping=adapt_damping, compute_dtype=compute_dtype, sharing=sharing,
         )  # fmt: skip
+        kl_clip, damping = kl_clip_of(kl_clip, loss), damping_of(damping, approx, loss)
         request = Request(
-            model=model,
-            loss=loss,
-            approx=approx,
-            fisher=fisher,
-            damping=damping,
-            lr=lr,
-            c=c,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            kl_clip=kl_clip,
-            isotropy_every=isotropy_every,
-            solve_rows=solve_rows,
-            uncovered=uncovered,
-            kronecker=kronecker,
-            rng_seed=rng_seed,
-            scaler=scaler,
-        )
+            model=model, loss=loss, approx=approx, fisher=fisher, damping=damping, lr=lr, c=c, momentum=momentum,
+            weight_decay=weight_decay, kl_clip=kl_clip, isotropy_every=isotropy_every, solve_rows=solve_rows,
+            uncovered=uncovered, kronecker=kronecker, rng_seed=rng_seed, scaler=scaler, stop_above=stop_above,
+        )  # fmt: skip
         check_request(request)
-        self.model = model
-        self._kl_clip, self._isotropy_every, self._relative = kl_clip, isotropy_every, lr is None
-        defaults = {"lr": c if lr is None else float(lr), "damping": float(damping), "weight_decay": weight_decay}
+        self.model, self._relative = model, lr is None
+        rates = {"lr": c if lr is None else float(lr), "damping": float(request.damping), "weight_decay": weight_decay}
+        defaults = rates | shared_settings(request)
         chosen = list(groups) if groups is not None else [p for p in model.parameters() if p.requires_grad]
         super().__init__(chosen, defaults)
         group_dampings(self.param_groups)
@@ -149,7 +144,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         self._approximation: Approximation = APPROXIMATIONS[approx](model, self._settings)
         self._approximation.dampings = group_dampings(self.param_groups, self._names())
         self._approximation.attach()
-        self._steps, self._skips, self._checked = 0, Skips(), False
+        self._steps, self._skips, self._guard, self._checked = 0, Skips(), Guard(), False
         self._isotropy = Isotropy(float("nan"), float("nan"), float("nan"))
         self._alpha: float | None = None
         self._report: StepReport | None = None
@@ -215,7 +210,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
 
         Raises:
             InputError: the batch can't be used, or the system can't be solved; nothing was changed.
-            TrainingError: there is no gradient to step with, or gradients of another loss are left.
+            TrainingError: no gradient to step with, gradients of another loss, or a loss far above its start.
             NonFiniteLoss: NaN or infinity in ten steps in a row.
         """
         if y is None:
@@ -244,10 +239,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         """Levenberg-Marquardt, on the batch of the step."""
         with self._approximation.deaf():
             decrease = loss - loss_now(self.model, x, y, self._settings.loss)
-        eta = self._eta(self._alpha or 1.0)
-        predicted = eta * moved.slope - eta * eta * moved.kl_per_eta2
-        for group in self.param_groups:
-            group["damping"] = adapted(group["damping"], decrease=decrease, predicted=predicted)
+        adapt_groups(self.param_groups, decrease=decrease, moved=moved, eta=self._eta(self._alpha or 1.0))
 
     def _find(
         self, x: Any, y: Tensor, names: dict[str, Tensor], state: Tensor | None
@@ -262,17 +254,19 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             check=not self._checked,
         )
         self._checked, measured = True, None
+        at_zero = float(self._settings.loss.value(torch.zeros_like(batch.f), y))
+        self._guard.check(loss, at_zero, most=self._settings.stop_above)
         if self._due(direction):
             moved = jacobian_vector(self.model, x, direction.delta, random_state=state)
             measured = isotropy_of(self._settings.loss, batch.f, batch.r, moved)
-        if self._kl_clip is None:
+        if self._settings.kl_clip is None:
             return loss, direction, measured
         return loss, *clipped(direction, measured, batch.gradient, **self._clip(direction, measured))
 
     def _clip(self, direction: Direction, measured: Isotropy | None) -> dict[str, Any]:
         """Arguments of `clipped`: alpha stays that of the whole direction."""
         alpha = self._alpha_of(direction, measured)
-        return {"alpha": alpha, "eta": self._eta(alpha or math.nan), "most": self._kl_clip}
+        return {"alpha": alpha, "eta": self._eta(alpha or math.nan), "most": self._settings.kl_clip}
 
     def _eta(self, alpha: float) -> float:
         """The step size of the first group."""
@@ -287,7 +281,8 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         adapts = self._settings.kronecker.adapt_damping and not (self._steps + 1) % EVERY
         if adapts or (self._relative and direction.alpha is None):
             return True
-        return self._isotropy_every > 0 and self._steps % self._isotropy_every == 0
+        every = self._settings.isotropy_every
+        return every > 0 and self._steps % every == 0
 
     def _finish(self, direction: Direction, loss: float, measured: Isotropy | None, start: float) -> None:
         """Applies the update and writes the report."""
@@ -340,9 +335,11 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         self._approximation.dampings = group_dampings(self.param_groups, names)
         try:
             direction = self._approximation.from_gradients(gradients, self._approximation.dampings)
-            if self._kl_clip is not None:
+            if self._settings.kl_clip is not None:
                 direction, _ = clipped(direction, None, gradients, **self._clip(direction, None))
             direction = told(direction, self.model, names)
+            if self._approximation.told_losses is not None:
+                self._guard.check(*self._approximation.told_losses, most=self._settings.stop_above)
         except ArithmeticError as error:
             self._skip(error)
             return loss
@@ -352,6 +349,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
     def _names(self) -> dict[str, Tensor]:
         """Name -> trainable parameter, of those in the groups."""
         check_groups(self.param_groups, self.model, relative=self._relative)
+        self._settings = self._approximation.settings = settings_from(self.param_groups, self._settings)
         own = {id(p) for group in self.param_groups for p in group["params"]}
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad and id(p) in own}
 
@@ -368,6 +366,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             "skipped": [self._skips.total, self._skips.in_a_row],
             "alpha": self._alpha,
             "isotropy": asdict(self._isotropy),
+            "guard": self._guard.state(),
             "generator": self._settings.generator.get_state(),
             "approximation": self._approximation.state(),
         }
@@ -389,8 +388,9 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         check_saved(own, **self._identity())
         assert own is not None
         self._approximation.load_state(own["approximation"])
-        super().load_state_dict({key: value for key, value in state_dict.items() if key != "natural"})
+        super().load_state_dict(with_settings(state_dict, self.param_groups))
         self._steps, self._skips = own["steps"], Skips(*own["skipped"])
+        self._guard.load(own.get("guard", {}))
         self._alpha, self._isotropy = own["alpha"], Isotropy(**own["isotropy"])
         self._settings.generator.set_state(own["generator"].cpu())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -79,11 +79,15 @@ def clip_scale(delta: Mapping[str, Tensor], gradient: Mapping[str, Tensor], *, e
         eta: Step size; where it isn't a number (alpha couldn't be measured) nothing is clipped.
         most: Largest eta^2 Delta^T G Delta.
 
+    Raises:
+        ArithmeticError: Delta^T G Delta is infinite.
+
     Source:
         Ba, Grosse & Martens 2017: a trust region in the distributions, by scaling the step.
     """
-    slope = sum(float((gradient[name] * d).sum()) for name, d in delta.items() if name in gradient)
-    moved = eta * eta * slope
+    moved = eta * eta * sum(float((gradient[name] * d).sum()) for name, d in delta.items() if name in gradient)
+    if math.isinf(moved):
+        raise ArithmeticError("the length of the step in the metric is infinite")
     return min(1.0, math.sqrt(most / moved)) if moved > 0 else 1.0
 
 
@@ -130,6 +134,13 @@ def adapted(damping: float, *, decrease: float, predicted: float) -> float:
     if predicted <= 0.0 or not math.isfinite(decrease) or decrease < BADLY * predicted:
         return damping / RATE
     return damping * RATE if decrease > WELL * predicted else damping
+
+
+def adapt_groups(groups: Iterable[dict[str, Any]], *, decrease: float, moved: Isotropy, eta: float) -> None:
+    """Levenberg-Marquardt in every group: its damping follows how well a step of size eta was predicted."""
+    predicted = eta * moved.slope - eta * eta * moved.kl_per_eta2
+    for group in groups:
+        group["damping"] = adapted(group["damping"], decrease=decrease, predicted=predicted)
 
 
 @torch.no_grad()

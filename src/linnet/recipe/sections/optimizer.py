@@ -75,6 +75,8 @@ class OptimizerSection:
         factor_every: Steps between refreshes of factors.
         inverse_every: Steps between refreshes of their inverses.
         ema: Decay of the running mean of factors.
+        dense_start: Whether both are refreshed at steps 1, 2, 4, 8, ... as well.
+        stop_above: Multiple of its start at which the loss stops the run.
         adapt_damping: Whether the damping follows how well the step was predicted.
         isotropy_every: Steps between measurements of the isotropy error.
         solve_rows: Largest dense solve.
@@ -102,6 +104,8 @@ class OptimizerSection:
     factor_every: int | None = setting("steps between refreshes of factors", default=None, at_least=1)
     inverse_every: int | None = setting("steps between refreshes of inverses", default=None, at_least=1)
     ema: float | None = setting("decay of the running mean of factors", default=None, at_least=0, below=1)
+    dense_start: bool | None = setting("refreshes at steps 1, 2, 4, 8, ... as well", default=None)
+    stop_above: float | None = setting("multiple of its start at which the loss stops natural", default=None, above=0)
     adapt_damping: bool | None = setting("the damping follows the prediction", default=None)
     isotropy_every: int | None = setting("steps between measurements of isotropy", default=None, at_least=0)
     solve_rows: int | None = setting("largest dense solve of natural", default=None, at_least=1)

@@ -14,6 +14,7 @@ OTHERS = {
     "factor_every": 1,
     "inverse_every": 2,
     "ema": 0.5,
+    "dense_start": False,
     "adapt_damping": True,
     "compute_dtype": torch.float32,
     "sharing": "reduce",

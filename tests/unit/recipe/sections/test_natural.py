@@ -16,7 +16,9 @@ NATURAL = 'name = "natural"\nlr = 0.5\napprox = "exact"\nfisher = "sampled"\ndam
 
 @pytest.fixture(autouse=True)
 def _plain_report(monkeypatch):
-    monkeypatch.setattr(recipe_run, "write_report", lambda _, path, title, lead: path.write_text(f"{title} {lead}"))
+    monkeypatch.setattr(
+        recipe_run, "write_report", lambda _, path, title, lead, **_more: path.write_text(f"{title} {lead}")
+    )
 
 
 def with_natural(recipe, lines=NATURAL):

@@ -28,7 +28,9 @@ PHASES = {"warm-up": 0, "masked": 4, "frozen": 13, "dense": 18}  # of 16 steps: 
 
 @pytest.fixture(autouse=True)
 def _plain_report(monkeypatch):
-    monkeypatch.setattr(recipe_run, "write_report", lambda folder, path, title, lead: path.write_text(title + lead))
+    monkeypatch.setattr(
+        recipe_run, "write_report", lambda folder, path, title, lead, **_more: path.write_text(title + lead)
+    )
 
 
 @pytest.fixture

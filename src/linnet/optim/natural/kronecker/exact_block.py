@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from torch import Tensor
 from linnet.core.capture.gram import sample_major
 from linnet.core.jacobian.layer_jacobian import LayerJacobian
 from linnet.optim.natural.kronecker.damped_inverse import DampedInverse, invert, invert_vectors
-from linnet.optim.natural.kronecker.kronecker_block import Sums, packed, unpacked
+from linnet.optim.natural.kronecker.kronecker_block import Sums
 
 LIMIT = 4096  # parameters of one exact block: 64 MB in float32, and a Cholesky factor in about a second
 
@@ -58,7 +57,9 @@ class SmallBlock:
             self.a, self.latest = None, Sums(sums.samples, sums.columns, a_vectors=sums.a_vectors)
             return
         new = sums.a / sums.samples
-        self.a, self.latest = (new if self.a is None or share == 1.0 else self.a.lerp_(new, share)), None
+        self.latest = None
+        # into the new tensor: a mean that was saved stays as it is
+        self.a = new if self.a is None or share == 1.0 else torch.lerp(self.a, new, share, out=new)
 
     def refresh(self, rho: float, sides: str = "a") -> None:
         """Finds the damped inverse anew."""
@@ -86,11 +87,3 @@ class SmallBlock:
         """How it was inverted."""
         assert self.a_inverse is not None
         return f"exact {self.a_inverse.route}"
-
-    def state(self) -> dict[str, Any]:
-        """Everything that a resumed run needs."""
-        return {"a": self.a, "mass": self.mass, "a_inverse": packed(self.a_inverse)}
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Takes what `state` gave."""
-        self.a, self.mass, self.a_inverse = state["a"], float(state["mass"]), unpacked(state["a_inverse"])

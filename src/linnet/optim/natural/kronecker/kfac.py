@@ -16,16 +16,17 @@ from linnet.core.distributed import added, world
 from linnet.core.edit.edit_plan import Edit
 from linnet.core.jacobian.layer_jacobian import LayerJacobian
 from linnet.core.jacobian.linearisation import UNUSED, Linearisation
-from linnet.errors import InputError, OptimizerStateError, TrainingError
+from linnet.errors import InputError, TrainingError
 from linnet.optim.natural.approximation import Approximation, Batch, Direction, Settings
-from linnet.optim.natural.batch import readable
+from linnet.optim.natural.batch import check_positions, readable
 from linnet.optim.natural.kronecker.after_resize import edited_blocks
 from linnet.optim.natural.kronecker.alpha import alpha_of, rank_notes
 from linnet.optim.natural.kronecker.backward_hook import Listener, RecordedForward
 from linnet.optim.natural.kronecker.blocks import Allotment, Block, allot, not_covered, too_large
 from linnet.optim.natural.kronecker.exact_block import SmallBlock
-from linnet.optim.natural.kronecker.kronecker_block import KroneckerBlock, Sums
+from linnet.optim.natural.kronecker.kronecker_block import Sums
 from linnet.optim.natural.kronecker.parallel import own_generator, reduced, refresh
+from linnet.optim.natural.kronecker.saved_blocks import packed_blocks, unpacked_blocks
 
 _SCALED = 50.0  # |p - onehot|_1 is 2 at most; the rest is room for weights and factors in a user's loss
 
@@ -108,7 +109,8 @@ class Kfac(Approximation):
     def _damped(self, gradient: Mapping[str, Tensor], damping: Mapping[str, float], alpha: float | None) -> Direction:
         """The direction of every parameter that has a gradient; the others, frozen ones for instance, stay."""
         self._refresh_if_due(damping)
-        found = _times(self.blocks, self._uncovered, self._filled(gradient))
+        live = {key: block for key, block in self.blocks.items() if any(name in gradient for name in block.names)}
+        found = _times(live, self._uncovered, self._filled(gradient))
         delta = {name: d for name, d in found.items() if name in gradient}
         self.steps, self._renew = self.steps + 1, False
         told = ({name: how for name, how in of.items() if name in damping} for of in (self._covered, self._uncovered))
@@ -135,6 +137,7 @@ class Kfac(Approximation):
         its reduction and its scale don't matter. For "empirical" the user's backward is read.
         """
         settings = self.settings
+        check_positions(settings.loss, watch.linear.output_shape)
         if settings.loss.name == "cross_entropy" and (watch.f.shape[1] < 2):
             raise InputError(
                 "loss='cross_entropy' needs one logit for each of at least 2 classes (got a model with 1 output)."
@@ -217,17 +220,20 @@ class Kfac(Approximation):
 
     def _measure(self, gradients: Mapping[str, Tensor], delta: Mapping[str, Tensor]) -> None:
         """alpha = r^T K r / r^T r = N grad . Delta / |u|^2, from the gradient that came to the outputs."""
-        recorded = [watch for watch in self._forwards if watch.g is not None]
+        self.told_losses, recorded = None, [watch for watch in self._forwards if watch.g is not None]
         if not recorded:
             return
         total = sum(watch.samples for watch in recorded)
-        loss, squares = self.settings.loss, 0.0
+        loss, squares, values = self.settings.loss, 0.0, [0.0, 0.0]
         for watch in recorded:
             assert watch.g is not None
-            u = loss.coordinates(watch.f, watch.g * (total / self._loss_scale()))
-            squares += float(u.double().square().sum())
+            r = watch.g * (total / self._loss_scale())
+            squares += float(loss.coordinates(watch.f, r).double().square().sum())
+            values = [value + float(more) for value, more in zip(values, loss.implied(watch.f, r), strict=True)]
         slope = sum(float((gradients[name] * delta[name]).sum()) for name in delta if name in gradients)
-        squares, count = added(torch.tensor([squares, total], dtype=torch.float64)).tolist()
+        sums = torch.tensor([squares, total, *values], dtype=torch.float64)
+        squares, count, *values = added(sums).tolist()
+        self.told_losses = (values[0] / count, values[1] / count)
         if squares > 0:
             self._alpha = count * slope / squares
 
@@ -305,12 +311,16 @@ class Kfac(Approximation):
 
     def _refresh_if_due(self, damping: Mapping[str, float]) -> None:
         due = self._due(self.settings.kronecker.inverse_every)
-        blocks = {key: b for key, b in self.blocks.items() if due or b.a_inverse is None}
+        rho = {key: damping[name] for key, b in self.blocks.items() for name in b.names if name in damping}
+        blocks = {key: b for key, b in self.blocks.items() if key in rho and (due or b.a_inverse is None)}
         if blocks:
-            refresh(blocks, damping)
+            refresh(blocks, rho)
 
     def _due(self, every: int) -> bool:
-        return self._renew or self.steps % every == 0
+        """Whether a refresh is due: of an own period, after an edit, or in a dense start."""
+        options, steps = self.settings.kronecker, self.steps
+        early = options.dense_start and steps < options.inverse_every and steps & (steps - 1) == 0
+        return self._renew or early or steps % every == 0
 
     def _notes(self) -> tuple[str, ...]:
         if self.settings.loss.name == "cross_entropy":
@@ -333,38 +343,19 @@ class Kfac(Approximation):
 
     def state(self) -> dict[str, Any]:
         """Steps, and every block with its factors and inverses: a resumed run goes on in the middle of a period."""
-        paths = {id(module): path for path, module in self.model.named_modules()}
-        blocks = {}
-        for key, block in self.blocks.items():
-            module = paths[id(block.module)] if isinstance(block, KroneckerBlock) else None
-            blocks[key] = {"module": module, "names": list(block.names), **block.state()}
         return {
             "steps": self.steps,
             "alpha": self._alpha,
+            "renew": self._renew,
             "covered": dict(self._covered),
             "uncovered": dict(self._uncovered),
-            "blocks": blocks,
+            "blocks": packed_blocks(self.blocks, self.model),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Takes what `state` gave."""
-        modules = dict(self.model.named_modules())
-        blocks: dict[str, Block] = {}
-        for key, held in state["blocks"].items():
-            names: tuple[str, ...] = tuple(held["names"])
-            if held["module"] is None:
-                block: Block = SmallBlock(names)
-            elif held["module"] in modules:
-                weight, bias = (*names, None)[:2]
-                block = KroneckerBlock(modules[held["module"]], str(weight), bias, self.settings.kronecker.sharing)
-            else:
-                raise OptimizerStateError(
-                    f"The state holds factors of `{held['module']}`, which the network doesn't have. Load it into "
-                    "the network that it was saved with."
-                )
-            block.load(held)
-            blocks[key] = block
-        self.blocks, self.steps, self._alpha = blocks, int(state["steps"]), state["alpha"]
+        self.blocks = unpacked_blocks(state["blocks"], self.model, self.settings.kronecker.sharing)
+        self.steps, self._alpha, self._renew = int(state["steps"]), state["alpha"], state.get("renew", False)
         self._covered, self._uncovered = dict(state["covered"]), dict(state["uncovered"])
         self._found = {}
         self._clear()
@@ -392,5 +383,7 @@ def _finite(sums: Sums) -> Sums:
 def _routes(blocks: Mapping[str, Block]) -> str:
     counts: dict[str, int] = {}
     for block in blocks.values():
+        if block.a_inverse is None:  # frozen before its first inverse
+            continue
         counts[block.route] = counts.get(block.route, 0) + 1
     return "; ".join(f"{count} x {route}" for route, count in counts.items())

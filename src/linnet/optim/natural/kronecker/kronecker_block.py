@@ -196,21 +196,6 @@ class KroneckerBlock:
         assert self.b_inverse is not None
         return f"A {self.a_inverse.route}, B {self.b_inverse.route}"
 
-    def state(self) -> dict[str, Any]:
-        """Everything that a resumed run needs."""
-        return {
-            "a": self.a,
-            "b": self.b,
-            "mass": self.mass,
-            "a_inverse": packed(self.a_inverse),
-            "b_inverse": packed(self.b_inverse),
-        }
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Takes what `state` gave."""
-        self.a, self.b, self.mass = state["a"], state["b"], float(state["mass"])
-        self.a_inverse, self.b_inverse = unpacked(state["a_inverse"]), unpacked(state["b_inverse"])
-
     def _mean_diagonal(self, side: str) -> Tensor:
         matrix, vectors, count = self._side(side)
         if matrix is not None:
@@ -265,7 +250,7 @@ def _towards(mean: Tensor | None, total: Tensor | None, count: int, share: float
     if total is None:
         return None
     new = total / count
-    return new if mean is None or share == 1.0 else mean.lerp_(new, share)
+    return new if mean is None or share == 1.0 else torch.lerp(mean, new, share, out=new)  # a saved mean stays
 
 
 def _plus(left: Tensor | None, right: Tensor | None) -> Tensor | None:

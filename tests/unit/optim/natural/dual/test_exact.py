@@ -42,7 +42,7 @@ def targets(loss: str) -> torch.Tensor:
 def taken(model: nn.Module, x, y, lr: float = 0.5, **asked):
     """The direction of one step, from the change of the weights."""
     before = parameters_of(model)
-    optimizer = NaturalGradient(model, lr=lr, **asked)
+    optimizer = NaturalGradient(model, lr=lr, **({"kl_clip": None} | asked))
     optimizer.step(x, y)
     return {name: (before[name] - p) / lr for name, p in parameters_of(model).items()}
 

@@ -32,7 +32,7 @@ def batch(seed):
 
 def make(model, fisher):
     kind = {"fisher": fisher, "damping": 1e-2, "factor_every": 2, "inverse_every": 2, "lr": None, "c": 0.3}
-    return NaturalGradient(model, "cross_entropy", "kfac", **kind)
+    return NaturalGradient(model, "cross_entropy", "kfac", dense_start=False, **kind)
 
 
 def train(model, network, fisher, *, part=0, parts=1):

@@ -30,7 +30,7 @@ def batch(samples=8, dtype=torch.float64, seed=1):
 
 
 def make(model, **options):
-    chosen = {"damping": 1e-2, "lr": 0.1, "factor_every": 2, "inverse_every": 4} | options
+    chosen = {"damping": 1e-2, "lr": 0.1, "factor_every": 2, "inverse_every": 4, "kl_clip": None} | options
     return NaturalGradient(model, chosen.pop("loss", "cross_entropy"), "kfac", **chosen)
 
 

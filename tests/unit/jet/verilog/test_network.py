@@ -1,0 +1,121 @@
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from linnet.errors import FreezeError, InputError, MismatchError
+from linnet.jet import BinaryConv2d, BinaryLinear, JetConv2d, Sign, freeze
+from linnet.jet.verification import rtl
+from linnet.jet.verilog.network import design
+from tests.jet_stream_networks import stream_program
+from tests.unit.jet.verilog.needs_simulator import needs_icarus, needs_simulator
+
+
+def frozen(*layers, size=(1, 6, 5)):
+    torch.manual_seed(0)
+    return freeze(nn.Sequential(*layers).eval(), torch.randint(0, 256, (3, *size)))
+
+
+@needs_simulator
+@pytest.mark.parametrize("seed", range(25))
+def test_random_networks_equal_the_references_with_gaps_and_back_to_back(seed):
+    program, pixels = stream_program(seed)
+    record = program.verify(torch.cat([pixels] * 4), backends=["rtl"])
+    assert [run.backend for run in record.ran] == ["numpy", "rtl"]
+    assert record.ran[1].values == 16 * int(np.prod(program.graph.output.shape))
+
+
+@needs_icarus
+@pytest.mark.parametrize("seed", range(25))
+def test_icarus_agrees_and_sees_no_undefined_value(seed):
+    program, pixels = stream_program(seed)
+    program.verify(torch.cat([pixels] * 4), backends=["icarus"])
+
+
+@needs_simulator
+@pytest.mark.parametrize("kind", [JetConv2d, BinaryConv2d])
+def test_a_border_of_two_under_every_kind_of_gap(kind):
+    program = frozen(kind(1, 2, 5, padding=2, pad_value=0), nn.BatchNorm2d(2), Sign(),
+                     kind(2, 2, 3, padding=1), nn.BatchNorm2d(2), Sign())  # fmt: skip
+    program.verify(torch.randint(0, 256, (60, 1, 6, 5)), backends=["rtl"])
+
+
+def test_padding_that_enlarges_the_map_is_refused_by_name():
+    program = frozen(JetConv2d(1, 2, 3, padding=2, pad_value=0))
+    with pytest.raises(FreezeError, match=r"`0` has padding 2 with a kernel of 3 x 3.*Use padding up to 1"):
+        design(program.graph, 6, 5, "net")
+
+
+def test_a_map_that_is_mostly_border_is_refused_by_name():
+    program = frozen(JetConv2d(1, 2, 3, padding=1, pad_value=0), size=(1, 1, 5))
+    with pytest.raises(FreezeError, match=r"`0` reads a map of 1 x 5 with padding 1"):
+        design(program.graph, 1, 5, "net")
+
+
+def test_the_size_of_a_frame_is_the_design_s(tmp_path):
+    program = frozen(JetConv2d(1, 2, 3), nn.BatchNorm2d(2), Sign())
+    program.to_verilog(tmp_path, 9, 11, "edges")
+    interface = json.loads((tmp_path / "edges.json").read_text())
+    assert interface["input"] == {"channels": 1, "height": 9, "width": 11, "bits": 8, "signed": False}
+    assert interface["output"] == {"channels": 2, "height": 7, "width": 9, "bits": 1, "kind": "sign"}
+    assert interface["top"] == "edges"
+    assert interface["program_hash"] == program.graph.resized(9, 11).hash
+    with pytest.raises(FreezeError, match="must be at least 3 x 3"):
+        program.to_verilog(tmp_path / "small", 2, 2)
+    with pytest.raises(InputError, match="`directory` must be empty or new"):
+        program.to_verilog(tmp_path, 9, 11, "edges")
+    with pytest.raises(InputError, match=r"`name` must be letters.*got 'wire'"):
+        program.to_verilog(tmp_path / "word", 9, 11, "wire")
+
+
+def test_no_multiplier_and_names_from_the_model(tmp_path):
+    program = frozen(JetConv2d(1, 2, 3), nn.BatchNorm2d(2), Sign(), nn.MaxPool2d(2), nn.Flatten(),
+                     BinaryLinear(2 * 2 * 1, 3), nn.BatchNorm1d(3))  # fmt: skip
+    text = design(program.graph, 6, 5, "net").text
+    code = re.sub(r"//.*|\(\*.*?\*\)|@\(\*\)", "", text)
+    assert "*" not in code
+    assert "/" not in code
+    assert "initial" not in code
+    assert {"net_0", "net_0_rows", "net_5", "net"} <= set(re.findall(r"^module (\w+)", text, re.MULTILINE))
+
+
+def test_vectors_and_branches_are_refused(tmp_path):
+    vector = freeze(nn.Sequential(BinaryLinear(4, 2)).eval(), torch.randint(0, 9, (2, 4)))
+    with pytest.raises(InputError, match="takes images, and this network takes 4 numbers"):
+        vector.to_verilog(tmp_path)
+
+
+def planted(monkeypatch, right, wrong):
+    found = rtl.design
+
+    def changed(*arguments):
+        made = found(*arguments)
+        text = made.text
+        assert right in text, right
+        monkeypatch.setitem(rtl.SIMULATORS, "rtl", lambda d, _, x: simulated(d, text.replace(right, wrong), x))
+        return made
+
+    simulated = rtl.SIMULATORS["rtl"]
+    monkeypatch.setattr(rtl, "design", changed)
+
+
+@needs_simulator
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("row_ends ? ", "!row_ends ? "),
+        ("ROWS[row] && PLACES[place]", "ROWS[row]"),
+        ("x <= 0;", "x <= x;"),
+        ("if (pixel1) memory", "if (move) memory"),
+        ("!draining || met || tail", "1'b1"),
+        ("first <= place ==", "first <= place !="),
+    ],
+)
+def test_faults_in_the_stream_are_caught(right, wrong, monkeypatch):
+    program = frozen(JetConv2d(1, 1, 3, padding=1, pad_value=0), nn.BatchNorm2d(1), Sign())
+    planted(monkeypatch, right, wrong)
+    with pytest.raises(MismatchError, match="rtl"):
+        program.verify(torch.randint(0, 256, (24, 1, 6, 5)), backends=["rtl"])
