@@ -88,7 +88,16 @@ def _readme() -> int:
     from benchmarks.prune import picture as pruned
     from benchmarks.spectra import page as spectra
 
-    pages = [readme.page(), padam.docs_page(), padam.paper_page(), card.PAGE, proofs.PAGE, prune.PAGE, natural.PAGE]
+    pages = [
+        readme.page(),
+        padam.docs_page(),
+        padam.paper_page(),
+        card.PAGE,
+        reach_page.PAGE,
+        proofs.PAGE,
+        prune.PAGE,
+        natural.PAGE,
+    ]
     for page in [
         *pages,
         ensemble.PAGE,
