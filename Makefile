@@ -4,6 +4,7 @@
 #   make test         format, lint, types, layering, documentation, then all tests
 #   make check        the first half of that
 #   make test-all     make test under each supported Python that is there, each in a set-up of its own (.venv-3.12): before a release
+#   make verify-all   what takes many minutes: a thousand random jet networks through every C path with sanitizers
 #   make weights      train the shipped nucleus detector again (needs the data, see docs/model_card.md)
 #   make docs         the documentation as HTML in docs/_build
 #   make benchmarks   measure the claims side by side and write them into the README
@@ -19,7 +20,7 @@ WORKERS ?= 2
 PYTHONS ?= python3.11 python3.12 python3.13
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
 
-.PHONY: demo test test-all check format weights docs benchmarks peers clean same-python
+.PHONY: demo test test-all verify-all check format weights docs benchmarks peers clean same-python
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -60,6 +61,9 @@ format: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 	@echo "The documentation is in docs/_build/html/index.html"
+
+verify-all: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m nightly
 
 weights: $(VENV)/.installed-dev
 	$(BIN)/linnet run recipes/nuclei.toml --out runs/weights

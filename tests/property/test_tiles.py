@@ -131,9 +131,9 @@ class Gray(nn.Module):
 
 
 def stairs(window):
-    """B = 5 is a peak: A = 5 before it in its window is none, since C = 9 is in A's window, which B's doesn't hold."""
+    """B = 2 is a peak: A = 2 before it in its window is none, since C = 9 is in A's window, which B's doesn't hold."""
     image = np.zeros((60, 50), np.uint8)
-    image[12, 20], image[12, 20 - window], image[12, 20 - 2 * window] = 5, 5, 9
+    image[12, 20], image[12, 20 - window], image[12, 20 - 2 * window] = 2, 2, 9
     return image
 
 

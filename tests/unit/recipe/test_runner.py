@@ -27,7 +27,9 @@ recipe_run = import_module("linnet.recipe.runner")  # the package has a function
 def _plain_report(monkeypatch, request):
     """Leaves the drawing of curves out, which takes longer than the rest of a small run; `drawn` keeps it."""
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr(recipe_run, "write_report", lambda folder, path, title, lead: path.write_text(title + lead))
+        monkeypatch.setattr(
+            recipe_run, "write_report", lambda folder, path, title, lead, extra: path.write_text(title + lead)
+        )
 
 
 @pytest.fixture

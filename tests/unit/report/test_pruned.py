@@ -165,7 +165,7 @@ def test_a_run_folder_gives_one_page_that_needs_nothing_else(tmp_path):
     assert_self_contained(html)
     assert "Life of the masks" in html
     (tmp_path / "life.json").write_text("{}")
-    with pytest.raises(BudgetError, match="mask life"):
+    with pytest.raises(BudgetError, match="MaskLife"):
         write_report(tmp_path, tmp_path / "report.html")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -81,7 +82,7 @@ def block_lanczos(
     wide = min(implicit.size, max(block or 0, count, 0 if start is None else start.shape[1]))
     space = _Space(implicit)
     fresh = _first(implicit, start, wide, rng_seed)
-    found = None
+    found, worst = None, math.inf
     for _ in range(steps):
         added = space.add(fresh)
         found = space.pairs(count)

@@ -37,7 +37,7 @@ def disk(radius: float, alias_sigma: float, *, smooth: int) -> Floats:
     taps = np.exp(-(steps**2) / (2 * alias_sigma**2))
     taps /= taps.sum()
     for axis in (0, 1):
-        inside = np.apply_along_axis(np.convolve, axis, inside, taps, "same")
+        inside = np.apply_along_axis(lambda line: np.convolve(line, taps, "same"), axis, inside)
     return inside / inside.sum()
 
 

@@ -116,7 +116,7 @@ def test_without_a_compiler_c_is_missing_with_the_reason(monkeypatch):
 
 
 @needs_compiler
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("hundred", range(10))
 def test_a_thousand_random_networks_on_every_path_with_sanitizers(hundred, monkeypatch):
     sanitized = c_builds.BUILDS[3]
