@@ -12,10 +12,10 @@ from linnet.results import read_records
 _HEAD = """# How far the shipped detector carries
 
 This page is written by `python -m benchmarks readme` from records; a test compares the two. Everything was found with
-the default settings. Pictures "never seen" took no part in training or in thresholds. They are not wholly blind: the rule
-that tells dark H&E from fluorescence was mended after a look at MoNuSeg and checked on the DAB pictures too, and test
-figures were known before the last rule of the search for the scale, whose constants come from training and validation
-images.
+the default settings. Pictures "never seen" took no part in training or in thresholds. They are not wholly blind: the
+rule that tells dark H&E from fluorescence was mended after a look at MoNuSeg and checked on the DAB pictures too, and
+test figures were known before the last rule of the search for the scale, whose constants come from training and
+validation images.
 """
 _SIZES = """## Nuclei of other sizes
 
