@@ -9,9 +9,8 @@ Public names, by what they do for you. Each is loaded when it is first used, so 
     fast          optim                  natural gradient that knows its own step size; Padam
     shared        core, Capture          one pair of tensors per layer, which all methods read
     understood    spectra                Fisher spectra, kernels and metrics beside their theory; the safe step
-    sure          ensemble               one trained network becomes an ensemble that knows what it doesn't know
     wide, narrow  ChannelGraph, resize   which channels live and die together; copies and removals with a proof
-    sure          ensemble               calibrated uncertainty, and how good it is
+    sure          ensemble               one trained network becomes an ensemble that knows what it doesn't know
     small         prune                  pruned straight to a budget of MACs, parameters or bytes
     tiny          jet                    binarized and jet layers, and the exact integer program that they become
     keep          save, load, cost       one file that tells its edits; parameters, MACs, bytes and peak memory

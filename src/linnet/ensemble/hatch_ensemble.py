@@ -263,8 +263,12 @@ class HatchEnsemble(nn.Module):
             **options: Of `Conformal.fit`.
 
         Raises:
-            InputError: `alpha` is out of (0, 1), or there are too few samples for it.
+            InputError: the ensemble gives values, `alpha` is out of (0, 1), or there are too few samples for it.
         """
+        if self.task == "regression":
+            raise InputError(
+                "`task` must give classes for prediction sets (got 'regression'). Use `ens(x).variance` instead."
+            )
         found = gathered(self, calibration, task=self.task)
         out = ClassPrediction(found.outputs, self.temperature)  # type: ignore[arg-type]  classes give no pairs
         self.conformal = Conformal.fit(out.probs, found.targets, alpha, method, **options)

@@ -119,6 +119,11 @@ def fit_members(members: Sequence[nn.Module], source: Any, manner: Manner) -> Me
     ranks = Ranks.join(compute)
     rates = manner.rates(len(members))
     own = list(range(ranks.rank, len(members), ranks.world))
+    if isinstance(source, (list, tuple)) and len(source) != len(members):
+        raise InputError(
+            f"`loader` must be one loader for all members, or a list of {len(members)}, one for each (got "
+            f"{len(source)}). Wrap tensors as linnet.data.ArrayLoader((x, y), batch_size=32)."
+        )
     batches = MemberBatches(source, rng_seed=manner.rng_seed) if isinstance(source, (list, tuple)) else source
     stopped: dict[int, str] = {}
     choice, history = Choice("loop", "this process trains no member"), ()

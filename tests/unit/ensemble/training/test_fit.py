@@ -249,3 +249,14 @@ def test_under_torchrun_the_members_are_spread_over_the_processes(tmp_path):
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert run.returncode == 0, run.stderr[-2000:]
     assert run.stdout.count("has all members") == 2
+
+
+def test_a_list_of_loaders_needs_one_for_each_member():
+    with pytest.raises(InputError, match=r"`loader` .* list of 3.*got 1.*ArrayLoader"):
+        ensemble().fit([XY], epochs=1, lr=0.1)
+
+
+def test_values_have_no_prediction_sets():
+    ens = HatchEnsemble([nn.Linear(4, 1) for _ in range(2)], task="regression")
+    with pytest.raises(InputError, match=r"`task` must give classes .*'regression'.*variance"):
+        ens.conformalize((torch.zeros(2, 8, 1), torch.zeros(8, 1)))
