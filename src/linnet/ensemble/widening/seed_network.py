@@ -173,7 +173,9 @@ class SeedNetwork:
         return plain, multiplicity
 
     def _made(self, edit: Edit, plain: Copies, rng_seed: int) -> tuple[nn.Module, Edit]:
-        paired = {name: rest for name, rest in plain.items() if edit.multiplicity[name].sum() > (1 + rest).sum()}
+        paired = {
+            name: plain[name] for name, copies in edit.multiplicity.items() if copies.sum() > (1 + plain[name]).sum()
+        }
         if not paired:
             return apply(self.model, edit), edit
         edit, pairs = with_pairs(edit, self.graph, paired)
@@ -184,7 +186,7 @@ class SeedNetwork:
     def _next_state(self, optimizer: Optimizer | None, made: nn.Module, edit: Edit, plain: Copies) -> NextState | None:
         if optimizer is None:
             return None
-        if any(edit.multiplicity[name].sum() > (1 + rest).sum() for name, rest in plain.items()):
+        if any(copies.sum() > (1 + plain[name]).sum() for name, copies in edit.multiplicity.items()):
             raise OptimizerStateError(
                 "`optimizer` has no state for channels with fresh weights. Leave it out and make a new one, or give "
                 'split="random" and reinit=0.'
