@@ -174,7 +174,8 @@ def live_bytes():
     gc.collect()
     storages = {}
     for item in gc.get_objects():
-        if isinstance(item, torch.Tensor) and type(item) in (torch.Tensor, nn.Parameter):
+        wrapped = isinstance(item, torch.Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(item)  # no storage
+        if isinstance(item, torch.Tensor) and type(item) in (torch.Tensor, nn.Parameter) and not wrapped:
             storages[item.untyped_storage().data_ptr()] = item.untyped_storage().nbytes()
     return sum(storages.values())
 
