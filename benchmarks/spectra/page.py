@@ -16,8 +16,9 @@ computed and how: [spectra](concepts/spectra.md).
 
 Times are ratios of pairs that ran in turns in one process, with the bootstrap 95 % interval of their median; results
 are compared before anything is timed. Peak memory is that of fresh processes. Rows marked as extrapolated have one side
-measured at a smaller size and scaled. A goal that is missed stays in the table, and a peer that isn't there or can't do
-the network is a row without a number.
+measured at a smaller size and scaled: that is an expectation, which meets no goal, and too high where the smaller size
+was mostly fixed cost. A goal that is missed stays in the table; the reason beside it is our reading, not a measurement.
+A peer that isn't there or can't do the network is a row without a number.
 """
 _LAYERS = """## The choice of the contraction
 

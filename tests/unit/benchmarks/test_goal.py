@@ -18,6 +18,11 @@ def test_a_figure_may_have_both_ends(value, met):
     assert as_markdown([row]).endswith(f"| {value:.3g} x | {met} |")
 
 
+def test_an_extrapolation_meets_no_goal():
+    row = reached("a", "time", 900.0, least=100, goal=">= 100x faster (extrapolated)", beside="peer", unit="x")
+    assert as_markdown([row]).endswith("| 900 x | extrapolated |")
+
+
 def test_other_rows_are_as_they_were():
     small = bounded("a", "error", 2.0, bound=1.0, goal="<= 1", beside="truth")
     none = missing("b", "time", goal=1.5, beside="peer", reason="not installed")

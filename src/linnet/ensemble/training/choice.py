@@ -69,18 +69,17 @@ def choose(members: Sequence[nn.Module], x: Tensor, prepare: Callable[[Execution
     refused = []
     for name in ("stacked", "grouped"):
         step = _step(name, members, x, prepare)
-        if step is None:
-            refused.append(name)
-        else:
+        if callable(step):
             steps[name] = step
+        else:
+            refused.append(f"{name} can't run these members{step}")
     found = _timed(steps)
     seconds = {name: median(one) for name, one in found.items()}
     best = min(seconds, key=lambda name: seconds[name])
     gains = [seconds["loop"] / seconds[best], min(found["loop"]) / min(found[best])]
     if best != "loop" and min(gains) * (1 - LEAST_GAIN) >= 1:
         return Choice(best, f"{min(gains):.2f} x as fast as the loop", seconds)
-    others = f"; {' and '.join(refused)} can't run these members" if refused else ""
-    return Choice("loop", f"no other execution is faster by {LEAST_GAIN:.0%}{others}", seconds)
+    return Choice("loop", "; ".join([f"no other execution is faster by {LEAST_GAIN:.0%}", *refused]), seconds)
 
 
 def _copies(members: Sequence[nn.Module]) -> list[nn.Module]:
@@ -89,16 +88,16 @@ def _copies(members: Sequence[nn.Module]) -> list[nn.Module]:
 
 def _step(
     name: str, members: Sequence[nn.Module], x: Tensor, prepare: Callable[[Execution], Callable[[], object]]
-) -> Callable[[], object] | None:
-    """A step by this execution that was run once, or None where it can't be."""
+) -> Callable[[], object] | str:
+    """A step by this execution that was run once, or why there is none: empty, or the error in brackets."""
     try:
         execution = build(name, _copies(members), x)
         if execution is None:
-            return None
+            return ""
         step = prepare(execution)
         step()
-    except (RuntimeError, ValueError, TypeError, NotImplementedError):  # vmap has no rule for one of the operators
-        return None
+    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:  # vmap has no rule for an operator
+        return f" ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
     return step
 
 
