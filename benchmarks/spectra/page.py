@@ -28,8 +28,12 @@ predicted to be far worse, and would have taken minutes, wasn't run. The ten lay
 
 
 _PARTS = {
-    "kernels": "spectra.jacrev",
+    "jacrev": "spectra.jacrev",
+    "memory": "spectra.memory",
+    "nngeometry": "spectra.nngeometry",
+    "batches": "spectra.nngeometry.wide_mlp.batches",
     "top": "spectra.top",
+    "density": "spectra.density",
     "trace": "spectra.trace",
     "contractions": "spectra.contraction",
     "real": "spectra.real",

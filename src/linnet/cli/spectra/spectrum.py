@@ -38,6 +38,7 @@ def spectrum(
     input_: Annotated[str | None, Parameter(name="--input", alias="-i")] = None,
     weights: Path | None = None,
     reduce: str = "none",
+    memory_gib: float | None = None,
     out: Annotated[Path, Parameter(alias="-o")] = Path("linnet-spectrum"),
     rng_seed: int = 0,
 ) -> int:
@@ -59,6 +60,8 @@ def spectrum(
         input_: Size of the network's input, such as 1x3x32x32; a classifier of linnet.models knows its own.
         weights: A safetensors file with the network's values.
         reduce: What is done with outputs at several positions: none, mean (over positions) or flatten.
+        memory_gib: Memory for captured tensors and work; what doesn't fit goes to a temporary file. Without it a
+            quarter of what is free.
         out: Folder for the report, the pictures and the records; made when missing.
         rng_seed: Seed of the weights that are drawn and of random inputs.
     """
@@ -68,6 +71,9 @@ def spectrum(
         raise InputError("MODEL must be given, or --demo alone (got both or neither). Example: linnet spectrum --demo")
     if samples < 1:
         raise InputError(f"`samples` must be 1 or more (got {samples}).")
+    if memory_gib is not None and memory_gib <= 0:
+        raise InputError(f"`memory_gib` must be above 0 (got {memory_gib}).")
+    memory = None if memory_gib is None else max(1, int(memory_gib * 2**30))
     kinds = [kind.strip() for kind in what.split(",") if kind.strip()]
     check_kinds(kinds)
     begin = time.perf_counter()
@@ -79,7 +85,7 @@ def spectrum(
         name = Path(model).stem if model.endswith((".toml", ".safetensors")) else model
         network, x = _network(model, data, samples, input_, weights, rng_seed)
     network = _reduced(network.eval(), reduce)
-    found = measure(name, network, x, loss, kinds, compare_theory=compare_theory, progress=_progress())
+    found = measure(name, network, x, loss, kinds, compare_theory=compare_theory, memory=memory, progress=_progress())
     if heatmap:
         _heatmap(found, rng_seed)
     print("\n".join(found.lines))

@@ -24,6 +24,10 @@ class Term(ABC):
         """The tensors that it keeps alive."""
 
     @abstractmethod
+    def bytes_with(self, passes: int) -> dict[int, int]:
+        """Tensor -> the bytes that it would hold after so many passes; each tensor under a key of its own."""
+
+    @abstractmethod
     def rows(self) -> Tensor:
         """(passes, N, *param.shape)."""
 
@@ -70,6 +74,11 @@ class RuleTerm(Term):
         """Inputs and output gradients."""
         return [tensor for use in self.uses for tensor in (use.a, use.g)]
 
+    def bytes_with(self, passes: int) -> dict[int, int]:
+        """Inputs once, output gradients so many times."""
+        sizes = {use.a.data_ptr(): use.a.nbytes for use in self.uses}
+        return sizes | {id(use): use.g[:1].nbytes * passes for use in self.uses}
+
     def rows(self) -> Tensor:
         """By the rule."""
         return self.rule.per_sample(self.module, self.uses, self.param)
@@ -106,14 +115,11 @@ class RuleTerm(Term):
 
 def combined(uses: Sequence[Use], v: Tensor) -> list[Use]:
     """sum_k v_nk g_kn as the only pass of each use, for v (N, passes)."""
-    result = []
-    for use in uses:
-        factors = v.T.reshape(*v.T.shape, *(1,) * (use.g.ndim - 2)).to(use.g.dtype)
-        total = use.g[0] * factors[0]
-        for g, factor in zip(use.g[1:], factors[1:], strict=True):
-            total.addcmul_(g, factor)
-        result.append(Use(use.a, total.unsqueeze(0)))
-    return result
+    factors = v.unsqueeze(1)
+    return [
+        Use(use.a, torch.bmm(factors.to(use.g.dtype), use.g.flatten(2).transpose(0, 1)).view(1, *use.g.shape[1:]))
+        for use in uses
+    ]
 
 
 @dataclass
@@ -133,6 +139,10 @@ class RowsTerm(Term):
     def held(self) -> list[Tensor]:
         """The rows."""
         return [self._rows]
+
+    def bytes_with(self, passes: int) -> dict[int, int]:
+        """Every row."""
+        return {id(self): self._rows[:1].nbytes * passes}
 
     def rows(self) -> Tensor:
         """Made once."""
@@ -189,13 +199,11 @@ class LayerJacobian:
         own = dict(self.module.named_parameters(prefix=path, remove_duplicate=False))
         return sum(own[name].numel() for name in self.terms)
 
-    @property
-    def bytes(self) -> int:
-        """Memory that the (a, g) or rows behind it hold; a tensor that several terms share counts once."""
+    def bytes_with(self, passes: int) -> int:
+        """Memory that the (a, g) or rows of so many passes hold; a tensor that several terms share counts once."""
         held: dict[int, int] = {}
         for term in self.terms.values():
-            for tensor in term.held():
-                held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            held |= term.bytes_with(passes)
         return sum(held.values())
 
     def with_tensors(self, change: Callable[[Tensor], Tensor]) -> "LayerJacobian":
@@ -262,6 +270,20 @@ class LayerJacobian:
                 known[id(term.uses)] = combined(term.uses, grid)
             found[name] = term.pull_combined(known[id(term.uses)])
         return found
+
+    def product(self, v: Tensor) -> Tensor:
+        """J_l J_l^T v, (N * passes,), sample-major, by whichever of two ways is the cheaper.
+
+        Args:
+            v: (N * passes,), sample-major.
+        """
+        if _weight_and_bias(tuple(self.terms.values())):
+            weight = cast(RuleTerm, next(iter(self.terms.values())))
+            grid = v.view(self.samples, self.passes)
+            found = weight.rule.joint_product(weight.module, weight.uses, combined(weight.uses, grid))
+            if found is not None:
+                return found.T.reshape(-1)
+        return self.push(self.pull(v))
 
     def push(self, delta: Mapping[str, Tensor]) -> Tensor:
         """J_l delta, (N * passes,), sample-major; a parameter that `delta` lacks counts as 0."""

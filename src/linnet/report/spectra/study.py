@@ -23,11 +23,12 @@ from linnet.spectra import (
     fisher,
     input_metric,
     ntk,
-    safe_lr,
     steepest_directions,
     theory_for,
 )
-from linnet.spectra.rows.jacobian_rows import Progress
+from linnet.spectra.kernel_engine import MEMORY
+from linnet.spectra.rows.jacobian_rows import Progress, free_bytes
+from linnet.spectra.safe_step import step_of
 from linnet.suggest import one_of
 
 KINDS = ("fisher", "ntk", "input")
@@ -69,6 +70,7 @@ def measure(
     what: Sequence[str],
     *,
     compare_theory: bool = False,
+    memory: int | None = None,
     progress: Progress | None = None,
 ) -> SpectrumStudy:
     """Measures a network.
@@ -80,19 +82,21 @@ def measure(
         loss: "mse" or "cross_entropy".
         what: "fisher", "ntk", "input", "feature:LAYER".
         compare_theory: Beside the mean-field theory of a perceptron.
+        memory: Bytes for captured tensors and work; None: a quarter of what is free.
         progress: Of the kernel.
 
     Raises:
         InputError: as the functions of `linnet.spectra` have it.
     """
     study = SpectrumStudy(name, loss, len(x))
+    room = memory if memory is not None else max(MEMORY, free_bytes(x.device) // 4)
     if compare_theory:
         study.theory = theory_for(model, x, loss)
     for kind in what:
         if kind == "fisher":
-            _fisher(study, model, x, progress)
+            _fisher(study, model, x, room, progress)
         elif kind == "ntk":
-            _ntk(study, model, x)
+            _ntk(study, model, x, room)
         elif kind == "input":
             _signal(study, "input", input_metric(model, x, loss))
             _directions(study, model, x)
@@ -166,11 +170,11 @@ _READING = (
 )  # fmt: skip
 
 
-def _fisher(study: SpectrumStudy, model: nn.Module, x: Tensor, progress: Progress | None) -> None:
-    found = fisher(model, x, study.loss, progress=progress)
+def _fisher(study: SpectrumStudy, model: nn.Module, x: Tensor, memory: int, progress: Progress | None) -> None:
+    found = fisher(model, x, study.loss, memory=memory, progress=progress)
     study.spectra["fisher"] = found
     centred = found.centered().max
-    study.safe = safe_lr(model, x, study.loss)
+    study.safe = step_of(found)
     top = found.eigenvalues[:_TOP].tolist()
     study.lines += [
         f"Fisher matrix ({study.loss}): P = {found.source.size:,}, N = {found.source.samples:,}; "
@@ -205,8 +209,8 @@ def _fisher(study: SpectrumStudy, model: nn.Module, x: Tensor, progress: Progres
         ]
 
 
-def _ntk(study: SpectrumStudy, model: nn.Module, x: Tensor) -> None:
-    values = torch.linalg.eigvalsh(ntk(model, x).double()).flip(0)
+def _ntk(study: SpectrumStudy, model: nn.Module, x: Tensor, memory: int) -> None:
+    values = torch.linalg.eigvalsh(ntk(model, x, memory=memory).double()).flip(0)
     study.lines.append(f"NTK (no 1/N): mean {float(values.mean()):.5g}, max {float(values[0]):.5g}")
     study.records += [
         Record.measured("ntk.mean", float(values.mean()), n=len(x)),

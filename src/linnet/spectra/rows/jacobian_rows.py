@@ -102,11 +102,12 @@ class JacobianRows:
         self._cotangents, self._progress = cotangents, progress
         self._names: tuple[str, ...] | None = None
         with untouched(model):
-            _, one = self._captured(x[:1])
-            self.passes, each = one[0].passes, max(1, bytes_of(one))
+            f, one = self._captured(x[:1], passes=1)
+            self.passes = len(cotangents(f))
             if only is not None:
                 self._names = _parameters_of(one, only)
-                each = max(1, bytes_of(self._captured(x[:1])[1]))
+                _, one = self._captured(x[:1], passes=1)
+            each = max(1, bytes_of(one, self.passes))
             self.widths = {layer.name: layer.width for layer in one if only in (None, layer.name)}
             check_samples(model, x)
             size = one[0].gram().element_size()
@@ -216,6 +217,8 @@ class JacobianRows:
     def product(self, v: Tensor) -> Tensor:
         """J J^T v, for v (N passes,), without a kernel."""
         own = v.to(self.f.dtype)
+        if len(self.starts) == 1:
+            return torch.stack([layer.product(own) for layer in self._block(0)]).sum(0).to(v.dtype)
         return self.push(self.pull(own)).to(v.dtype)
 
     def _empty(self, other: JacobianRows | None, layers: int) -> Tensor:
@@ -280,11 +283,11 @@ class JacobianRows:
                 self._kept.append(layers)
         return torch.cat(outputs)
 
-    def _captured(self, x: Tensor) -> tuple[Tensor, Layers]:
+    def _captured(self, x: Tensor, passes: int | None = None) -> tuple[Tensor, Layers]:
         with Linearisation(self.model, self._names) as linear:
             f = linear.forward(x)
             check_finite(self.model, x, f, "the model's outputs")
-            layers = linear.rows(self._cotangents(f.detach()))
+            layers = linear.rows(self._cotangents(f.detach())[:passes])
         refused = {name: why for name, why in linear.unread.items() if why != UNUSED}
         if refused:
             name, why = next(iter(refused.items()))

@@ -94,9 +94,9 @@ def room_on_disk() -> int:
     return shutil.disk_usage(tempfile.gettempdir()).free // 2
 
 
-def bytes_of(layers: Sequence[LayerJacobian]) -> int:
-    """Memory that captured rows hold."""
-    return sum(layer.bytes for layer in layers)
+def bytes_of(layers: Sequence[LayerJacobian], passes: int) -> int:
+    """Memory that the captured rows of so many passes hold."""
+    return sum(layer.bytes_with(passes) for layer in layers)
 
 
 _NUMPY = {

@@ -74,6 +74,18 @@ class LayerRule(ABC):
         """Inner products of the per-sample gradients with one direction (*param.shape), (passes, N)."""
         return self.per_sample(module, uses, param).flatten(2) @ delta.flatten()
 
+    def joint_product(self, module: nn.Module, uses: Sequence[Use], summed: Sequence[Use]) -> Tensor | None:
+        """Inner products of the rows of weight and bias with what `pull` makes of `summed`, (passes, N).
+
+        None where that is best done as `push` of `pull`.
+
+        Args:
+            module: The layer.
+            uses: Its uses.
+            summed: The same with one pass each, a combination of theirs.
+        """
+        return None
+
     def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
         """Inputs a and output gradients g whose products over positions are the gradients of weight and bias."""
         raise CaptureError(f"{type(module).__name__} has no vectors, because its gradient isn't an outer product.")

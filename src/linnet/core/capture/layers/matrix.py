@@ -88,6 +88,30 @@ class MatrixRule(LayerRule):
             return self.per_sample(module, uses, param) @ delta
         return sum_of([_along(positions_of(module, use), delta) for use in uses])
 
+    def joint_product(
+        self, module: nn.Module, uses: Sequence[Use], summed: Sequence[Use], *, bias_scale: float = 1.0
+    ) -> Tensor | None:
+        """sum_s g_ns . (sum_mt (a_ns . a_mt + b^2) h_mt) of a linear layer with fewer positions than entries.
+
+        N S (I + O) against 2 I O multiply-accumulates a position.
+
+        Args:
+            module: The layer.
+            uses: Its uses.
+            summed: The same with one pass h each.
+            bias_scale: What the layer multiplies its bias with.
+        """
+        if len(uses) > 1 or not isinstance(module, LINEAR):
+            return None
+        positions = positions_of(module, uses[0])
+        inputs, outputs = positions.inputs_size, positions.outputs_size
+        count = positions.samples * positions.count
+        if count * (inputs + outputs) >= 2 * inputs * outputs:
+            return None
+        a, h = uses[0].a.reshape(count, inputs), summed[0].g.reshape(count, outputs)
+        near = self_product(a).add_(bias_scale * bias_scale)
+        return _dot(uses[0].g, (near @ h).view(summed[0].g.shape[1:]))
+
     def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
         """(N, groups, I, S) and (passes, N, groups, O, S), the uses one after another along S; patches for a conv."""
         positions = [positions_of(module, use) for use in uses]
@@ -114,6 +138,9 @@ def _summed(positions: Positions) -> Tensor:
     """sum_ns outputs_ns inputs_ns^T of one backward pass, (groups, O, I)."""
     if isinstance(positions.module, CONVOLUTIONS):
         return positions.summed_kernel()
+    if isinstance(positions.module, LINEAR):
+        g = positions.g.reshape(-1, positions.outputs_size)
+        return (g.T @ positions.a.reshape(-1, positions.inputs_size)).unsqueeze(0)
     shape = (positions.groups, positions.outputs_size, positions.inputs_size)
     total = positions.g.new_zeros(shape)
     for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
@@ -125,12 +152,20 @@ def _summed(positions: Positions) -> Tensor:
 
 def _along(positions: Positions, delta: Tensor) -> Tensor:
     """sum_s outputs_ns . (D inputs_ns), (passes, N)."""
+    if isinstance(positions.module, LINEAR):
+        return _dot(positions.g, torch.nn.functional.linear(positions.a, delta))
     matrix = unfold(positions.module, delta)
     result = []
     for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
         moved = matrix @ positions.inputs(tile)
         result.append((positions.outputs(tile) * moved).flatten(2).sum(2))
     return torch.cat(result, dim=1)
+
+
+def _dot(g: Tensor, moved: Tensor) -> Tensor:
+    """Inner products over all but the leading axes of (passes, N, ...) and (N, ...): (passes, N)."""
+    along = moved.flatten(1)
+    return torch.stack([torch.linalg.vecdot(one, along) for one in g.flatten(2)])
 
 
 def sum_of(parts: Sequence[Tensor]) -> Tensor:
