@@ -68,6 +68,15 @@ def test_a_network_with_maps_needs_a_reduction_and_every_kind_is_shown(nets, tmp
     )
 
 
+def test_little_memory_changes_no_number(nets, tmp_path):
+    command = ["spectrum", f"{nets}:maps", "--input", "1x1x6x6", "-n", "6", "--reduce", "mean", "--what", "fisher,ntk"]
+    found = []
+    for name, words in (("much", []), ("little", ["--memory-gib", "1e-5"])):
+        assert main([*command, *words, "--out", str(tmp_path / name)]) == 0
+        found.append(records(tmp_path / name))
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
 def test_digits_and_a_saved_state(nets, tmp_path, capsys):
     pytest.importorskip("sklearn")
     out = tmp_path / "out"
@@ -106,6 +115,7 @@ def test_the_map_of_step_sizes_has_its_line(monkeypatch, nets, tmp_path):
         ([], "MODEL must be given, or --demo"),
         (["mlp", "--demo"], "MODEL must be given, or --demo"),
         (["mlp", "--samples", "0"], "`--samples` must be 1 or more"),
+        (["mlp", "--memory-gib", "0"], "`--memory-gib` must be above 0"),
         (["mlp", "--what", "hessian"], "`--what` must be of fisher, ntk, input"),
         (["mlp", "--loss", "hinge", "-n", "2"], "`--loss` must be one of"),
         (["mlp", "--data", "nowhere"], "`--data` must be digits"),

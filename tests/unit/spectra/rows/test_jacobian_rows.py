@@ -35,6 +35,15 @@ def test_products_without_a_kernel_are_those_of_the_matrix():
             assert (rows.spilled_bytes > 0) == (memory < 2**20)
 
 
+def test_the_bytes_are_those_of_the_captured_tensors():
+    """Foreseen from one sample and one pass: the batch that a sample is a view of doesn't count."""
+    model, x = network()
+    with JacobianRows(model, x, memory=2**30) as rows:
+        ((_, layers),) = rows.blocks()
+        held = {t.data_ptr(): t.nbytes for layer in layers for term in layer.terms.values() for t in term.held()}
+        assert rows.held_bytes == sum(held.values())
+
+
 def test_cotangents_put_the_curvature_of_the_loss_into_the_rows():
     model, x = network()
     with (
