@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from benchmarks.spectra.kernels import jacobian_contraction
-from benchmarks.spectra.top import products, power_iteration
+from benchmarks.spectra.top import power_iteration, products
 from linnet.spectra import fisher, ntk
 
 
