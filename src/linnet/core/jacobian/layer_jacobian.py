@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from linnet.core.capture.gram import DEFAULT_BYTES, GramPlan, rows_gram, sample_major
 from linnet.core.capture.layers.layer_rule import LayerRule
-from linnet.core.capture.layers.matrix import sum_of
+from linnet.core.capture.layers.matrix import by_pass, sum_of
 from linnet.core.capture.positions import Use
 from linnet.errors import CaptureError
 
@@ -78,6 +78,11 @@ class RuleTerm(Term):
         """Inputs once, output gradients so many times."""
         sizes = {use.a.data_ptr(): use.a.nbytes for use in self.uses}
         return sizes | {id(use): use.g[:1].nbytes * passes for use in self.uses}
+
+    @cached_property
+    def affinity(self) -> Tensor | None:
+        """By the rule; kept for further products."""
+        return self.rule.affinity(self.module, self.uses)
 
     def rows(self) -> Tensor:
         """By the rule."""
@@ -274,15 +279,18 @@ class LayerJacobian:
     def product(self, v: Tensor) -> Tensor:
         """J_l J_l^T v, (N * passes,), sample-major, by whichever of two ways is the cheaper.
 
+        By pairs of positions it is sum_s g_nks . (sum_mt (a_ns . a_mt + b^2) sum_j v_mj g_mjt); else `push` of `pull`.
+
         Args:
             v: (N * passes,), sample-major.
         """
         if _weight_and_bias(tuple(self.terms.values())):
             weight = cast(RuleTerm, next(iter(self.terms.values())))
-            grid = v.view(self.samples, self.passes)
-            found = weight.rule.joint_product(weight.module, weight.uses, combined(weight.uses, grid))
-            if found is not None:
-                return found.T.reshape(-1)
+            near = weight.affinity
+            if near is not None:
+                (use,) = combined(weight.uses, v.view(self.samples, self.passes))
+                moved = near @ use.g.reshape(len(near), -1)
+                return by_pass(weight.uses[0].g, moved.view(use.g.shape[1:])).T.reshape(-1)
         return self.push(self.pull(v))
 
     def push(self, delta: Mapping[str, Tensor]) -> Tensor:

@@ -74,15 +74,9 @@ class LayerRule(ABC):
         """Inner products of the per-sample gradients with one direction (*param.shape), (passes, N)."""
         return self.per_sample(module, uses, param).flatten(2) @ delta.flatten()
 
-    def joint_product(self, module: nn.Module, uses: Sequence[Use], summed: Sequence[Use]) -> Tensor | None:
-        """Inner products of the rows of weight and bias with what `pull` makes of `summed`, (passes, N).
-
-        None where that is best done as `push` of `pull`.
-
-        Args:
-            module: The layer.
-            uses: Its uses.
-            summed: The same with one pass each, a combination of theirs.
+    def affinity(self, module: nn.Module, uses: Sequence[Use]) -> Tensor | None:
+        """a . a' + b^2 of every pair of positions, (N S, N S), where products with the rows of weight and bias are
+        cheaper by it than by the weight's gradient; else None.
         """
         return None
 

@@ -11,6 +11,7 @@ from linnet.core.capture.gram import GramPlan, plan_gram, rows_gram, self_produc
 from linnet.core.capture.layers.layer_rule import LayerRule, Sharing
 from linnet.core.capture.per_sample import TILE_BYTES, tiles, weight_gradients
 from linnet.core.capture.positions import CONVOLUTIONS, LINEAR, TRANSPOSED, Positions, Use, fold, positions_of, unfold
+from linnet.core.linalg.precision import full_float32
 
 
 class MatrixRule(LayerRule):
@@ -88,29 +89,16 @@ class MatrixRule(LayerRule):
             return self.per_sample(module, uses, param) @ delta
         return sum_of([_along(positions_of(module, use), delta) for use in uses])
 
-    def joint_product(
-        self, module: nn.Module, uses: Sequence[Use], summed: Sequence[Use], *, bias_scale: float = 1.0
-    ) -> Tensor | None:
-        """sum_s g_ns . (sum_mt (a_ns . a_mt + b^2) h_mt) of a linear layer with fewer positions than entries.
-
-        N S (I + O) against 2 I O multiply-accumulates a position.
-
-        Args:
-            module: The layer.
-            uses: Its uses.
-            summed: The same with one pass h each.
-            bias_scale: What the layer multiplies its bias with.
-        """
+    def affinity(self, module: nn.Module, uses: Sequence[Use], *, bias_scale: float = 1.0) -> Tensor | None:
+        """Of a linear layer, where a position's N S O multiply-accumulates are fewer than the gradient's 2 I O."""
         if len(uses) > 1 or not isinstance(module, LINEAR):
             return None
         positions = positions_of(module, uses[0])
-        inputs, outputs = positions.inputs_size, positions.outputs_size
         count = positions.samples * positions.count
-        if count * (inputs + outputs) >= 2 * inputs * outputs:
+        if count >= 2 * positions.inputs_size:
             return None
-        a, h = uses[0].a.reshape(count, inputs), summed[0].g.reshape(count, outputs)
-        near = self_product(a).add_(bias_scale * bias_scale)
-        return _dot(uses[0].g, (near @ h).view(summed[0].g.shape[1:]))
+        with full_float32():
+            return self_product(uses[0].a.reshape(count, -1)).add_(bias_scale * bias_scale)
 
     def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
         """(N, groups, I, S) and (passes, N, groups, O, S), the uses one after another along S; patches for a conv."""
@@ -153,7 +141,7 @@ def _summed(positions: Positions) -> Tensor:
 def _along(positions: Positions, delta: Tensor) -> Tensor:
     """sum_s outputs_ns . (D inputs_ns), (passes, N)."""
     if isinstance(positions.module, LINEAR):
-        return _dot(positions.g, torch.nn.functional.linear(positions.a, delta))
+        return by_pass(positions.g, torch.nn.functional.linear(positions.a, delta))
     matrix = unfold(positions.module, delta)
     result = []
     for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
@@ -162,7 +150,7 @@ def _along(positions: Positions, delta: Tensor) -> Tensor:
     return torch.cat(result, dim=1)
 
 
-def _dot(g: Tensor, moved: Tensor) -> Tensor:
+def by_pass(g: Tensor, moved: Tensor) -> Tensor:
     """Inner products over all but the leading axes of (passes, N, ...) and (N, ...): (passes, N)."""
     along = moved.flatten(1)
     return torch.stack([torch.linalg.vecdot(one, along) for one in g.flatten(2)])

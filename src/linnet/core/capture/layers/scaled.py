@@ -83,10 +83,9 @@ class ScaledRule(LayerRule):
         """As of a linear layer with the scaled inputs."""
         return _LINEAR.push(module, _scaled(module, uses, param), param, delta)
 
-    def joint_product(self, module: nn.Module, uses: Sequence[Use], summed: Sequence[Use]) -> Tensor | None:
+    def affinity(self, module: nn.Module, uses: Sequence[Use]) -> Tensor | None:
         """As of a linear layer with the scaled inputs, s_b^2 where that has 1."""
-        ours, theirs = _scaled(module, uses, "weight"), _scaled(module, summed, "weight")
-        return _LINEAR.joint_product(module, ours, theirs, bias_scale=cast(float, module.bias_scale))
+        return _LINEAR.affinity(module, _scaled(module, uses, "weight"), bias_scale=cast(float, module.bias_scale))
 
     def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
         """Inputs s_w h, with s_b below them where `homogeneous`."""
