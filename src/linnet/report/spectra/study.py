@@ -33,6 +33,7 @@ from linnet.suggest import one_of
 
 KINDS = ("fisher", "ntk", "input")
 _TOP, _IMAGES = 10, 6
+_THEORY = "spectrum.theory."
 
 
 @dataclass
@@ -140,6 +141,8 @@ def html(study: SpectrumStudy, command: str) -> str:
         Section(_TITLES.get(name, name), [figure(picture, alt=text, caption=text)], lead="")
         for name, (picture, text) in study.pictures.items()
     ]
+    if study.theory is not None and "fisher" in study.spectra:
+        sections.append(_beside_theory(study, study.theory))
     sections.append(_numbers(study))
     if "fisher" in study.spectra:
         sections.append(_costs(study.spectra["fisher"]))
@@ -204,7 +207,7 @@ def _fisher(study: SpectrumStudy, model: nn.Module, x: Tensor, memory: int, prog
         compared = found.compare(study.theory)
         study.lines += [str(study.theory), str(compared)]
         study.records += [
-            Record.measured(f"spectrum.theory.{quantity.replace(' ', '_')}", expected, context={"measured": ours})
+            Record.measured(f"{_THEORY}{quantity.replace(' ', '_')}", expected, context={"measured": ours})
             for quantity, ours, expected, _ in compared.rows
         ]
 
@@ -246,10 +249,50 @@ def _directions(study: SpectrumStudy, model: nn.Module, x: Tensor) -> None:
     )
 
 
+_WORDS: Mapping[str, str] = {
+    "spectrum.mean": "mean eigenvalue, tr F / P",
+    "spectrum.second_moment": "second moment, tr F^2 / P",
+    "spectrum.centered_max": "largest eigenvalue of the centred outputs",
+    "spectrum.safe_lr": "safe step size, 2 / lambda_max",
+    "ntk.mean": "mean eigenvalue of the NTK",
+    "ntk.max": "largest eigenvalue of the NTK",
+}
+
+
 def _numbers(study: SpectrumStudy) -> Section:
-    rows = [[record.name, record.value] for record in study.records]
+    rows = [[_in_words(record.name), record.value] for record in study.records if not record.name.startswith(_THEORY)]
     return Section(
         "Numbers", [table(["quantity", "value"], rows, caption="What was measured; records.jsonl has it all")]
+    )
+
+
+def _in_words(name: str) -> str:
+    """A record's name as a reader says it."""
+    if name.startswith("spectrum.top."):
+        return f"eigenvalue {name.removeprefix('spectrum.top.')}"
+    if name.startswith("metric."):
+        kind, _, what = name.removeprefix("metric.").rpartition(".")
+        return f"{'mean' if what == 'mean' else 'largest'} eigenvalue of the metric of {kind}"
+    return _WORDS.get(name, name)
+
+
+def _beside_theory(study: SpectrumStudy, theory: MeanField) -> Section:
+    rows = [
+        [r.name.removeprefix(_THEORY).replace("_", " "), float(r.context["measured"]), r.value]
+        for r in study.records
+        if r.name.startswith(_THEORY)
+    ]
+    known = [list(row) for row in theory.table()]
+    return Section(
+        "Beside mean-field theory",
+        [
+            "Mean-field theory expects this of perceptrons of the same shape with random weights, as the width M "
+            "grows. alpha M kappa_1 is the squared length of an output's gradient at one sample, and alpha M kappa_2 "
+            "its inner product with that at another sample; alpha is the number of hidden layers where all widths are "
+            "equal. The outliers come from kappa_2, the bulk from kappa_1 - kappa_2.",
+            table(["quantity", "measured", "theory"], rows, caption="This network beside the theory of its shape"),
+            table(["quantity", "formula", "value", "assumption"], known, caption="What the theory says, and when"),
+        ],
     )
 
 

@@ -50,6 +50,9 @@ def test_the_demo_shows_the_table_the_theory_and_the_next_step(tmp_path, capsys)
     assert found["spectrum.centered_max"] < found["spectrum.top.10"]
     page = (out / "report.html").read_text()
     assert "contraction" in page
+    for words in ("Beside mean-field theory", "alpha M kappa_2", "mean eigenvalue, tr F / P", "outlier 10"):
+        assert words in page
+    assert "spectrum.top" not in page
     assert page.count("<svg") == 1
     assert (out / "pictures" / "eigenvalues.png").stat().st_size > 5000
 
