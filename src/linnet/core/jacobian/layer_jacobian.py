@@ -28,6 +28,10 @@ class Term(ABC):
         """Tensor -> the bytes that it would hold after so many passes; each tensor under a key of its own."""
 
     @abstractmethod
+    def bytes_of_rows(self) -> int:
+        """What `rows` holds."""
+
+    @abstractmethod
     def rows(self) -> Tensor:
         """(passes, N, *param.shape)."""
 
@@ -78,6 +82,11 @@ class RuleTerm(Term):
         """Inputs once, output gradients so many times."""
         sizes = {use.a.data_ptr(): use.a.nbytes for use in self.uses}
         return sizes | {id(use): use.g[:1].nbytes * passes for use in self.uses}
+
+    def bytes_of_rows(self) -> int:
+        """Entries of the parameter for each pass and sample."""
+        g = self.uses[0].g
+        return g.shape[0] * g.shape[1] * cast(Tensor, getattr(self.module, self.param)).numel() * g.element_size()
 
     @cached_property
     def affinity(self) -> Tensor | None:
@@ -133,9 +142,11 @@ class RowsTerm(Term):
 
     Attributes:
         make: Gives (passes, N, *param.shape).
+        planned: What its Gram matrix cost by either way before the rows were made; None where there was no choice.
     """
 
     make: Callable[[], Tensor]
+    planned: GramPlan | None = None
 
     @cached_property
     def _rows(self) -> Tensor:
@@ -148,6 +159,10 @@ class RowsTerm(Term):
     def bytes_with(self, passes: int) -> dict[int, int]:
         """Every row."""
         return {id(self): self._rows[:1].nbytes * passes}
+
+    def bytes_of_rows(self) -> int:
+        """As they are."""
+        return self._rows.nbytes
 
     def rows(self) -> Tensor:
         """Made once."""
@@ -169,7 +184,11 @@ class RowsTerm(Term):
     def with_tensors(self, change: Callable[[Tensor], Tensor], known: dict[int, list[Use]]) -> Term:
         """Other rows."""
         rows = change(self._rows)
-        return RowsTerm(lambda: rows)
+        return RowsTerm(lambda: rows, self.planned)
+
+    def plan(self) -> GramPlan | None:
+        """As it was."""
+        return self.planned
 
 
 @dataclass(frozen=True)
@@ -216,6 +235,22 @@ class LayerJacobian:
         known: dict[int, list[Use]] = {}
         terms = {name: term.with_tensors(change, known) for name, term in self.terms.items()}
         return replace(self, terms=terms)
+
+    def condensed(self) -> "LayerJacobian":
+        """The same layer with its rows made, where they hold less than (a, g) and the Gram matrix needs them."""
+        plan = self.plan()
+        needed = plan is None or plan.way == "gradients"
+        if not needed or self.bytes_of_rows() >= self.bytes_with(self.passes):
+            return self
+        made: dict[str, Term] = {}
+        for name, term in self.terms.items():
+            rows = term.rows().transpose(0, 1).contiguous().transpose(0, 1)  # as their products read them
+            made[name] = RowsTerm(lambda rows=rows: rows, term.plan())
+        return replace(self, terms=made)
+
+    def bytes_of_rows(self) -> int:
+        """Memory that `rows` takes."""
+        return sum(term.bytes_of_rows() for term in self.terms.values())
 
     def plan(self) -> GramPlan | None:
         """What the Gram matrix of its weight costs by either way; None where there is one way alone."""
