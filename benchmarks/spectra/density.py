@@ -20,7 +20,7 @@ _BESIDE = {
     "pyhessian": "PyHessian (each vector made orthogonal once to all before, float32; torch.eig put back for it)",
     "curvlinops": "curvlinops (Papyan's, vectors aren't made orthogonal; its bounds are given to it)",
 }
-_TOP, _MEAN = 1e-2, 0.2  # the largest Ritz values agree so far, and the means, of other probes
+_TOP = 1e-2  # the largest Ritz values agree so far
 
 
 def measure(*, quick: bool) -> list[Record]:
@@ -59,9 +59,10 @@ def _beside(
         found = _ours(model, x, y, probes, steps)
         return max(float(rule.nodes.max()) for rule in found.rules), found.moment(1)[0]
 
-    (top, mean), (their_top, their_mean) = ours(), theirs()
+    (top, _), (their_top, their_mean) = ours(), theirs()
+    _, low, high = _ours(model, x, y, probes, steps).moment(1)
     assert abs(their_top / top - 1) < _TOP, (top, their_top)
-    assert abs(their_mean / mean - 1) < _MEAN, (mean, their_mean)
+    assert low <= their_mean <= high, (low, their_mean, high)  # other probes: within the bars
     found = compare(Side("linnet", ours, unchecked), Side("peer", theirs, unchecked), pairs=3)
     context = {"what": what, "beside": beside, "goal": ">= 1x faster", "least": 1.0} | machine_state()
     reason = "linnet makes every vector orthogonal twice to all before, in float64"
