@@ -112,7 +112,7 @@ def _beside_jacrev(name: str, model: nn.Module, x: Tensor, *, quick: bool) -> li
     found = compare(
         Side("linnet", ours, lambda k: k.shape),  # pyright: ignore[reportAttributeAccessIssue]
         Side("torch.func", lambda: jacobian_contraction(model, x), lambda k: k.shape),  # pyright: ignore[reportAttributeAccessIssue]
-        pairs=3,
+        pairs=3 if len(x) < _SAMPLES else 9,
     )
     goal = _GOALS[name]
     context = {
