@@ -22,7 +22,6 @@ from linnet.nuclei.read.images import read_image
 from linnet.report.spectra.study import measure as measured
 from linnet.report.spectra.study import write
 from linnet.results import Record
-from linnet.spectra import verify_lr
 
 _GOAL_S = 600.0
 _SIDE = 64
@@ -65,17 +64,16 @@ def study_call(name: str, samples: int) -> Callable[[], object]:
     loss = "cross_entropy" if name == "resnet18" else "mse"
 
     def run() -> str:
-        study = measured(name, model, x, loss, ["fisher"])
+        study = measured(name, model, x, loss, ["fisher"], verify=True)
         with tempfile.TemporaryDirectory() as folder:
             page = write(study, Path(folder), command="python -m benchmarks spectra --only real")
             kilobytes = page.stat().st_size // 1024
         assert study.safe is not None
-        tried = verify_lr(model, x, study.safe, loss=loss, steps=20)
         found = study.spectra["fisher"]
         top = ", ".join(f"{value:.4g}" for value in found.eigenvalues[:3])
         return (
             f"{len(found.eigenvalues)} eigenvalues of P = {found.source.size:,}, the largest {top}; safe step "
-            f"{float(study.safe):.4g}, {tried}; spectrum in {found.method.wall_s:.0f} s, report of {kilobytes} kB"
+            f"{float(study.safe):.4g}, {study.tried}; spectrum in {found.method.wall_s:.0f} s, report of {kilobytes} kB"
         )
 
     return run

@@ -33,6 +33,7 @@ def spectrum(
     loss: str = "mse",
     what: str = "fisher",
     compare_theory: bool = False,
+    verify: bool = False,
     heatmap: bool = False,
     demo: bool = False,
     input_: Annotated[str | None, Parameter(name="--input", alias="-i")] = None,
@@ -55,6 +56,7 @@ def spectrum(
         loss: mse or cross_entropy.
         what: Comma-separated: fisher, ntk, input, feature:LAYER.
         compare_theory: Also shows what mean-field theory expects of a random perceptron of this shape.
+        verify: Also trains copies of the network just below and just above the step, 30 steps each.
         heatmap: Also trains small perceptrons of five widths over a range of step sizes and draws where it goes down.
         demo: Shows a built-in perceptron on random inputs, beside its theory, in a few seconds.
         input_: Size of the network's input, such as 1x3x32x32; a classifier of linnet.models knows its own.
@@ -79,13 +81,14 @@ def spectrum(
     begin = time.perf_counter()
     if demo:
         name, network, x = _demo(samples, rng_seed)
-        compare_theory = True
+        compare_theory = verify = True
     else:
         assert model is not None
         name = Path(model).stem if model.endswith((".toml", ".safetensors")) else model
         network, x = _network(model, data, samples, input_, weights, rng_seed)
     network = _reduced(network.eval(), reduce)
-    found = measure(name, network, x, loss, kinds, compare_theory=compare_theory, memory=memory, progress=_progress())
+    extras = {"compare_theory": compare_theory, "verify": verify}
+    found = measure(name, network, x, loss, kinds, **extras, memory=memory, progress=_progress())
     if heatmap:
         _heatmap(found, rng_seed)
     print("\n".join(found.lines))

@@ -19,12 +19,14 @@ from linnet.spectra import (
     MeanField,
     SafeLR,
     Spectrum,
+    VerifiedLR,
     feature_metric,
     fisher,
     input_metric,
     ntk,
     steepest_directions,
     theory_for,
+    verify_lr,
 )
 from linnet.spectra.kernel_engine import MEMORY
 from linnet.spectra.rows.jacobian_rows import Progress, free_bytes
@@ -32,7 +34,7 @@ from linnet.spectra.safe_step import step_of
 from linnet.suggest import one_of
 
 KINDS = ("fisher", "ntk", "input")
-_TOP, _IMAGES = 10, 6
+_TOP, _IMAGES, _STEPS = 10, 6, 30
 _THEORY = "spectrum.theory."
 
 
@@ -50,6 +52,7 @@ class SpectrumStudy:
         pictures: Name -> (picture, caption).
         safe: The step size.
         theory: Of a network of this shape, where asked for.
+        tried: What training just below and just above the step size did, where asked for.
     """
 
     name: str
@@ -61,6 +64,7 @@ class SpectrumStudy:
     pictures: dict[str, tuple[Figure, str]] = field(default_factory=dict)
     safe: SafeLR | None = None
     theory: MeanField | None = None
+    tried: VerifiedLR | None = None
 
 
 def measure(
@@ -71,6 +75,7 @@ def measure(
     what: Sequence[str],
     *,
     compare_theory: bool = False,
+    verify: bool = False,
     memory: int | None = None,
     progress: Progress | None = None,
 ) -> SpectrumStudy:
@@ -83,6 +88,7 @@ def measure(
         loss: "mse" or "cross_entropy".
         what: "fisher", "ntk", "input", "feature:LAYER".
         compare_theory: Beside the mean-field theory of a perceptron.
+        verify: Trains copies of the network just below and just above the step size, 30 steps each.
         memory: Bytes for captured tensors and work; None: a quarter of what is free.
         progress: Of the kernel.
 
@@ -96,6 +102,8 @@ def measure(
     for kind in what:
         if kind == "fisher":
             _fisher(study, model, x, room, progress)
+            if verify:
+                _verify(study, model, x)
         elif kind == "ntk":
             _ntk(study, model, x, room)
         elif kind == "input":
@@ -167,8 +175,8 @@ _READING = (
     "to differences between samples. Taking each output's mean over the samples away (last-layer centring) removes the "
     "outliers.",
     "Gradient descent with a step above 2 / lambda_max leaves the neighbourhood of a minimum at first; the safe "
-    "step is "
-    "that limit for the full batch, without momentum. For nn.MSELoss() multiply it by C / 2.",
+    "step is that limit for the full batch, without momentum. For nn.MSELoss() multiply it by C / 2. Where it was "
+    "tried, copies of the network were trained near a zero of the loss, at its own outputs, at 0.9 and at 1.1 of it.",
     "Zero eigenvalues, P less the number of rows at least, count in the mean and in the second moment.",
 )  # fmt: skip
 
@@ -210,6 +218,19 @@ def _fisher(study: SpectrumStudy, model: nn.Module, x: Tensor, memory: int, prog
             Record.measured(f"{_THEORY}{quantity.replace(' ', '_')}", expected, context={"measured": ours})
             for quantity, ours, expected, _ in compared.rows
         ]
+
+
+def _verify(study: SpectrumStudy, model: nn.Module, x: Tensor) -> None:
+    assert study.safe is not None
+    study.tried = verify_lr(model, x, study.safe, loss=study.loss, steps=_STEPS)
+    study.lines.append(f"the safe step, {study.tried}")
+    study.records += [
+        Record.measured(f"spectrum.verified.{name}", value, context={"lr": trial.lr})
+        for name, trial, value in (
+            ("below", study.tried.below, study.tried.below.last),
+            ("above", study.tried.above, min(study.tried.above.peak, 1e300)),  # what isn't finite has no JSON
+        )
+    ]
 
 
 def _ntk(study: SpectrumStudy, model: nn.Module, x: Tensor, memory: int) -> None:
@@ -254,6 +275,8 @@ _WORDS: Mapping[str, str] = {
     "spectrum.second_moment": "second moment, tr F^2 / P",
     "spectrum.centered_max": "largest eigenvalue of the centred outputs",
     "spectrum.safe_lr": "safe step size, 2 / lambda_max",
+    "spectrum.verified.below": "last loss over the first at 0.9 of the safe step",
+    "spectrum.verified.above": "highest loss over the first at 1.1 of the safe step",
     "ntk.mean": "mean eigenvalue of the NTK",
     "ntk.max": "largest eigenvalue of the NTK",
 }

@@ -48,6 +48,9 @@ def test_the_demo_shows_the_table_the_theory_and_the_next_step(tmp_path, capsys)
     found = records(out)
     assert found["spectrum.safe_lr"] == pytest.approx(2 / found["spectrum.top.1"], rel=1e-3)
     assert found["spectrum.centered_max"] < found["spectrum.top.10"]
+    assert found["spectrum.verified.below"] < 1
+    assert found["spectrum.verified.above"] > 10
+    assert "the safe step, verified: at" in said
     page = (out / "report.html").read_text()
     assert "contraction" in page
     for words in ("Beside mean-field theory", "alpha M kappa_2", "mean eigenvalue, tr F / P", "outlier 10"):
