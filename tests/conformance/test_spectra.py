@@ -88,7 +88,7 @@ def test_the_trace_is_the_sum_of_backpack_squares(problem):
         twin = backpack.extend(nn.Sequential(*list(model)))
         pick = backpack.extend(nn.Linear(3, 1, bias=False, dtype=F64)).requires_grad_(requires_grad=False)
         pick.weight.data = torch.eye(3, dtype=F64)[number : number + 1]
-        f = pick(twin(x))
+        f = pick(twin(x.clone().requires_grad_()))  # backpack's hooks want a gradient there
         loss = backpack.extend(nn.MSELoss(reduction="sum"))(f, (f - 0.5).detach())  # gradient 1 for each sample
         with backpack.backpack(SumGradSquared()):
             loss.backward()
