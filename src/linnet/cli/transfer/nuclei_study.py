@@ -78,6 +78,10 @@ def study(
         minutes=minutes,
         on_training=lambda record, count: print(_line(record, count, told(record)), flush=True),
     )
+    if not records:
+        print("No training was begun: `--minutes` left no time.")
+        closing(out, "the same command with more time")
+        return 0
     print(f"{len(records)} trainings are finished.")
     then = f"open it in a browser; then put your images' folders into {out / PLAN}" if demo else "open it in a browser"
     closing(out / "report.html", then)

@@ -33,7 +33,8 @@ class Group:
         images: All of them, each with its picture (`mosaic_id`) and its side (`split`).
         half_radius_px: Half the median radius of the nuclei.
         radius_from: What it was found from: "outlines", "the plan" or "spacing".
-        named_pictures: Whether pictures have names that mean the same in other groups.
+        names_from: Where the names of pictures come from: groups with the same origin mean the same by a name. None:
+            each image is a picture of its own.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Group:
     images: tuple[NucleusImage, ...]
     half_radius_px: float
     radius_from: str
-    named_pictures: bool
+    names_from: str | None
 
     def of(self, split: str, most: int = 0) -> list[NucleusImage]:
         """Images of one side; with `most`, so many, of as many pictures as there are."""
@@ -111,7 +112,7 @@ def _folder_group(plan: StudyPlan, name: str, folder: FolderGroup) -> Group:
         folder.kind or dict(plan.kinds).get(name, ""),
         images,
         folder.diameter_px,
-        named_pictures=folder.pictures is not None,
+        names_from=None if folder.pictures is None else "pictures",
     )
 
 
@@ -135,7 +136,7 @@ def _set_groups(plan: StudyPlan, name: str, group_set: SetGroups, kinds: dict[st
                 if i.group == group
             ),
             None,
-            named_pictures=True,
+            names_from=str(folder),
         )
         for group in (group_set.only or known)
     ]
@@ -147,10 +148,10 @@ def read_pixels(path: Path) -> np.ndarray:
 
 
 def _made(
-    name: str, kind: str, images: tuple[NucleusImage, ...], diameter_px: float | None, *, named_pictures: bool
+    name: str, kind: str, images: tuple[NucleusImage, ...], diameter_px: float | None, *, names_from: str | None
 ) -> Group:
     half, origin = _half_radius(images, diameter_px)
-    return Group(name, kind, images, half, origin, named_pictures)
+    return Group(name, kind, images, half, origin, names_from)
 
 
 def _half_radius(images: Iterable[NucleusImage], diameter_px: float | None) -> tuple[float, str]:

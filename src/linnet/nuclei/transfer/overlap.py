@@ -81,11 +81,11 @@ def _refuse_shared_names(groups: Mapping[str, Group]) -> None:
     """A named picture or patient belongs to one group and one side."""
     home: dict[str, tuple[str, str]] = {}
     for group in groups.values():
-        if not group.named_pictures:
+        if group.names_from is None:
             continue
         for image in group.images:
             place = (group.name, image.split)
-            other = home.setdefault(f"{image.path.parent.parent}|{image.mosaic_id}", place)
+            other = home.setdefault(f"{group.names_from}|{image.mosaic_id}", place)
             if other != place:
                 raise InputError(
                     f"Picture or patient `{image.mosaic_id}` must be on one side of one group (it is in `{other[0]}`, "
