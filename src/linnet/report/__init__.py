@@ -1,4 +1,4 @@
-"""Records to one self-contained HTML page; tables, figures and pictures with points for it."""
+"""One self-contained HTML page from records; tables, figures and pictures with points for it."""
 
 from typing import TYPE_CHECKING
 
