@@ -62,6 +62,7 @@ def test_the_fisher_matrix_is_that_of_nngeometry(problem, double):
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8 * float(expected[0]))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")  # of what curvlinops imports
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 def test_products_are_those_of_the_ggn_of_curvlinops(problem, loss):
     curvlinops = pytest.importorskip("curvlinops", reason="curvlinops isn't installed (make peers)")
@@ -78,6 +79,7 @@ def test_products_are_those_of_the_ggn_of_curvlinops(problem, loss):
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8 * float(expected[0]))
 
 
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing:UserWarning")  # backpack's hooks
 def test_the_trace_is_the_sum_of_backpack_squares(problem):
     backpack = pytest.importorskip("backpack", reason="backpack isn't installed (make peers)")
     from backpack.extensions import SumGradSquared
@@ -88,7 +90,7 @@ def test_the_trace_is_the_sum_of_backpack_squares(problem):
         twin = backpack.extend(nn.Sequential(*list(model)))
         pick = backpack.extend(nn.Linear(3, 1, bias=False, dtype=F64)).requires_grad_(requires_grad=False)
         pick.weight.data = torch.eye(3, dtype=F64)[number : number + 1]
-        f = pick(twin(x.clone().requires_grad_()))  # backpack's hooks want a gradient there
+        f = pick(twin(x))
         loss = backpack.extend(nn.MSELoss(reduction="sum"))(f, (f - 0.5).detach())  # gradient 1 for each sample
         with backpack.backpack(SumGradSquared()):
             loss.backward()
