@@ -76,6 +76,12 @@ class LayerRule(ABC):
         """Inner products of the per-sample gradients with one direction (*param.shape), (passes, N)."""
         return self.per_sample(module, uses, param).flatten(2) @ delta.flatten()
 
+    def affinity(self, module: nn.Module, uses: Sequence[Use]) -> Tensor | None:
+        """a . a' + b^2 of every pair of positions, (N S, N S), where products with the rows of weight and bias are
+        cheaper by it than by the weight's gradient; else None.
+        """
+        return None
+
     def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
         """Inputs a and output gradients g whose products over positions are the gradients of weight and bias."""
         raise CaptureError(f"{type(module).__name__} has no vectors, because its gradient isn't an outer product.")

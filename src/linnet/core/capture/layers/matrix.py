@@ -11,6 +11,7 @@ from linnet.core.capture.gram import GramPlan, plan_gram, rows_gram, self_produc
 from linnet.core.capture.layers.layer_rule import LayerRule, Sharing
 from linnet.core.capture.per_sample import TILE_BYTES, tiles, weight_gradients
 from linnet.core.capture.positions import CONVOLUTIONS, LINEAR, TRANSPOSED, Positions, Use, fold, positions_of, unfold
+from linnet.core.linalg.precision import full_float32
 
 
 class MatrixRule(LayerRule):
@@ -88,6 +89,17 @@ class MatrixRule(LayerRule):
             return self.per_sample(module, uses, param) @ delta
         return sum_of([_along(positions_of(module, use), delta) for use in uses])
 
+    def affinity(self, module: nn.Module, uses: Sequence[Use], *, bias_scale: float = 1.0) -> Tensor | None:
+        """Of a linear layer, where a position's N S O multiply-accumulates are fewer than the gradient's 2 I O."""
+        if len(uses) > 1 or not isinstance(module, LINEAR):
+            return None
+        positions = positions_of(module, uses[0])
+        count = positions.samples * positions.count
+        if count >= 2 * positions.inputs_size:
+            return None
+        with full_float32():
+            return self_product(uses[0].a.reshape(count, -1)).add_(bias_scale * bias_scale)
+
     def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
         """(N, groups, I, S) and (passes, N, groups, O, S), the uses one after another along S; patches for a conv."""
         positions = [positions_of(module, use) for use in uses]
@@ -125,6 +137,9 @@ def _summed(positions: Positions) -> Tensor:
     """sum_ns outputs_ns inputs_ns^T of one backward pass, (groups, O, I)."""
     if isinstance(positions.module, CONVOLUTIONS):
         return positions.summed_kernel()
+    if isinstance(positions.module, LINEAR):
+        g = positions.g.reshape(-1, positions.outputs_size)
+        return (g.T @ positions.a.reshape(-1, positions.inputs_size)).unsqueeze(0)
     shape = (positions.groups, positions.outputs_size, positions.inputs_size)
     total = positions.g.new_zeros(shape)
     for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
@@ -136,12 +151,20 @@ def _summed(positions: Positions) -> Tensor:
 
 def _along(positions: Positions, delta: Tensor) -> Tensor:
     """sum_s outputs_ns . (D inputs_ns), (passes, N)."""
+    if isinstance(positions.module, LINEAR):
+        return by_pass(positions.g, torch.nn.functional.linear(positions.a, delta))
     matrix = unfold(positions.module, delta)
     result = []
     for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
         moved = matrix @ positions.inputs(tile)
         result.append((positions.outputs(tile) * moved).flatten(2).sum(2))
     return torch.cat(result, dim=1)
+
+
+def by_pass(g: Tensor, moved: Tensor) -> Tensor:
+    """Inner products over all but the leading axes of (passes, N, ...) and (N, ...): (passes, N)."""
+    along = moved.flatten(1)
+    return torch.stack([torch.linalg.vecdot(one, along) for one in g.flatten(2)])
 
 
 def sum_of(parts: Sequence[Tensor]) -> Tensor:
