@@ -217,6 +217,12 @@ class LayerJacobian:
         return tuple(self.terms)
 
     @property
+    def by_sample(self) -> bool:
+        """Whether axis 0 of every use holds the samples."""
+        uses = (use for term in self.terms.values() if isinstance(term, RuleTerm) for use in term.uses)
+        return all(use.a.shape[0] == self.samples for use in uses)
+
+    @property
     def width(self) -> int:
         """P_l, the number of trainable entries."""
         path = "" if self.name in self.terms else self.name  # a lone root parameter has its own name

@@ -21,11 +21,13 @@ class LayerRule(ABC):
     Attributes:
         types: The torch layers of the family; a subclass counts where it keeps their `forward`.
         is_matrix: Whether the weight's gradient is a sum of outer products, so that `vectors` and `factors` exist.
+        diagonal_input: Whether the input side of its Kronecker factors is diagonal: `factors` gives the diagonal.
         params: Names of the family's parameters; a layer with others is computed from them and isn't read.
     """
 
     types: tuple[type[nn.Module], ...]
     is_matrix: bool = False
+    diagonal_input: bool = False
     params: tuple[str, ...] = ("weight", "bias")
 
     def with_constant_statistics(self) -> LayerRule:

@@ -113,7 +113,18 @@ class MatrixRule(LayerRule):
         self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool, sharing: Sharing
     ) -> tuple[Tensor, Tensor]:
         """A = sum a a^T and G = sum g g^T over samples, positions ("expand") or samples alone ("reduce")."""
-        pairs = [_factors(positions_of(module, use), homogeneous=homogeneous, sharing=sharing) for use in uses]
+        return self.factor_blocks(module, uses, homogeneous=homogeneous, sharing=sharing, parts=(1, 1))
+
+    def factor_blocks(
+        self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool, sharing: Sharing, parts: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """The diagonal blocks of both, so many of each side, as (groups * parts, size, size).
+
+        Blocks are alike: the last is filled up with zeros. Products between blocks aren't computed.
+        """
+        pairs = [
+            _factors(positions_of(module, use), homogeneous=homogeneous, sharing=sharing, parts=parts) for use in uses
+        ]
         return sum_of([pair[0] for pair in pairs]), sum_of([pair[1] for pair in pairs])
 
     def columns(self, module: nn.Module, uses: Sequence[Use], *, sharing: Sharing) -> int:
@@ -164,10 +175,19 @@ def sum_of(parts: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def _factors(positions: Positions, *, homogeneous: bool, sharing: Sharing) -> tuple[Tensor, Tensor]:
-    """Kronecker factors of one use: (I, I) and (O, O); with groups (groups, I, I) and (groups, O, O)."""
+def _factors(
+    positions: Positions, *, homogeneous: bool, sharing: Sharing, parts: tuple[int, int] = (1, 1)
+) -> tuple[Tensor, Tensor]:
+    """Kronecker factors of one use: (I, I) and (O, O); with groups or parts with a leading axis of both."""
+    if not positions.samples:
+        sizes = [-(-size // count) for size, count in zip(_sizes(positions, homogeneous), parts, strict=True)]
+        left, right = (
+            positions.g.new_zeros(positions.groups * count, size, size)
+            for size, count in zip(sizes, parts, strict=True)
+        )
+        return (left[0], right[0]) if positions.groups == 1 and parts == (1, 1) else (left, right)
     out = tuple(positions.g.shape[3:])
-    if sharing == "expand" and autocorrelation.fits(positions.module, out):
+    if parts == (1, 1) and sharing == "expand" and autocorrelation.fits(positions.module, out):
         left = autocorrelation.input_factor(positions.module, positions.a, out, homogeneous=homogeneous)
         g = positions.outputs()[:, :, 0].permute(2, 0, 1, 3).flatten(1)
         return left, self_product(g)
@@ -175,12 +195,25 @@ def _factors(positions: Positions, *, homogeneous: bool, sharing: Sharing) -> tu
     right: Tensor | None = None
     for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
         columns, rows = _columns(positions, tile, homogeneous=homogeneous, sharing=sharing)
-        part = self_product(columns), self_product(rows)
+        part = self_product(split_rows(columns, parts[0])), self_product(split_rows(rows, parts[1]))
         left = part[0] if left is None else left.add_(part[0])
         right = part[1] if right is None else right.add_(part[1])
     assert left is not None
     assert right is not None
-    return (left[0], right[0]) if positions.groups == 1 else (left, right)
+    return (left[0], right[0]) if positions.groups == 1 and parts == (1, 1) else (left, right)
+
+
+def split_rows(vectors: Tensor, parts: int) -> Tensor:
+    """(groups, d, m) as (groups * parts, ceil(d / parts), m), filled up with zeros."""
+    if parts == 1:
+        return vectors
+    size = -(-vectors.shape[1] // parts)
+    filled = torch.nn.functional.pad(vectors, (0, 0, 0, parts * size - vectors.shape[1]))
+    return filled.reshape(len(vectors) * parts, size, vectors.shape[2])
+
+
+def _sizes(positions: Positions, homogeneous: bool) -> tuple[int, int]:  # noqa: FBT001  one word of `_factors`
+    return positions.inputs_size + homogeneous, positions.outputs_size
 
 
 def _columns(positions: Positions, tile: slice, *, homogeneous: bool, sharing: Sharing) -> tuple[Tensor, Tensor]:
