@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks import DOCS, RECORDS
-from benchmarks.nuclei import flags, outside, scale
+from benchmarks.nuclei import flags, outside, scale, teaching
 from benchmarks.page import Page, provenance
 from linnet.results import read_records
 
@@ -28,6 +28,11 @@ _FLAGS = """## When a result is flagged
 A count that can't be trusted should be `look` or `out_of_domain`, and one that can should be `ok`. Known pictures count
 once, whatever crops they have.
 """
+_TEACHING = """## What teaching costs
+
+`linnet nuclei train` with ten H&E images, from the shipped detector: every second crop is one of the pictures that it
+was trained on, so that it doesn't forget them.
+"""
 
 
 def page_text(records: Path = RECORDS) -> str:
@@ -36,8 +41,8 @@ def page_text(records: Path = RECORDS) -> str:
     Args:
         records: Folder of the records.
     """
-    names = ("nuclei_outside", "nuclei_scale", "nuclei_flags")
-    elsewhere, sizes, flagged = (read_records(records / f"{name}.jsonl") for name in names)
+    names = ("nuclei_outside", "nuclei_scale", "nuclei_flags", "nuclei_teaching")
+    elsewhere, sizes, flagged, taught = (read_records(records / f"{name}.jsonl") for name in names)
     parts = [
         _HEAD,
         f"{outside.as_markdown(elsewhere)}\n\nMeasured by {provenance(elsewhere)}\n",
@@ -45,6 +50,8 @@ def page_text(records: Path = RECORDS) -> str:
         f"{scale.as_markdown(sizes)}\n\nMeasured by {provenance(sizes)}\n",
         _FLAGS,
         f"{flags.as_markdown(flagged)}\n\nMeasured by {provenance(flagged)}\n",
+        _TEACHING,
+        f"{teaching.as_markdown(taught)}\n\nMeasured by {provenance(taught)}\n",
     ]
     return "\n".join(parts)
 
