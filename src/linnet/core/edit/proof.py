@@ -117,12 +117,13 @@ class _Pair:
         modes = [False, True] if any(isinstance(m, NORMS) for m in self.reference.modules()) else [False]
         worst = 0.0
         for training in modes:
-            inputs = _probe(
+            probed = _probe(
                 self.reference, self.stored, self.probe, self.dtype, training=training, strict=not self.weights
             )
-            if inputs is None:
+            if probed is None:
                 return None
-            error = _compare(self.reference, self.subject, inputs, training=training)
+            inputs, expected = probed
+            error = _compare(expected, self.subject, inputs, training=training)
             worst = max(worst, error) if error == error else error
             if bounded and not error <= BOUNDS[self.dtype]:
                 self._refuse(inputs, error, training=training)
@@ -183,8 +184,8 @@ def _dtype(model: nn.Module) -> torch.dtype:
 
 def _probe(
     model: nn.Module, stored: Mapping[str, Any], probe: Any, dtype: torch.dtype, *, training: bool, strict: bool
-) -> Example | None:
-    """A probe on which outputs are finite and depend on the input; None when they don't.
+) -> tuple[Example, list[tuple[str, Tensor]]] | None:
+    """A probe on which outputs are finite and depend on the input, with these outputs; None when they don't.
 
     Raises:
         ProofError: there is no float output; with `strict`, outputs aren't finite.
@@ -194,7 +195,8 @@ def _probe(
     for seed in range(DRAWS if probe is None else 1):
         given = drawn(stored, seed) if probe is None else Example.of(probe)
         given = given.map(lambda t: t.detach().to(device, dtype if t.is_floating_point() else t.dtype))
-        outputs = [leaf for _, leaf in _outputs(model, given, training=training) if leaf.is_floating_point()]
+        found = _outputs(model, given, training=training)
+        outputs = [leaf for _, leaf in found if leaf.is_floating_point()]
         if not outputs:
             raise ProofError(
                 f"`{type(model).__name__}` must return a float tensor to be compared (got none). Return its logits."
@@ -202,7 +204,7 @@ def _probe(
         finite = all(bool(leaf.isfinite().all()) for leaf in outputs)
         alike = all(_alike(tensor) for _, tensor in given.tensors())  # tokens are repeated, not drawn
         if finite and not all(_one_value(leaf) if alike else _alike(leaf) for leaf in outputs):
-            return given
+            return given, found
         if not finite and strict:
             _refuse_not_finite(model)
     if not finite and strict:
@@ -250,8 +252,7 @@ def _outputs(model: nn.Module, given: Example, *, training: bool) -> list[tuple[
         return list(leaves(model(*given.args, **given.kwargs), "output"))
 
 
-def _compare(reference: nn.Module, subject: nn.Module, given: Example, *, training: bool) -> float:
-    expected = _outputs(reference, given, training=training)
+def _compare(expected: list[tuple[str, Tensor]], subject: nn.Module, given: Example, *, training: bool) -> float:
     try:
         found = _outputs(subject, given, training=training)
     except Exception as error:  # whatever the user's forward raises

@@ -67,25 +67,27 @@ def copied_positions(edit: Edit) -> dict[str, npt.NDArray[np.bool_]]:
     return masks
 
 
-@torch.no_grad()
-def relative_change(before: nn.Module, after: nn.Module, stored: Mapping[str, Any]) -> float:
-    """max |f - g| / max |f| of two networks in eval mode on N(0, 1) inputs.
+class Change:
+    """How far other networks are from a network f, in eval mode on N(0, 1) inputs.
 
     Args:
-        before: f.
-        after: g.
+        network: f; run once.
         stored: The graph's example.
     """
-    parameter = next(after.parameters())
-    kind = parameter.dtype if parameter.is_floating_point() else torch.float32
-    given = drawn(stored, 0).map(lambda t: t.to(parameter.device, kind if t.is_floating_point() else t.dtype))
-    outputs = [_outputs(network, given) for network in (before, after)]
-    worst = 0.0
-    for f, g in zip(*outputs, strict=True):
-        worst = max(worst, float((f - g).abs().max() / f.abs().max().clamp_min(1e-30)))
-    return worst
+
+    def __init__(self, network: nn.Module, stored: Mapping[str, Any]) -> None:
+        parameter = next(network.parameters())
+        kind = parameter.dtype if parameter.is_floating_point() else torch.float32
+        self._given = drawn(stored, 0).map(lambda t: t.to(parameter.device, kind if t.is_floating_point() else t.dtype))
+        self._answers = _outputs(network, self._given)
+
+    def of(self, other: nn.Module) -> float:
+        """max |f - g| / max |f| of another network g."""
+        pairs = zip(self._answers, _outputs(other, self._given), strict=True)
+        return max((float((f - g).abs().max() / f.abs().max().clamp_min(1e-30)) for f, g in pairs), default=0.0)
 
 
+@torch.no_grad()
 def _outputs(network: nn.Module, given: Any) -> list[Tensor]:
     modes = {module: module.training for module in network.modules()}
     try:
