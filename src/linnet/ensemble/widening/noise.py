@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -36,22 +37,29 @@ def add_noise(network: nn.Module, scale: float, *, rng_seed: int, masks: Masks |
     """
     if not scale:
         return
-    for name, weight in network.named_parameters():
-        mask = None if masks is None else masks.get(name)
-        if (
-            weight.ndim < 2
-            or not weight.is_floating_point()
-            or weight.numel() < 2
-            or (masks is not None and mask is None)
-        ):
-            continue
-        generator = torch.Generator().manual_seed(derive_seed(rng_seed, "noise", name))
-        kind = torch.float64 if weight.dtype == torch.float64 else torch.float32
-        noise = torch.randn(weight.shape, generator=generator, dtype=kind)
-        noise *= scale * float(weight.detach().to(kind).std())
-        if mask is not None:
-            noise *= torch.from_numpy(mask)
-        weight.add_(noise.to(weight.device, weight.dtype))
+    noisy = {
+        name: weight
+        for name, weight in network.named_parameters()
+        if weight.ndim >= 2 and weight.numel() >= 2 and weight.is_floating_point() and (masks is None or name in masks)
+    }
+
+    def add(name: str) -> None:
+        _add(noisy[name], scale, derive_seed(rng_seed, "noise", name), None if masks is None else masks[name])
+
+    # A tensor is drawn by one thread, and drawing is most of the work: several are drawn at once.
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(add, noisy))  # the list raises what a thread raised
+
+
+@torch.no_grad()  # which counts for one thread only
+def _add(weight: Tensor, scale: float, seed: int, mask: npt.NDArray[np.bool_] | None) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    kind = torch.float64 if weight.dtype == torch.float64 else torch.float32
+    noise = torch.randn(weight.shape, generator=generator, dtype=kind)
+    noise *= scale * float(weight.to(kind).std())
+    if mask is not None:
+        noise *= torch.from_numpy(mask)
+    weight.add_(noise.to(weight.device, weight.dtype))
 
 
 def copied_positions(edit: Edit) -> dict[str, npt.NDArray[np.bool_]]:
