@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from linnet.data.forster_transform import Forster, forster
     from linnet.data.idx import fashion_mnist, mnist, read_idx
     from linnet.data.image_set import ImageSet, hold_out
+    from linnet.data.inspection.boards import circuit_boards
+    from linnet.data.inspection.tiles import magnetic_tiles
     from linnet.data.jpeg_container import cifar10_jpeg, read_jpeg_container
     from linnet.data.loaders import ArrayLoader
     from linnet.data.nuclei import NucleusImage, read_nucleus_set, split_digest
@@ -33,6 +35,7 @@ __all__ = [
     "Standardise",
     "brightness_contrast",
     "cifar10_jpeg",
+    "circuit_boards",
     "corrupt",
     "corrupt_set",
     "corruption_names",
@@ -45,6 +48,7 @@ __all__ = [
     "forster",
     "hold_out",
     "image_folder",
+    "magnetic_tiles",
     "mnist",
     "read_idx",
     "read_jpeg_container",
@@ -67,6 +71,8 @@ __getattr__, __dir__ = lazy_names(
         "corruptions.image_sets": "Corrupted corrupt_set",
         "corruptions.suites": "corruption_names",
         "image_set": "ImageSet hold_out",
+        "inspection.boards": "circuit_boards",
+        "inspection.tiles": "magnetic_tiles",
         "jpeg_container": "cifar10_jpeg read_jpeg_container",
         "loaders": "ArrayLoader",
         "nuclei": "NucleusImage read_nucleus_set split_digest",
