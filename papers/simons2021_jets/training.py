@@ -6,6 +6,7 @@ import json
 import math
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch.nn import functional
 
 from linnet.data import ImageSet, circuit_boards, magnetic_tiles
 from linnet.engine import derive_seed
-from linnet.jet import JetConv2d, freeze
+from linnet.jet import JetConv2d, Program, freeze
 from linnet.results import Record
 from linnet.results.record import Fact
 from papers.images import read_sets, subset
@@ -82,12 +83,9 @@ def run_trial(trial: Trial, scale: Scale, data: Path | None) -> Record:
     """Trains one network; the value is the held-out score of a rate, the test score of a seed, or the LUTs."""
     began = time.perf_counter()
     settings = trial.settings
-    kind, name, seed, width, lr = (settings[key] for key in ("kind", "data", "seed", "width", "lr"))
-    images = images_of(str(name), scale, data)
-    torch.manual_seed(derive_seed(int(seed), f"{kind}-{width}"))
-    net = network(str(kind), int(width), images.train[0].shape[-1], images.classes)
-    balanced = name in BALANCED
-    held_out, loss = _train(net, images, scale, float(lr), balanced=balanced)
+    kind, name, seed = (settings[key] for key in ("kind", "data", "seed"))
+    images, balanced = images_of(str(name), scale, data), name in BALANCED
+    net, held_out, loss = trained(settings, images, scale)
     diverged = math.isnan(loss)
     if trial.stage == "area":
         value, context = (None, {}) if diverged else _area(net, images)
@@ -109,6 +107,28 @@ def run_trial(trial: Trial, scale: Scale, data: Path | None) -> Record:
     context |= {"scale": scale.name, "wall_s": round(time.perf_counter() - began, 2)}
     record = Record.measured(value=None if diverged else value, rng_seed=int(seed), context=context, **facts)
     return replace(record, command=f"python papers/simons2021_jets/run.py --scale {scale.name}")
+
+
+def trained(settings: Mapping[str, Fact], images: Images, scale: Scale) -> tuple[nn.Sequential, list[float], float]:
+    """A network of the study, trained.
+
+    Args:
+        settings: Its data, kind, width, lr and seed.
+        images: Of that set.
+        scale: How long it trains.
+
+    Returns:
+        The network, its held-out score after each epoch, and the mean loss of the last epoch.
+    """
+    kind, name, seed, width, lr = (settings[key] for key in ("kind", "data", "seed", "width", "lr"))
+    torch.manual_seed(derive_seed(int(seed), f"{kind}-{width}"))
+    net = network(str(kind), int(width), images.train[0].shape[-1], images.classes)
+    return net, *_train(net, images, scale, float(lr), balanced=name in BALANCED)
+
+
+def integer_program(net: nn.Module, images: Images) -> Program:
+    """The network on whole pixels."""
+    return freeze(net.eval(), images.test[0][:4], pixels=PIXELS)
 
 
 def _train(net: nn.Module, images: Images, scale: Scale, lr: float, *, balanced: bool) -> tuple[list[float], float]:
@@ -168,13 +188,13 @@ def _cost(net: nn.Module, kind: str, images: Images) -> dict[str, int]:
     """Additions of a frame, counted with the width of their results, where the network freezes."""
     if kind not in FROZEN:
         return {}
-    cost = freeze(net.eval(), images.test[0][:4], pixels=PIXELS).cost()
+    cost = integer_program(net, images).cost()
     return {name: cost.total(name) for name in ("xnor", "adds", "bit_adds", "weight_bits")}
 
 
 def _area(net: nn.Module, images: Images) -> tuple[float, dict[str, Fact]]:
     """LUTs on ECP5 of one pixel a clock, by mapping alone, and where they go."""
-    found = freeze(net.eval(), images.test[0][:4], pixels=PIXELS).synth("ecp5", seeds=())
+    found = integer_program(net, images).synth("ecp5", seeds=())
     layers = json.dumps({name: cells.lut for name, cells in found.layers})
     told = {"ff": found.total.ff, "bram": found.total.bram, "dsp": found.total.dsp, "layers": layers}
     return float(found.total.lut), told | {"tool": found.versions[0]}
