@@ -56,7 +56,7 @@ def _in_turns(module: Module, weights: np.ndarray, source: Stream, turn: int) ->
         f"if (rst) position <= 0; else if (slot && live) position <= last ? {bits}'d0 : position + {bits}'d1;",
         "if (rst || slot) live <= !rst && due;",
     )
-    held = [module.register(module.register(s, enable="slot")) for s in source.read(module, "next")]
+    held = [module.register(module.register(module.register(s, enable="slot"))) for s in source.read(module, "next")]
     groups = turns.groups(outputs)
     _turn_table(module, weights > 0, turns, groups, bits)
     sums: list[list[Term]] = [
@@ -66,15 +66,16 @@ def _in_turns(module: Module, weights: np.ndarray, source: Stream, turn: int) ->
     if source.is_sign:
         sums = [_threes(module, terms) for terms in sums]
     roots, stages = tree(module, sums)
-    valid = module.delayed("live", 1 + stages)
+    late = 2 + stages
+    valid = module.delayed("live", late)
     module.line("wire first0 = position == 0;")
-    first = module.delayed("first0", 1 + stages)
-    done = module.delayed(module.delayed(f"live && last && {turns.is_at(turn - 1)}", 1 + stages), 1)
+    first = module.delayed("first0", late)
+    done = module.delayed(f"live && last && {turns.is_at(turn - 1)}", late + 1)
     totals: list[Signal] = []
     for (root, _), group in zip(roots, groups, strict=True):
         totals += _ring(module, root, len(totals), turn, positions, valid, first)[: len(group)]
     made = _result(source, totals, channels * positions)
-    module.deliver(done, totals, made.bits, (depth_of(source, turn) + 4) * turn + stages + 3)
+    module.deliver(done, totals, made.bits, (depth_of(source, turn) + 4) * turn + late + 2)
     return made, text
 
 
@@ -92,11 +93,12 @@ def _ring(module: Module, root: Signal, number: int, turn: int, positions: int, 
 
 
 def _turn_table(module: Module, up: np.ndarray, turns: Turns, groups: list[list[int]], bits: int) -> None:
-    """Looks the weights of a position and a phase up, one clock after them."""
+    """Looks the weights of a position and a phase up, two clocks after them: a block RAM is slow to answer."""
     _, channels, positions = up.shape
     wide, address = len(groups) * channels, bits + turns.bits
     module.line(
-        f"reg [{wide - 1}:0] weights;  // group j, channel c at {channels} j + c; 1 is +1",
+        f"reg [{wide - 1}:0] read, weights;  // group j, channel c at {channels} j + c; 1 is +1",
+        "always @(posedge clk) weights <= read;",
         "always @(posedge clk)",
         f"    case ({{position, {turns.phase}}})",
     )
@@ -104,8 +106,8 @@ def _turn_table(module: Module, up: np.ndarray, turns: Turns, groups: list[list[
         for phase in range(turns.count):
             rows = [up[g[phase], :, n] if phase < len(g) else np.zeros(channels, bool) for g in groups]
             word = "".join("1" if b else "0" for b in np.concatenate(rows)[::-1])
-            module.line(f"        {address}'d{(n << turns.bits) + phase}: weights <= {wide}'b{word};")
-    module.line(f"        default: weights <= {wide}'b0;", "    endcase")
+            module.line(f"        {address}'d{(n << turns.bits) + phase}: read <= {wide}'b{word};")
+    module.line(f"        default: read <= {wide}'b0;", "    endcase")
 
 
 def _result(source: Stream, totals: list[Signal], features: int) -> Stream:

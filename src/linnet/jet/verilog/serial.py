@@ -45,23 +45,32 @@ def in_series(module: Module, operation: Scores, source: Stream) -> Stream:
         f"wire last = step == {sb}'d{bits};",
         f"wire ends = class == {cb}'d{count - 1};",
         f"wire [{bits - 1}:0] place = factor << step;",
-        f"wire signed [{width - 1}:0] twice = step == 0 ? {literal(0)} : last ? acc : acc <<< 1;",
-        f"wire signed [{width - 1}:0] part = last ? offset : place[{bits - 1}] ? raw0 : {literal(0)};",
-        f"wire signed [{width - 1}:0] sum = minus && !last ? twice - part : twice + part;",
+        "reg take, less, start1, last1, ends1, busy1;  // one clock later",
+        f"reg signed [{width - 1}:0] offset1;",
+        f"wire signed [{width - 1}:0] twice = start1 ? {literal(0)} : last1 ? acc : acc <<< 1;",
+        f"wire signed [{width - 1}:0] part = last1 ? offset1 : take ? raw0 : {literal(0)};",
+        f"wire signed [{width - 1}:0] sum = less ? twice - part : twice + part;",
     )
     _table(module, factors, offsets, bits, cb)
     module.clocked(
         "if (rst) busy <= 0; else if (in_valid) busy <= 1; else if (last && ends) busy <= 0;",
         "if (in_valid) begin class <= 0; step <= 0; end",
         f"else if (busy) begin step <= last ? {sb}'d0 : step + {sb}'d1; if (last) class <= class + {cb}'d1; end",
-        "if (busy) acc <= sum;",
+        f"take <= place[{bits - 1}];",
+        "less <= minus && !last;",
+        "start1 <= step == 0;",
+        "last1 <= last;",
+        "ends1 <= ends;",
+        "busy1 <= !rst && !in_valid && busy;",
+        "offset1 <= offset;",
+        "if (busy1) acc <= sum;",
         *(f"if (in_valid) raw{c} <= {signal.name};" for c, signal in enumerate(raws)),
     )
     for c in range(count):
-        module.clocked(f"if (!in_valid && busy && last) raw{c} <= raw{(c + 1) % count};")
+        module.clocked(f"if (!in_valid && busy1 && last1) raw{c} <= raw{(c + 1) % count};")
         following = f"score{c + 1}" if c + 1 < count else "sum"
-        module.clocked(f"if (busy && last) score{c} <= {following};")
-    module.clocked("done <= !rst && !in_valid && busy && last && ends;")
+        module.clocked(f"if (busy1 && last1) score{c} <= {following};")
+    module.clocked("done <= !rst && busy1 && last1 && ends1;")
     signals = [Signal(f"score{c}", low, high) for c, (low, high) in enumerate(ends)]
     zero = np.zeros(count, np.int64)
     made = numbers(signals, zero + 1, zero, source.height, source.width)
@@ -82,7 +91,7 @@ def _bits(factors: list[int]) -> int:
 
 
 def _clocks(factors: list[int]) -> int:
-    return len(factors) * (_bits(factors) + 1) + 2
+    return len(factors) * (_bits(factors) + 1) + 3
 
 
 def _table(module: Module, factors: list[int], offsets: list[int], bits: int, cb: int) -> None:

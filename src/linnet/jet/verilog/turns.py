@@ -31,7 +31,7 @@ def turn_of(source: Stream, outputs: int, share: str | int) -> int:
 
 def depth_of(source: Stream, turn: int) -> int:
     """Positions that wait at most: a row comes in bursts of one position each `clocks`, and goes one a turn."""
-    return source.width - (source.width - 1) * source.clocks // turn + 2
+    return source.width - (source.width - 1) * min(source.clocks, turn) // turn + 2
 
 
 @dataclass(frozen=True)

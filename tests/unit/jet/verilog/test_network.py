@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from linnet.data import fashion_mnist
 from linnet.errors import FreezeError, InputError, MismatchError
 from linnet.jet import BinaryConv2d, BinaryLinear, JetConv2d, Sign, freeze
+from linnet.jet.shipped import shipped
 from linnet.jet.verification import rtl
 from linnet.jet.verilog.network import design
 from tests.jet_stream_networks import stream_program
@@ -33,6 +35,35 @@ def test_random_networks_equal_the_references_with_gaps_and_back_to_back(seed):
 def test_icarus_agrees_and_sees_no_undefined_value(seed):
     program, pixels = stream_program(seed)
     program.verify(torch.cat([pixels] * 4), backends=["icarus"])
+
+
+@needs_simulator
+@pytest.mark.nightly
+@pytest.mark.parametrize("hundred", range(10))
+def test_a_thousand_random_networks_equal_the_references(hundred):
+    for seed in range(100 * hundred, 100 * hundred + 100):
+        program, pixels = stream_program(seed)
+        record = program.verify(torch.cat([pixels] * 4), backends=["rtl"])
+        assert record.ran[1].values == 16 * int(np.prod(program.graph.output.shape))
+
+
+@needs_icarus
+@pytest.mark.nightly
+@pytest.mark.parametrize("hundred", range(10))
+def test_icarus_agrees_on_a_thousand_random_networks(hundred):
+    for seed in range(100 * hundred, 100 * hundred + 100):
+        program, pixels = stream_program(seed)
+        record = program.verify(torch.cat([pixels] * 4), backends=["icarus"])
+        assert record.ran[1].values == 16 * int(np.prod(program.graph.output.shape))
+
+
+@needs_simulator
+@pytest.mark.nightly
+def test_a_test_set_of_five_hundred_images_equals_the_references():
+    program = shipped("fashion")
+    images = fashion_mnist("test").images[:500].long()
+    record = program.verify(images, backends=["rtl"])
+    assert record.ran[1].values == 500 * 10
 
 
 @needs_simulator

@@ -20,12 +20,12 @@ SCORES = Scores(np.array([5, -300]), np.array([7, -100_000]), 4, 0.0)
 
 
 def test_they_need_a_clock_for_each_bit_of_each_class():
-    # 300 has nine bits, and a tenth step adds the offset: two classes take 20 clocks, and two more begin and end
-    assert fits(SCORES, stream(23))
-    assert not fits(SCORES, stream(22))
+    # 300 has nine bits, and a tenth step adds the offset: two classes take 20 clocks, and three more begin and end
+    assert fits(SCORES, stream(24))
+    assert not fits(SCORES, stream(23))
     module = Module("scores", "")
     in_series(module, SCORES, stream(40))
-    assert module.latency == 22
+    assert module.latency == 23
 
 
 def test_the_ranges_are_those_of_the_products():

@@ -41,9 +41,11 @@ def test_a_turn_has_as_many_clocks_as_come_on_average():
 
 
 @pytest.mark.parametrize(("width", "clocks", "row_clocks"), [(7, 2, 28), (5, 2, 22), (6, 4, 48), (1, 1, 9), (9, 1, 30)])
-def test_no_more_positions_wait_than_the_queue_holds(width, clocks, row_clocks):
+@pytest.mark.parametrize("outputs", [2, 16])
+def test_no_more_positions_wait_than_the_queue_holds(width, clocks, row_clocks, outputs):
     source = signs(1, 6, width).paced(clocks, row_clocks)
-    turn = turn_of(source, 16, "auto")
+    turn = turn_of(source, outputs, "auto")
+    assert turn > 1
     rng = np.random.default_rng(0)
     for trial in range(30):
         at, times = 0, []
