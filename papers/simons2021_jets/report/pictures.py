@@ -67,6 +67,13 @@ def _panels(study: Study) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
+def _legend(panels: list[Axes], title: str = "") -> None:
+    """In the last panel that shows anything."""
+    shown = [ax for ax in panels if ax.get_legend_handles_labels()[0]]
+    if shown:
+        shown[-1].legend(frameon=False, fontsize=7, title=title, title_fontsize=7)
+
+
 def _pareto(study: Study, cost: Callable[[Study, str, int, str], float | None], label: str) -> Figure:
     figure, panels = _panels(study)
     for ax, data in zip(panels, study.scale.sets, strict=True):
@@ -85,7 +92,7 @@ def _pareto(study: Study, cost: Callable[[Study, str, int, str], float | None], 
         ax.set_xlabel(label)
         bare(ax)
     panels[0].set_ylabel("test score, %")
-    panels[-1].legend(frameon=False, fontsize=7)
+    _legend(panels)
     return figure
 
 
@@ -103,7 +110,7 @@ def _kinds(study: Study) -> Figure:
         ax.set_title(data, fontsize=10)
         bare(ax)
     panels[0].set_ylabel("share of axes")
-    panels[-1].legend(frameon=False, fontsize=7)
+    _legend(panels)
     return figure
 
 
@@ -122,7 +129,7 @@ def _layers(study: Study) -> Figure:
         bare(ax)
         if ax is not panels[0]:
             ax.set_yticklabels([])
-    panels[-1].legend(frameon=False, fontsize=7, title="layer", title_fontsize=7)
+    _legend(panels, "layer")
     return figure
 
 

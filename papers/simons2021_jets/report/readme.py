@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from papers.page import not_run_section, picture_section, provenance, section
+from papers.simons2021_jets.networks import FROZEN
 from papers.simons2021_jets.report import pictures, tables
 from papers.simons2021_jets.report.findings import SEEDS_NEEDED, Study
 
@@ -40,7 +41,8 @@ differences, bootstrap over seeds for means.
 Boards of one group are on one side of the split (`linnet.data.circuit_boards`), and so are near-duplicate tiles
 (`linnet.data.magnetic_tiles`). A hundred tiles give an interval of about nine points: nothing on tiles is decided.
 
-LUTs are those of the first seed's whole network with its learned kernels, mapped by yosys to ECP5, one pixel a clock.
+LUTs are those of the first seed's whole network with its learned kernels, mapped by yosys to ECP5, one pixel a clock;
+after pools outputs take turns in the same adders (`share="auto"`), which saves binary layers more than jets.
 Trainings this short say nothing about long ones: the order of the types is known to turn with the rate and with the
 number of updates.
 """
@@ -73,4 +75,9 @@ def _not_run(study: Study) -> list[tuple[str, str]]:
         for kind in tables.NAMES
         if len(study.scores(data, width, kind)) < study.scale.seeds
     ]
+    cells = [(width, kind) for width in study.scale.widths for kind in FROZEN]
+    for data in study.scale.sets if study.scale.mapped else ():
+        mapped = sum(study.area(data, width, kind) is not None for width, kind in cells)
+        if mapped < len(cells):
+            left.append((f"LUTs, {data}", f"{mapped} of {len(cells)} networks"))
     return [*left, ("scale `gpu`", "widths up to 32, ten seeds")] if study.scale.name != "gpu" else left

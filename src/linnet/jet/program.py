@@ -218,8 +218,8 @@ class Program:
 
         Args:
             x: Whole pixels (N, C, H, W).
-            backends: Of "c", "rtl" (the Verilog by yosys and a C++ compiler) and "icarus" (by Icarus Verilog), or
-                "available" for all that can run here.
+            backends: Of "c", "cortex-m4" (the C on a core that QEMU emulates), "rtl" (the Verilog by yosys and a C++
+                compiler) and "icarus" (by Icarus Verilog), or "available" for all that can run here.
             directory: A folder written by `to_c` or `to_verilog`, whose files are checked as they stand.
             thorough: False builds C in one way only.
 

@@ -12,6 +12,7 @@ from linnet.jet import BinaryConv2d, BinaryLinear, JetConv2d, Sign, freeze
 from linnet.jet.shipped import shipped
 from linnet.jet.verification import rtl
 from linnet.jet.verilog.network import design
+from tests.jet_networks import Branches
 from tests.jet_stream_networks import stream_program
 from tests.unit.jet.verilog.needs_simulator import needs_icarus, needs_simulator
 
@@ -117,6 +118,20 @@ def test_vectors_and_branches_are_refused(tmp_path):
     vector = freeze(nn.Sequential(BinaryLinear(4, 2)).eval(), torch.randint(0, 9, (2, 4)))
     with pytest.raises(InputError, match="takes images, and this network takes 4 numbers"):
         vector.to_verilog(tmp_path)
+    with pytest.raises(InputError, match="takes networks of images"):
+        vector.synth("ecp5")
+    for join, words in (("add", "add"), ("cat", "concat")):
+        torch.manual_seed(0)
+        net = nn.Sequential(JetConv2d(1, 2), nn.BatchNorm2d(2), Sign(), Branches(2, 2, join=join))
+        program = freeze(net.eval(), torch.randint(0, 256, (1, 1, 8, 8)))
+        with pytest.raises(FreezeError, match=rf"\({words}\) joins two branches.*Python and C take it"):
+            program.to_verilog(tmp_path)
+
+
+def test_what_a_stream_cannot_hold_after_a_flatten_is_refused_by_name():
+    layers = [JetConv2d(1, 2), nn.BatchNorm2d(2), Sign(), nn.Flatten()]
+    with pytest.raises(FreezeError, match=r"ends the network with a flattened map of 12 positions"):
+        design(frozen(*layers).graph, 6, 5, "net")
 
 
 def planted(monkeypatch, right, wrong):
