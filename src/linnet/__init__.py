@@ -23,54 +23,25 @@ from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from linnet import (
-        core,
-        data,
-        engine,
-        ensemble,
-        errors,
-        jet,
-        models,
-        nuclei,
-        optim,
-        prune,
-        recipe,
-        report,
-        results,
-        spectra,
+        core as core,
+        data as data,
+        engine as engine,
+        ensemble as ensemble,
+        errors as errors,
+        jet as jet,
+        models as models,
+        nuclei as nuclei,
+        optim as optim,
+        prune as prune,
+        recipe as recipe,
+        report as report,
+        results as results,
+        spectra as spectra,
     )
-    from linnet.core import Capture, ChannelGraph, cost, resize
-    from linnet.engine import load, save
-    from linnet.errors import LinnetError
+    from linnet.core import Capture as Capture, ChannelGraph as ChannelGraph, cost as cost, resize as resize
+    from linnet.engine import load as load, save as save
+    from linnet.errors import LinnetError as LinnetError
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Capture",
-    "ChannelGraph",
-    "LinnetError",
-    "__version__",
-    "core",
-    "cost",
-    "data",
-    "engine",
-    "ensemble",
-    "errors",
-    "jet",
-    "load",
-    "models",
-    "nuclei",
-    "optim",
-    "prune",
-    "recipe",
-    "report",
-    "resize",
-    "results",
-    "save",
-    "spectra",
-]
-
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    __all__,
-    {"core": "Capture ChannelGraph cost resize", "engine": "load save", "errors": "LinnetError"},
-)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__, "__version__")

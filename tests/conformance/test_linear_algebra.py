@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from linnet.core.linalg.lanczos import quadrature, ritz_pairs
-from linnet.core.linalg.solvers import kronecker_solve, solve
-from linnet.core.linalg.trace import hutch_plus_plus, hutchinson
+from linnet.core.linalg.lanczos import ritz_pairs
+from tests.dense_solvers import kronecker_solve, solve
+from tests.trace_estimators import hutch_plus_plus, hutchinson, quadrature
 
 F64 = torch.float64
 

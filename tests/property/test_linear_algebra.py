@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linnet.core.linalg.lanczos import quadrature, ritz_pairs
-from linnet.core.linalg.solvers import damped_least_squares, kronecker_product, kronecker_solve, solve
-from linnet.core.linalg.trace import hutch_plus_plus, hutchinson
+from linnet.core.linalg.lanczos import ritz_pairs
+from tests.dense_solvers import damped_least_squares, kronecker_product, kronecker_solve, solve
+from tests.trace_estimators import hutch_plus_plus, hutchinson, quadrature
 
 SIZES = st.integers(1, 7)
 DAMPINGS = st.sampled_from([0.0, 1e-6, 1e-2, 1.0, 100.0])

@@ -138,6 +138,8 @@ def test_a_file_that_has_moved_is_noticed(repository_paths):
         "concepts/channels.md",
         "concepts/masked_is_sliced.md",
         "howto/channel_rule.md",
+        "howto/layer_rule.md",
+        "howto/verb.md",
         "howto/listener.md",
         "padam.md",
         "../CONTRIBUTING.md",

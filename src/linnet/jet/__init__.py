@@ -9,39 +9,17 @@ from typing import TYPE_CHECKING
 from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from linnet.jet.c.compiled import CProgram, load_c
-    from linnet.jet.conversion import Conversion, convert
-    from linnet.jet.freezing.network import freeze
-    from linnet.jet.kernel_family import kernel_name
-    from linnet.jet.latents import parameter_groups
-    from linnet.jet.layers import BinaryConv2d, BinaryLinear, JetConv2d, Sign
-    from linnet.jet.program import Program
+    from linnet.jet.c.compiled import CProgram as CProgram, load_c as load_c
+    from linnet.jet.conversion import Conversion as Conversion, convert as convert
+    from linnet.jet.freezing.network import freeze as freeze
+    from linnet.jet.kernel_family import kernel_name as kernel_name
+    from linnet.jet.latents import parameter_groups as parameter_groups
+    from linnet.jet.layers import (
+        BinaryConv2d as BinaryConv2d,
+        BinaryLinear as BinaryLinear,
+        JetConv2d as JetConv2d,
+        Sign as Sign,
+    )
+    from linnet.jet.program import Program as Program
 
-__all__ = [
-    "BinaryConv2d",
-    "BinaryLinear",
-    "CProgram",
-    "Conversion",
-    "JetConv2d",
-    "Program",
-    "Sign",
-    "convert",
-    "freeze",
-    "kernel_name",
-    "load_c",
-    "parameter_groups",
-]
-
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    __all__,
-    {
-        "c.compiled": "CProgram load_c",
-        "conversion": "Conversion convert",
-        "freezing.network": "freeze",
-        "kernel_family": "kernel_name",
-        "latents": "parameter_groups",
-        "layers": "BinaryConv2d BinaryLinear JetConv2d Sign",
-        "program": "Program",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

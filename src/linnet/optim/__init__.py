@@ -18,35 +18,12 @@ from typing import TYPE_CHECKING
 from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from linnet.optim.natural.kronecker_options import KroneckerOptions
-    from linnet.optim.natural.natural_gradient import NaturalGradient
-    from linnet.optim.natural.prediction import Prediction, predict
-    from linnet.optim.natural.step_report import StepReport
-    from linnet.optim.padam.learning_rate import padam_lr
-    from linnet.optim.padam.padam import Padam
-    from linnet.optim.padam.rates import EffectiveRates
+    from linnet.optim.natural.kronecker_options import KroneckerOptions as KroneckerOptions
+    from linnet.optim.natural.natural_gradient import NaturalGradient as NaturalGradient
+    from linnet.optim.natural.prediction import Prediction as Prediction, predict as predict
+    from linnet.optim.natural.step_report import StepReport as StepReport
+    from linnet.optim.padam.learning_rate import padam_lr as padam_lr
+    from linnet.optim.padam.padam import Padam as Padam
+    from linnet.optim.padam.rates import EffectiveRates as EffectiveRates
 
-__all__ = [
-    "EffectiveRates",
-    "KroneckerOptions",
-    "NaturalGradient",
-    "Padam",
-    "Prediction",
-    "StepReport",
-    "padam_lr",
-    "predict",
-]
-
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    __all__,
-    {
-        "padam.rates": "EffectiveRates",
-        "natural.kronecker_options": "KroneckerOptions",
-        "natural.natural_gradient": "NaturalGradient",
-        "padam.padam": "Padam",
-        "padam.learning_rate": "padam_lr",
-        "natural.prediction": "Prediction predict",
-        "natural.step_report": "StepReport",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

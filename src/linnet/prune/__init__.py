@@ -12,42 +12,14 @@ from typing import TYPE_CHECKING
 from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from linnet.prune.adaptation import adapt
-    from linnet.prune.budget import Budget
-    from linnet.prune.federated import scatter
-    from linnet.prune.fit_listener import Pruning
-    from linnet.prune.onnx.onnx_file import export
-    from linnet.prune.pruner import Pruner
-    from linnet.prune.pruning_plan import Plan, extract, plan
-    from linnet.prune.training.masking import Masking
-    from linnet.prune.training.schedule import PruneStep
+    from linnet.prune.adaptation import adapt as adapt
+    from linnet.prune.budget import Budget as Budget
+    from linnet.prune.federated import scatter as scatter
+    from linnet.prune.fit_listener import Pruning as Pruning
+    from linnet.prune.onnx.onnx_file import export as export
+    from linnet.prune.pruner import Pruner as Pruner
+    from linnet.prune.pruning_plan import Plan as Plan, extract as extract, plan as plan
+    from linnet.prune.training.masking import Masking as Masking
+    from linnet.prune.training.schedule import PruneStep as PruneStep
 
-__all__ = [
-    "Budget",
-    "Masking",
-    "Plan",
-    "PruneStep",
-    "Pruner",
-    "Pruning",
-    "adapt",
-    "export",
-    "extract",
-    "plan",
-    "scatter",
-]
-
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    __all__,
-    {
-        "adaptation": "adapt",
-        "budget": "Budget",
-        "pruner": "Pruner",
-        "onnx.onnx_file": "export",
-        "fit_listener": "Pruning",
-        "pruning_plan": "Plan extract plan",
-        "federated": "scatter",
-        "training.masking": "Masking",
-        "training.schedule": "PruneStep",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

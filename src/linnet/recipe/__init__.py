@@ -5,38 +5,12 @@ from typing import TYPE_CHECKING
 from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from linnet.recipe.parsing import parse
-    from linnet.recipe.plan import Built, Plan, RecipeTask
-    from linnet.recipe.preview import dry_run
-    from linnet.recipe.runner import run
-    from linnet.recipe.tasks import find_task, installed
-    from linnet.recipe.toml.section import Problem
-    from linnet.recipe.toml.setting import Setting, setting
+    from linnet.recipe.parsing import parse as parse
+    from linnet.recipe.plan import Built as Built, Plan as Plan, RecipeTask as RecipeTask
+    from linnet.recipe.preview import dry_run as dry_run
+    from linnet.recipe.runner import run as run
+    from linnet.recipe.tasks import find_task as find_task, installed as installed
+    from linnet.recipe.toml.section import Problem as Problem
+    from linnet.recipe.toml.setting import Setting as Setting, setting as setting
 
-__all__ = [
-    "Built",
-    "Plan",
-    "Problem",
-    "RecipeTask",
-    "Setting",
-    "dry_run",
-    "find_task",
-    "installed",
-    "parse",
-    "run",
-    "setting",
-]
-
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    __all__,
-    {
-        "preview": "dry_run",
-        "parsing": "parse",
-        "plan": "Built Plan RecipeTask",
-        "runner": "run",
-        "toml.section": "Problem",
-        "toml.setting": "Setting setting",
-        "tasks": "find_task installed",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -16,52 +16,24 @@ from typing import TYPE_CHECKING
 from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from linnet.spectra.fisher_spectrum import fisher
-    from linnet.spectra.infinite_width import infinite_width_ntk
-    from linnet.spectra.kernel_engine import TraceKernel, ntk
-    from linnet.spectra.mean_field import MeanField, theory
-    from linnet.spectra.network_theory import theory_for
-    from linnet.spectra.safe_step import SafeLR, safe_lr
-    from linnet.spectra.signal_metrics import feature_metric, input_metric, steepest_directions
-    from linnet.spectra.spectral_density import Density, density
-    from linnet.spectra.spectrum import Spectrum
-    from linnet.spectra.training_trial import LRMap, VerifiedLR, lr_map, verify_lr
+    from linnet.spectra.fisher_spectrum import fisher as fisher
+    from linnet.spectra.infinite_width import infinite_width_ntk as infinite_width_ntk
+    from linnet.spectra.kernel_engine import TraceKernel as TraceKernel, ntk as ntk
+    from linnet.spectra.mean_field import MeanField as MeanField, theory as theory
+    from linnet.spectra.network_theory import theory_for as theory_for
+    from linnet.spectra.safe_step import SafeLR as SafeLR, safe_lr as safe_lr
+    from linnet.spectra.signal_metrics import (
+        feature_metric as feature_metric,
+        input_metric as input_metric,
+        steepest_directions as steepest_directions,
+    )
+    from linnet.spectra.spectral_density import Density as Density, density as density
+    from linnet.spectra.spectrum import Spectrum as Spectrum
+    from linnet.spectra.training_trial import (
+        LRMap as LRMap,
+        VerifiedLR as VerifiedLR,
+        lr_map as lr_map,
+        verify_lr as verify_lr,
+    )
 
-__all__ = [
-    "Density",
-    "LRMap",
-    "MeanField",
-    "SafeLR",
-    "Spectrum",
-    "TraceKernel",
-    "VerifiedLR",
-    "density",
-    "feature_metric",
-    "fisher",
-    "infinite_width_ntk",
-    "input_metric",
-    "lr_map",
-    "ntk",
-    "safe_lr",
-    "steepest_directions",
-    "theory",
-    "theory_for",
-    "verify_lr",
-]
-
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    __all__,
-    {
-        "fisher_spectrum": "fisher",
-        "infinite_width": "infinite_width_ntk",
-        "kernel_engine": "TraceKernel ntk",
-        "mean_field": "MeanField theory",
-        "network_theory": "theory_for",
-        "safe_step": "SafeLR safe_lr",
-        "signal_metrics": "feature_metric input_metric steepest_directions",
-        "spectral_density": "Density density",
-        "spectrum": "Spectrum",
-        "training_trial": "LRMap VerifiedLR lr_map verify_lr",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from linnet.core.linalg.block_lanczos import TopEigenpairs, block_lanczos
-from linnet.core.linalg.trace import Estimate
+from linnet.core.linalg.estimate import Estimate
 from linnet.errors import InputError
 from linnet.spectra.rows.jacobian_rows import LayerCost, free_bytes
 from linnet.spectra.spectral_density import Density, Rule, density, density_of

@@ -64,7 +64,7 @@ def record_again(
         copies: Multiplicity by class root.
         model: The unwrapped module.
         example: What the first program was recorded on.
-        tracer: `trace.record` or one with the same arguments.
+        tracer: `record` or a function with the same arguments.
 
     Returns:
         The edited program, node by node like the first.

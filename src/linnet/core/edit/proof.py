@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 import zlib
 from collections.abc import Iterator, Mapping
@@ -123,7 +124,7 @@ class _Pair:
             if inputs is None:
                 return None
             error = _compare(self.reference, self.subject, inputs, training=training)
-            worst = max(worst, error) if error == error else error
+            worst = error if math.isnan(error) else max(worst, error)
             if bounded and not error <= BOUNDS[self.dtype]:
                 self._refuse(inputs, error, training=training)
         return worst
@@ -239,9 +240,13 @@ def drawn(stored: Mapping[str, Any], seed: int) -> Example:
     example = example_from_dict(stored, draw)
     if example.samples >= 2:
         return example
-    other = example_from_dict(stored, draw)
-    rest = iter([tensor for _, tensor in other.tensors()])
-    return example.map(lambda t: torch.cat([t, next(rest)]) if t.ndim else (next(rest), t)[1])
+    seconds = iter([tensor for _, tensor in example_from_dict(stored, draw).tensors()])
+
+    def with_second(tensor: Tensor) -> Tensor:
+        second = next(seconds)
+        return torch.cat([tensor, second]) if tensor.ndim else tensor
+
+    return example.map(with_second)
 
 
 def _outputs(model: nn.Module, given: Example, *, training: bool) -> list[tuple[str, Tensor]]:
@@ -265,7 +270,7 @@ def _compare(reference: nn.Module, subject: nn.Module, given: Example, *, traini
         if left.is_floating_point() and left.numel():
             size = float(left.abs().max())
             error = float((left - right).abs().max()) / (size if size > 0 else 1.0)
-            worst = max(worst, error) if error == error else float("nan")
+            worst = error if math.isnan(error) else max(worst, error)
     return worst
 
 

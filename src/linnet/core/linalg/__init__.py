@@ -1,1 +1,1 @@
-"""Linear algebra: damped solves, Lanczos, matrices known by their products, traces."""
+"""Linear algebra: matrices known by their products, Lanczos and block Lanczos, estimates with their errors."""

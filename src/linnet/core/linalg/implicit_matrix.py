@@ -67,9 +67,3 @@ class ImplicitMatrix:
         if self._matrix is not None:
             return self._matrix @ block
         return torch.stack([self(column) for column in block.unbind(1)], dim=1)
-
-    def rademacher(self, count: int, rng_seed: int) -> Tensor:
-        """(n, count) of -1 and +1, the same on every device."""
-        generator = torch.Generator().manual_seed(rng_seed)
-        signs = torch.randint(0, 2, (self.size, count), generator=generator)
-        return (2 * signs - 1).to(self.device, self.dtype)

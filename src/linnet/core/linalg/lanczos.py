@@ -1,14 +1,12 @@
-"""Lanczos with full re-orthogonalisation, and spectral sums by quadrature."""
+"""Lanczos with full re-orthogonalisation."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from linnet.core.linalg.implicit_matrix import ImplicitMatrix, Matvec
-from linnet.core.linalg.trace import Estimate
 from linnet.errors import InputError
 
 BREAKDOWN = 1e-12  # relative to the largest Ritz value: below it the Krylov space is exhausted
@@ -67,72 +65,6 @@ def ritz_pairs(
     given = len(start) if start is not None and size is None else size
     implicit = ImplicitMatrix.of(matrix, size=given, dtype=dtype, device=device if start is None else start.device)
     return _run(implicit, _first(implicit, start, rng_seed), min(steps, implicit.size))
-
-
-@dataclass(frozen=True)
-class Quadrature:
-    """Gauss rules of several probes: spectral sums tr f(A) of a symmetric matrix.
-
-    Attributes:
-        size: n.
-        nodes: Ritz values of each probe.
-        weights: Weights of each probe; each sums to 1.
-    """
-
-    size: int
-    nodes: tuple[Tensor, ...]
-    weights: tuple[Tensor, ...]
-
-    def trace(self, function: Callable[[Tensor], Tensor]) -> Estimate:
-        """tr f(A), estimated by n * sum_i w_i f(theta_i), mean over the probes.
-
-        Args:
-            function: f, applied to a tensor of eigenvalues.
-
-        Returns:
-            The estimate with its standard error over the probes. Exact for f = 1 and, with Rademacher probes and enough
-            steps, for f(x) = x of a diagonal matrix.
-        """
-        pairs = zip(self.nodes, self.weights, strict=True)
-        return Estimate.of(torch.stack([self.size * (w * function(x)).sum() for x, w in pairs]))
-
-
-def quadrature(
-    matrix: Tensor | Matvec,
-    *,
-    steps: int,
-    probes: int,
-    size: int | None = None,
-    device: torch.device | str = "cpu",
-    rng_seed: int = 0,
-    dtype: torch.dtype = torch.float64,
-) -> Quadrature:
-    """Stochastic Lanczos quadrature: a Gauss rule for the spectral density as seen by each of several random vectors.
-
-    Args:
-        matrix: (n, n), symmetric, or a function from (n,) to (n,).
-        steps: Lanczos steps a probe; k steps integrate polynomials up to degree 2k - 1 exactly for that probe.
-        probes: Rademacher vectors, 2 or more.
-        size: n, needed with a function.
-        device: Where a function's vectors live; a matrix knows its own.
-        rng_seed: Seed of the probes.
-        dtype: What is computed in.
-
-    Returns:
-        The rules.
-
-    Raises:
-        InputError: `steps` below 1 or `probes` below 2.
-
-    Source:
-        Ubaru, Chen & Saad 2017; Golub & Meurant 2010.
-    """
-    if steps < 1 or probes < 2:
-        raise InputError(f"`steps` must be >= 1 and `probes` >= 2 (got {steps} and {probes}).")
-    implicit = ImplicitMatrix.of(matrix, size=size, dtype=dtype, device=device)
-    starts = implicit.rademacher(probes, rng_seed) / math.sqrt(implicit.size)
-    runs = [_run(implicit, start, min(steps, implicit.size)) for start in starts.unbind(1)]
-    return Quadrature(implicit.size, tuple(r.values for r in runs), tuple(r.weights for r in runs))
 
 
 def _first(implicit: ImplicitMatrix, start: Tensor | None, rng_seed: int) -> Tensor:

@@ -91,7 +91,7 @@ def program_cost(program: Program, held: Mapping[str, Mapping[str, int]] | None 
     A program that could only be recorded with several samples is divided by their number, rounded up.
 
     Args:
-        program: From `trace.record`, possibly with other sizes.
+        program: From `record`, possibly with other sizes.
         held: Channel class -> tensor -> elements that would go with the class; gives `by_class`.
 
     Returns:

@@ -30,7 +30,7 @@ def activation_profile(program: Program) -> Profile:
     count.
 
     Args:
-        program: From `trace.record`.
+        program: From `record`.
 
     Returns:
         The profile, for as many samples as the program was recorded with.

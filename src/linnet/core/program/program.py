@@ -1,6 +1,6 @@
 """A network as plain data: the operators that one forward pass ran, in order.
 
-`trace.record` makes a `Program`; labels, cost and resize read it. Nothing here holds a weight or a module.
+`record` makes a `Program`; the labels, the cost and `resize` read it. Nothing here holds a weight or a module.
 """
 
 from __future__ import annotations

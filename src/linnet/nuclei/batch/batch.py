@@ -25,7 +25,9 @@ from linnet.nuclei.detector.detector import Detector
 from linnet.nuclei.detector.files import file_digest, load
 from linnet.nuclei.detector.seen import Polarity
 from linnet.nuclei.points.detections import Detections
+from linnet.nuclei.points.inside import mean_inside
 from linnet.nuclei.points.write import FORMATS, write_counts, write_detections, write_failed
+from linnet.nuclei.read.channels import each_channel
 from linnet.nuclei.read.find import Failure, find_images, folders_of, left_out
 from linnet.nuclei.read.images import Picture, open_picture
 from linnet.nuclei.read.stacks import Projection
@@ -267,7 +269,7 @@ def _one(
     image, stem = job.image, job.stem
     try:
         picture = options.open(job)
-        found = _found(picture, detector, options, on_tile)
+        found = _measured(_found(picture, detector, options, on_tile), job, options)
     except ImageError as error:
         batch.failed.append(_failure(image, str(error)))
         return
@@ -295,6 +297,18 @@ def _found(
         on_tile=on_tile,
         **options.search,
     )
+
+
+def _measured(found: Detections, job: Job, options: _Options) -> Detections:
+    """With the mean intensities of every channel of the file, where one of several was searched."""
+    if found.diameters_px is None or options.channel is None:
+        return found
+    means = {
+        name: mean_inside(pixels, found.points, found.diameters_px)[:, 0]
+        for name, pixels in each_channel(job.image, page=job.page, channel=options.channel, project=options.project)
+        if tuple(pixels.shape) == found.shape
+    }
+    return dataclasses.replace(found, intensities=means) if means else found
 
 
 def _failure(image: Path, error: str) -> Failure:

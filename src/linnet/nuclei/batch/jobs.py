@@ -28,7 +28,7 @@ class Job:
 def jobs(
     images: Sequence[Path], page: int | Literal["all"] | None, folders: Sequence[Path] = ()
 ) -> tuple[list[Job], list[Failure]]:
-    """The jobs of a batch in order; with "all" each page of a file is one, with the page in its name.
+    """The jobs of a batch in order; with "all" each page of a file of several is one, with the page in its name.
 
     Args:
         images: The files.
@@ -51,7 +51,7 @@ def jobs(
             continue
         width = len(str(count - 1))
         several = (replace(job, stem=f"{job.stem}.page{k:0{width}d}", page=k) for k in range(count))
-        found += [replace(job, page=0)] if count == 1 else several
+        found += [job] if count == 1 else several
     return found, failures
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from linnet.nuclei.batch.thumbnail import shown
+from linnet.nuclei.points.columns import measured_columns
 from linnet.nuclei.points.detections import Detections
 from linnet.nuclei.points.write import density_per_mm2
 from linnet.nuclei.read.find import Failure
@@ -19,6 +20,8 @@ from linnet.report.zoom import TILE, zoomable
 MOST_PICTURES = 384
 """A plate; with more images the page keeps the `KEPT` worst."""
 KEPT = 100
+MOST_CHANNELS = 6
+"""Channels whose intensities are shown."""
 
 _PAGE_BYTES = 22 * 2**20  # for all pictures; the rest of the 25 MB is text
 _SPREAD_FROM = 5  # images from which their counts are worth a histogram
@@ -258,11 +261,27 @@ def _spreads(cards: Sequence[Card]) -> Markup:
     sizes = [d.diameters_px for d in found if d.diameters_px is not None]
     if sizes:
         figures.append(distribution(np.concatenate(sizes).tolist(), title="Diameter of the nuclei", unit="px"))
+        figures += _measured(found)
     if len(found) >= _SPREAD_FROM:
         figures.insert(0, distribution([d.count.n for d in found], title="Nuclei in an image"))
         diameters = [d.diameter_px for d in found if d.diameter_px is not None]
         figures.append(distribution(diameters, title="Diameter that the search went by, by image", unit="px"))
     return Markup('<div class="spreads">{}</div>').format(Markup("").join(figures))
+
+
+def _measured(found: Sequence[Detections]) -> list[Markup]:
+    """Histograms of areas and of mean intensities by channel, over all nuclei; areas in um2 where all are known so."""
+    columns = [measured_columns(d) for d in found]
+    unit = "µm²" if all("area_um2" in c for c in columns) else "px²"
+    area = "area_um2" if unit == "µm²" else "area_px"
+    areas = np.concatenate([c[area] for c in columns if area in c])
+    figures = [distribution(areas.tolist(), title="Area of the nuclei", unit=unit)]
+    names = list(dict.fromkeys(name for d in found for name in d.intensities))
+    for name in names[:MOST_CHANNELS]:
+        means = np.concatenate([d.intensities[name] for d in found if name in d.intensities])
+        title = "Mean intensity of the nuclei" + ("" if name == "intensity" else f", {name}")
+        figures.append(distribution(means.tolist(), title=title))
+    return figures
 
 
 def _counts(kept: Sequence[Card], total: int) -> Markup:

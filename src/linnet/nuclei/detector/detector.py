@@ -25,6 +25,7 @@ from linnet.nuclei.detector.sizes import REFERENCE_PX, diameters_at, of_kept
 from linnet.nuclei.detector.tiles import Plane, Tile
 from linnet.nuclei.points.columns import Count
 from linnet.nuclei.points.detections import Detections
+from linnet.nuclei.points.inside import channel_means
 from linnet.nuclei.read.given import as_image
 from linnet.nuclei.trust.domain import Domain, Judgement
 from linnet.nuclei.trust.witness import Witness
@@ -155,10 +156,12 @@ class Detector:
         reasons = _reasons(image, seen, len(found.points))
         if judged is not None and judged.flag != "ok":
             reasons = (judged.reason, *reasons)
+        points, diameters = found.points + np.array(seen.origin, dtype=np.float64), found.diameters_px
         return Detections(
-            points=found.points + np.array(seen.origin, dtype=np.float64),
+            points=points,
             score=found.score,
-            diameters_px=found.diameters_px,
+            diameters_px=diameters,
+            intensities={} if diameters is None else channel_means(image, points, diameters),
             shape=(int(image.shape[0]), int(image.shape[1])),
             count=Count(len(found.points)),
             flag="out_of_domain" if judged and judged.flag == "out_of_domain" else "look" if reasons else "ok",

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linnet.errors import PointsError
-from linnet.nuclei.points.columns import PointColumns
+from linnet.nuclei.points.columns import MEAN, PointColumns, measured_columns
 
-COLUMNS = ("id", "y", "x", "y_um", "x_um", "confidence", "score", "sd_px", "diameter_px", "flag")
-"""All columns, in order; `REQUIRED` stand in every file, the others where they are known."""
+_MEASURED = ("confidence", "score", "sd_px", "diameter_px", "area_px", "area_um2")
+COLUMNS = ("id", "y", "x", "y_um", "x_um", *_MEASURED, "flag")
+"""All columns, in order; `REQUIRED` stand in every file, the others where they are known. Before the last one come
+`mean_` and the name of a channel."""
 
 REQUIRED = ("id", "y", "x", "score", "flag")
 
@@ -20,9 +22,10 @@ REQUIRED = ("id", "y", "x", "score", "flag")
 def to_csv(detections: PointColumns) -> str:
     """One line per nucleus.
 
-    Columns: id (from 1), y, x in pixels (centres at integers), y_um, x_um, confidence, score, sd_px, diameter_px, flag.
-    A column that isn't known (micrometres without a pixel size, confidence of an uncalibrated model, diameters of a
-    network that doesn't give them) isn't there. Numbers have as many digits as bring the same number back.
+    Columns: id (from 1), y, x in pixels (centres at integers), y_um, x_um, confidence, score, sd_px, diameter_px,
+    area_px, area_um2, mean_ and the name of each channel, flag. A column that isn't known (micrometres without a pixel
+    size, confidence of an uncalibrated model, diameters of a network that doesn't give them) isn't there. Numbers have
+    as many digits as bring the same number back.
     """
     return "".join(csv_lines(detections))
 
@@ -30,7 +33,7 @@ def to_csv(detections: PointColumns) -> str:
 def csv_lines(detections: PointColumns) -> Iterator[str]:
     """The lines of `to_csv`, one after the other."""
     known = _known_columns(detections)
-    yield ",".join(name for name in COLUMNS if name in known or name in REQUIRED) + "\n"
+    yield ",".join(["id", *known, "flag"]) + "\n"
     texts = [_texts(column) for column in known.values()]
     for number, row in enumerate(zip(*texts, strict=True), start=1):
         yield f"{number},{','.join(row)},{detections.flag}\n"
@@ -44,12 +47,17 @@ def _known_columns(detections: PointColumns) -> dict[str, NDArray[np.float64]]:
         "x": points[:, 1],
         "y_um": None if size is None else points[:, 0] * size,
         "x_um": None if size is None else points[:, 1] * size,
-        "confidence": detections.confidence,
-        "score": detections.score,
-        "sd_px": detections.sd_px,
-        "diameter_px": detections.diameters_px,
+        **measured_columns(detections),
     }
     return {k: v for k, v in columns.items() if v is not None and (len(points) or k in REQUIRED)}
+
+
+def is_detection_header(header: Sequence[str]) -> bool:
+    """Whether these columns are those of `to_csv`: the known ones in their order, means of channels before the last."""
+    plain = [name for name in header if not name.startswith(MEAN)]
+    means = list(header[len(plain) - 1 : -1])
+    in_order = plain == [name for name in COLUMNS if name in plain] and set(REQUIRED) <= set(plain)
+    return in_order and len(set(means)) == len(means) and [*plain[:-1], *means, plain[-1]] == list(header)
 
 
 def csv_rows(text: str, name: str, delimiter: str = ",", width: int | None = None) -> Iterator[tuple[int, list[str]]]:

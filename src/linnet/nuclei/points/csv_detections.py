@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linnet.errors import PointsError
-from linnet.nuclei.points.columns import Count
-from linnet.nuclei.points.csv import COLUMNS, REQUIRED, csv_rows
+from linnet.nuclei.points.columns import MEAN, Count
+from linnet.nuclei.points.csv import COLUMNS, csv_rows, is_detection_header
 from linnet.nuclei.points.detections import Detections
 
 _ULPS = 4  # a pixel size read back from rounded micrometres lies within these of the quotient
@@ -26,7 +26,7 @@ def from_csv(text: str, *, name: str = "CSV", shape: tuple[int, int] | None = No
     """
     rows = csv_rows(text, name)
     header = next(rows, (0, []))[1]
-    if header != [c for c in COLUMNS if c in header] or not set(REQUIRED) <= set(header):
+    if not is_detection_header(header):
         raise PointsError(
             f"{name}: its columns are {', '.join(header) or 'missing'}; detections have {', '.join(COLUMNS)}, some of "
             "which may be left out. For points of another source use `read_points`."
@@ -36,6 +36,7 @@ def from_csv(text: str, *, name: str = "CSV", shape: tuple[int, int] | None = No
         column: np.array([_value(row[i], column, name, line) for line, row in table], dtype=np.float64)
         for i, column in enumerate(header[:-1])
     }
+    intensities = {column.removeprefix(MEAN): v for column, v in values.items() if column.startswith(MEAN)}
     values = {column: values.get(column, np.full(len(table), np.nan)) for column in COLUMNS[:-1]}
     points = np.stack([values["y"], values["x"]], axis=1)
     for column in ("y", "x", "score"):
@@ -50,6 +51,7 @@ def from_csv(text: str, *, name: str = "CSV", shape: tuple[int, int] | None = No
         confidence=_known(values["confidence"], "confidence", name),
         sd_px=_known(values["sd_px"], "sd_px", name),
         diameters_px=_known(values["diameter_px"], "diameter_px", name),
+        intensities=intensities,
         flag=flag,
         pixel_size_um=_pixel_size(points, np.stack([values["y_um"], values["x_um"]], axis=1), name),
     )

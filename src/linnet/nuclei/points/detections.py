@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,8 @@ class Detections:
         shape: (height, width) of the input image in pixels.
         diameters_px: (n,) equivalent diameter of each nucleus in pixels of the input image, or None for a model that
             doesn't regress it.
+        intensities: Mean of each channel over the disc of each nucleus, (n,) by the channel's name, in the image's own
+            units; empty for a model that gives no diameters.
     """
 
     points: Float64[np.ndarray, "n 2"]
@@ -48,6 +51,7 @@ class Detections:
     pixel_size_um: float | None = None
     diameters_px: Float64[np.ndarray, " n"] | None = None
     ood_score: float | None = None
+    intensities: Mapping[str, Float64[np.ndarray, " n"]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of nuclei."""

@@ -9,7 +9,7 @@ import logging
 import math
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linnet.errors import PointsError
-from linnet.nuclei.points.columns import PointColumns
+from linnet.nuclei.points.columns import PointColumns, measured_columns
 from linnet.nuclei.points.outlines import outline_centroid, turned
 
 _log = logging.getLogger(__name__)
@@ -44,10 +44,11 @@ def geojson_lines(detections: PointColumns, digest: str = "") -> Iterator[str]:
     if not np.isfinite(detections.points).all():
         raise PointsError("A point is NaN or infinite, which GeoJSON can't hold. Drop it before writing.")
     key = digest or hashlib.sha256(np.ascontiguousarray(detections.points).tobytes()).hexdigest()
+    measured = measured_columns(detections)
     yield '{"type": "FeatureCollection", "features": ['
     for index in range(len(detections)):
         yield (",\n" if index else "\n") + json.dumps(
-            _feature(detections, key, index), ensure_ascii=False, allow_nan=False
+            _feature(detections, measured, key, index), ensure_ascii=False, allow_nan=False
         )
     yield "\n]}\n"
 
@@ -92,15 +93,11 @@ def from_geojson(text: str, *, name: str = "GeoJSON") -> NDArray[np.float64]:
     return np.array(pairs, dtype=np.float64).reshape(-1, 2)
 
 
-def _feature(detections: PointColumns, key: str, index: int) -> dict[str, Any]:
+def _feature(
+    detections: PointColumns, measured: Mapping[str, NDArray[np.float64]], key: str, index: int
+) -> dict[str, Any]:
     y, x = detections.points[index].tolist()
-    measured = {
-        "confidence": detections.confidence,
-        "score": detections.score,
-        "sd_px": detections.sd_px,
-        "diameter_px": detections.diameters_px,
-    }
-    values = {name: float(column[index]) for name, column in measured.items() if column is not None}
+    values = {name: float(column[index]) for name, column in measured.items()}
     return {
         "type": "Feature",
         "id": str(uuid.uuid5(_NAMES, f"{key}/{index}")),

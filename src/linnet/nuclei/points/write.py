@@ -64,6 +64,7 @@ def to_json(detections: PointColumns) -> str:
         "confidence": None if detections.confidence is None else detections.confidence.tolist(),
         "sd_px": None if detections.sd_px is None else detections.sd_px.tolist(),
         "diameters_px": None if detections.diameters_px is None else detections.diameters_px.tolist(),
+        "intensities": {name: values.tolist() for name, values in detections.intensities.items()},
     }
     return json.dumps(content, allow_nan=False) + "\n"
 

@@ -17,7 +17,7 @@ from linnet.nuclei.read.formats import image_format
 from linnet.nuclei.read.png_jpeg import MAX_WHOLE_BYTES, read_jpeg, read_png
 from linnet.nuclei.read.stacks import Projection, as_colour, projected
 from linnet.nuclei.read.stills import KINDS, NAMES, read_still
-from linnet.nuclei.read.tiff import OpenedTiff, open_tiff, tiff_pages
+from linnet.nuclei.read.tiff import OpenedTiff, open_tiff, tiff_layouts
 from linnet.nuclei.read.tiff_axes import Layout, choose
 
 LAZY_FROM_BYTES = 64 * 2**20
@@ -190,7 +190,29 @@ def page_count(path: str | Path) -> int:
     path = Path(path)
     kind = image_format(path)
     with _decoding(path):
-        return tiff_pages(path) if kind == "tiff" else _layout(_stored(path, kind)).pages
+        layouts = tiff_layouts(path) if kind == "tiff" else [_layout(_stored(path, kind))]
+    return sum(layout.pages for layout in layouts)
+
+
+def channel_names(path: str | Path, *, page: int | None = None) -> tuple[str, ...]:
+    """Names of the channels that one can be chosen from, "" for those without one; empty where there is only one.
+
+    Args:
+        path: The file.
+        page: Which page, where the file holds several.
+
+    Raises:
+        ImageError: the file can't be read, or there is no such page.
+    """
+    path = Path(path)
+    kind = image_format(path)
+    with _decoding(path):
+        layouts = tiff_layouts(path) if kind == "tiff" else [_layout(_stored(path, kind))]
+    layout = layouts[choose(str(path), layouts, page=page, channel=0).series]
+    if layout.color:
+        return ("red", "green", "blue")
+    known = (*layout.channel_names, *[""] * layout.channels)[: layout.channels]
+    return known if layout.channels > 1 else ()
 
 
 def _projected(path: Path, page: int | None, channel: int | str | None, project: Projection) -> Picture:

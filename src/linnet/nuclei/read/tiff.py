@@ -48,10 +48,10 @@ def open_tiff(path: Path, *, page: int | None, channel: int | str | None) -> Ope
         return OpenedTiff(plane, layout, local, pixel_size_um(tiff, index), _palette(series[index].keyframe))
 
 
-def tiff_pages(path: Path) -> int:
-    """Number of pages of a TIFF, as `open_tiff` counts them."""
+def tiff_layouts(path: Path) -> list[Layout]:
+    """The pictures of a TIFF, as `open_tiff` counts their pages."""
     with TiffFile(path) as tiff:
-        return sum(_layout(path, tiff, i).pages for i in _shown(path, tiff))
+        return [_layout(path, tiff, i) for i in _shown(path, tiff)]
 
 
 def _shown(path: Path, tiff: TiffFile) -> list[int]:

@@ -1,4 +1,8 @@
-"""One plane of a TIFF, read by rectangle: as it lies in the file, by tiles or strips, or from memory."""
+"""One plane of a TIFF, read by rectangle: as it lies in the file, by tiles or strips, or from memory.
+
+tifffile offers the same through zarr, which would be one more package for everyone, and would not check the sizes that
+a damaged or hostile file declares before memory is taken for them.
+"""
 
 import math
 from collections import OrderedDict

@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ class FoundFolder:
         """Writes a person's points of an image, for `linnet nuclei train`."""
         lines = "".join(f"{y!r},{x!r}\n" for y, x in np.asarray(points, dtype=np.float64).tolist())
         place = self.corrected(image)
-        place.parent.mkdir(exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         return atomic_write(place, "y,x\n" + lines)
 
     def save_counts(self) -> Path:
@@ -119,7 +119,7 @@ def _image(done: dict[str, Any], row: dict[str, str], run: dict[str, Any], folde
     reading = {k: options.get(k) for k in ("page", "channel", "project")}
     if done.get("page") is not None or reading["page"] == "all":  # one of several pages, or the only one there is
         reading["page"] = done.get("page")
-    stem = Path(str(done.get("stem", ""))).name  # a name: nothing can lead out of the folder
+    stem = _inside(str(done.get("stem", "")))
     return FoundImage(
         stem=stem,
         name=row.get("image", stem),
@@ -129,6 +129,12 @@ def _image(done: dict[str, Any], row: dict[str, str], run: dict[str, Any], folde
         reasons=row.get("reasons", ""),
         options={k: v for k, v in reading.items() if v is not None},
     )
+
+
+def _inside(stem: str) -> str:
+    """The name of results, with the folders inside that of the batch; nothing can lead out of that."""
+    given = PurePosixPath(stem)
+    return given.name if given.is_absolute() or ".." in given.parts else given.as_posix()
 
 
 def _existing(path: Path, started_in: Path, folder: Path) -> Path:

@@ -1,4 +1,7 @@
-"""One key of a recipe: its type, its range and its purpose, said once, in the field of a dataclass."""
+"""One key of a recipe: its type, its range and its purpose, said once, in the field of a dataclass.
+
+A package for validation would not spare much: the messages name lines and keys of the TOML file, which it doesn't know.
+"""
 
 import dataclasses
 import math

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from linnet.core.linalg.lanczos import quadrature, ritz_pairs
-from linnet.core.linalg.trace import Estimate, hutch_plus_plus, hutchinson
+from linnet.core.linalg.estimate import Estimate
+from linnet.core.linalg.lanczos import ritz_pairs
 from linnet.errors import InputError
+from tests.trace_estimators import hutch_plus_plus, hutchinson, quadrature
 
 F64 = torch.float64
 

@@ -53,7 +53,7 @@ def test_every_nucleus_has_its_diameter_in_every_file():
     found = Detector(Sizer(1), thresholds=Thresholds(0.5, 2, 4.0))(image, scale=1)
     assert len(found) == len(found.diameters_px) > 2
     np.testing.assert_allclose(found.diameters_px, REFERENCE_PX * np.exp(0.5), rtol=1e-6)
-    assert ",diameter_px,flag" in to_csv(found).splitlines()[0]
+    assert ",diameter_px,area_px,mean_intensity,flag" in to_csv(found).splitlines()[0]
     again = from_csv(to_csv(found), shape=found.shape)
     assert np.array_equal(again.diameters_px, found.diameters_px)
     assert to_csv(again) == to_csv(found)

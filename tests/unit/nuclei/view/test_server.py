@@ -16,7 +16,7 @@ from linnet.nuclei.batch.batch import detect
 from linnet.nuclei.points.columns import Count
 from linnet.nuclei.points.detections import Detections
 from linnet.nuclei.points.readers import read_points
-from linnet.nuclei.view.results import read_found
+from linnet.nuclei.view.results import _inside, read_found
 from linnet.nuclei.view.server import ViewServer, open_view
 
 
@@ -132,13 +132,31 @@ class TestAnswers:
         ).out
         with open_view(out) as server:
             images = server.found.images
-            assert [dict(i.options) for i in images] == [{"page": 0}, {"page": 1}, {"page": 0}]
+            assert [dict(i.options) for i in images] == [{"page": 0}, {"page": 1}, {}]
             assert [len(server.found.points(i)) for i in images] == [0, 1, 1]
             assert [server.pyramids.of(i).shape for i in images] == [(30, 40)] * 3
         out = detect(tmp_path / "s.tif", tmp_path / "max", weights=bright_pixels, project="max").out
         with open_view(out) as server:
             assert dict(server.found.images[0].options) == {"project": "max"}
             assert server.pyramids.of(server.found.images[0]).shape == (30, 40)
+
+    def test_results_in_folders_inside_folders(self, tmp_path):
+        for name, n in (("a.png", 1), ("x/a.png", 2)):
+            pixels = np.zeros((30, 40), np.uint8)
+            pixels[5, 4 : 10 * n : 10] = 255
+            (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / "in" / name)
+        out = detect(tmp_path / "in", tmp_path / "found", weights=bright_pixels, recursive=True).out
+        with open_view(out) as server:
+            by_stem = {image.stem: image for image in server.found.images}
+            assert {stem: len(server.found.points(image)) for stem, image in by_stem.items()} == {"a": 1, "x/a": 2}
+            server.found.save_points(by_stem["x/a"], np.array([[1.0, 2.0]]))
+            assert (out / "corrected" / "x" / "a.csv").exists()
+            assert len(server.found.points(by_stem["a"])) == 1
+
+    @pytest.mark.parametrize("stem", ["../a", "/a", "x/../../a"])
+    def test_a_name_that_leads_out_of_the_folder_is_only_a_name(self, stem):
+        assert _inside(stem) == "a"
 
 
 class TestRefusals:

@@ -2,7 +2,8 @@
 
 A tensor above one block is cut along its storage, whatever its strides; smaller ones step in packs that fill a block.
 One scratch block serves all, so that a step needs no more memory than that. The moments of a block take one pass, where
-torch has the kernel for it.
+torch has the kernel for it. Without packs and that kernel a whole training step takes 16 % longer with two linear
+layers, 40 % with thirty (batches of 32 and 64, 2 cores), and as long as now with ResNet-20.
 """
 
 from __future__ import annotations

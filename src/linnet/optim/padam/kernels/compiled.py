@@ -1,6 +1,7 @@
 """Padam fused by torch.compile: one pass over memory.
 
-One kernel serves tensors of every size. All numbers go in as a tensor, so that schedules of the learning rate, the
+Beside the blocked way it halves the time of a step of large tensors (docs/padam.md), and users ask for it by name. One
+kernel serves tensors of every size. All numbers go in as a tensor, so that schedules of the learning rate, the
 betas or the decay don't compile anew; p is a constant of the kernel (square roots are cheaper than a power) for the
 first eight values that an optimizer sees, then it goes in as a number too.
 """

@@ -5,7 +5,8 @@ import re
 import pytest
 import torch
 
-from linnet.core.linalg.solvers import (
+from linnet.errors import InputError
+from tests.dense_solvers import (
     KroneckerSolver,
     damped_least_squares,
     factored_damping,
@@ -13,7 +14,6 @@ from linnet.core.linalg.solvers import (
     kronecker_solve,
     solve,
 )
-from linnet.errors import InputError
 
 F64 = torch.float64
 

@@ -1,4 +1,6 @@
-"""Damped solves and Kronecker products, exact where a closed form exists.
+"""Damped solves and Kronecker products by dense definitions, exact where a closed form exists.
+
+`linnet.optim.natural` solves in batches; this is an independent way to the same numbers.
 
 Row-major convention: for V (O, I), (G (x) A) vec(V) = vec(G V A^T). Everything is solved in float64 unless told
 otherwise and returned in the dtype of the right-hand side. Nothing is ever added to a diagonal in silence.
