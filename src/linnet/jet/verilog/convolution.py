@@ -10,9 +10,9 @@ from linnet.jet.integer.nodes import Conv
 from linnet.jet.kernel_family import row
 from linnet.jet.verilog.adders import Term, tree, triples, weighted
 from linnet.jet.verilog.module import Module, Signal
+from linnet.jet.verilog.sharing.turns import collected, shared_sums, turn_of
 from linnet.jet.verilog.sliding import Opened, columns, opened, pace
 from linnet.jet.verilog.streams import Stream, numbers
-from linnet.jet.verilog.turns import collected, shared_sums, turn_of
 from linnet.jet.verilog.windows import Window, require_streamable
 
 

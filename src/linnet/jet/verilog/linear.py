@@ -8,8 +8,8 @@ import numpy as np
 
 from linnet.jet.verilog.adders import Term, tree, triples
 from linnet.jet.verilog.module import Module, Signal
+from linnet.jet.verilog.sharing.turns import Turns, depth_of, queued, turn_of
 from linnet.jet.verilog.streams import Stream, numbers
-from linnet.jet.verilog.turns import Turns, depth_of, queued, turn_of
 
 
 def linear(module: Module, weights: np.ndarray, source: Stream, share: str | int = 1) -> tuple[Stream, str]:

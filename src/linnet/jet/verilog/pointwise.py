@@ -7,7 +7,7 @@ import numpy as np
 from linnet.jet.integer.nodes import Scores, Threshold
 from linnet.jet.verilog.adders import Term, tree
 from linnet.jet.verilog.module import Module, Signal, literal
-from linnet.jet.verilog.serial import fits, in_series
+from linnet.jet.verilog.sharing.serial import fits, in_series
 from linnet.jet.verilog.streams import Stream, numbers, signs
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from linnet.jet.verilog.module import Module, Signal, literal
+from linnet.jet.verilog.sharing.turns import Turns, depth_of, queued
 from linnet.jet.verilog.streams import Stream
-from linnet.jet.verilog.turns import Turns, depth_of, queued
 from linnet.jet.verilog.windows import Window, rows_module
 
 ColumnValues = Callable[[Module, Sequence[Sequence[Signal]]], list[Signal]]

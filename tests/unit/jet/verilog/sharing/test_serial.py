@@ -5,7 +5,7 @@ import pytest
 
 from linnet.jet.integer.nodes import Scores
 from linnet.jet.verilog.module import Module
-from linnet.jet.verilog.serial import fits, in_series
+from linnet.jet.verilog.sharing.serial import fits, in_series
 from linnet.jet.verilog.streams import numbers
 
 

@@ -10,8 +10,8 @@ from torch import nn
 from linnet.errors import InputError
 from linnet.jet import BinaryConv2d, BinaryLinear, JetConv2d, Sign, freeze
 from linnet.jet.verilog.network import design
+from linnet.jet.verilog.sharing.turns import depth_of, turn_of
 from linnet.jet.verilog.streams import signs
-from linnet.jet.verilog.turns import depth_of, turn_of
 from tests.unit.jet.verilog.needs_simulator import needs_icarus, needs_simulator
 
 
