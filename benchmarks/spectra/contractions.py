@@ -108,6 +108,6 @@ def _layer(name: str, layer: LayerJacobian, plan: gram.GramPlan, times: dict[str
             "chosen": plan.way,
             "positions_cost": float(plan.positions_cost),
             "gradients_cost": float(plan.gradients_cost),
-            **{f"{way}_s": round(value, 5) for way, value in finite.items()},
+            **{f"{way}_s": round(value, 7) for way, value in finite.items()},
         },
     )

@@ -17,19 +17,23 @@ computed and how: [spectra](concepts/spectra.md).
 Times are ratios of pairs that ran in turns in one process, with the bootstrap 95 % interval of their median; results
 are compared before anything is timed. Peak memory is that of fresh processes. Rows marked as extrapolated have one side
 measured at a smaller size and scaled: that is an expectation, which meets no goal, and too high where the smaller size
-was mostly fixed cost. A goal that is missed stays in the table; the reason beside it is our reading, not a measurement.
+was mostly fixed cost. A goal that is missed stays in the table with a reason: our reading, unless it says measured.
 A peer that isn't there or can't do the network is a row without a number.
 """
 _LAYERS = """## The choice of the contraction
 
-For each layer both contractions were measured; the choice is made from the predicted costs alone. A way that was
-predicted to be far worse, and would have taken minutes, wasn't run. The ten layers where the choice lost most:
+For each layer both contractions were measured; the choice is made from the predicted costs alone, in 10^9
+multiply-accumulates. A way that was predicted to be far worse, and would have taken minutes, wasn't run.
 """
 
 
 _PARTS = {
-    "kernels": "spectra.jacrev",
+    "jacrev": "spectra.jacrev",
+    "memory": "spectra.memory",
+    "nngeometry": "spectra.nngeometry",
+    "batches": "spectra.nngeometry.wide_mlp.batches",
     "top": "spectra.top",
+    "density": "spectra.density",
     "trace": "spectra.trace",
     "contractions": "spectra.contraction",
     "real": "spectra.real",
@@ -48,19 +52,22 @@ def text() -> str:
     return "\n".join([*parts, *(["", _LAYERS, layer_table(layers), ""] if layers else [])]) + "\n"
 
 
-def layer_table(records: Sequence[Record], most: int = 10) -> str:
+def layer_table(records: Sequence[Record]) -> str:
     """Layer, both costs predicted and measured, choice, and its time over the better one's."""
     rows = [
-        "| network and layer | predicted, p : g | positions p, s | gradients g, s | chosen | over the best |",
-        "|---|---|---|---|---|---|",
+        "| network and layer | predicted: positions | gradients | measured, ms: positions | gradients | chosen "
+        "| over the best |",
+        "|---|---|---|---|---|---|---|",
     ]
-    worst = sorted(records, key=lambda record: -(record.value or 0))[:most]
-    for record in worst:
+    for record in records:
         context = record.context
-        predicted = float(context["positions_cost"]) / float(context["gradients_cost"])
-        ways = [f"{float(context[key]):.3g}" if key in context else "not run" for key in ("positions_s", "gradients_s")]
+        predicted = [f"{float(context[key]) / 1e9:.3g}" for key in ("positions_cost", "gradients_cost")]
+        ways = [
+            f"{1e3 * float(context[key]):.3g}" if key in context else "not run"
+            for key in ("positions_s", "gradients_s")
+        ]
         name = record.name.removeprefix("spectra.contraction.")
-        cells = [name, f"{predicted:.3g} : 1", *ways, str(context["chosen"]), f"{record.value:.2f}x"]
+        cells = [name, *predicted, *ways, str(context["chosen"]), f"{record.value:.2f}x"]
         rows.append(f"| {' | '.join(cells)} |")
     count = len(records)
     good = sum((record.value or 0) <= 1.2 for record in records)

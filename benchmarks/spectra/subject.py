@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from benchmarks.spectra import contractions, full, kernels, real, top
+from benchmarks.spectra import contractions, density, full, kernels, real, top
 from benchmarks.subject import Subject
 
 SUBJECT = Subject(
     {
-        "kernels": kernels.measure,
+        "jacrev": kernels.jacrev,
+        "memory": kernels.memory,
+        "nngeometry": kernels.nngeometry,
+        "batches": kernels.batches,
         "top": top.measure,
+        "density": density.measure,
         "trace": top.trace,
         "contractions": contractions.measure,
         "real": real.measure,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from benchmarks.goal import bounded, compared, machine_state, missing
+from benchmarks.goal import bounded, compared, machine_state
 from benchmarks.process import own_process
 from benchmarks.sidebyside import Side, compare, unchecked
 from benchmarks.small_networks import batch, mlp3
@@ -24,13 +22,13 @@ CLASSES, TOLERANCE = 10, 1e-3
 
 
 def measure(*, quick: bool) -> list[Record]:
-    """The ten largest eigenvalues, one product, and a density."""
+    """The ten largest eigenvalues and one product."""
     torch.manual_seed(0)
-    model, (x, y) = mlp3(64 if quick else 512), batch((784,), 20 if quick else 100)
-    return [_top(model, x, quick=quick), _product(model, x), *_peer_density(model, x, y)]
+    model, x = mlp3(64 if quick else 512), batch((784,), 20 if quick else 100)[0]
+    return [_top(model, x, quick=quick), _product(model, x)]
 
 
-def _products(model: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
+def products(model: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
     """F v as PyHessian multiplies: a kept graph of the gradient, one more backward pass; the loss is half squares at
     0."""
     parameters = list(model.parameters())
@@ -71,7 +69,7 @@ def power_iteration(product: Callable[[Tensor], Tensor], size: int, count: int, 
 
 def _top(model: nn.Module, x: Tensor, *, quick: bool) -> Record:
     count, most = (3, 20) if quick else (CLASSES, 100)
-    product, size = _products(model, x), sum(p.numel() for p in model.parameters())
+    product, size = products(model, x), sum(p.numel() for p in model.parameters())
     found = compare(
         Side("linnet", lambda: fisher(model, x).top(count, tolerance=TOLERANCE), unchecked),
         Side("power iteration", lambda: power_iteration(product, size, count, TOLERANCE, most), unchecked),
@@ -90,7 +88,7 @@ def _top(model: nn.Module, x: Tensor, *, quick: bool) -> Record:
 
 def _product(model: nn.Module, x: Tensor) -> Record:
     """One product with captured rows, beside one backward pass through a kept graph; the same matrix, two spaces."""
-    theirs = _products(model, x)
+    theirs = products(model, x)
     size = sum(p.numel() for p in model.parameters())
     v = torch.randn(size, generator=torch.Generator().manual_seed(0))
     with JacobianRows(model, x, LOSSES["mse"].root, memory=MEMORY) as rows:
@@ -108,7 +106,6 @@ def _product(model: nn.Module, x: Tensor) -> Record:
         "beside": "a backward pass through the kept graph of the gradient (PyHessian's product)",
         "goal": ">= 3x faster",
         "least": 3.0,
-        "reason": "with C = 10 the sum over outputs of each layer's gradients costs what the peer's chain rule does",
     }
     return compared("spectra.product", found, found.speed_ratio, found.interval, context=context | machine_state())
 
@@ -116,45 +113,6 @@ def _product(model: nn.Module, x: Tensor) -> Record:
 def _split(model: nn.Module, v: Tensor) -> list[Tensor]:
     parameters = list(model.parameters())
     return [part.view_as(p) for part, p in zip(v.split([p.numel() for p in parameters]), parameters, strict=True)]
-
-
-def _peer_density(model: nn.Module, x: Tensor, y: Tensor) -> list[Record]:
-    """A density with equal probes and steps, of the Hessian of the cross entropy."""
-    from linnet.spectra import density
-    from linnet.spectra.loss_hessian import LossHessian
-
-    probes, steps = 2, 10
-    name, what = "spectra.density", f"density of the Hessian, {probes} probes of {steps} steps, N = {len(x)}"
-    if find_spec("pyhessian") is None:
-        return [missing(name, what, goal=1.0, beside="PyHessian", reason="not installed")]
-    from pyhessian import hessian
-
-    def ours() -> object:
-        product = LossHessian(model, x, y, "cross_entropy")
-        return density(product, size=product.size, probes=probes, steps=steps, deflate=0)
-
-    def theirs() -> object:
-        model.zero_grad()
-        found = hessian(model, cross_entropy, data=(x, y), cuda=False).density(iter=steps, n_v=probes)
-        model.zero_grad()
-        return found
-
-    try:
-        theirs()
-    except RuntimeError as error:
-        reason = f"it doesn't run with this torch: {str(error).splitlines()[0][:90]}"
-        return [missing(name, what, goal=1.0, beside="PyHessian", reason=reason)]
-    finally:
-        model.zero_grad()
-    found = compare(Side("linnet", ours, unchecked), Side("PyHessian", theirs, unchecked), pairs=3)
-    context = {
-        "what": what,
-        "beside": "PyHessian's density (without full re-orthogonalisation)",
-        "goal": ">= 1x faster",
-        "least": 1.0,
-    }
-    reason = {"reason": "linnet orthogonalises every vector twice against all before, in float64"}
-    return [compared(name, found, found.speed_ratio, found.interval, context=context | reason | machine_state())]
 
 
 def trace(*, quick: bool) -> list[Record]:

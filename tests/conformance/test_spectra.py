@@ -62,6 +62,7 @@ def test_the_fisher_matrix_is_that_of_nngeometry(problem, double):
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8 * float(expected[0]))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")  # of what curvlinops imports
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 def test_products_are_those_of_the_ggn_of_curvlinops(problem, loss):
     curvlinops = pytest.importorskip("curvlinops", reason="curvlinops isn't installed (make peers)")
@@ -78,6 +79,7 @@ def test_products_are_those_of_the_ggn_of_curvlinops(problem, loss):
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8 * float(expected[0]))
 
 
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing:UserWarning")  # backpack's hooks
 def test_the_trace_is_the_sum_of_backpack_squares(problem):
     backpack = pytest.importorskip("backpack", reason="backpack isn't installed (make peers)")
     from backpack.extensions import SumGradSquared

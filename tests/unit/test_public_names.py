@@ -70,7 +70,7 @@ PUBLIC_OF = {
     ),
     "nuclei": (
         "BatchResult Count Detections Detector Evaluation Matching Thresholds detect evaluate load match "
-        "read_points train "
+        "read_points study train "
     ),
     "optim": ("EffectiveRates KroneckerOptions NaturalGradient Padam Prediction StepReport padam_lr predict "),
     "prune": ("Budget Masking Plan PruneStep Pruner Pruning adapt export extract plan scatter "),

@@ -112,7 +112,8 @@ def _centred(finished: Finished) -> Figure:
     widths = sorted({int(r.context["width"]) for r in of_stage(finished, "centred")})
     rows = by_width(finished, "centred", {"as it is": "raw", "centred": ""})
     known = by_width(finished, "centred", {"as it is": "theory_raw", "centred": "theory"})
-    return against_width(widths, rows, {name: [v[0] for v in values] for name, values in known.items()})
+    lines = {name: [v[0] for v in values] for name, values in known.items()}
+    return against_width(widths, rows, lines, meant={"centred": "mean of the bulk in theory"})
 
 
 def _training(finished: Finished) -> Figure:

@@ -1,4 +1,4 @@
-"""`linnet nuclei detect | train | evaluate`."""
+"""`linnet nuclei detect | train | evaluate | study | view`."""
 
 import shutil
 from pathlib import Path
@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from linnet.cli.closing import closing
 from linnet.cli.scores import batch_lines, score_lines, score_records
+from linnet.cli.transfer.nuclei_study import study
 from linnet.cli.words import in_cli_words
 from linnet.errors import InputError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _OUT = Path("found")
 
 nuclei = App(name="nuclei", help="Find, count and score nuclei in microscopy images.", help_format="plaintext")
+nuclei.command(study, help_epilogue="Example: linnet nuclei study --demo -o study")
 
 
 @nuclei.command(help_epilogue="Example: linnet nuclei detect plate/*.tif -o found")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from linnet.errors import LinnetError
 
 
 def world() -> tuple[int, int]:
@@ -45,6 +47,32 @@ def rows_of_all(values: Tensor) -> Tensor:
     padded = values.new_zeros(max(lengths), *values.shape[1:])
     padded[: len(values)] = values
     return torch.cat([part[:length] for part, length in zip(gathered(padded), lengths, strict=True)])
+
+
+def objects_of_all(value: Any) -> list[Any]:
+    """A small value of every process, by rank; it is pickled."""
+    count = world()[1]
+    if count == 1:
+        return [value]
+    found: list[Any] = [None] * count
+    dist.all_gather_object(found, value)
+    return found
+
+
+def together(check: Callable[[], None]) -> None:
+    """Runs a check on every process; where it fails on one, all raise the same error.
+
+    Args:
+        check: Raises a `LinnetError`, or nothing.
+    """
+    found: LinnetError | None = None
+    try:
+        check()
+    except LinnetError as error:
+        found = error
+    for error in objects_of_all(found):
+        if error is not None:
+            raise error
 
 
 def of_first(values: Tensor, group: Any = None) -> None:

@@ -14,7 +14,6 @@ from PIL import Image
 from linnet.data.listing import rows
 from linnet.errors import DataError
 
-_COLUMNS = ("image_id", "split", "group", "mosaic_id")
 _NEEDS = "A nucleus set needs meta.csv, centroids.csv and images/."
 
 
@@ -58,18 +57,23 @@ class NucleusImage:
             raise DataError(f"{self.path} isn't a readable image ({error}). Restore the file.") from error
 
 
-def read_nucleus_set(folder: str | Path, split: str | None = None) -> list[NucleusImage]:
+def read_nucleus_set(
+    folder: str | Path, split: str | None = None, *, group: str = "group", picture: str = "mosaic_id"
+) -> list[NucleusImage]:
     """The images of a nucleus set (`meta.csv`, `centroids.csv`, `images/`), sorted by name.
 
     Args:
         folder: Folder of the set.
         split: Only this side of the set's own split, or None for all.
+        group: Column of `meta.csv` with the kind of image.
+        picture: Column with what stays on one side of the split: the picture, or the patient.
 
     Raises:
         DataError: a file or column is missing, a split is unknown or empty, or one picture lies on two sides.
     """
     root = Path(folder)
-    meta = rows(root / "meta.csv", _COLUMNS, _NEEDS)
+    meta = rows(root / "meta.csv", ("image_id", "split", group, picture), _NEEDS)
+    meta = [{**row, "group": row[group], "mosaic_id": row[picture]} for row in meta]
     _refuse_leak(root, meta)
     points: dict[str, list[tuple[float, float, float]]] = {row["image_id"]: [] for row in meta}
     for row in rows(root / "centroids.csv", ("image_id", "y", "x"), _NEEDS):

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from linnet.nuclei.scoring.matching import Matching as Matching, match as match
     from linnet.nuclei.scoring.scores import Evaluation as Evaluation, evaluate as evaluate
     from linnet.nuclei.training.trainer import train as train
+    from linnet.nuclei.transfer.running import study as study
 
-# The functions `detect`, `evaluate`, `match` and `train` take the places of the files that they stand in.
+# The functions `detect`, `evaluate`, `match`, `study` and `train` take the places of the files that they stand in.
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -1,7 +1,5 @@
 """From a TOML file to a Plan, or to one message with everything that is wrong with it."""
 
-import re
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +7,10 @@ from typing import Any
 from linnet.errors import RecipeError
 from linnet.recipe.plan import OPTIONAL, SECTIONS, Plan, RecipeTask
 from linnet.recipe.tasks import find_task
+from linnet.recipe.toml.document import all_problems, read_tables, read_text
 from linnet.recipe.toml.lines import Place, lines_of
 from linnet.recipe.toml.section import Problem, read_section, settings_of, unknown
 from linnet.recipe.toml.setting import shown
-
-_LARGEST_BYTES = 2**20
 
 
 def parse(
@@ -35,8 +32,8 @@ def parse(
             them are listed, each with its line.
     """
     path = Path(path)
-    text = _read(path)
-    tables = _tables(path, text)
+    text = read_text(path)
+    tables = read_tables(path, text)
     changed = {tuple(name.split(".")): value for name, value in (overrides or {}).items()}
     for place, value in changed.items():
         _put(tables, place, value)
@@ -54,45 +51,8 @@ def parse(
     judged = ("task",) if task else ("task", "data", "model")  # a task that isn't known may have these
     problems += [_unknown_name(name, tables[name], known) for name in tables if name not in (*known, *judged)]
     if problems or task is None:
-        raise RecipeError(_message(path, problems, lines_of(text), set(changed)))
+        raise RecipeError(all_problems(path, problems, lines_of(text), set(changed)))
     return Plan(path, text, task, sections)
-
-
-def _read(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        if len(content) > _LARGEST_BYTES:
-            raise RecipeError(
-                f"{path} must have at most {_LARGEST_BYTES} bytes (got {len(content)}). Give a recipe, a TOML file."
-            )
-        return content.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise RecipeError(f"{path} does not exist. Give the path of a recipe (a TOML file).") from None
-    except OSError as fault:
-        raise RecipeError(
-            f"{path} can't be read ({fault.strerror or fault}). Give the path of a recipe (a TOML file)."
-        ) from fault
-    except UnicodeDecodeError as fault:
-        raise RecipeError(
-            f"{path} must be text in UTF-8 (byte {fault.start} isn't). A recipe is a TOML file."
-        ) from fault
-
-
-def _tables(path: Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as fault:
-        raise RecipeError(f"{path} is not valid TOML.{_syntax(text, str(fault))}") from fault
-
-
-def _syntax(text: str, fault: str) -> str:
-    """The reader's complaint with the line that it is about. (Its line is in its message only.)"""
-    found = re.search(r"^(.*) \(at line (\d+), column (\d+)\)$", fault, re.DOTALL)
-    if found is None:
-        return f" {fault}."
-    reason, line, column = found[1], int(found[2]), int(found[3])
-    shown_line = text.split("\n")[line - 1].rstrip()[:100]
-    return f" Line {line}, column {column}: {reason[:1].lower()}{reason[1:]}.\n  {shown_line}\n  {' ' * (column - 1)}^"
 
 
 def _put(tables: dict[str, Any], place: Place, value: Any) -> None:
@@ -150,19 +110,3 @@ def _unknown_name(name: str, value: Any, known: Mapping[str, type]) -> Problem:
     if homes:
         return Problem((name,), f"`{name}` stands outside the sections; move it to {' or '.join(homes)}")
     return Problem((name,), unknown(name, ["task"]))
-
-
-def _message(path: Path, problems: list[Problem], lines: Mapping[Place, int], changed: set[Place]) -> str:
-    placed = sorted(((_line(problem.path, lines), problem) for problem in problems), key=lambda pair: pair[0])
-    count = "One thing" if len(problems) == 1 else f"{len(problems)} things"
-    rows = [f"{path} can't be run. {count} must be changed:"]
-    for line, problem in placed:
-        overridden = problem.path in changed or (not line and problem.path in {(place[0],) for place in changed})
-        place = "override: " if overridden else f"line {line}: " if line else ""
-        rows.append(f"  {place}{problem.text}{'' if problem.text.endswith('?') else '.'}")
-    return "\n".join(rows)
-
-
-def _line(path: Place, lines: Mapping[Place, int]) -> int:
-    """The line of a key; if it isn't there, that of its section; if that isn't either, 0."""
-    return next((lines[path[:length]] for length in range(len(path), 0, -1) if path[:length] in lines), 0)

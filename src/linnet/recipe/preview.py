@@ -9,9 +9,10 @@ from typing import Any
 from linnet.core import cost
 from linnet.prune import plan as one_shot
 from linnet.prune.importance.criterion import FROM_DATA
+from linnet.recipe.folder import folder_of
 from linnet.recipe.parsing import parse
 from linnet.recipe.plan import Built, Plan, RecipeTask
-from linnet.recipe.runner import folder_of, stages_of
+from linnet.recipe.runner import stages_of
 from linnet.recipe.stages import pruner_of
 from linnet.recipe.tasks import find_task
 

@@ -3,15 +3,17 @@
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from linnet.core.distributed import numbers_of_first
 from linnet.engine import FitResult, Ranks
-from linnet.errors import RecipeError
 from linnet.prune import export
 from linnet.recipe.ensembles import CALIBRATION, ENSEMBLE, UNCERTAINTY
 from linnet.recipe.ensembles import ONNX as ENSEMBLE_ONNX
+from linnet.recipe.folder import folder_of, is_prolonged, is_whole, only_one, prolong
 from linnet.recipe.parsing import parse
 from linnet.recipe.plan import Plan, RecipeTask
 from linnet.recipe.stages import Work
@@ -39,7 +41,9 @@ def run(
     (`ensemble.safetensors`), with [calibrate] their temperature (`calibration.json`), with [export] `ensemble.onnx`,
     and `uncertainty.json` has the numbers of the report's pictures. A stage whose file is there isn't done again: a
     run that was killed goes on where it was (training from its last checkpoint, to the same bits), and one that is
-    finished is left alone. Under `torchrun` all processes train, and the first one does the rest.
+    finished is left alone, or trained further where the recipe has more epochs now. Weights count as there only
+    if their digest is right. One process at a time works in a folder. Under `torchrun` all processes train, and
+    the first one does the rest.
 
     Args:
         path: The recipe.
@@ -60,7 +64,8 @@ def run(
         plan = plan.task.settled(plan)
     place = folder_of(plan, out)
     stages = stages_of(plan)
-    if all((place / stage.product).exists() for stage in stages):
+    longer = is_prolonged(place, plan)
+    if not longer and all(is_whole(place / stage.product) for stage in stages):
         _log.info("%s is finished; its report is %s. Nothing was done.", place, place / stages[-1].product)
         return RunFolder.open(place)
     rank = Ranks.join(plan.train.compute()).rank
@@ -71,26 +76,11 @@ def run(
         )  # data that can't be read, or a budget out of reach, leaves no folder behind
     if rank == 0:
         _write_start(place, plan)
-    for stage in stages:
-        if (place / stage.product).exists():
-            continue
-        if stage.needs is not None:
-            stage.needs(work)  # every process takes part
-        if rank == 0:
-            _log.info("%s: %s", place, stage.name)
-            stage.do(work)
+    with only_one(place) if rank == 0 else nullcontext():
+        if rank == 0 and longer:
+            prolong(place, plan, [stage.product for stage in stages])
+        _do(stages, work, place, rank=rank)
     return work.folder
-
-
-def folder_of(plan: Plan, out: Path | str | None) -> Path:
-    """Where a plan's run goes.
-
-    Raises:
-        RecipeError: something else is there.
-    """
-    place = Path("runs") / plan.path.stem if out is None else Path(out)
-    _refuse_other_content(place, plan)
-    return place
 
 
 @dataclass(frozen=True)
@@ -110,6 +100,19 @@ class Stage:
     do: Callable[[Work], object]
     needs: Callable[[Work], object] | None = None
     beside: tuple[str, ...] = ()
+
+
+def _do(stages: Sequence[Stage], work: Work, place: Path, *, rank: int) -> None:
+    """The stages that are left, as the first process sees it."""
+    done = numbers_of_first([is_whole(place / stage.product) for stage in stages])
+    for stage, there in zip(stages, done, strict=True):
+        if there:
+            continue
+        if stage.needs is not None:
+            stage.needs(work)  # every process takes part
+        if rank == 0:
+            _log.info("%s: %s", place, stage.name)
+            stage.do(work)
 
 
 def _train(work: Work) -> None:
@@ -234,37 +237,3 @@ def _write_start(place: Path, plan: Plan) -> None:
         facts = {"recipe": plan.path.name, "settings": plan.settings()}
         RunFolder.create(place.parent, place.name, rng_seeds={"train": plan.train.rng_seed}, facts=facts)
     atomic_write(place / "recipe.toml", plan.text)
-
-
-def _refuse_other_content(place: Path, plan: Plan) -> None:
-    """A folder may be absent, empty, or hold a run with the same settings."""
-    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
-        return
-    if not (place / "run.json").is_file():
-        what = "a folder with other things in it" if place.is_dir() else "a file"
-        raise RecipeError(f"{place} must be a new or empty folder for the run (got {what}). Give another `out`.")
-    differences = _differences(RunFolder.open(place).facts.get("settings"), plan.settings())
-    if differences:
-        raise RecipeError(
-            f"{place} holds a run with other settings: {'; '.join(differences)}. Give another folder (`out`), or "
-            "remove this one to start again."
-        )
-
-
-def _differences(before: Any, now: dict[str, Any]) -> list[str]:
-    """What differs between two sets of settings, in words."""
-    if not isinstance(before, dict):
-        return ["it wasn't made from a recipe"]
-    flat = [_flat(before), _flat(now)]
-    names = list(dict.fromkeys([*flat[0], *flat[1]]))
-    absent = "not there"
-    pairs = [(name, flat[0].get(name, absent), flat[1].get(name, absent)) for name in names]
-    return [f"{name} was {old!r} and is {new!r}" for name, old, new in pairs if old != new]
-
-
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    return {
-        f"{section}.{key}": value
-        for section, values in settings.items()
-        for key, value in (values.items() if isinstance(values, dict) else [("", values)])
-    }

@@ -247,7 +247,7 @@ class MeanField:
             rows += [
                 ("outliers", "alpha kbar M, C-fold", f"{self.classes} x {self.max:.5g}", f"{wide}; spread O(1/sqrt M)"),
                 ("bulk", "alpha (kappa_1 - kappa_2) M / N", f"{self.bulk:.5g}", "mean of a band"),
-                ("centred max", "the bulk's", f"{self.centered_max:.5g}", "N proportional to M"),
+                ("centred max", "the bulk's", f"{self.centered_max:.5g}", "N ~ M; the band reaches above its mean"),
             ]
         return [
             *rows,

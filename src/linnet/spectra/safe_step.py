@@ -18,7 +18,7 @@ from linnet.spectra.fisher_spectrum import NetworkSource
 from linnet.spectra.kernel_engine import MEMORY
 from linnet.spectra.loss_hessian import LossHessian
 from linnet.spectra.rows.checks import loss_of
-from linnet.spectra.spectrum import DENSE_ROWS
+from linnet.spectra.spectrum import DENSE_ROWS, Spectrum
 from linnet.suggest import one_of
 
 _RESAMPLES = 500
@@ -148,9 +148,46 @@ def safe_lr(
         theta, residual, outputs = _hessian(model, x, y, known, tolerance)
         sides = (0.0, 0.0)
     else:
-        theta, residual, outputs, sides = _gauss_newton(
-            model, x, [len(part[0]) for part in parts], known, tolerance, memory, rng_seed, whole=whole
-        )
+        source = NetworkSource(model, x, known, memory)
+        if source.rows <= min(source.size, DENSE_ROWS // 4):  # products with the kernel cost nothing beside the kernel
+            source.gram()
+        sizes = [len(part[0]) for part in parts]
+        theta, residual, sides = _gauss_newton(source, sizes, tolerance, rng_seed, whole=whole)
+        outputs = source.f.shape[1]
+    matrix = "the Hessian" if curvature == "hessian" else "the Gauss-Newton matrix"
+    how = f"{matrix} of {known.name} at {len(x)} samples"
+    how += "" if whole else f" of {len(parts)} batches, the rest not read (bootstrap, {_LEVEL:.0%})"
+    return _limit((theta, residual), sides, momentum, known, (len(x), outputs), how)
+
+
+def step_of(found: Spectrum, *, tolerance: float = 1e-4) -> SafeLR:
+    """What `safe_lr` gives, from a spectrum of the same network and data, without its kernel computed again.
+
+    Args:
+        found: From `fisher`.
+        tolerance: As in `safe_lr`.
+
+    Raises:
+        InputError: it is another matrix's spectrum.
+    """
+    source = found.source
+    if not isinstance(source, NetworkSource):
+        raise InputError(f"`found` must be a spectrum that `fisher` gave (got that of {source.what}).")
+    theta, residual, sides = _gauss_newton(source, [source.samples], tolerance, 0, whole=True)
+    how = f"the Gauss-Newton matrix of {source.loss.name} at {source.samples} samples"
+    return _limit((theta, residual), sides, 0.0, source.loss, (source.samples, source.f.shape[1]), how)
+
+
+def _limit(
+    top: tuple[float, float],
+    sides: tuple[float, float],
+    momentum: float,
+    loss: Loss,
+    sizes: tuple[int, int],
+    how: str,
+) -> SafeLR:
+    """The step from the top (theta, residual), the relative sides of its interval, and (N, C)."""
+    theta, residual = top
     if theta <= 0:
         raise InputError(
             f"The largest curvature must be above 0 for a limit of the step size (got {theta:.3g}). Check that the "
@@ -159,13 +196,10 @@ def safe_lr(
     limit = 2 * (1 + momentum)
     high = limit / (theta * (1 - sides[0])) if sides[0] < 1 else math.inf
     low = limit / (theta * (1 + sides[1]) + residual)
-    matrix = "the Hessian" if curvature == "hessian" else "the Gauss-Newton matrix"
-    how = f"{matrix} of {known.name} at {len(x)} samples"
-    how += "" if whole else f" of {len(parts)} batches, the rest not read (bootstrap, {_LEVEL:.0%})"
     how += f", momentum {momentum:g}" if momentum else ""
-    if known.name == "cross_entropy":
+    if loss.name == "cross_entropy":
         how += "; valid at these weights only: as the probabilities become one-hot, the limit grows"
-    return SafeLR(limit / theta, low, high, theta, residual, momentum, known.name, len(x), outputs, how)
+    return SafeLR(limit / theta, low, high, theta, residual, momentum, loss.name, *sizes, how)
 
 
 def read_batches(data: Any, batches: int | None, *, labels: bool) -> tuple[list[tuple[Tensor, Tensor | None]], bool]:
@@ -199,21 +233,9 @@ def _batch(part: Any, *, labels: bool) -> tuple[Tensor, Tensor | None]:
 
 
 def _gauss_newton(
-    model: nn.Module,
-    x: Tensor,
-    sizes: Sequence[int],
-    loss: Loss,
-    tolerance: float,
-    memory: int,
-    rng_seed: int,
-    *,
-    whole: bool,
-) -> tuple[float, float, int, tuple[float, float]]:
-    """(theta, residual, C, relative sides of the bootstrap interval)."""
-    source = NetworkSource(model, x, loss, memory)
-    outputs = source.f.shape[1]
-    if source.rows <= min(source.size, DENSE_ROWS // 4):  # products with the kernel cost nothing beside the kernel
-        source.gram()
+    source: NetworkSource, sizes: Sequence[int], tolerance: float, rng_seed: int, *, whole: bool
+) -> tuple[float, float, tuple[float, float]]:
+    """(theta, residual, relative sides of the bootstrap interval)."""
     matvec, _, device = source.product()
     found = block_lanczos(
         lambda v: matvec(v).double() / source.samples,
@@ -226,7 +248,7 @@ def _gauss_newton(
     )
     theta, residual = float(found.values[0]), float(found.residuals[0])
     if whole or len(sizes) < 2:
-        return theta, residual, outputs, (0.0, 0.0)
+        return theta, residual, (0.0, 0.0)
     # v_l = J^T u_l / sqrt(N lambda_l), so that J v_l = sqrt(N lambda_l) u_l: F of a batch within their span
     rows = found.vectors * (source.samples * found.values.clamp_min(0)).sqrt()
     per = source.rows // source.samples
@@ -238,7 +260,7 @@ def _gauss_newton(
     means = torch.einsum("rb,rbij->rij", shares, stacked[drawn])
     tops = torch.linalg.eigvalsh(means)[:, -1].cpu()
     low, high = torch.quantile(tops, torch.tensor([(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], dtype=tops.dtype)).tolist()
-    return theta, residual, outputs, (max(0.0, 1 - low / theta), max(0.0, high / theta - 1))
+    return theta, residual, (max(0.0, 1 - low / theta), max(0.0, high / theta - 1))
 
 
 def _hessian(model: nn.Module, x: Tensor, y: Tensor, loss: Loss, tolerance: float) -> tuple[float, float, int]:

@@ -8,8 +8,9 @@ from torch import nn
 
 from linnet.errors import InputError
 from linnet.models import ConvNet
-from linnet.spectra import density, fisher, safe_lr, verify_lr
+from linnet.spectra import density, fisher, input_metric, safe_lr, verify_lr
 from linnet.spectra.loss_hessian import LossHessian
+from linnet.spectra.safe_step import step_of
 from tests.unit.optim.natural.dense import jacobian
 
 
@@ -30,6 +31,19 @@ def test_it_is_two_over_the_largest_eigenvalue_within_its_interval():
     assert float(found) == pytest.approx(2 / found.lambda_max)
     assert found.lo <= 2 / exact <= found.hi * (1 + 1e-4)
     assert "Gauss-Newton matrix of mse at 20 samples" in str(found)
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+def test_a_spectrum_gives_the_same_step(loss):
+    model = mlp()
+    found, direct = step_of(fisher(model, X, loss)), safe_lr(model, X, loss)
+    assert (found.loss, found.samples, found.outputs, found.how) == (
+        direct.loss, direct.samples, direct.outputs, direct.how,
+    )  # fmt: skip
+    for name in ("value", "lo", "hi", "lambda_max"):
+        assert getattr(found, name) == pytest.approx(getattr(direct, name), rel=1e-5)
+    with pytest.raises(InputError, match=r"`found` must be a spectrum that `fisher` gave.*input metric"):
+        step_of(input_metric(model, X))
 
 
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU])

@@ -33,11 +33,13 @@ def spectrum(
     loss: str = "mse",
     what: str = "fisher",
     compare_theory: bool = False,
+    verify: bool = False,
     heatmap: bool = False,
     demo: bool = False,
     input_: Annotated[str | None, Parameter(name="--input", alias="-i")] = None,
     weights: Path | None = None,
     reduce: str = "none",
+    memory_gib: float | None = None,
     out: Annotated[Path, Parameter(alias="-o")] = Path("linnet-spectrum"),
     rng_seed: int = 0,
 ) -> int:
@@ -54,11 +56,14 @@ def spectrum(
         loss: mse or cross_entropy.
         what: Comma-separated: fisher, ntk, input, feature:LAYER.
         compare_theory: Also shows what mean-field theory expects of a random perceptron of this shape.
+        verify: Also trains copies of the network just below and just above the step, 30 steps each.
         heatmap: Also trains small perceptrons of five widths over a range of step sizes and draws where it goes down.
         demo: Shows a built-in perceptron on random inputs, beside its theory, in a few seconds.
         input_: Size of the network's input, such as 1x3x32x32; a classifier of linnet.models knows its own.
         weights: A safetensors file with the network's values.
         reduce: What is done with outputs at several positions: none, mean (over positions) or flatten.
+        memory_gib: Memory for captured tensors and work; what doesn't fit goes to a temporary file. Without it a
+            quarter of what is free.
         out: Folder for the report, the pictures and the records; made when missing.
         rng_seed: Seed of the weights that are drawn and of random inputs.
     """
@@ -68,18 +73,22 @@ def spectrum(
         raise InputError("MODEL must be given, or --demo alone (got both or neither). Example: linnet spectrum --demo")
     if samples < 1:
         raise InputError(f"`samples` must be 1 or more (got {samples}).")
+    if memory_gib is not None and memory_gib <= 0:
+        raise InputError(f"`memory_gib` must be above 0 (got {memory_gib}).")
+    memory = None if memory_gib is None else max(1, int(memory_gib * 2**30))
     kinds = [kind.strip() for kind in what.split(",") if kind.strip()]
     check_kinds(kinds)
     begin = time.perf_counter()
     if demo:
         name, network, x = _demo(samples, rng_seed)
-        compare_theory = True
+        compare_theory = verify = True
     else:
         assert model is not None
         name = Path(model).stem if model.endswith((".toml", ".safetensors")) else model
         network, x = _network(model, data, samples, input_, weights, rng_seed)
     network = _reduced(network.eval(), reduce)
-    found = measure(name, network, x, loss, kinds, compare_theory=compare_theory, progress=_progress())
+    extras = {"compare_theory": compare_theory, "verify": verify}
+    found = measure(name, network, x, loss, kinds, **extras, memory=memory, progress=_progress())
     if heatmap:
         _heatmap(found, rng_seed)
     print("\n".join(found.lines))

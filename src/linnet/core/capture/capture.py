@@ -142,6 +142,7 @@ class Capture:
     def seal(self) -> None:
         """Takes the hooks off the model; gradients of the forward before are still recorded until the block ends."""
         _remove(self._module_handles)
+        self.edges = []
 
     @property
     def names(self) -> list[str]:

@@ -248,15 +248,18 @@ class LayerCapture:
                     "before that operation runs, or make the operation out of place."
                 )
 
-    def uses(self) -> list[Use]:
+    def uses(self, *, by_sample: bool = True) -> list[Use]:
         """The calls in the dtype of the reader, g as (passes, N, ...), once axis 0 of each holds the same samples.
 
         A parameter that another layer holds too has more uses than these.
 
+        Args:
+            by_sample: False: axis 0 may hold other rows, of which only sums are taken.
+
         Raises:
             CaptureError: axis 0 isn't the samples; a tensor was overwritten.
         """
-        for recorded in self._recorded:
+        for recorded in self._recorded if by_sample else ():
             self._check_samples(recorded)
         return self._readable()
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from linnet.core.capture.gram import DEFAULT_BYTES, GramPlan, rows_gram, sample_major
 from linnet.core.capture.layers.layer_rule import LayerRule
-from linnet.core.capture.layers.matrix import sum_of
+from linnet.core.capture.layers.matrix import by_pass, sum_of
 from linnet.core.capture.positions import Use
 from linnet.errors import CaptureError
 
@@ -22,6 +22,14 @@ class Term(ABC):
     @abstractmethod
     def held(self) -> list[Tensor]:
         """The tensors that it keeps alive."""
+
+    @abstractmethod
+    def bytes_with(self, passes: int) -> dict[int, int]:
+        """Tensor -> the bytes that it would hold after so many passes; each tensor under a key of its own."""
+
+    @abstractmethod
+    def bytes_of_rows(self) -> int:
+        """What `rows` holds."""
 
     @abstractmethod
     def rows(self) -> Tensor:
@@ -70,6 +78,21 @@ class RuleTerm(Term):
         """Inputs and output gradients."""
         return [tensor for use in self.uses for tensor in (use.a, use.g)]
 
+    def bytes_with(self, passes: int) -> dict[int, int]:
+        """Inputs once, output gradients so many times."""
+        sizes = {use.a.data_ptr(): use.a.nbytes for use in self.uses}
+        return sizes | {id(use): use.g[:1].nbytes * passes for use in self.uses}
+
+    def bytes_of_rows(self) -> int:
+        """Entries of the parameter for each pass and sample."""
+        g = self.uses[0].g
+        return g.shape[0] * g.shape[1] * cast(Tensor, getattr(self.module, self.param)).numel() * g.element_size()
+
+    @cached_property
+    def affinity(self) -> Tensor | None:
+        """By the rule; kept for further products."""
+        return self.rule.affinity(self.module, self.uses)
+
     def rows(self) -> Tensor:
         """By the rule."""
         return self.rule.per_sample(self.module, self.uses, self.param)
@@ -106,14 +129,11 @@ class RuleTerm(Term):
 
 def combined(uses: Sequence[Use], v: Tensor) -> list[Use]:
     """sum_k v_nk g_kn as the only pass of each use, for v (N, passes)."""
-    result = []
-    for use in uses:
-        factors = v.T.reshape(*v.T.shape, *(1,) * (use.g.ndim - 2)).to(use.g.dtype)
-        total = use.g[0] * factors[0]
-        for g, factor in zip(use.g[1:], factors[1:], strict=True):
-            total.addcmul_(g, factor)
-        result.append(Use(use.a, total.unsqueeze(0)))
-    return result
+    factors = v.unsqueeze(1)
+    return [
+        Use(use.a, torch.bmm(factors.to(use.g.dtype), use.g.flatten(2).transpose(0, 1)).view(1, *use.g.shape[1:]))
+        for use in uses
+    ]
 
 
 @dataclass
@@ -122,9 +142,11 @@ class RowsTerm(Term):
 
     Attributes:
         make: Gives (passes, N, *param.shape).
+        planned: What its Gram matrix cost by either way before the rows were made; None where there was no choice.
     """
 
     make: Callable[[], Tensor]
+    planned: GramPlan | None = None
 
     @cached_property
     def _rows(self) -> Tensor:
@@ -133,6 +155,14 @@ class RowsTerm(Term):
     def held(self) -> list[Tensor]:
         """The rows."""
         return [self._rows]
+
+    def bytes_with(self, passes: int) -> dict[int, int]:
+        """Every row."""
+        return {id(self): self._rows[:1].nbytes * passes}
+
+    def bytes_of_rows(self) -> int:
+        """As they are."""
+        return self._rows.nbytes
 
     def rows(self) -> Tensor:
         """Made once."""
@@ -154,7 +184,11 @@ class RowsTerm(Term):
     def with_tensors(self, change: Callable[[Tensor], Tensor], known: dict[int, list[Use]]) -> Term:
         """Other rows."""
         rows = change(self._rows)
-        return RowsTerm(lambda: rows)
+        return RowsTerm(lambda: rows, self.planned)
+
+    def plan(self) -> GramPlan | None:
+        """As it was."""
+        return self.planned
 
 
 @dataclass(frozen=True)
@@ -183,19 +217,23 @@ class LayerJacobian:
         return tuple(self.terms)
 
     @property
+    def by_sample(self) -> bool:
+        """Whether axis 0 of every use holds the samples."""
+        uses = (use for term in self.terms.values() if isinstance(term, RuleTerm) for use in term.uses)
+        return all(use.a.shape[0] == self.samples for use in uses)
+
+    @property
     def width(self) -> int:
         """P_l, the number of trainable entries."""
         path = "" if self.name in self.terms else self.name  # a lone root parameter has its own name
         own = dict(self.module.named_parameters(prefix=path, remove_duplicate=False))
         return sum(own[name].numel() for name in self.terms)
 
-    @property
-    def bytes(self) -> int:
-        """Memory that the (a, g) or rows behind it hold; a tensor that several terms share counts once."""
+    def bytes_with(self, passes: int) -> int:
+        """Memory that the (a, g) or rows of so many passes hold; a tensor that several terms share counts once."""
         held: dict[int, int] = {}
         for term in self.terms.values():
-            for tensor in term.held():
-                held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            held |= term.bytes_with(passes)
         return sum(held.values())
 
     def with_tensors(self, change: Callable[[Tensor], Tensor]) -> "LayerJacobian":
@@ -203,6 +241,22 @@ class LayerJacobian:
         known: dict[int, list[Use]] = {}
         terms = {name: term.with_tensors(change, known) for name, term in self.terms.items()}
         return replace(self, terms=terms)
+
+    def condensed(self) -> "LayerJacobian":
+        """The same layer with its rows made, where they hold less than (a, g) and the Gram matrix needs them."""
+        plan = self.plan()
+        needed = plan is None or plan.way == "gradients"
+        if not needed or self.bytes_of_rows() >= self.bytes_with(self.passes):
+            return self
+        made: dict[str, Term] = {}
+        for name, term in self.terms.items():
+            rows = term.rows().transpose(0, 1).contiguous().transpose(0, 1)  # as their products read them
+            made[name] = RowsTerm(lambda rows=rows: rows, term.plan())
+        return replace(self, terms=made)
+
+    def bytes_of_rows(self) -> int:
+        """Memory that `rows` takes."""
+        return sum(term.bytes_of_rows() for term in self.terms.values())
 
     def plan(self) -> GramPlan | None:
         """What the Gram matrix of its weight costs by either way; None where there is one way alone."""
@@ -262,6 +316,23 @@ class LayerJacobian:
                 known[id(term.uses)] = combined(term.uses, grid)
             found[name] = term.pull_combined(known[id(term.uses)])
         return found
+
+    def product(self, v: Tensor) -> Tensor:
+        """J_l J_l^T v, (N * passes,), sample-major, by whichever of two ways is the cheaper.
+
+        By pairs of positions it is sum_s g_nks . (sum_mt (a_ns . a_mt + b^2) sum_j v_mj g_mjt); else `push` of `pull`.
+
+        Args:
+            v: (N * passes,), sample-major.
+        """
+        if _weight_and_bias(tuple(self.terms.values())):
+            weight = cast(RuleTerm, next(iter(self.terms.values())))
+            near = weight.affinity
+            if near is not None:
+                (use,) = combined(weight.uses, v.view(self.samples, self.passes))
+                moved = near @ use.g.reshape(len(near), -1)
+                return by_pass(weight.uses[0].g, moved.view(use.g.shape[1:])).T.reshape(-1)
+        return self.push(self.pull(v))
 
     def push(self, delta: Mapping[str, Tensor]) -> Tensor:
         """J_l delta, (N * passes,), sample-major; a parameter that `delta` lacks counts as 0."""

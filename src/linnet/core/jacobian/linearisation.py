@@ -1,6 +1,7 @@
 """Linearisation: a network's outputs and, layer by layer, the rows of its Jacobian at one batch."""
 
-from collections.abc import Iterable, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
@@ -16,8 +17,9 @@ from linnet.core.capture.layer_capture import LayerCapture
 from linnet.core.capture.layers.layer_rule import LayerRule
 from linnet.core.capture.layers.matrix import sum_of
 from linnet.core.capture.layers.norm import BATCH_NORMS
-from linnet.core.capture.positions import Use
+from linnet.core.capture.positions import CONVOLUTIONS, LINEAR, TRANSPOSED, Use
 from linnet.core.capture.scaled_weight import multiple_of
+from linnet.core.jacobian.chosen_output import tensor_of
 from linnet.core.jacobian.layer_jacobian import LayerJacobian, RowsTerm, RuleTerm, Term
 from linnet.core.jacobian.unknown_layer import OwnCall, own_rows
 from linnet.errors import CaptureError
@@ -46,6 +48,9 @@ class Linearisation:
         model: Any module with a tensor (N, ...) as output, each row of which depends on its sample alone.
         parameters: Names of the parameters to look at; None for all trainable ones.
         batch_statistics: As `Capture` has it.
+        by_sample: Whether axis 0 of every layer must be the samples; else a layer may see other rows (tokens side by
+            side, those that a router sent to an expert), of which only sums over all rows can be taken.
+        output: Gives the tensor (N, ...) of what the model returns; None: the model returns it itself.
 
     Attributes:
         model: The network.
@@ -69,8 +74,10 @@ class Linearisation:
         parameters: Iterable[str] | None = None,
         *,
         batch_statistics: Literal["refuse", "constant"] = "refuse",
+        by_sample: bool = True,
+        output: Callable[[Any], Any] | None = None,
     ) -> None:
-        self.model = model
+        self.model, self._output, self._by_sample = model, output, by_sample
         trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
         chosen = set(trainable if parameters is None else parameters)
         self.names = tuple(name for name in trainable if name in chosen)
@@ -86,6 +93,8 @@ class Linearisation:
         self._uses: dict[tuple[str, ...], list[Use]] = {}
         self._multiples: dict[Place, tuple[LayerRule, str, float] | None] = {}
         self._outputs: Tensor | None = None
+        self._shape: tuple[int, ...] = ()
+        self._made: dict[int, tuple[Any, int]] = {}  # id of a layer's output -> (its reference, the channels' axis)
 
     def __enter__(self) -> Self:
         self._capture.__enter__()
@@ -97,6 +106,8 @@ class Linearisation:
                 self._handles.append(hook)
             if path in above and (path not in self._capture or path not in holders):
                 self._handles.append(module.register_forward_hook(self._keeping(path), with_kwargs=True))
+            if isinstance(module, (*LINEAR, *CONVOLUTIONS, *TRANSPOSED)):
+                self._handles.append(module.register_forward_hook(self._making))
         return self
 
     def release(self) -> None:
@@ -126,18 +137,28 @@ class Linearisation:
         Raises:
             CaptureError: the model's output isn't a tensor of one row for each sample.
         """
-        if not isinstance(outputs, Tensor) or outputs.ndim < 1:
-            raise CaptureError(
-                "The model must return a tensor (N, ...) with one row for each sample (got a "
-                f"{type(outputs).__name__}). Wrap the model so that it returns only the outputs that the loss uses."
-            )
-        self._outputs = outputs
+        outputs = tensor_of(outputs, self._output)
+        self._outputs, self._shape = outputs, tuple(outputs.shape)
         return outputs.flatten(1) if outputs.ndim > 1 else outputs.unsqueeze(1)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
         """The shape that the model's output had, before its axes were flattened; () before a forward."""
-        return () if self._outputs is None else tuple(self._outputs.shape)
+        return self._shape
+
+    def hook_outputs(self, hook: Callable[[Tensor], None]) -> None:
+        """Calls the hook with the gradient that comes to the outputs."""
+        assert self._outputs is not None
+        self._outputs.register_hook(hook)
+
+    @property
+    def class_dim(self) -> int | None:
+        """The outputs' axis of the channels, where the layer that made them tells: the last of a linear layer, else 1.
+
+        None before a forward, and where another operation made them.
+        """
+        made = None if self._outputs is None else self._made.get(id(self._outputs))
+        return made[1] if made is not None and made[0]() is self._outputs else None
 
     def rows(self, cotangents: Tensor) -> tuple[LayerJacobian, ...]:
         """The rows of every weight layer, in order of first use: row (n, k) is sum_c cotangents_knc d f_nc.
@@ -167,10 +188,15 @@ class Linearisation:
         return self._layers(shape[0], len(cotangents))
 
     def seal(self) -> None:
-        """No further forward is recorded; gradients of the one before still are, for `collected`."""
+        """No further forward is recorded; gradients of the one before still are, for `collected`.
+
+        The graph of the forward isn't held any longer.
+        """
         while self._handles:
             self._handles.pop().remove()
         self._capture.seal()
+        _ = self.used
+        self._outputs, self._own_edges, self._made = None, [], {}
 
     def collected(self) -> tuple[LayerJacobian, ...]:
         """The rows that one ordinary backward pass after `seal` left: row n belongs to what it made of sample n.
@@ -178,10 +204,10 @@ class Linearisation:
         Raises:
             CaptureError: there was no such pass; axis 0 of a layer isn't the samples.
         """
-        if self._outputs is None:
+        if not self._shape:
             raise CaptureError("There is no backward pass to read. Call `forward(x)` and `backward` first.")
         self._close()
-        return self._layers(self._outputs.shape[0], 1)
+        return self._layers(self._shape[0], 1)
 
     @cached_property
     def unread(self) -> dict[str, str]:
@@ -221,7 +247,7 @@ class Linearisation:
         if not readers and self._places[name][0].module in self.order:
             return self._capture.uncovered_parameters.get(name, "no module above it gives a single tensor")
         climbed = any(reader.module not in self._capture for reader in readers)
-        if not readers or (climbed and name not in self._used):
+        if not readers or (climbed and name not in self.used):
             return UNUSED
         return tuple(readers)
 
@@ -232,7 +258,7 @@ class Linearisation:
         if len(known) == len(readers) and len(params) == 1 and _alike(known):
             paths = tuple(place.module for place in readers)
             if paths not in self._uses:  # weight and bias share them: reading stacks the passes
-                self._uses[paths] = [use for layer in known for use in layer.uses()]
+                self._uses[paths] = [use for layer in known for use in layer.uses(by_sample=self._by_sample)]
             return RuleTerm(known[0].module, known[0].rule, self._uses[paths], params.pop())
         if len(readers) == 1 and (term := self._multiple_term(readers[0])) is not None:
             return term
@@ -272,7 +298,7 @@ class Linearisation:
         return () if isinstance(readers, str) else readers
 
     @cached_property
-    def _used(self) -> set[str]:
+    def used(self) -> set[str]:
         """Names of the parameters that the outputs' graph leads to."""
         assert self._outputs is not None
         names = {id(p): name for name, p in self.model.named_parameters()}
@@ -306,6 +332,11 @@ class Linearisation:
             self._gradient_handles.append(output.register_hook(lambda g: call.g.append(g.detach())))
 
         return on_forward
+
+    def _making(self, module: nn.Module, args: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            axis = output.ndim - 1 if isinstance(module, LINEAR) else 1
+            self._made[id(output)] = (weakref.ref(output), axis)
 
     def _close(self) -> None:
         for handle in (*self._handles, *self._gradient_handles):

@@ -19,9 +19,11 @@ from torch.utils.hooks import RemovableHandle
 
 from linnet.core.edit.edit_plan import Edit
 from linnet.core.jacobian.layer_jacobian import LayerJacobian
+from linnet.core.jacobian.linearisation import Linearisation
 from linnet.core.jacobian.losses import Loss
 from linnet.errors import OptimizerStateError
 from linnet.optim.natural.kronecker_options import KroneckerOptions
+from linnet.optim.natural.side_rule import RULES
 
 Fisher = Literal["model", "sampled", "empirical"]
 
@@ -40,9 +42,11 @@ class Settings:
         stop_above: Multiple of its start at which the loss stops the run, or None.
         kronecker: How factors are taken, kept and inverted.
         solve_rows: Largest n of a dense solve.
-        uncovered: What happens to a parameter without curvature: "raise" or "gradient".
+        uncovered: What happens to a parameter without curvature: "raise", "gradient", "adam" or "padam".
         generator: Draws the targets of `fisher="sampled"`; `NaturalGradient` saves it.
         scaler: The GradScaler whose scale is divided out of the user's gradients; None: they aren't scaled.
+        class_dim: The outputs' axis of the classes, where it was given.
+        output: Gives the tensor that the loss uses of what the model returns, or None.
     """
 
     loss: Loss
@@ -54,9 +58,26 @@ class Settings:
     stop_above: float | None
     kronecker: KroneckerOptions
     solve_rows: int
-    uncovered: Literal["raise", "gradient"]
+    uncovered: Literal["raise", "gradient", "adam", "padam"]
     generator: torch.Generator
     scaler: torch.amp.GradScaler | None = None
+    class_dim: int | None = None
+    output: Callable[[Any], Any] | None = None
+
+    def loss_of(self, linear: Linearisation) -> Loss:
+        """The loss for the outputs of a forward.
+
+        Raises:
+            InputError: they have several positions, and nothing tells which axis holds the classes.
+        """
+        shape, given = linear.output_shape, self.class_dim
+        several = sum(size > 1 for size in shape[1:]) > 1
+        return self.loss.at(shape, linear.class_dim if given is None and several else given)
+
+    @property
+    def side(self) -> bool:
+        """Whether parameters without curvature follow the side rule."""
+        return self.uncovered in RULES
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -74,7 +95,7 @@ class Batch:
     """One batch at the present weights. Curvature and gradient are computed on first use.
 
     Attributes:
-        settings: The optimizer's settings.
+        settings: The optimizer's settings, with the loss for outputs of this shape.
         damping: Parameter name -> rho of its group now. Either all are 0, the limit of minimum norm, or all above.
         f: Outputs (N, C), detached.
         r: Residual (N, C), detached: N times the gradient of the loss in f.
@@ -83,6 +104,8 @@ class Batch:
         u: (N * passes,), sample-major, with W u = r; None ("sampled") where the gradient isn't a combination of rows.
         pull_rows: Gives the rows of c^T J by layer for cotangents c (passes, N, C); called at most once.
         pull: Gives J^T c of every trainable parameter by name, for c (N, C), by one backward pass of the network.
+        shares: Of the positions, as the loss has them.
+        find_used: Gives the names of the parameters that the outputs depend on.
     """
 
     settings: Settings
@@ -93,6 +116,13 @@ class Batch:
     u: Tensor | None
     pull_rows: Callable[[Tensor], tuple[LayerJacobian, ...]]
     pull: Callable[[Tensor], dict[str, Tensor]]
+    shares: Tensor | None = None
+    find_used: Callable[[], set[str]] = set
+
+    @property
+    def used(self) -> set[str]:
+        """Names of the parameters that the outputs depend on."""
+        return self.find_used()
 
     @property
     def samples(self) -> int:
@@ -125,7 +155,7 @@ class Batch:
     def with_residual(self, r: Tensor) -> Batch:
         """The same rows with another residual (`fisher="model"`)."""
         layers, loss = self.layers, self.settings.loss
-        u = loss.coordinates(self.f, r).reshape(-1)
+        u = loss.coordinates(self.f, r, self.shares).reshape(-1)
         return replace(self, r=r, u=u, pull_rows=lambda _: layers)
 
 
@@ -140,6 +170,7 @@ class Direction:
         covered: Parameter name -> how its curvature was computed.
         uncovered: Parameter name -> why it has none. With "gradient" it is in `delta` all the same.
         notes: Sentences for the report.
+        side: Parameter name -> gradient, of those that follow the side rule.
     """
 
     delta: dict[str, Tensor]
@@ -148,6 +179,7 @@ class Direction:
     covered: dict[str, str]
     uncovered: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    side: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Approximation(ABC):
@@ -162,8 +194,10 @@ class Approximation(ABC):
         takes_gradients: Whether `loss.backward(); opt.step()` works: then `attach` and `from_gradients` are overridden.
         function_momentum: Whether momentum in function space is made here; else `NaturalGradient` does heavy ball.
         listening: False while `NaturalGradient` itself runs the network; hooks of `attach` then do nothing.
-        dampings: Parameter name -> rho of its group, at construction or at the last step.
+        dampings: Parameter name -> rho of its group, frozen ones too, at construction or at the last step.
+        exact_rows: Whether each position of a sample has rows of its own, and "model" all columns of R.
         couples: Whether layers that couple samples (batch statistics, dropout) are allowed.
+        relative: Whether steps are c / alpha long, so that alpha must be right.
         told_losses: (loss, loss of outputs 0) of the user's last forwards, where their gradients tell them; else None.
     """
 
@@ -171,12 +205,14 @@ class Approximation(ABC):
     takes_gradients: bool = False
     function_momentum: bool = False
     couples: bool = False
+    exact_rows: bool = True
 
     def __init__(self, model: nn.Module, settings: Settings) -> None:
         self.model = model
         self.settings = settings
         self.listening = True
         self.dampings: dict[str, float] = {}
+        self.relative = False
         self.told_losses: tuple[float, float] | None = None
 
     @contextmanager

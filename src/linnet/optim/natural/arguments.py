@@ -6,23 +6,22 @@ from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as dataclass_fields
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from linnet.core.jacobian.linearisation import coupling
-from linnet.core.jacobian.losses import LOSSES
 from linnet.errors import InputError, OptimizerStateError, TrainingError
 from linnet.optim.natural.approximation import Approximation, Settings
 from linnet.optim.natural.kronecker_options import KroneckerOptions
 from linnet.optim.natural.registry import APPROXIMATIONS
-from linnet.option_values import UNSET
+from linnet.optim.natural.side_rule import RULES, side_rate
 from linnet.suggest import one_of
 
 # settings that all groups carry alike, beside those of `KroneckerOptions`
 _SHARED = ("momentum", "kl_clip", "isotropy_every", "stop_above", "solve_rows", "uncovered")
+UNCOVERED = ("raise", "gradient", *RULES)
 FISHERS = ("model", "sampled", "empirical")
-KL_CLIP = 1e-2  # for cross entropy; chosen beside 1e-3 on held-out images (benchmarks.time_to_target.robustness)
-DAMPING = 1e-2  # of kfac for cross entropy; chosen beside 0.1 likewise
 
 
 @dataclass(frozen=True)
@@ -46,18 +45,43 @@ class Request:
     rng_seed: Any
     scaler: Any
     stop_above: Any
+    side_lr: Any = None
+    class_dim: Any = None
+    output: Any = None
+
+    def __post_init__(self) -> None:
+        for field in dataclass_fields(self):
+            object.__setattr__(self, field.name, plain_number(getattr(self, field.name)))
+        chosen = {key: plain_number(value) for key, value in vars(self.kronecker).items()}
+        object.__setattr__(self, "kronecker", KroneckerOptions(**chosen))
 
     def settings(self, damping: float) -> Settings:
         """What an approximation needs of them, once they are checked; `damping` is the first group's."""
         return Settings(
-            loss=LOSSES[self.loss],
+            loss=self.loss,
             fisher=self.fisher,
             damping=damping,
             kronecker=self.kronecker,
             generator=torch.Generator().manual_seed(self.rng_seed),
             scaler=self.scaler,
+            class_dim=self.class_dim,
+            output=self.output,
             **{key: getattr(self, key) for key in _SHARED},
         )
+
+
+def plain_number(value: Any) -> Any:
+    """A tensor of one entry or a number of NumPy as a number of Python; anything else as it is."""
+    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
+        return value.item()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def rates(asked: Request) -> dict[str, Any]:
+    """What a parameter group may have of its own."""
+    lr, side = (asked.c if asked.lr is None else asked.lr), side_rate(asked.side_lr, asked.uncovered)
+    named = {"lr": lr, "damping": asked.damping, "weight_decay": asked.weight_decay, "side_lr": side}
+    return {key: float(value) for key, value in named.items()}
 
 
 def shared_settings(asked: Request) -> dict[str, Any]:
@@ -101,20 +125,6 @@ def with_settings(state_dict: Mapping[str, Any], groups: Sequence[dict[str, Any]
     return {"state": state_dict["state"], "param_groups": filled}
 
 
-def kl_clip_of(kl_clip: Any, loss: Any) -> Any:
-    """The clip that was given, or the default of the loss: a quadratic one has no distributions to leave."""
-    if kl_clip is not UNSET:
-        return kl_clip
-    return KL_CLIP if loss == "cross_entropy" else None
-
-
-def damping_of(damping: Any, approx: Any, loss: Any) -> Any:
-    """The damping that was given, or the default: above 0 for kfac under cross entropy, else 0."""
-    if damping is not None:
-        return damping
-    return DAMPING if (approx, loss) == ("kfac", "cross_entropy") else 0.0
-
-
 def check_request(asked: Request) -> None:
     """Refuses arguments that can't be used, by name.
 
@@ -129,19 +139,32 @@ def check_request(asked: Request) -> None:
     factors = asked.kronecker
     _check_shared({key: getattr(asked, key) for key in _SHARED}, factors)
     one_of("approx", asked.approx, APPROXIMATIONS)
-    one_of("loss", asked.loss, LOSSES)
     one_of("fisher", asked.fisher, FISHERS)
     _check_number("damping", asked.damping, ">= 0", lambda v: v >= 0)
     _check_number("c", asked.c, "above 0 and below 2", lambda v: 0 < v < 2)
     _check_number("weight_decay", asked.weight_decay, ">= 0", lambda v: v >= 0)
+    if asked.side_lr is not None:
+        _check_number("side_lr", asked.side_lr, ">= 0, or None", lambda v: v >= 0)
     _check_whole("rng_seed", asked.rng_seed)
+    if asked.class_dim is not None:
+        _check_whole("class_dim", asked.class_dim)
+        if asked.loss.name != "cross_entropy":
+            raise InputError(
+                f"`class_dim` goes with loss='cross_entropy' (got loss={asked.loss.name!r}). Leave it out."
+            )
+    if asked.output is not None and not callable(asked.output):
+        raise InputError(
+            "`output` must be a function that gives the tensor of what the model returns, such as lambda out: "
+            f"out.logits, or None (got {asked.output!r})."
+        )
     scaler = asked.scaler
     if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
         raise InputError(f"`scaler` must be the torch.amp.GradScaler of the loop, or None (got {scaler!r}).")
     if factors.adapt_damping and asked.approx != "kfac":
         raise InputError(f"`adapt_damping` works only with approx='kfac' (got {asked.approx!r}). Leave it out.")
     if asked.lr is not None:
-        _check_number("lr", asked.lr, "above 0, or None", lambda v: v > 0)
+        _check_number("lr", asked.lr, ">= 0, or None", lambda v: v >= 0)
+    _check_parameters(asked.model)
     if not any(p.requires_grad for p in asked.model.parameters()):
         raise InputError("`model` must have trainable parameters (got none). Set requires_grad=True on some.")
     if asked.momentum and asked.fisher != "model" and APPROXIMATIONS[asked.approx].function_momentum:
@@ -260,7 +283,7 @@ def _check_shared(shared: Mapping[str, Any], factors: KroneckerOptions) -> None:
     Raises:
         InputError: the first that can't be used.
     """
-    one_of("uncovered", shared["uncovered"], ("raise", "gradient"))
+    one_of("uncovered", shared["uncovered"], UNCOVERED)
     one_of("sharing", factors.sharing, ("expand", "reduce"))
     _check_number("momentum", shared["momentum"], ">= 0 and below 1", lambda v: 0 <= v < 1)
     _check_number("ema", factors.ema, ">= 0 and below 1", lambda v: 0 <= v < 1)
@@ -270,6 +293,8 @@ def _check_shared(shared: Mapping[str, Any], factors: KroneckerOptions) -> None:
         ("solve_rows", shared["solve_rows"], 1),
         ("isotropy_every", shared["isotropy_every"], 0),
     )
+    if factors.max_side is not None:
+        counts = (*counts, ("max_side", factors.max_side, 1))
     for key, value, least in counts:
         _check_number(key, value, f">= {least}", lambda v, least=least: v >= least)
         _check_whole(key, value)
@@ -281,12 +306,31 @@ def _check_shared(shared: Mapping[str, Any], factors: KroneckerOptions) -> None:
             _check_number(key, shared[key], "above 0, or None", lambda v: v > 0)
 
 
+def _check_parameters(model: nn.Module) -> None:
+    """Refuses parameters whose gradient this optimizer can't turn into a step."""
+    for name, p in model.named_parameters():
+        if p.requires_grad and p.is_complex():
+            raise InputError(
+                f"`{name}` must be real (got {p.dtype}), since complex parameters have no natural gradient here. Hold "
+                "its real and imaginary part as two parameters, or freeze it."
+            )
+        if p.requires_grad and p.layout != torch.strided:
+            raise InputError(f"`{name}` must be dense (got {p.layout}). Use p.to_dense(), or freeze it.")
+    for path, module in model.named_modules():
+        if isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.sparse and module.weight.requires_grad:
+            raise InputError(
+                f"`{path}` ({type(module).__name__}) must give a dense gradient (got sparse=True). Make it with "
+                "sparse=False."
+            )
+
+
 def _check_whole(key: str, value: Any) -> None:
     if not isinstance(value, int):
         raise InputError(f"`{key}` must be a whole number (got {value!r}).")
 
 
 def _check_number(key: str, value: Any, needed: str, fits: Any) -> None:
+    value = plain_number(value)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or not fits(value):
         raise InputError(f"`{key}` must be a finite number {needed} (got {value!r}).")
@@ -294,7 +338,7 @@ def _check_number(key: str, value: Any, needed: str, fits: Any) -> None:
 
 def check_saved(
     saved: Mapping[str, Any] | None, asked: Sequence[str], shapes: Mapping[str, list[int]], *, relative: bool
-) -> None:
+) -> Mapping[str, Any]:
     """Refuses the state of another optimizer or of another network.
 
     Args:
@@ -302,6 +346,9 @@ def check_saved(
         asked: (approx, loss, fisher) of the optimizer that takes it.
         shapes: Parameter name -> shape, of its network.
         relative: Whether its groups' "lr" is c (lr=None) and not eta.
+
+    Returns:
+        The part that was saved.
 
     Raises:
         OptimizerStateError: what differs.
@@ -325,3 +372,4 @@ def check_saved(
             f"The state is of another architecture: `{name}` must have shape {shapes.get(name)} (got "
             f"{theirs.get(name)}). Load it into the network that it was saved with."
         )
+    return saved

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from linnet.core.distributed import rows_of_all, world
-from linnet.core.jacobian.layer_jacobian import LayerJacobian
+from linnet.core.jacobian.layer_jacobian import LayerJacobian, RowsTerm
 from linnet.core.jacobian.linearisation import DROPOUTS, UNUSED, Linearisation, coupling
-from linnet.core.jacobian.losses import Loss
 from linnet.errors import CaptureError, InputError
 from linnet.optim.natural.approximation import Approximation, Batch, Direction, Settings
 
+EMPTY = "it has no entries"
+LIMIT = 4096  # parameters of one exact block: 64 MB in float32, and a Cholesky factor in about a second
 _lists: Any = torch  # torch gives its list functions no types
 
 
@@ -45,43 +46,58 @@ def direction_on(
     """
     settings = approximation.settings
     statistics = "constant" if approximation.couples else "refuse"
-    with Linearisation(approximation.model, damping, batch_statistics=statistics) as linear:
+    with Linearisation(
+        approximation.model,
+        damping,
+        batch_statistics=statistics,
+        output=settings.output,
+        by_sample=approximation.exact_rows,
+    ) as linear:
         outputs = linear.forward(x)
-        check_positions(settings.loss, linear.output_shape)
+        settings = replace(settings, loss=settings.loss_of(linear))
         settings.loss.check(outputs.detach(), y)
         loss = float(settings.loss.value(outputs.detach(), y))
         if not math.isfinite(loss):
             raise ArithmeticError(f"the loss is {loss}")
-        batch = batch_of(linear, outputs, y, settings, damping, check=check)
+        if approximation.exact_rows:
+            check_passes(settings, outputs.detach())
+        batch = batch_of(linear, outputs, y, settings, damping, check=check, at_once=not approximation.exact_rows)
         direction = approximation.direction(batch, previous=previous)
     direction = accounted(direction, batch, linear)
-    norms = torch.stack([norm.double() for norm in _lists._foreach_norm(list(direction.delta.values()), torch.inf)])
+    moved = direction.delta | direction.side
+    norms = torch.stack([norm.double() for norm in _lists._foreach_norm(list(moved.values()), torch.inf)])
     if not bool(torch.isfinite(norms).all()):
-        name = next(name for name, norm in zip(direction.delta, norms, strict=True) if not torch.isfinite(norm))
+        name = next(name for name, norm in zip(moved, norms, strict=True) if not torch.isfinite(norm))
         raise ArithmeticError(f"the direction of `{name}` holds NaN or infinity")
     return loss, direction, batch
 
 
-def check_positions(loss: Loss, shape: tuple[int, ...]) -> None:
-    """Refuses outputs at several positions under cross entropy, where one softmax over all of them would be wrong.
-
-    Args:
-        loss: The loss.
-        shape: Of the model's output.
+def check_passes(settings: Settings, f: Tensor) -> None:
+    """Refuses outputs at several positions with more rows than `solve_rows`, before any is made.
 
     Raises:
-        InputError: more than one axis beside the samples' has several entries.
+        InputError: n = N * passes is above it.
     """
-    if loss.name != "cross_entropy" or sum(size > 1 for size in shape[1:]) < 2:
-        return
-    raise InputError(
-        f"loss='cross_entropy' needs outputs (N, C), one row of logits for each sample (got {shape}). Reshape outputs "
-        "at several positions to (N, C) inside the model, each position a sample."
-    )
+    loss = settings.loss
+    passes = {"model": loss.passes(f), "empirical": loss.positions, "sampled": 1}[settings.fisher]
+    n = len(f) * passes
+    if loss.positions > 1 and n > settings.solve_rows:
+        raise InputError(
+            f"The batch must have at most `solve_rows` = {settings.solve_rows} rows (got n = {n}: {len(f)} samples x "
+            f"{passes} cotangents). Use fisher='sampled' (one row for each sample), approx='kfac', a smaller batch, or "
+            "a larger `solve_rows`."
+        )
 
 
 def batch_of(
-    linear: Linearisation, outputs: Tensor, y: Tensor, settings: Settings, damping: Mapping[str, float], *, check: bool
+    linear: Linearisation,
+    outputs: Tensor,
+    y: Tensor,
+    settings: Settings,
+    damping: Mapping[str, float],
+    *,
+    check: bool,
+    at_once: bool = False,
 ) -> Batch:
     """The batch: residual, cotangents of the Fisher kind, and how rows and gradients are pulled back.
 
@@ -92,15 +108,11 @@ def batch_of(
         settings: Loss and Fisher kind.
         damping: Parameter name -> rho.
         check: Whether the rows are compared with autograd's gradient when they are made.
+        at_once: Whether the positions of a sample may share a row, and many passes be replaced by fewer.
     """
     f = outputs.detach()
-    r = settings.loss.residual(f, y)
-    if settings.fisher == "model":
-        cotangents, u = settings.loss.root(f), settings.loss.coordinates(f, r).reshape(-1)
-    elif settings.fisher == "empirical":
-        cotangents, u = r.unsqueeze(0), torch.ones_like(f[:, 0])
-    else:
-        cotangents, u = settings.loss.draw(f, settings.generator), None
+    r, shares = settings.loss.residual(f, y), settings.loss.shares(f, y)
+    cotangents, u = _cotangents(settings, f, r, shares, at_once=at_once)
     own = dict(linear.model.named_parameters())
     names = {name: own[name] for name in linear.names}
 
@@ -110,28 +122,50 @@ def batch_of(
         return {name: torch.zeros_like(p) if g is None else g for (name, p), g in pairs}
 
     def rows(given: Tensor) -> tuple[LayerJacobian, ...]:
-        layers = readable(linear.rows(given), linear.unread, rescue=settings.uncovered == "gradient")
+        layers = readable(linear.rows(given), linear.unread, settings)
         if check:
             _check_rows(layers, given, pull, coupled=bool(coupling(linear.model)))
         return layers
 
-    return Batch(settings, damping, f, r, cotangents, u, rows, pull)
+    return Batch(settings, damping, f, r, cotangents, u, rows, pull, shares, lambda: linear.used)
 
 
-def readable(layers: tuple[LayerJacobian, ...], unread: dict[str, str], *, rescue: bool) -> tuple[LayerJacobian, ...]:
+def _cotangents(
+    settings: Settings, f: Tensor, r: Tensor, shares: Tensor | None, *, at_once: bool
+) -> tuple[Tensor, Tensor | None]:
+    """W (passes, N, D) of the Fisher kind, and u with W u = r where there is one."""
+    loss = settings.loss
+    if settings.fisher == "sampled":
+        return loss.draw(f, settings.generator, shares), None
+    if settings.fisher == "empirical":
+        if at_once:
+            return loss.empirical_at_once(r, shares).unsqueeze(0), torch.ones_like(f[:, 0])
+        cotangents, u = loss.empirical(f, r, shares)
+        return cotangents, u.reshape(-1)
+    u = loss.coordinates(f, r, shares).reshape(-1)
+    return (loss.ways(f, settings.generator, shares) if at_once else loss.root(f, shares)), u
+
+
+def readable(
+    layers: tuple[LayerJacobian, ...], unread: dict[str, str], settings: Settings
+) -> tuple[LayerJacobian, ...]:
     """The layers without the parameters whose module can't be differentiated sample by sample.
 
     Args:
         layers: Of one batch.
         unread: Parameter name -> why it has no rows; those found here are added.
-        rescue: Whether such parameters follow the plain gradient; else the error comes when the rows are read.
+        settings: They say what happens to such parameters; with "raise" the error comes when the rows are read. Where
+            there is a side rule, rows that need a pass through a whole module for each sample aren't made at all.
     """
-    if not rescue:
+    if settings.uncovered == "raise":
         return layers
     found = []
     for layer in layers:
         terms = {}
         for name, term in layer.terms.items():
+            if settings.side and isinstance(term, RowsTerm) and (why := dear(layer.module)):
+                unread[name] = why
+                continue
             try:
                 term.held()
             except CaptureError as error:
@@ -141,6 +175,27 @@ def readable(layers: tuple[LayerJacobian, ...], unread: dict[str, str], *, rescu
         if terms:
             found.append(replace(layer, terms=terms))
     return tuple(found)
+
+
+def dear(module: nn.Module) -> str | None:
+    """Why rows by a pass through a whole module for each sample are too dear; None where the module is small."""
+    kind, whole = type(module).__name__, sum(p.numel() for p in module.parameters())
+    if whole <= LIMIT:
+        return None
+    if any(next(child.parameters(), None) is not None for child in module.children()):
+        return f"it stands in {kind} beside further layers, and no rule reads it"
+    return f"{kind} isn't read by a rule, and its {whole} entries are too many for an exact block"
+
+
+def with_side(direction: Direction, settings: Settings) -> Direction:
+    """Parameters without curvature go from the direction to the side rule, where there is one."""
+    if not settings.side:
+        return direction
+    side = {name: direction.delta[name] for name in direction.uncovered if name in direction.delta}
+    delta = {name: d for name, d in direction.delta.items() if name not in side}
+    told_so = f"it follows {settings.uncovered.capitalize()}"
+    uncovered = {name: f"{why}; {told_so}" if name in side else why for name, why in direction.uncovered.items()}
+    return replace(direction, delta=delta, side=side, uncovered=uncovered)
 
 
 def accounted(direction: Direction, batch: Batch, linear: Linearisation) -> Direction:
@@ -153,6 +208,9 @@ def accounted(direction: Direction, batch: Batch, linear: Linearisation) -> Dire
     for name, parameter in linear.model.named_parameters():
         if not parameter.requires_grad or name in direction.covered or name in uncovered:
             continue
+        if not parameter.numel():
+            uncovered[name] = EMPTY
+            continue
         if name not in linear.names:
             uncovered[name] = "it is in no parameter group, so it stays as it is"
             continue
@@ -162,10 +220,10 @@ def accounted(direction: Direction, batch: Batch, linear: Linearisation) -> Dire
         if batch.settings.uncovered == "raise":
             raise InputError(
                 f"The curvature of `{name}` can't be computed: {uncovered[name]}. Freeze it, or let it follow the "
-                "plain gradient: uncovered='gradient'."
+                "plain gradient or Adam: uncovered='gradient' or 'adam'."
             )
         delta[name] = batch.gradient[name]
-    return replace(direction, delta=delta, uncovered=uncovered)
+    return with_side(replace(direction, delta=delta, uncovered=uncovered), batch.settings)
 
 
 def told(direction: Direction, model: nn.Module, names: Mapping[str, Tensor]) -> Direction:
@@ -179,10 +237,12 @@ def told(direction: Direction, model: nn.Module, names: Mapping[str, Tensor]) ->
     uncovered = dict(direction.uncovered)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and name not in direction.covered and name not in uncovered:
-            left_out = name not in names
+            left_out = name not in names and parameter.numel()
             uncovered[name] = (
                 "it is in no parameter group, so it stays as it is" if left_out else "no gradient came to it"
             )
+            if not parameter.numel():
+                uncovered[name] = EMPTY
     return replace(direction, uncovered=uncovered)
 
 
@@ -215,6 +275,8 @@ def _check_rows(
         largest = max(largest, *(_terms_size(layer) for layer in layers))
     allowed = 1e3 * torch.finfo(cotangents.dtype).eps * largest
     for layer in layers:
+        if not layer.by_sample:
+            continue
         for name, found in layer.pull(v).items():
             if float((found - expected[name]).abs().max()) > allowed:
                 raise CaptureError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from linnet.core.jacobian.chosen_output import tensor_of
 from linnet.core.jacobian.functional_call import call_with
 from linnet.core.jacobian.linearisation import DROPOUTS
 from linnet.core.jacobian.losses import Loss
@@ -40,7 +41,7 @@ class Isotropy:
         return replace(self, kl_per_eta2=self.kl_per_eta2 * scale * scale, slope=self.slope * scale)
 
 
-def isotropy_of(loss: Loss, f: Tensor, r: Tensor, moved: Tensor) -> Isotropy:
+def isotropy_of(loss: Loss, f: Tensor, r: Tensor, moved: Tensor, shares: Tensor | None = None) -> Isotropy:
     """Isotropy from J Delta.
 
     Args:
@@ -48,9 +49,10 @@ def isotropy_of(loss: Loss, f: Tensor, r: Tensor, moved: Tensor) -> Isotropy:
         f: Outputs (N, C).
         r: Residual (N, C).
         moved: J Delta, (N, C).
+        shares: Of the positions.
     """
-    u = loss.coordinates(f, r).double()
-    q = torch.einsum("knc,nc->nk", loss.root(f).double(), moved.double())
+    u = loss.coordinates(f, r, shares).double()
+    q = loss.pulled(f.double(), moved.double(), shares)
     norm = float((u * u).sum())
     alpha = float((u * q).sum()) / norm if norm else float("nan")
     rest, size = float((q - alpha * u).norm()), abs(alpha) * norm**0.5
@@ -66,7 +68,12 @@ def random_state(model: nn.Module) -> Tensor | None:
 
 
 def jacobian_vector(
-    model: nn.Module, x: Any, delta: Mapping[str, Tensor], *, random_state: Tensor | None = None
+    model: nn.Module,
+    x: Any,
+    delta: Mapping[str, Tensor],
+    *,
+    random_state: Tensor | None = None,
+    output: Callable[[Any], Any] | None = None,
 ) -> Tensor:
     """J Delta, (N, C), by forward-mode differentiation; buffers stay as they are.
 
@@ -77,6 +84,7 @@ def jacobian_vector(
         x: Its input, or a tuple of inputs.
         delta: Parameter name -> direction.
         random_state: Of the CPU's generator at the forward whose dropout masks are meant; None where nothing is drawn.
+        output: Gives the tensor that the loss uses of what the model returns, or None.
     """
     inputs = x if isinstance(x, tuple) else (x,)
     state = {name: value.detach() for name, value in model.named_parameters()}
@@ -85,7 +93,7 @@ def jacobian_vector(
     tangents = {name: value.to(chosen[name]) for name, value in delta.items()}
 
     def outputs(parameters: dict[str, Tensor]) -> Tensor:
-        return call_with(model, {**fixed, **parameters}, inputs)
+        return tensor_of(call_with(model, {**fixed, **parameters}, inputs), output)
 
     with ExitStack() as stack:
         if random_state is not None:

@@ -20,6 +20,8 @@ class KroneckerOptions:
         adapt_damping: Whether the damping follows the Levenberg-Marquardt rule.
         compute_dtype: Of factors; None: the model's.
         sharing: Positions in factors: "expand" or "reduce".
+        max_side: Largest side of a factor (a bias aside); a larger one is taken as diagonal blocks of one size, so that
+            inverses and products cost less. None: always whole. At damping 0 factors are whole.
 
     Example:
         >>> import torch
@@ -35,3 +37,4 @@ class KroneckerOptions:
     adapt_damping: bool = False
     compute_dtype: torch.dtype | None = None
     sharing: Literal["expand", "reduce"] = "expand"
+    max_side: int | None = 1024

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from linnet.core.distributed import together
 from linnet.core.edit.edit_plan import Edit
 from linnet.core.edit.optimizer_state import FollowsEdits
 from linnet.core.program.module_copy import unwrap
@@ -23,21 +24,22 @@ from linnet.optim.natural.arguments import (
     check_no_gradients,
     check_request,
     check_saved,
-    damping_of,
     group_dampings,
-    kl_clip_of,
+    rates,
     settings_from,
     shared_settings,
     with_settings,
 )
-from linnet.optim.natural.batch import direction_on, evaluated, joined, told
+from linnet.optim.natural.batch import direction_on, evaluated, joined, told, with_side
+from linnet.optim.natural.defaults import damping_of, kl_clip_of, loss_of, uncovered_of
 from linnet.optim.natural.guard import Guard
 from linnet.optim.natural.isotropy import Isotropy, isotropy_of, jacobian_vector, random_state
 from linnet.optim.natural.kronecker_options import KroneckerOptions
 from linnet.optim.natural.registry import APPROXIMATIONS
 from linnet.optim.natural.rollback import Skips, Snapshot
-from linnet.optim.natural.step_report import StepReport
-from linnet.optim.natural.update import EVERY, adapt_groups, apply_update, clipped, loss_now
+from linnet.optim.natural.side_rule import SideRule, Uncovered
+from linnet.optim.natural.step_report import StepReport, report_of
+from linnet.optim.natural.update import EVERY, adapt_groups, apply_update, clipped, loss_now, previous_directions
 from linnet.option_values import UNSET, option_value
 
 
@@ -50,8 +52,9 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
     (1 - c)^t, to first order.
 
     Args:
-        model: Any module with outputs (N, C).
-        loss: "mse" or "cross_entropy".
+        model: Any module with outputs (N, C), or with outputs at positions, (N, T, C) or (N, C, H, W).
+        loss: "mse", "cross_entropy" or "binary_cross_entropy"; nn.CrossEntropyLoss or nn.BCEWithLogitsLoss with their
+            class weights, ignored index and label smoothing.
         approx: "exact", "block", "tridiagonal" (in the dual, for up to `solve_rows` rows n = N C), "kfac" or "unit".
         fisher: "model", "sampled" (one target drawn from the network for each sample) or "empirical" (the true target;
             biased, for comparison).
@@ -67,17 +70,19 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         stop_above: The run stops where the mean loss of ten steps is above this multiple of its start; None: never.
         isotropy_every: Steps between measurements of the isotropy error where the step doesn't need them; 0: never.
         solve_rows: Largest n of a dense solve.
-        uncovered: A parameter whose curvature can't be taken: an error ("raise"), or the plain gradient ("gradient").
-        kronecker: How factors are taken, kept and inverted (kfac); None: the defaults of `KroneckerOptions`.
-        factor_every, inverse_every, ema, dense_start, adapt_damping, compute_dtype, sharing: The fields of `kronecker`
-            as keywords, described at `KroneckerOptions`.
+        uncovered: A parameter whose curvature can't be taken: an error ("raise"), the plain gradient ("gradient"), or
+            the step of AdamW ("adam", of kfac the default) or of Padam ("padam") at `side_lr`.
+        side_lr: Rate of "adam" (None: 1e-3) or "padam" (0.1) at the first height of `lr`, with which it moves.
+        kronecker: How factors are taken, kept and inverted (kfac); its fields are keywords here too.
         rng_seed: Of `fisher="sampled"`.
         scaler: The GradScaler of `loss.backward(); opt.step()`: its scale is divided out of the user's gradients
             (`fisher="empirical"`, `lr=None`).
+        class_dim: The outputs' axis of the classes under cross entropy, where they have positions, each a sample of its
+            own; None: the last of a linear layer's outputs, 1 of a convolution's.
+        output: Gives the tensor that the loss uses of what the model returns: `lambda out: out.logits`.
 
     Raises:
-        InputError: an argument can't be used, or not with this model, or a keyword disagrees with `kronecker`; it is
-            named, with what to do.
+        InputError: an argument can't be used, or not with this model; it is named, with what to do.
 
     Source:
         Karakida & Osawa 2020 for the idea that these approximations act alike in function space; equations derived.
@@ -96,7 +101,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
     def __init__(
         self,
         model: nn.Module,
-        loss: Literal["mse", "cross_entropy"] = "mse",
+        loss: Literal["mse", "cross_entropy", "binary_cross_entropy"] | nn.Module = "mse",
         approx: Literal["exact", "block", "tridiagonal", "kfac", "unit"] = "exact",
         fisher: Fisher = "model",
         damping: float | None = None,
@@ -110,7 +115,8 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         isotropy_every: int = 10,
         stop_above: float | None = 10.0,
         solve_rows: int = 20_000,
-        uncovered: Literal["raise", "gradient"] = "raise",
+        uncovered: Uncovered = UNSET,
+        side_lr: float | None = None,
         kronecker: KroneckerOptions | None = None,
         factor_every: int = UNSET,
         inverse_every: int = UNSET,
@@ -119,34 +125,39 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         adapt_damping: bool = UNSET,
         compute_dtype: torch.dtype | None = UNSET,
         sharing: Literal["expand", "reduce"] = UNSET,
+        max_side: int | None = UNSET,
         rng_seed: int = 0,
         scaler: torch.amp.GradScaler | None = None,
+        class_dim: int | None = None,
+        output: Callable[[Any], Any] | None = None,
     ) -> None:
         model = unwrap(model) if isinstance(model, nn.Module) else model
         kronecker = option_value(
             "kronecker", kronecker, KroneckerOptions(), factor_every=factor_every, inverse_every=inverse_every, ema=ema,
             dense_start=dense_start, adapt_damping=adapt_damping, compute_dtype=compute_dtype, sharing=sharing,
+            max_side=max_side,
         )  # fmt: skip
-        kl_clip, damping = kl_clip_of(kl_clip, loss), damping_of(damping, approx, loss)
         request = Request(
-            model=model, loss=loss, approx=approx, fisher=fisher, damping=damping, lr=lr, c=c, momentum=momentum,
-            weight_decay=weight_decay, kl_clip=kl_clip, isotropy_every=isotropy_every, solve_rows=solve_rows,
-            uncovered=uncovered, kronecker=kronecker, rng_seed=rng_seed, scaler=scaler, stop_above=stop_above,
+            model=model, loss=(named := loss_of(loss)), approx=approx, fisher=fisher, lr=lr, c=c, momentum=momentum,
+            damping=damping_of(damping, approx, named), weight_decay=weight_decay, kl_clip=kl_clip_of(kl_clip, named),
+            isotropy_every=isotropy_every, solve_rows=solve_rows, uncovered=uncovered_of(uncovered, approx),
+            kronecker=kronecker, rng_seed=rng_seed, scaler=scaler, stop_above=stop_above, class_dim=class_dim,
+            output=output, side_lr=side_lr,
         )  # fmt: skip
         check_request(request)
         self.model, self._relative = model, lr is None
-        rates = {"lr": c if lr is None else float(lr), "damping": float(request.damping), "weight_decay": weight_decay}
-        defaults = rates | shared_settings(request)
         chosen = list(groups) if groups is not None else [p for p in model.parameters() if p.requires_grad]
-        super().__init__(chosen, defaults)
+        super().__init__(chosen, rates(request) | shared_settings(request))
+        self._side = SideRule(self)
         group_dampings(self.param_groups)
         self._settings = request.settings(float(self.param_groups[0]["damping"]))
+        self._loss = named  # of the last batch, for outputs of its shape
         self._approximation: Approximation = APPROXIMATIONS[approx](model, self._settings)
-        self._approximation.dampings = group_dampings(self.param_groups, self._names())
+        self._approximation.dampings = group_dampings(self.param_groups, self._names(frozen=True))
+        self._approximation.relative = self._relative
         self._approximation.attach()
         self._steps, self._skips, self._guard, self._checked = 0, Skips(), Guard(), False
-        self._isotropy = Isotropy(float("nan"), float("nan"), float("nan"))
-        self._alpha: float | None = None
+        self._isotropy, self._alpha = Isotropy(math.nan, math.nan, math.nan), None
         self._report: StepReport | None = None
 
     def zero_grad(self, set_to_none: bool = True) -> None:  # noqa: FBT001, FBT002  torch's signature
@@ -201,8 +212,8 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
 
         Args:
             x: Input batch, or a tuple of inputs; or, without `y`, a closure as torch's optimizers take it.
-            y: Targets: of the outputs' shape for "mse", class indices (N,) for "cross_entropy". Without x and y the
-                gradients of a `loss.backward()` are used (kfac only).
+            y: Targets: of the outputs' shape for "mse" and "binary_cross_entropy"; for "cross_entropy" class
+                indices, one for each position, or probabilities. Without both: the gradients of `backward` (kfac).
             closure: Computes the loss and its gradients, as torch's optimizers take it (kfac only).
 
         Returns:
@@ -216,11 +227,10 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         if y is None:
             return self._step_from_gradients(closure if x is None else x)
         start = time.perf_counter()
-        check_inputs(x, y)
+        together(lambda: check_inputs(x, y))
         check_no_gradients(self.param_groups)
         check_model(self.model, self._approximation)
-        x, y = joined(self.model, x, y)
-        names, state = self._names(), random_state(self.model)
+        (x, y), names, state = joined(self.model, x, y), self._names(), random_state(self.model)
         before = Snapshot.of(self.model, self._settings.generator)
         try:
             with self._approximation.deaf():
@@ -238,27 +248,23 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
     def _adapt(self, x: Any, y: Tensor, loss: float, moved: Isotropy) -> None:
         """Levenberg-Marquardt, on the batch of the step."""
         with self._approximation.deaf():
-            decrease = loss - loss_now(self.model, x, y, self._settings.loss)
+            decrease = loss - loss_now(self.model, x, y, self._loss, output=self._settings.output)
         adapt_groups(self.param_groups, decrease=decrease, moved=moved, eta=self._eta(self._alpha or 1.0))
 
     def _find(
         self, x: Any, y: Tensor, names: dict[str, Tensor], state: Tensor | None
     ) -> tuple[float, Direction, Isotropy | None]:
         """Loss, direction and, where it is due, its isotropy; nothing is changed."""
-        loss, direction, batch = direction_on(
-            self._approximation,
-            x,
-            y,
-            damping=group_dampings(self.param_groups, names),
-            previous=self._previous(names),
-            check=not self._checked,
-        )
+        previous = previous_directions(self.state, names, self._settings, self._approximation)
+        known = {"damping": group_dampings(self.param_groups, names), "previous": previous}
+        loss, direction, batch = direction_on(self._approximation, x, y, check=not self._checked, **known)
         self._checked, measured = True, None
-        at_zero = float(self._settings.loss.value(torch.zeros_like(batch.f), y))
+        self._loss = batch.settings.loss
+        at_zero = float(self._loss.value(torch.zeros_like(batch.f), y))
         self._guard.check(loss, at_zero, most=self._settings.stop_above)
         if self._due(direction):
-            moved = jacobian_vector(self.model, x, direction.delta, random_state=state)
-            measured = isotropy_of(self._settings.loss, batch.f, batch.r, moved)
+            moved = jacobian_vector(self.model, x, direction.delta, random_state=state, output=self._settings.output)
+            measured = isotropy_of(batch.settings.loss, batch.f, batch.r, moved, batch.shares)
         if self._settings.kl_clip is None:
             return loss, direction, measured
         return loss, *clipped(direction, measured, batch.gradient, **self._clip(direction, measured))
@@ -279,10 +285,9 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
     def _due(self, direction: Direction) -> bool:
         """Whether J Delta is needed now."""
         adapts = self._settings.kronecker.adapt_damping and not (self._steps + 1) % EVERY
-        if adapts or (self._relative and direction.alpha is None):
-            return True
         every = self._settings.isotropy_every
-        return every > 0 and self._steps % every == 0
+        needed = adapts or (self._relative and direction.alpha is None)
+        return needed or (every > 0 and self._steps % every == 0)
 
     def _finish(self, direction: Direction, loss: float, measured: Isotropy | None, start: float) -> None:
         """Applies the update and writes the report."""
@@ -298,22 +303,20 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             momentum=self._settings.momentum,
             in_functions=self._approximation.function_momentum,
         )
+        self._side.step(direction.side, dict(self.model.named_parameters()), self._settings.uncovered)
         torch.clear_autocast_cache()  # inside an autocast block it holds the weights of before
         self._alpha, self._steps, self._skips.in_a_row = alpha, self._steps + 1, 0
-        eta = self._eta(alpha)
-        self._report = StepReport(
+        self._report = report_of(
+            direction,
+            self._isotropy,
+            measured,
             step=self._steps,
             loss=loss,
             alpha=alpha,
-            isotropy_error=self._isotropy.error,
-            lr=eta,
-            step_kl=eta * eta * measured.kl_per_eta2 if measured else float("nan"),
-            covered=direction.covered,
-            uncovered=direction.uncovered,
-            route=direction.route,
+            eta=self._eta(alpha),
             seconds=time.perf_counter() - start,
             skipped=self._skips.total,
-            notes=(*direction.notes, *self._settings.notes),
+            notes=self._settings.notes,
         )
 
     def _skip(self, error: ArithmeticError) -> float:
@@ -327,14 +330,14 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         """`loss.backward(); opt.step()`."""
         check_gradients_step(closure, self._approximation)
         start = time.perf_counter()
-        loss = evaluated(closure)
-        names = self._names()
+        loss, names = evaluated(closure), self._names()
         gradients = {name: p.grad for name, p in names.items() if p.grad is not None}
         if not gradients:
             raise TrainingError("opt.step() found no gradient. Call loss.backward() before it, or opt.step(x, y).")
-        self._approximation.dampings = group_dampings(self.param_groups, names)
+        self._approximation.dampings = group_dampings(self.param_groups, self._names(frozen=True))
+        damping = {name: self._approximation.dampings[name] for name in names}
         try:
-            direction = self._approximation.from_gradients(gradients, self._approximation.dampings)
+            direction = with_side(self._approximation.from_gradients(gradients, damping), self._settings)
             if self._settings.kl_clip is not None:
                 direction, _ = clipped(direction, None, gradients, **self._clip(direction, None))
             direction = told(direction, self.model, names)
@@ -346,17 +349,16 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         self._finish(direction, float("nan") if loss is None else float(loss), None, start)
         return loss
 
-    def _names(self) -> dict[str, Tensor]:
-        """Name -> trainable parameter, of those in the groups."""
+    def _names(self, *, frozen: bool = False) -> dict[str, Tensor]:
+        """Name -> trainable parameter, of those in the groups; frozen ones too where they are asked for."""
         check_groups(self.param_groups, self.model, relative=self._relative)
         self._settings = self._approximation.settings = settings_from(self.param_groups, self._settings)
         own = {id(p) for group in self.param_groups for p in group["params"]}
-        return {name: p for name, p in self.model.named_parameters() if p.requires_grad and id(p) in own}
-
-    def _previous(self, names: dict[str, Tensor]) -> dict[str, Tensor] | None:
-        """The last direction, for momentum in function space."""
-        kept = names if self._settings.momentum and self._approximation.function_momentum else {}
-        return {name: self.state[p]["previous"] for name, p in kept.items() if "previous" in self.state[p]} or None
+        return {
+            name: p
+            for name, p in self.model.named_parameters()
+            if (p.requires_grad or frozen) and p.numel() and id(p) in own
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """As torch's optimizers give it, with a part "natural"; `torch.load` with `weights_only=True` reads it."""
@@ -384,9 +386,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         Raises:
             OptimizerStateError: the state is of another optimizer or of another network; nothing was changed.
         """
-        own = state_dict.get("natural")
-        check_saved(own, **self._identity())
-        assert own is not None
+        own = check_saved(state_dict.get("natural"), **self._identity())
         self._approximation.load_state(own["approximation"])
         super().load_state_dict(with_settings(state_dict, self.param_groups))
         self._steps, self._skips = own["steps"], Skips(*own["skipped"])

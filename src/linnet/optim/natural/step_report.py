@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from linnet.optim.natural.approximation import Direction
+from linnet.optim.natural.isotropy import Isotropy
+
 
 @dataclass(frozen=True)
 class StepReport:
@@ -54,3 +57,46 @@ class StepReport:
         rows += [(name, f"NOT COVERED: {why}") for name, why in self.uncovered.items()]
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def report_of(
+    direction: Direction,
+    known: Isotropy,
+    measured: Isotropy | None,
+    *,
+    step: int,
+    loss: float,
+    alpha: float,
+    eta: float,
+    seconds: float,
+    skipped: int,
+    notes: tuple[str, ...],
+) -> StepReport:
+    """The report of a step that was made.
+
+    Args:
+        direction: What was done.
+        known: Isotropy as it was last measured.
+        measured: Isotropy of this step, where it was measured.
+        step: Number of steps made.
+        loss: Before the update.
+        alpha: See `StepReport`, like `seconds` and `skipped`.
+        eta: Step size of the first group.
+        seconds: Duration.
+        skipped: Steps skipped so far.
+        notes: Of the settings.
+    """
+    return StepReport(
+        step=step,
+        loss=loss,
+        alpha=alpha,
+        isotropy_error=known.error,
+        lr=eta,
+        step_kl=eta * eta * measured.kl_per_eta2 if measured else float("nan"),
+        covered=direction.covered,
+        uncovered=direction.uncovered,
+        route=direction.route,
+        seconds=seconds,
+        skipped=skipped,
+        notes=(*direction.notes, *notes),
+    )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from linnet.core.jacobian.chosen_output import tensor_of
 from linnet.core.jacobian.functional_call import call_with
 from linnet.core.jacobian.losses import Loss
-from linnet.optim.natural.approximation import Direction
+from linnet.optim.natural.approximation import Approximation, Direction, Settings
 from linnet.optim.natural.isotropy import Isotropy
 
 _lists: Any = torch  # torch gives its list functions no types
@@ -115,6 +116,21 @@ def clipped(
     return replace(direction, delta=delta, alpha=alpha), None if measured is None else measured.shrunk(scale)
 
 
+def previous_directions(
+    state: Mapping[Tensor, Mapping[str, Any]], names: Mapping[str, Tensor], settings: Settings, of: Approximation
+) -> dict[str, Tensor] | None:
+    """The last direction, for momentum in function space; None where there is none.
+
+    Args:
+        state: Of the optimizer.
+        names: Name -> parameter that moves.
+        settings: They have the momentum.
+        of: The approximation.
+    """
+    kept = names if settings.momentum and of.function_momentum else {}
+    return {name: state[p]["previous"] for name, p in kept.items() if "previous" in state[p]} or None
+
+
 EVERY = 5  # steps; with the rate 19/20 a step the constants of Martens & Grosse 2015, section 6.5
 RATE = (19 / 20) ** EVERY
 WELL, BADLY = 0.75, 0.25
@@ -144,8 +160,9 @@ def adapt_groups(groups: Iterable[dict[str, Any]], *, decrease: float, moved: Is
 
 
 @torch.no_grad()
-def loss_now(model: nn.Module, x: Any, y: Tensor, loss: Loss) -> float:
+def loss_now(model: nn.Module, x: Any, y: Tensor, loss: Loss, *, output: Callable[[Any], Any] | None = None) -> float:
     """The loss of a batch at the present weights; buffers (running statistics) stay as they are."""
     inputs = x if isinstance(x, tuple) else (x,)
-    outputs = call_with(model, {name: value.clone() for name, value in model.named_buffers()}, inputs)
+    found = call_with(model, {name: value.clone() for name, value in model.named_buffers()}, inputs)
+    outputs = tensor_of(found, output)
     return float(loss.value(outputs.flatten(1) if outputs.ndim > 1 else outputs.unsqueeze(1), y))

@@ -13,6 +13,7 @@ from linnet.engine import GroupSchedule, Listener
 from linnet.engine.listeners.group_schedule import Shape
 from linnet.errors import InputError
 from linnet.optim import NaturalGradient, Padam
+from linnet.recipe.sections.natural_rules import natural_conflicts, natural_problems
 from linnet.recipe.toml.setting import setting
 
 _OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = MappingProxyType(
@@ -25,6 +26,7 @@ _OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = MappingProxyTy
     }
 )
 _APPROXIMATIONS = ("exact", "block", "tridiagonal", "kfac", "unit")
+_UNCOVERED = ("raise", "gradient", "adam", "padam")
 _CORRECTIONS = ("official", "power", "none")
 
 
@@ -81,6 +83,7 @@ class OptimizerSection:
         isotropy_every: Steps between measurements of the isotropy error.
         solve_rows: Largest dense solve.
         uncovered: What happens to a parameter without curvature.
+        side_lr: Rate of those that follow Adam or Padam.
         sharing: How factors treat positions.
     """
 
@@ -109,7 +112,8 @@ class OptimizerSection:
     adapt_damping: bool | None = setting("the damping follows the prediction", default=None)
     isotropy_every: int | None = setting("steps between measurements of isotropy", default=None, at_least=0)
     solve_rows: int | None = setting("largest dense solve of natural", default=None, at_least=1)
-    uncovered: str | None = setting("parameters without curvature", default=None, choices=("raise", "gradient"))
+    uncovered: str | None = setting("parameters without curvature", default=None, choices=_UNCOVERED)
+    side_lr: float | None = setting("rate of the parameters without curvature", default=None, at_least=0)
     sharing: str | None = setting("how factors treat positions", default=None, choices=("expand", "reduce"))
 
     def problems(self) -> Iterator[tuple[str, str]]:
@@ -130,6 +134,13 @@ class OptimizerSection:
             yield "nesterov", "`nesterov` needs `momentum` above 0"
         if self.eps == 0 and self.name != "padam":
             yield "eps", f"`eps` must be above 0 for {self.name} (got 0), or a zero gradient gives NaN"
+        if self.name == "natural":
+            yield from natural_problems(self)
+
+    def problems_with(self, sections: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """What natural gradient can't be combined with."""
+        if self.name == "natural":
+            yield from natural_conflicts(self, sections.get("train"), sections.get("model"))
 
     def build(self, model: nn.Module, *, loss: str | None) -> torch.optim.Optimizer:
         """The optimizer of a network.

@@ -64,6 +64,7 @@ def against_width(
     theory: Mapping[str, Sequence[float]] | None = None,
     *,
     ylabel: str = "largest eigenvalue",
+    meant: Mapping[str, str] | None = None,
 ) -> Figure:
     """Several quantities against the width: means over networks with their range, theory as lines.
 
@@ -72,6 +73,7 @@ def against_width(
         series: Name -> for each width the values of several networks.
         theory: Name -> for each width the value of the theory.
         ylabel: Of the axis.
+        meant: Name -> what its line of the theory is; "theory" where it isn't there.
     """
     with drawing():
         fig = Figure(figsize=(7.2, 3.6), layout="constrained")
@@ -83,7 +85,8 @@ def against_width(
             mark = "so^vD"[number % 5]
             axes.errorbar(widths, mean, yerr=spread, fmt=mark, color=colors[name], capsize=3, label=name)
             if theory and name in theory:
-                axes.plot(widths, theory[name], "--", color=colors[name], linewidth=1.6, label=f"{name}, theory")
+                said = f"{name}, {(meant or {}).get(name, 'theory')}"
+                axes.plot(widths, theory[name], "--", color=colors[name], linewidth=1.6, label=said)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         axes.set_xticks(list(widths), [f"{w:g}" for w in widths])

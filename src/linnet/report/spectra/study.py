@@ -19,19 +19,23 @@ from linnet.spectra import (
     MeanField,
     SafeLR,
     Spectrum,
+    VerifiedLR,
     feature_metric,
     fisher,
     input_metric,
     ntk,
-    safe_lr,
     steepest_directions,
     theory_for,
+    verify_lr,
 )
-from linnet.spectra.rows.jacobian_rows import Progress
+from linnet.spectra.kernel_engine import MEMORY
+from linnet.spectra.rows.jacobian_rows import Progress, free_bytes
+from linnet.spectra.safe_step import step_of
 from linnet.suggest import one_of
 
 KINDS = ("fisher", "ntk", "input")
-_TOP, _IMAGES = 10, 6
+_TOP, _IMAGES, _STEPS = 10, 6, 30
+_THEORY = "spectrum.theory."
 
 
 @dataclass
@@ -48,6 +52,7 @@ class SpectrumStudy:
         pictures: Name -> (picture, caption).
         safe: The step size.
         theory: Of a network of this shape, where asked for.
+        tried: What training just below and just above the step size did, where asked for.
     """
 
     name: str
@@ -59,6 +64,7 @@ class SpectrumStudy:
     pictures: dict[str, tuple[Figure, str]] = field(default_factory=dict)
     safe: SafeLR | None = None
     theory: MeanField | None = None
+    tried: VerifiedLR | None = None
 
 
 def measure(
@@ -69,6 +75,8 @@ def measure(
     what: Sequence[str],
     *,
     compare_theory: bool = False,
+    verify: bool = False,
+    memory: int | None = None,
     progress: Progress | None = None,
 ) -> SpectrumStudy:
     """Measures a network.
@@ -80,19 +88,24 @@ def measure(
         loss: "mse" or "cross_entropy".
         what: "fisher", "ntk", "input", "feature:LAYER".
         compare_theory: Beside the mean-field theory of a perceptron.
+        verify: Trains copies of the network just below and just above the step size, 30 steps each.
+        memory: Bytes for captured tensors and work; None: a quarter of what is free.
         progress: Of the kernel.
 
     Raises:
         InputError: as the functions of `linnet.spectra` have it.
     """
     study = SpectrumStudy(name, loss, len(x))
+    room = memory if memory is not None else max(MEMORY, free_bytes(x.device) // 4)
     if compare_theory:
         study.theory = theory_for(model, x, loss)
     for kind in what:
         if kind == "fisher":
-            _fisher(study, model, x, progress)
+            _fisher(study, model, x, room, progress)
+            if verify:
+                _verify(study, model, x)
         elif kind == "ntk":
-            _ntk(study, model, x)
+            _ntk(study, model, x, room)
         elif kind == "input":
             _signal(study, "input", input_metric(model, x, loss))
             _directions(study, model, x)
@@ -136,6 +149,8 @@ def html(study: SpectrumStudy, command: str) -> str:
         Section(_TITLES.get(name, name), [figure(picture, alt=text, caption=text)], lead="")
         for name, (picture, text) in study.pictures.items()
     ]
+    if study.theory is not None and "fisher" in study.spectra:
+        sections.append(_beside_theory(study, study.theory))
     sections.append(_numbers(study))
     if "fisher" in study.spectra:
         sections.append(_costs(study.spectra["fisher"]))
@@ -160,17 +175,17 @@ _READING = (
     "to differences between samples. Taking each output's mean over the samples away (last-layer centring) removes the "
     "outliers.",
     "Gradient descent with a step above 2 / lambda_max leaves the neighbourhood of a minimum at first; the safe "
-    "step is "
-    "that limit for the full batch, without momentum. For nn.MSELoss() multiply it by C / 2.",
+    "step is that limit for the full batch, without momentum. For nn.MSELoss() multiply it by C / 2. Where it was "
+    "tried, copies of the network were trained near a zero of the loss, at its own outputs, at 0.9 and at 1.1 of it.",
     "Zero eigenvalues, P less the number of rows at least, count in the mean and in the second moment.",
 )  # fmt: skip
 
 
-def _fisher(study: SpectrumStudy, model: nn.Module, x: Tensor, progress: Progress | None) -> None:
-    found = fisher(model, x, study.loss, progress=progress)
+def _fisher(study: SpectrumStudy, model: nn.Module, x: Tensor, memory: int, progress: Progress | None) -> None:
+    found = fisher(model, x, study.loss, memory=memory, progress=progress)
     study.spectra["fisher"] = found
     centred = found.centered().max
-    study.safe = safe_lr(model, x, study.loss)
+    study.safe = step_of(found)
     top = found.eigenvalues[:_TOP].tolist()
     study.lines += [
         f"Fisher matrix ({study.loss}): P = {found.source.size:,}, N = {found.source.samples:,}; "
@@ -200,13 +215,26 @@ def _fisher(study: SpectrumStudy, model: nn.Module, x: Tensor, progress: Progres
         compared = found.compare(study.theory)
         study.lines += [str(study.theory), str(compared)]
         study.records += [
-            Record.measured(f"spectrum.theory.{quantity.replace(' ', '_')}", expected, context={"measured": ours})
+            Record.measured(f"{_THEORY}{quantity.replace(' ', '_')}", expected, context={"measured": ours})
             for quantity, ours, expected, _ in compared.rows
         ]
 
 
-def _ntk(study: SpectrumStudy, model: nn.Module, x: Tensor) -> None:
-    values = torch.linalg.eigvalsh(ntk(model, x).double()).flip(0)
+def _verify(study: SpectrumStudy, model: nn.Module, x: Tensor) -> None:
+    assert study.safe is not None
+    study.tried = verify_lr(model, x, study.safe, loss=study.loss, steps=_STEPS)
+    study.lines.append(f"the safe step, {study.tried}")
+    study.records += [
+        Record.measured(f"spectrum.verified.{name}", value, context={"lr": trial.lr})
+        for name, trial, value in (
+            ("below", study.tried.below, study.tried.below.last),
+            ("above", study.tried.above, min(study.tried.above.peak, 1e300)),  # what isn't finite has no JSON
+        )
+    ]
+
+
+def _ntk(study: SpectrumStudy, model: nn.Module, x: Tensor, memory: int) -> None:
+    values = torch.linalg.eigvalsh(ntk(model, x, memory=memory).double()).flip(0)
     study.lines.append(f"NTK (no 1/N): mean {float(values.mean()):.5g}, max {float(values[0]):.5g}")
     study.records += [
         Record.measured("ntk.mean", float(values.mean()), n=len(x)),
@@ -242,10 +270,52 @@ def _directions(study: SpectrumStudy, model: nn.Module, x: Tensor) -> None:
     )
 
 
+_WORDS: Mapping[str, str] = {
+    "spectrum.mean": "mean eigenvalue, tr F / P",
+    "spectrum.second_moment": "second moment, tr F^2 / P",
+    "spectrum.centered_max": "largest eigenvalue of the centred outputs",
+    "spectrum.safe_lr": "safe step size, 2 / lambda_max",
+    "spectrum.verified.below": "last loss over the first at 0.9 of the safe step",
+    "spectrum.verified.above": "highest loss over the first at 1.1 of the safe step",
+    "ntk.mean": "mean eigenvalue of the NTK",
+    "ntk.max": "largest eigenvalue of the NTK",
+}
+
+
 def _numbers(study: SpectrumStudy) -> Section:
-    rows = [[record.name, record.value] for record in study.records]
+    rows = [[_in_words(record.name), record.value] for record in study.records if not record.name.startswith(_THEORY)]
     return Section(
         "Numbers", [table(["quantity", "value"], rows, caption="What was measured; records.jsonl has it all")]
+    )
+
+
+def _in_words(name: str) -> str:
+    """A record's name as a reader says it."""
+    if name.startswith("spectrum.top."):
+        return f"eigenvalue {name.removeprefix('spectrum.top.')}"
+    if name.startswith("metric."):
+        kind, _, what = name.removeprefix("metric.").rpartition(".")
+        return f"{'mean' if what == 'mean' else 'largest'} eigenvalue of the metric of {kind}"
+    return _WORDS.get(name, name)
+
+
+def _beside_theory(study: SpectrumStudy, theory: MeanField) -> Section:
+    rows = [
+        [r.name.removeprefix(_THEORY).replace("_", " "), float(r.context["measured"]), r.value]
+        for r in study.records
+        if r.name.startswith(_THEORY)
+    ]
+    known = [list(row) for row in theory.table()]
+    return Section(
+        "Beside mean-field theory",
+        [
+            "Mean-field theory expects this of perceptrons of the same shape with random weights, as the width M "
+            "grows. alpha M kappa_1 is the squared length of an output's gradient at one sample, and alpha M kappa_2 "
+            "its inner product with that at another sample; alpha is the number of hidden layers where all widths are "
+            "equal. The outliers come from kappa_2, the bulk from kappa_1 - kappa_2.",
+            table(["quantity", "measured", "theory"], rows, caption="This network beside the theory of its shape"),
+            table(["quantity", "formula", "value", "assumption"], known, caption="What the theory says, and when"),
+        ],
     )
 
 

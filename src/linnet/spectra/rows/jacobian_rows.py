@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from linnet.suggest import nearest
 Cotangents = Callable[[Tensor], Tensor]
 """From outputs f (n, C) to cotangents (passes, n, C): what each row of the Jacobian is taken along."""
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Called with the number of finished tiles and of all tiles."""
 
@@ -102,16 +103,17 @@ class JacobianRows:
         self._cotangents, self._progress = cotangents, progress
         self._names: tuple[str, ...] | None = None
         with untouched(model):
-            _, one = self._captured(x[:1])
-            self.passes, each = one[0].passes, max(1, bytes_of(one))
+            f, one = self._captured(x[:1], passes=1)
+            self.passes = len(cotangents(f))
             if only is not None:
                 self._names = _parameters_of(one, only)
-                each = max(1, bytes_of(self._captured(x[:1])[1]))
+                _, one = self._captured(x[:1], passes=1)
+            captured, each = bytes_of(one, self.passes)
             self.widths = {layer.name: layer.width for layer in one if only in (None, layer.name)}
             check_samples(model, x)
             size = one[0].gram().element_size()
             tile = math.isqrt(memory // 4 // size) // self.passes
-            self.block = max(1, min(len(x), memory // (4 * each), tile))
+            self.block = max(1, min(len(x), memory // (4 * captured), tile))
             self._kept: list[Layers] = []
             self.held_bytes = each * (len(x) if 2 * each * len(x) <= memory else min(len(x), 2 * self.block))
             self._spilled: SpilledBlocks | None = None
@@ -216,6 +218,8 @@ class JacobianRows:
     def product(self, v: Tensor) -> Tensor:
         """J J^T v, for v (N passes,), without a kernel."""
         own = v.to(self.f.dtype)
+        if len(self.starts) == 1:
+            return torch.stack([layer.product(own) for layer in self._block(0)]).sum(0).to(v.dtype)
         return self.push(self.pull(own)).to(v.dtype)
 
     def _empty(self, other: JacobianRows | None, layers: int) -> Tensor:
@@ -251,18 +255,26 @@ class JacobianRows:
                     self._progress(done, total)
 
     def _part(self, left: LayerJacobian, right: LayerJacobian | None) -> Tensor:
+        return self._timed(left, lambda: left.gram(right, max_bytes=max(1, self.memory // 4)))
+
+    def _condensed(self, layer: LayerJacobian) -> LayerJacobian:
+        """With its rows, where they are smaller than what they are made from: made once, not for each tile."""
+        return self._timed(layer, layer.condensed)
+
+    def _timed(self, layer: LayerJacobian, run: Callable[[], T]) -> T:
         begin = time.perf_counter()
-        part = left.gram(right, max_bytes=max(1, self.memory // 4))
-        if left.name not in self.costs:
-            self.costs[left.name] = _cost(left)
-        self.costs[left.name].wall_s += time.perf_counter() - begin
-        return part
+        found = run()
+        if layer.name not in self.costs:
+            self.costs[layer.name] = _cost(layer)
+        self.costs[layer.name].wall_s += time.perf_counter() - begin
+        return found
 
     def _block(self, number: int) -> Layers:
         if self._recaptured:
             start = self.starts[number]
             with untouched(self.model):
-                return self._captured(self.x[start : start + self.block])[1]
+                _, layers = self._captured(self.x[start : start + self.block])
+            return tuple(self._condensed(layer) for layer in layers)
         return self._kept[number] if self._spilled is None else self._spilled.get(number)
 
     def _capture_all(self) -> Tensor:
@@ -272,6 +284,7 @@ class JacobianRows:
             self._spilled = SpilledBlocks(self.x.device)
         for start in self.starts:
             f, layers = self._captured(self.x[start : start + self.block])
+            layers = tuple(self._condensed(layer) for layer in layers)
             outputs.append(f)
             if self._spilled is not None:
                 self._spilled.put(layers)
@@ -280,11 +293,11 @@ class JacobianRows:
                 self._kept.append(layers)
         return torch.cat(outputs)
 
-    def _captured(self, x: Tensor) -> tuple[Tensor, Layers]:
+    def _captured(self, x: Tensor, passes: int | None = None) -> tuple[Tensor, Layers]:
         with Linearisation(self.model, self._names) as linear:
             f = linear.forward(x)
             check_finite(self.model, x, f, "the model's outputs")
-            layers = linear.rows(self._cotangents(f.detach()))
+            layers = linear.rows(self._cotangents(f.detach())[:passes])
         refused = {name: why for name, why in linear.unread.items() if why != UNUSED}
         if refused:
             name, why = next(iter(refused.items()))

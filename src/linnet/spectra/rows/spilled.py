@@ -94,9 +94,15 @@ def room_on_disk() -> int:
     return shutil.disk_usage(tempfile.gettempdir()).free // 2
 
 
-def bytes_of(layers: Sequence[LayerJacobian]) -> int:
-    """Memory that captured rows hold."""
-    return sum(layer.bytes for layer in layers)
+def bytes_of(one: Sequence[LayerJacobian], passes: int) -> tuple[int, int]:
+    """Memory that a sample's rows of so many passes hold as they are captured, and once they are condensed.
+
+    Args:
+        one: The layers of one sample with one pass.
+        passes: How many there will be.
+    """
+    sizes = [(layer.bytes_with(passes), layer.bytes_of_rows() * passes) for layer in one]
+    return max(1, sum(captured for captured, _ in sizes)), max(1, sum(map(min, sizes)))
 
 
 _NUMPY = {

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from benchmarks.spectra.kernels import jacobian_contraction
-from benchmarks.spectra.top import _products, power_iteration
+from benchmarks.spectra.top import power_iteration, products
 from linnet.spectra import fisher, ntk
 
 
@@ -19,5 +19,5 @@ def test_power_iteration_finds_the_largest_eigenvalues_one_after_another():
     torch.manual_seed(0)
     model, x = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 1)), torch.randn(6, 4)
     size = sum(p.numel() for p in model.parameters())
-    found = power_iteration(_products(model, x), size, 2, 1e-4, 500)
+    found = power_iteration(products(model, x), size, 2, 1e-4, 500)
     torch.testing.assert_close(found.double(), fisher(model, x).eigenvalues[:2], rtol=1e-3, atol=0)

@@ -48,8 +48,14 @@ def test_the_demo_shows_the_table_the_theory_and_the_next_step(tmp_path, capsys)
     found = records(out)
     assert found["spectrum.safe_lr"] == pytest.approx(2 / found["spectrum.top.1"], rel=1e-3)
     assert found["spectrum.centered_max"] < found["spectrum.top.10"]
+    assert found["spectrum.verified.below"] < 1
+    assert found["spectrum.verified.above"] > 10
+    assert "the safe step, verified: at" in said
     page = (out / "report.html").read_text()
     assert "contraction" in page
+    for words in ("Beside mean-field theory", "alpha M kappa_2", "mean eigenvalue, tr F / P", "outlier 10"):
+        assert words in page
+    assert "spectrum.top" not in page
     assert page.count("<svg") == 1
     assert (out / "pictures" / "eigenvalues.png").stat().st_size > 5000
 
@@ -66,6 +72,15 @@ def test_a_network_with_maps_needs_a_reduction_and_every_kind_is_shown(nets, tmp
     assert all(
         (out / "pictures" / f"{name}.png").stat().st_size > 3000 for name in ("eigenvalues", "ntk", "directions")
     )
+
+
+def test_little_memory_changes_no_number(nets, tmp_path):
+    command = ["spectrum", f"{nets}:maps", "--input", "1x1x6x6", "-n", "6", "--reduce", "mean", "--what", "fisher,ntk"]
+    found = []
+    for name, words in (("much", []), ("little", ["--memory-gib", "1e-5"])):
+        assert main([*command, *words, "--out", str(tmp_path / name)]) == 0
+        found.append(records(tmp_path / name))
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
 def test_digits_and_a_saved_state(nets, tmp_path, capsys):
@@ -106,6 +121,7 @@ def test_the_map_of_step_sizes_has_its_line(monkeypatch, nets, tmp_path):
         ([], "MODEL must be given, or --demo"),
         (["mlp", "--demo"], "MODEL must be given, or --demo"),
         (["mlp", "--samples", "0"], "`--samples` must be 1 or more"),
+        (["mlp", "--memory-gib", "0"], "`--memory-gib` must be above 0"),
         (["mlp", "--what", "hessian"], "`--what` must be of fisher, ntk, input"),
         (["mlp", "--loss", "hinge", "-n", "2"], "`--loss` must be one of"),
         (["mlp", "--data", "nowhere"], "`--data` must be digits"),

@@ -50,3 +50,31 @@ def test_upper_tiles_give_the_whole_matrix(monkeypatch):
         (layer,) = linear.rows(torch.randn(3, 9, 40, dtype=torch.float64))
     rows = layer.rows()
     torch.testing.assert_close(layer.gram(), rows @ rows.T)
+
+
+@pytest.mark.parametrize("samples", [2, 40])
+@pytest.mark.parametrize("key", LAYERS)
+def test_products_are_those_of_the_rows(key, samples):
+    """With few samples a linear layer's product goes by pairs of positions, with many by its weight's gradient."""
+    layer, shape = LAYERS[key]
+    model = nn.Sequential(layer, nn.Flatten()).double()
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(samples, *shape[1:], dtype=torch.float64, generator=generator)
+    with Linearisation(model) as linear:
+        f = linear.forward(x)
+        jacobian = linear.rows(torch.randn(3, *f.shape, dtype=torch.float64, generator=generator))[0]
+    v, rows = torch.randn(3 * samples, dtype=torch.float64, generator=generator), jacobian.rows()
+    torch.testing.assert_close(jacobian.product(v), rows @ (rows.T @ v))
+    pulled = jacobian.pull(v)
+    torch.testing.assert_close(torch.cat([part.flatten() for part in pulled.values()]), rows.T @ v)
+    torch.testing.assert_close(jacobian.push(pulled), rows @ (rows.T @ v))
+
+
+def test_few_samples_of_a_linear_layer_make_no_gradient_of_its_weight(monkeypatch):
+    model = nn.Sequential(nn.Linear(30, 20)).double()
+    with Linearisation(model) as linear:
+        f = linear.forward(torch.randn(4, 30, dtype=torch.float64))
+        (layer,) = linear.rows(torch.randn(2, *f.shape, dtype=torch.float64))
+    v, rows = torch.randn(8, dtype=torch.float64), layer.rows()
+    monkeypatch.setattr(type(layer), "pull", None)
+    torch.testing.assert_close(layer.product(v), rows @ (rows.T @ v))

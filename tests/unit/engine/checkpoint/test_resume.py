@@ -183,16 +183,16 @@ def test_when_no_checkpoint_can_be_used_it_says_so(tmp_path):
 
 
 class Interrupted(Classify):
-    """Raises KeyboardInterrupt in the loss of one step, or sends the signal of Ctrl-C."""
+    """Raises KeyboardInterrupt in the loss of one step, or sends a signal: that of Ctrl-C, or another."""
 
-    def __init__(self, call, *, by_signal):
+    def __init__(self, call, *, by_signal, signal_sent=signal.SIGINT):
         self.left = call
-        self.by_signal = by_signal
+        self.by_signal, self.signal_sent = by_signal, signal_sent
 
     def loss(self, model, batch):
         self.left -= 1
         if self.left < 0 and self.by_signal:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), self.signal_sent)
         elif self.left < 0:
             raise KeyboardInterrupt
         return super().loss(model, batch)
@@ -213,6 +213,14 @@ def test_ctrl_c_saves_the_last_whole_update_and_tells_how_to_go_on(tmp_path, by_
         train(tmp_path, task=Interrupted(7, by_signal=by_signal))
     assert list_checkpoints(tmp_path)[-1].name == f"checkpoint-{step:08d}.safetensors"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert_equal_runs(train(tmp_path), train())
+
+
+def test_sigterm_saves_as_ctrl_c_does(tmp_path):
+    """As Slurm and Kubernetes send it."""
+    with pytest.raises(KeyboardInterrupt, match=r"\b8 of 20"):
+        train(tmp_path, task=Interrupted(7, by_signal=True, signal_sent=signal.SIGTERM))
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert_equal_runs(train(tmp_path), train())
 
 

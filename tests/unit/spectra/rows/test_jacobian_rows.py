@@ -35,6 +35,35 @@ def test_products_without_a_kernel_are_those_of_the_matrix():
             assert (rows.spilled_bytes > 0) == (memory < 2**20)
 
 
+def test_the_bytes_are_those_of_the_captured_tensors():
+    """Foreseen from one sample and one pass: the batch that a sample is a view of doesn't count."""
+    model, x = network()
+    with JacobianRows(model, x, memory=2**30) as rows:
+        ((_, layers),) = rows.blocks()
+        held = {t.data_ptr(): t.nbytes for layer in layers for term in layer.terms.values() for t in term.held()}
+        assert rows.held_bytes == sum(held.values())
+
+
+@pytest.mark.parametrize("memory", [2**30, 40_000])
+def test_rows_that_are_smaller_than_what_they_are_made_from_take_its_place(memory):
+    """An early convolution has 27 weights and 100 positions."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 1, 3, padding=1), nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(100, 2))
+    model, x = model.double().eval(), torch.randn(9, 3, 10, 10, dtype=torch.float64)
+    with JacobianRows(model, x, memory=memory) as rows:
+        ((_, layers), *others) = rows.blocks()
+        conv, norm, head = layers
+        assert conv.bytes_with(2) == conv.samples * 2 * (27 + 1) * 8
+        assert bool(others) == (memory < 2**20)
+        matrix = rows.matrix()
+        torch.testing.assert_close(rows.kernel(), matrix @ matrix.T)
+        v = torch.randn(18, dtype=torch.float64)
+        torch.testing.assert_close(rows.product(v), matrix @ (matrix.T @ v))
+        assert [rows.costs[layer.name].way for layer in (conv, norm, head)] == ["gradients", "rows", "positions"]
+        assert rows.costs["0"].gradients_cost > 0
+    torch.testing.assert_close(ntk(model, x, x[:4], memory=memory), (matrix @ matrix.T)[:, :8])
+
+
 def test_cotangents_put_the_curvature_of_the_loss_into_the_rows():
     model, x = network()
     with (

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from linnet.core.capture.gram import PairSizes, affinity_gram
-from linnet.core.capture.layers.layer_rule import LayerRule
+from linnet.core.capture.layers.layer_rule import LayerRule, Sharing
 from linnet.core.capture.positions import Use
 
 
@@ -15,6 +15,7 @@ class EmbeddingRule(LayerRule):
     """`nn.Embedding` whose forward leaves its weight alone and whose gradient belongs to samples."""
 
     types = (nn.Embedding,)
+    diagonal_input = True
 
     def refusal(self, module: nn.Module) -> str | None:
         """`max_norm` writes the weight in forward; `scale_grad_by_freq` couples the samples."""
@@ -63,6 +64,20 @@ class EmbeddingRule(LayerRule):
             symmetric=others is None,
             max_bytes=max_bytes,
         )
+
+    def factors(
+        self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool, sharing: Sharing
+    ) -> tuple[Tensor, Tensor]:
+        """(counts of the tokens (rows,), sum g g^T): the inputs are one-hot, so that A is diagonal and exact."""
+        layer = cast(nn.Embedding, module)
+        tokens, g = _positions(layer, uses)
+        counts = torch.bincount(tokens.flatten(), minlength=layer.num_embeddings).to(g.dtype)
+        flat = g.flatten(0, 2)
+        return counts, flat.T @ flat
+
+    def columns(self, module: nn.Module, uses: Sequence[Use], *, sharing: Sharing) -> int:
+        """Tokens."""
+        return sum(use.a.numel() for use in uses)
 
 
 def _positions(layer: nn.Embedding, uses: Sequence[Use]) -> tuple[Tensor, Tensor]:

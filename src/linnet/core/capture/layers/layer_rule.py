@@ -21,11 +21,13 @@ class LayerRule(ABC):
     Attributes:
         types: The torch layers of the family; a subclass counts where it keeps their `forward`.
         is_matrix: Whether the weight's gradient is a sum of outer products, so that `vectors` and `factors` exist.
+        diagonal_input: Whether the input side of its Kronecker factors is diagonal: `factors` gives the diagonal.
         params: Names of the family's parameters; a layer with others is computed from them and isn't read.
     """
 
     types: tuple[type[nn.Module], ...]
     is_matrix: bool = False
+    diagonal_input: bool = False
     params: tuple[str, ...] = ("weight", "bias")
 
     def with_constant_statistics(self) -> LayerRule:
@@ -73,6 +75,12 @@ class LayerRule(ABC):
     def push(self, module: nn.Module, uses: Sequence[Use], param: str, delta: Tensor) -> Tensor:
         """Inner products of the per-sample gradients with one direction (*param.shape), (passes, N)."""
         return self.per_sample(module, uses, param).flatten(2) @ delta.flatten()
+
+    def affinity(self, module: nn.Module, uses: Sequence[Use]) -> Tensor | None:
+        """a . a' + b^2 of every pair of positions, (N S, N S), where products with the rows of weight and bias are
+        cheaper by it than by the weight's gradient; else None.
+        """
+        return None
 
     def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
         """Inputs a and output gradients g whose products over positions are the gradients of weight and bias."""

@@ -11,6 +11,7 @@ from linnet.core.capture.gram import GramPlan, plan_gram, rows_gram, self_produc
 from linnet.core.capture.layers.layer_rule import LayerRule, Sharing
 from linnet.core.capture.per_sample import TILE_BYTES, tiles, weight_gradients
 from linnet.core.capture.positions import CONVOLUTIONS, LINEAR, TRANSPOSED, Positions, Use, fold, positions_of, unfold
+from linnet.core.linalg.precision import full_float32
 
 
 class MatrixRule(LayerRule):
@@ -88,6 +89,17 @@ class MatrixRule(LayerRule):
             return self.per_sample(module, uses, param) @ delta
         return sum_of([_along(positions_of(module, use), delta) for use in uses])
 
+    def affinity(self, module: nn.Module, uses: Sequence[Use], *, bias_scale: float = 1.0) -> Tensor | None:
+        """Of a linear layer, where a position's N S O multiply-accumulates are fewer than the gradient's 2 I O."""
+        if len(uses) > 1 or not isinstance(module, LINEAR):
+            return None
+        positions = positions_of(module, uses[0])
+        count = positions.samples * positions.count
+        if count >= 2 * positions.inputs_size:
+            return None
+        with full_float32():
+            return self_product(uses[0].a.reshape(count, -1)).add_(bias_scale * bias_scale)
+
     def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
         """(N, groups, I, S) and (passes, N, groups, O, S), the uses one after another along S; patches for a conv."""
         positions = [positions_of(module, use) for use in uses]
@@ -101,7 +113,18 @@ class MatrixRule(LayerRule):
         self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool, sharing: Sharing
     ) -> tuple[Tensor, Tensor]:
         """A = sum a a^T and G = sum g g^T over samples, positions ("expand") or samples alone ("reduce")."""
-        pairs = [_factors(positions_of(module, use), homogeneous=homogeneous, sharing=sharing) for use in uses]
+        return self.factor_blocks(module, uses, homogeneous=homogeneous, sharing=sharing, parts=(1, 1))
+
+    def factor_blocks(
+        self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool, sharing: Sharing, parts: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """The diagonal blocks of both, so many of each side, as (groups * parts, size, size).
+
+        Blocks are alike: the last is filled up with zeros. Products between blocks aren't computed.
+        """
+        pairs = [
+            _factors(positions_of(module, use), homogeneous=homogeneous, sharing=sharing, parts=parts) for use in uses
+        ]
         return sum_of([pair[0] for pair in pairs]), sum_of([pair[1] for pair in pairs])
 
     def columns(self, module: nn.Module, uses: Sequence[Use], *, sharing: Sharing) -> int:
@@ -114,6 +137,9 @@ def _summed(positions: Positions) -> Tensor:
     """sum_ns outputs_ns inputs_ns^T of one backward pass, (groups, O, I)."""
     if isinstance(positions.module, CONVOLUTIONS):
         return positions.summed_kernel()
+    if isinstance(positions.module, LINEAR):
+        g = positions.g.reshape(-1, positions.outputs_size)
+        return (g.T @ positions.a.reshape(-1, positions.inputs_size)).unsqueeze(0)
     shape = (positions.groups, positions.outputs_size, positions.inputs_size)
     total = positions.g.new_zeros(shape)
     for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
@@ -125,12 +151,20 @@ def _summed(positions: Positions) -> Tensor:
 
 def _along(positions: Positions, delta: Tensor) -> Tensor:
     """sum_s outputs_ns . (D inputs_ns), (passes, N)."""
+    if isinstance(positions.module, LINEAR):
+        return by_pass(positions.g, torch.nn.functional.linear(positions.a, delta))
     matrix = unfold(positions.module, delta)
     result = []
     for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
         moved = matrix @ positions.inputs(tile)
         result.append((positions.outputs(tile) * moved).flatten(2).sum(2))
     return torch.cat(result, dim=1)
+
+
+def by_pass(g: Tensor, moved: Tensor) -> Tensor:
+    """Inner products over all but the leading axes of (passes, N, ...) and (N, ...): (passes, N)."""
+    along = moved.flatten(1)
+    return torch.stack([torch.linalg.vecdot(one, along) for one in g.flatten(2)])
 
 
 def sum_of(parts: Sequence[Tensor]) -> Tensor:
@@ -141,10 +175,19 @@ def sum_of(parts: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def _factors(positions: Positions, *, homogeneous: bool, sharing: Sharing) -> tuple[Tensor, Tensor]:
-    """Kronecker factors of one use: (I, I) and (O, O); with groups (groups, I, I) and (groups, O, O)."""
+def _factors(
+    positions: Positions, *, homogeneous: bool, sharing: Sharing, parts: tuple[int, int] = (1, 1)
+) -> tuple[Tensor, Tensor]:
+    """Kronecker factors of one use: (I, I) and (O, O); with groups or parts with a leading axis of both."""
+    if not positions.samples:
+        sizes = [-(-size // count) for size, count in zip(_sizes(positions, homogeneous), parts, strict=True)]
+        left, right = (
+            positions.g.new_zeros(positions.groups * count, size, size)
+            for size, count in zip(sizes, parts, strict=True)
+        )
+        return (left[0], right[0]) if positions.groups == 1 and parts == (1, 1) else (left, right)
     out = tuple(positions.g.shape[3:])
-    if sharing == "expand" and autocorrelation.fits(positions.module, out):
+    if parts == (1, 1) and sharing == "expand" and autocorrelation.fits(positions.module, out):
         left = autocorrelation.input_factor(positions.module, positions.a, out, homogeneous=homogeneous)
         g = positions.outputs()[:, :, 0].permute(2, 0, 1, 3).flatten(1)
         return left, self_product(g)
@@ -152,12 +195,25 @@ def _factors(positions: Positions, *, homogeneous: bool, sharing: Sharing) -> tu
     right: Tensor | None = None
     for tile in tiles(positions.samples, positions.bytes_per_sample, TILE_BYTES):
         columns, rows = _columns(positions, tile, homogeneous=homogeneous, sharing=sharing)
-        part = self_product(columns), self_product(rows)
+        part = self_product(split_rows(columns, parts[0])), self_product(split_rows(rows, parts[1]))
         left = part[0] if left is None else left.add_(part[0])
         right = part[1] if right is None else right.add_(part[1])
     assert left is not None
     assert right is not None
-    return (left[0], right[0]) if positions.groups == 1 else (left, right)
+    return (left[0], right[0]) if positions.groups == 1 and parts == (1, 1) else (left, right)
+
+
+def split_rows(vectors: Tensor, parts: int) -> Tensor:
+    """(groups, d, m) as (groups * parts, ceil(d / parts), m), filled up with zeros."""
+    if parts == 1:
+        return vectors
+    size = -(-vectors.shape[1] // parts)
+    filled = torch.nn.functional.pad(vectors, (0, 0, 0, parts * size - vectors.shape[1]))
+    return filled.reshape(len(vectors) * parts, size, vectors.shape[2])
+
+
+def _sizes(positions: Positions, homogeneous: bool) -> tuple[int, int]:  # noqa: FBT001  one word of `_factors`
+    return positions.inputs_size + homogeneous, positions.outputs_size
 
 
 def _columns(positions: Positions, tile: slice, *, homogeneous: bool, sharing: Sharing) -> tuple[Tensor, Tensor]:

@@ -83,6 +83,10 @@ class ScaledRule(LayerRule):
         """As of a linear layer with the scaled inputs."""
         return _LINEAR.push(module, _scaled(module, uses, param), param, delta)
 
+    def affinity(self, module: nn.Module, uses: Sequence[Use]) -> Tensor | None:
+        """As of a linear layer with the scaled inputs, s_b^2 where that has 1."""
+        return _LINEAR.affinity(module, _scaled(module, uses, "weight"), bias_scale=cast(float, module.bias_scale))
+
     def vectors(self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool) -> tuple[Tensor, Tensor]:
         """Inputs s_w h, with s_b below them where `homogeneous`."""
         inputs, outputs = _LINEAR.vectors(module, _scaled(module, uses, "weight"), homogeneous=homogeneous)

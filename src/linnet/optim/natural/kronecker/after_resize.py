@@ -44,13 +44,13 @@ def edited_blocks(old: nn.Module, new: nn.Module, edit: Edit, blocks: Mapping[st
 
 
 def _kronecker(block: KroneckerBlock, module: nn.Module, edit: Edit, shape: torch.Size) -> KroneckerBlock | None:
-    twin = KroneckerBlock(module, block.weight, block.bias, block.sharing, mass=block.mass)
+    twin = KroneckerBlock(module, block.weight, block.bias, block.sharing, mass=block.mass, size=block.size)
     if block.a is None or block.b is None:
         return None
     if not edit.axes.get(block.weight):
         twin.a, twin.b = block.a.clone(), block.b.clone()
         return twin
-    if len(block.a) > 1 or len(block.b) > 1 or isinstance(block.module, TRANSPOSED):
+    if len(block.a) > 1 or len(block.b) > 1 or isinstance(block.module, (*TRANSPOSED, nn.Embedding)):
         return None
     index, share = _entries(block.weight, edit, shape)
     index, share = index.reshape(len(index), -1), share.reshape(len(share), -1)
@@ -72,7 +72,7 @@ def _small(block: SmallBlock, edit: Edit, shapes: Mapping[str, torch.Size]) -> S
         indices.append(index.reshape(-1) + start)
         shares.append(share.reshape(-1))
         start += shapes[name].numel()
-    return SmallBlock(block.names, _picked(block.a, torch.cat(indices), torch.cat(shares)), block.mass)
+    return SmallBlock(block.names, _picked(block.a, torch.cat(indices), torch.cat(shares)), block.mass, size=block.size)
 
 
 def _entries(name: str, edit: Edit, shape: torch.Size) -> tuple[Tensor, Tensor]:

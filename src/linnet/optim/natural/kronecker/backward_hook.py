@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,21 +12,34 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from linnet.core.jacobian.linearisation import Linearisation
+from linnet.core.jacobian.losses import Loss
+from linnet.optim.natural.kronecker.kronecker_block import Sums
 
 
 @dataclass
 class RecordedForward:
     """One forward of the user's, from which rows come.
 
+    The graph of the forward owns it until `backward` runs, by a hook on the outputs: a forward without a backward
+    leaves nothing.
+
     Attributes:
-        linear: What its layers left.
-        f: Outputs (N, C), detached, float32 at least.
-        g: Gradient of the user's loss in the outputs, (N, C), once `backward` ran.
+        linear: What its layers left; None once it is read.
+        f: Outputs (N, D), detached, float32 at least.
+        loss: The loss for outputs of this shape.
+        whole: Whether it is for all blocks, and not only for those that weren't seen before.
+        sums: What it adds to each block; None until it is read.
+        g: Gradient of the user's loss in the outputs, (N, D), once `backward` ran.
+        confirm: Called when it has run.
     """
 
-    linear: Linearisation
+    linear: Linearisation | None
     f: Tensor
+    loss: Loss | None = None
+    whole: bool = True
+    sums: dict[str, Sums] | None = None
     g: Tensor | None = None
+    confirm: Callable[[RecordedForward], None] | None = None
 
     @property
     def samples(self) -> int:
@@ -33,8 +47,17 @@ class RecordedForward:
         return len(self.f)
 
     def keep(self, g: Tensor) -> None:
-        """Hook on the outputs."""
-        self.g = g.detach().reshape(self.f.shape).to(self.f.dtype)
+        """Hook on the outputs; a second backward through them adds its gradient."""
+        g = g.detach().reshape(self.f.shape).to(self.f.dtype)
+        self.g = g if self.g is None else self.g + g
+        if self.confirm is not None:
+            self.confirm(self)
+            self.confirm = None
+
+    def release(self) -> None:
+        """Takes the hooks off."""
+        if self.linear is not None:
+            self.linear.release()
 
 
 class Listener:
@@ -54,6 +77,14 @@ class Listener:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Inert, ()
+
+    def attach(self) -> RemovableHandle:
+        """Puts the hook on the owner's network; it goes when the owner does."""
+        owner = self._owner()
+        assert owner is not None
+        handle = owner.model.register_forward_pre_hook(self)
+        weakref.finalize(owner, handle.remove)
+        return handle
 
     def __call__(self, module: nn.Module, args: Any) -> None:
         """Before the network's forward: opens the recording."""
@@ -83,10 +114,12 @@ class Listener:
             watch = RecordedForward(linear, f.detach().to(torch.promote_types(f.dtype, torch.float32)))
             with torch.autocast(f.device.type, enabled=False):
                 keep_open = owner.recorded(watch)
-            outputs.register_hook(watch.keep)  # after the owner's own passes: the next one is the user's
+            linear.hook_outputs(watch.keep)  # after the owner's own passes: the next one is the user's
             if keep_open:
                 linear.seal()
                 self._open = None
+            else:
+                watch.linear = None
         finally:
             self.drop()
 

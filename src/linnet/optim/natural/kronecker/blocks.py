@@ -14,7 +14,8 @@ from linnet.core.capture.positions import TRANSPOSED
 from linnet.core.capture.scaled_weight import scaled_leaf
 from linnet.core.jacobian.layer_jacobian import LayerJacobian, RuleTerm
 from linnet.errors import InputError
-from linnet.optim.natural.kronecker.exact_block import LIMIT, SmallBlock
+from linnet.optim.natural.batch import LIMIT
+from linnet.optim.natural.kronecker.exact_block import SmallBlock
 from linnet.optim.natural.kronecker.kronecker_block import KroneckerBlock
 
 Block = KroneckerBlock | SmallBlock
@@ -43,7 +44,7 @@ def too_large(model: nn.Module) -> dict[str, str]:
     rules = constant_statistics()
     for module in model.modules():
         rule = rule_of(module, rules)
-        matrix = rule is not None and rule.is_matrix and refusal(module, rules) is None
+        matrix = rule is not None and (rule.is_matrix or rule.diagonal_input) and refusal(module, rules) is None
         for param, value in module.named_parameters(recurse=False):
             if not value.requires_grad or isinstance(value, UninitializedParameter) or value.numel() <= LIMIT:
                 continue
@@ -58,7 +59,7 @@ def not_covered(uncovered: Mapping[str, str]) -> InputError:
     more = f" and {len(uncovered) - 1} more" if len(uncovered) > 1 else ""
     return InputError(
         f"The curvature of `{name}`{more} can't be computed: {reason}. Freeze it, or let it follow the plain "
-        "gradient: uncovered='gradient'."
+        "gradient or Adam: uncovered='gradient' or 'adam'."
     )
 
 
@@ -85,7 +86,10 @@ def allot(
             if isinstance(block, str):
                 result.uncovered[block] = how
                 continue
-            result.blocks[block.names[0]] = (known.get(block.names[0], block), layer)
+            before = known.get(block.names[0])
+            if before is None or before.names != block.names:  # one of them was frozen since, or is no longer
+                before = block
+            result.blocks[block.names[0]] = (before, layer)
             result.covered.update(dict.fromkeys(block.names, how))
     return result
 
@@ -95,6 +99,9 @@ def _blocks_of(
 ) -> Iterable[tuple[Block | str, str]]:
     """(block, how) of each block; (parameter name, why not) of what has none."""
     left = list(layer.terms)
+    for name in (name for name in layer.terms if _is_table(layer, name) and sizes[name] > LIMIT):
+        yield KroneckerBlock(layer.module, name, None, sharing), f"counts of tokens and B (layer `{layer.name}`)"
+        left.remove(name)
     weight = next((name for name in left if _is_matrix(layer, name)), None)
     if weight is not None:
         bias = next((name for name in left if _is_column(layer, weight, name, damping)), None)
@@ -118,6 +125,11 @@ def _blocks_of(
 def _is_matrix(layer: LayerJacobian, name: str) -> bool:
     term = layer.terms[name]
     return isinstance(term, RuleTerm) and term.rule.is_matrix and term.param == "weight"
+
+
+def _is_table(layer: LayerJacobian, name: str) -> bool:
+    term = layer.terms[name]
+    return isinstance(term, RuleTerm) and term.rule.diagonal_input
 
 
 def _is_column(layer: LayerJacobian, weight: str, name: str, damping: Mapping[str, float]) -> bool:

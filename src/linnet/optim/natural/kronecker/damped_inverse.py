@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from linnet.core.capture.layers.matrix import split_rows
+
 # At rho = 0 eigenvalues up to this share of the largest count as 0: rounding of a Gram matrix in float64 is 1e-15, and
 # directions below 1e-10 hold nothing that the data determined.
 RELATIVE_CUT = 1e-10
@@ -44,10 +46,10 @@ class DampedInverse(ABC):
 
 @dataclass(frozen=True)
 class DenseInverse(DampedInverse):
-    """The inverse written out.
+    """The inverse written out, whole or as diagonal blocks of one size, the last of which may reach beyond d.
 
     Attributes:
-        matrix: (groups, d, d).
+        matrix: (groups, d, d), or (groups * blocks, size, size).
         route: How it was found.
         rank: At rho = 0.
     """
@@ -58,11 +60,23 @@ class DenseInverse(DampedInverse):
 
     def times(self, right: Tensor) -> Tensor:
         """One product."""
-        return torch.bmm(self.matrix, right.to(self.matrix.dtype))
+        right = right.to(self.matrix.dtype)
+        if len(self.matrix) == len(right):
+            return torch.bmm(self.matrix, right)
+        split = split_rows(right, len(self.matrix) // len(right))
+        return torch.bmm(self.matrix, split).view(len(right), -1, right.shape[2])[:, : right.shape[1]]
 
     def times_left(self, left: Tensor) -> Tensor:
         """One product, of a contiguous result."""
-        return torch.bmm(left.to(self.matrix.dtype), self.matrix)
+        left = left.to(self.matrix.dtype)
+        if len(self.matrix) == len(left):
+            return torch.bmm(left, self.matrix)
+        groups, rows, side = left.shape
+        parts, size = len(self.matrix) // groups, self.matrix.shape[1]
+        filled = torch.nn.functional.pad(left, (0, parts * size - side)).view(groups, rows, parts, size)
+        split = filled.transpose(1, 2).reshape(groups * parts, rows, size)
+        moved = torch.bmm(split, self.matrix).view(groups, parts, rows, size).transpose(1, 2)
+        return moved.reshape(groups, rows, -1)[:, :, :side]
 
     def tensors(self) -> tuple[Tensor, ...]:
         """The matrix."""
@@ -101,6 +115,42 @@ class DualInverse(DampedInverse):
     def tensors(self) -> tuple[Tensor, ...]:
         """Basis, eigenvalues, damping."""
         return self.basis, self.values, self.rho
+
+
+@dataclass(frozen=True)
+class DiagonalInverse(DampedInverse):
+    """The inverse of a diagonal matrix.
+
+    Attributes:
+        diagonal: (groups, d).
+        route: How it was found.
+        rank: At rho = 0.
+    """
+
+    diagonal: Tensor
+    route: str = "diagonal"
+    rank: int | None = None
+
+    def times(self, right: Tensor) -> Tensor:
+        """One product for each entry."""
+        return self.diagonal.unsqueeze(-1) * right.to(self.diagonal.dtype)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The diagonal."""
+        return (self.diagonal,)
+
+
+def invert_diagonal(diagonal: Tensor, rho: Tensor) -> DiagonalInverse:
+    """1 / (m + rho), at rho = 0 on the entries above 0.
+
+    Args:
+        diagonal: M's, (groups, d).
+        rho: (groups,).
+    """
+    damped = diagonal + rho.to(diagonal.dtype).unsqueeze(-1)
+    return DiagonalInverse(
+        torch.where(damped > 0, damped.reciprocal(), 0.0), "diagonal", int((diagonal > 0).sum(1).min())
+    )
 
 
 def invert(matrix: Tensor, rho: Tensor) -> DenseInverse:

@@ -11,9 +11,7 @@ from torch import Tensor
 from linnet.core.capture.gram import sample_major
 from linnet.core.jacobian.layer_jacobian import LayerJacobian
 from linnet.optim.natural.kronecker.damped_inverse import DampedInverse, invert, invert_vectors
-from linnet.optim.natural.kronecker.kronecker_block import Sums
-
-LIMIT = 4096  # parameters of one exact block: 64 MB in float32, and a Cholesky factor in about a second
+from linnet.optim.natural.kronecker.kronecker_block import Sums, share_of
 
 
 @dataclass
@@ -26,6 +24,7 @@ class SmallBlock:
         mass: Weight of the running mean, 1 - ema^k (bias correction).
         latest: Rows of the last refresh, where they are kept instead of F_m.
         a_inverse: (F_m + rho)^-1.
+        size: Mean number of samples of the refreshes in the running mean; None: unknown.
     """
 
     names: tuple[str, ...]
@@ -33,14 +32,23 @@ class SmallBlock:
     mass: float = 0.0
     latest: Sums | None = None
     a_inverse: DampedInverse | None = field(default=None, repr=False)
+    size: float | None = None
 
-    def read(self, layer: LayerJacobian, *, dtype: torch.dtype | None = None, keep_vectors: bool = False) -> Sums:
+    def read(
+        self,
+        layer: LayerJacobian,
+        *,
+        dtype: torch.dtype | None = None,
+        keep_vectors: bool = False,
+        max_side: int | None = None,
+    ) -> Sums:
         """The sums of one batch.
 
         Args:
             layer: The rows of the layer.
             dtype: Of the product; None for that of the rows. The sum is float32 at least.
             keep_vectors: Keep the rows where they are fewer than the parameters.
+            max_side: Of Kronecker factors; not read here.
         """
         rows = torch.cat([sample_major(layer.terms[name].rows()) for name in self.names], dim=1)
         wide = torch.promote_types(rows.dtype, torch.float32)
@@ -51,15 +59,14 @@ class SmallBlock:
 
     def update(self, sums: Sums, *, ema: float) -> None:
         """Takes a batch's sum into the running mean."""
-        self.mass = ema * self.mass + (1 - ema)
-        share = (1 - ema) / self.mass
+        share, self.mass, self.size = share_of(sums.samples, self.mass, self.size, ema)
         if sums.a is None:
             self.a, self.latest = None, Sums(sums.samples, sums.columns, a_vectors=sums.a_vectors)
             return
         new = sums.a / sums.samples
         self.latest = None
         # into the new tensor: a mean that was saved stays as it is
-        self.a = new if self.a is None or share == 1.0 else torch.lerp(self.a, new, share, out=new)
+        self.a = new if self.a is None or share == 1.0 else torch.lerp(self.a.to(new), new, share, out=new)
 
     def refresh(self, rho: float, sides: str = "a") -> None:
         """Finds the damped inverse anew."""

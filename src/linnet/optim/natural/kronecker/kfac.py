@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,23 +11,25 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from linnet.core.distributed import added, world
+from linnet.core.distributed import world
 from linnet.core.edit.edit_plan import Edit
+from linnet.core.jacobian.cross_entropy import MOST_PASSES
 from linnet.core.jacobian.layer_jacobian import LayerJacobian
 from linnet.core.jacobian.linearisation import UNUSED, Linearisation
-from linnet.errors import InputError, TrainingError
+from linnet.errors import InputError, LinnetError, TrainingError
 from linnet.optim.natural.approximation import Approximation, Batch, Direction, Settings
-from linnet.optim.natural.batch import check_positions, readable
+from linnet.optim.natural.batch import readable
 from linnet.optim.natural.kronecker.after_resize import edited_blocks
+from linnet.optim.natural.kronecker.agreement import Facts, agreed, planned_blocks, plans_of, told
 from linnet.optim.natural.kronecker.alpha import alpha_of, rank_notes
 from linnet.optim.natural.kronecker.backward_hook import Listener, RecordedForward
+from linnet.optim.natural.kronecker.block_products import filled, finite, require_finite, routes, times_all
 from linnet.optim.natural.kronecker.blocks import Allotment, Block, allot, not_covered, too_large
 from linnet.optim.natural.kronecker.exact_block import SmallBlock
 from linnet.optim.natural.kronecker.kronecker_block import Sums
+from linnet.optim.natural.kronecker.output_gradient import MEAN, numbers_of, require_mean
 from linnet.optim.natural.kronecker.parallel import own_generator, reduced, refresh
 from linnet.optim.natural.kronecker.saved_blocks import packed_blocks, unpacked_blocks
-
-_SCALED = 50.0  # |p - onehot|_1 is 2 at most; the rest is room for weights and factors in a user's loss
 
 
 class Kfac(Approximation):
@@ -50,18 +51,18 @@ class Kfac(Approximation):
     name = "kfac"
     takes_gradients = True
     couples = True
+    exact_rows = False
 
     def __init__(self, model: nn.Module, settings: Settings) -> None:
         super().__init__(model, settings)
         self.blocks: dict[str, Block] = {}
         self.steps = 0
-        self._covered: dict[str, str] = {}
-        self._uncovered: dict[str, str] = {}
+        self._covered, self._uncovered = dict[str, str](), dict[str, str]()
         self._alpha: float | None = None
         self._renew = False  # after an edit
-        self._forwards: list[RecordedForward] = []
-        self._pending: dict[str, Sums] = {}
-        self._unconfirmed: list[tuple[RecordedForward, dict[str, Sums]]] = []
+        self._watches: list[RecordedForward] = []
+        self._error: tuple[str, str] | None = None
+        self._in_eval = not model.training
         self._found: dict[str, Block] = {}
         self._listener = Listener(self)
         if settings.kronecker.adapt_damping and settings.momentum:
@@ -69,8 +70,7 @@ class Kfac(Approximation):
                 "`momentum` must be 0 with `adapt_damping`, which predicts a step without momentum (got "
                 f"{settings.momentum}). Set momentum=0, or a fixed damping."
             )
-        uncovered = too_large(model)
-        if uncovered and settings.uncovered == "raise":
+        if settings.uncovered == "raise" and (uncovered := too_large(model)):
             raise not_covered(uncovered)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Kfac:
@@ -87,8 +87,10 @@ class Kfac(Approximation):
         """Factors and inverses where they are due, then two products for each layer."""
         if batch.undamped:
             return self._undamped(batch)
-        if self._due(self.settings.kronecker.factor_every):
-            self._take(self._read(batch.layers, batch.damping, {}))
+        due = self._due(self.settings.kronecker.factor_every)
+        if due or self._unseen() & batch.used:
+            positions = batch.settings.loss.positions
+            self._take(self._read(batch.layers, batch.damping, {}, positions, whole=due))
         return self._damped(batch.gradient, batch.damping, None)
 
     def _undamped(self, batch: Batch) -> Direction:
@@ -96,12 +98,14 @@ class Kfac(Approximation):
         allotment = self._allotted(batch.layers, batch.damping, {})
         blocks: dict[str, Block] = {}
         for key, (block, layer) in allotment.blocks.items():
-            block.update(_finite(block.read(layer, dtype=torch.float64, keep_vectors=True)), ema=0.0)
+            sums = block.read(layer, dtype=torch.float64, keep_vectors=True)
+            sums.as_samples(batch.settings.loss.positions, exact=isinstance(block, SmallBlock))
+            block.update(finite(sums), ema=0.0)
             block.refresh(0.0)
             blocks[key] = block
-        delta = _times(blocks, allotment.uncovered, batch.gradient)
+        delta = times_all(blocks, allotment.uncovered, batch.gradient)
         self.steps += 1
-        route = f"undamped; {_routes(blocks)}"
+        route = f"undamped; {routes(blocks)}"
         alpha = alpha_of(blocks, batch)
         notes = (*self._notes(), *rank_notes(blocks, batch))
         return Direction(delta, alpha, route, allotment.covered, allotment.uncovered, notes)
@@ -110,66 +114,86 @@ class Kfac(Approximation):
         """The direction of every parameter that has a gradient; the others, frozen ones for instance, stay."""
         self._refresh_if_due(damping)
         live = {key: block for key, block in self.blocks.items() if any(name in gradient for name in block.names)}
-        found = _times(live, self._uncovered, self._filled(gradient))
+        found = times_all(live, self._uncovered, filled(gradient, self.blocks, self.model))
         delta = {name: d for name, d in found.items() if name in gradient}
         self.steps, self._renew = self.steps + 1, False
         told = ({name: how for name, how in of.items() if name in damping} for of in (self._covered, self._uncovered))
-        return Direction(delta, alpha, _routes(self.blocks), *told, notes=self._notes())
+        return Direction(delta, alpha, routes(self.blocks), *told, notes=self._notes())
 
     # loss.backward(); opt.step()
 
     def attach(self) -> Sequence[RemovableHandle]:
-        """One hook on the network."""
-        return (self.model.register_forward_pre_hook(self._listener),)
+        """One hook on the network; it goes with the optimizer."""
+        return (self._listener.attach(),)
 
     def wants(self) -> bool:
-        """Whether the coming forward is one to read."""
-        return self.listening and self._due(self.settings.kronecker.factor_every)
+        """Whether the coming forward is one to read: in train mode, or where steps are made in eval mode."""
+        if not self.listening or not (self.model.training or self._in_eval):
+            return False
+        return self._due(self.settings.kronecker.factor_every) or bool(self._unseen())
 
     def open(self) -> Linearisation:
         """What reads it."""
-        return Linearisation(self.model, batch_statistics="constant")
+        names = [name for name, p in self.model.named_parameters() if p.requires_grad and p.numel()]
+        return Linearisation(
+            self.model, names, batch_statistics="constant", by_sample=False, output=self.settings.output
+        )
 
     def recorded(self, watch: RecordedForward) -> bool:
         """Reads a forward of the user's; True: its backward has to be waited for.
 
         For "model" and "sampled" the rows come from passes of their own through the activations, so the user's loss,
-        its reduction and its scale don't matter. For "empirical" the user's backward is read.
+        its reduction and its scale don't matter. For "empirical" the user's backward is read. Between factor steps only
+        parameters that have no block yet are read, where the outputs depend on one.
         """
-        settings = self.settings
-        check_positions(settings.loss, watch.linear.output_shape)
-        if settings.loss.name == "cross_entropy" and (watch.f.shape[1] < 2):
+        assert watch.linear is not None
+        watch.whole = self._due(self.settings.kronecker.factor_every)
+        if not watch.whole and not self._unseen() & watch.linear.used:
+            return False
+        watch.confirm = self._confirm
+        try:
+            return self._recorded(watch)
+        except LinnetError as error:
+            if world()[1] == 1:
+                raise
+            self._error = told(error)  # the other processes wait in `backward`: all stop at the step
+            watch.confirm = None
+            return False
+
+    def _recorded(self, watch: RecordedForward) -> bool:
+        linear, settings = watch.linear, self.settings
+        assert linear is not None
+        watch.loss = loss = settings.loss_of(linear)
+        if loss.name == "cross_entropy" and watch.f.shape[1] // loss.positions < 2:
             raise InputError(
                 "loss='cross_entropy' needs one logit for each of at least 2 classes (got a model with 1 output)."
             )
-        self._forwards.append(watch)
         if settings.fisher == "empirical":
             return True
         f, model = watch.f, settings.fisher == "model"
-        cotangents = settings.loss.root(f) if model else settings.loss.draw(f, own_generator(settings.generator))
-        self._confirm()
+        drawn = not model or loss.passes(f) > MOST_PASSES
+        generator = own_generator(settings.generator) if drawn else settings.generator
+        if not len(f):
+            watch.sums = {}
+            return False
+        cotangents = loss.ways(f, generator) if model else loss.draw(f, generator)
         with self.deaf():
-            layers = readable(watch.linear.rows(cotangents), watch.linear.unread, rescue=self._rescues)
-            self._unconfirmed.append((watch, self._read(layers, self.dampings, watch.linear.unread)))
+            layers = readable(linear.rows(cotangents), linear.unread, self.settings)
+            watch.sums = self._read(layers, self.dampings, linear.unread, loss.positions, whole=watch.whole)
         return False
 
-    def _confirm(self) -> None:
-        """Takes in the forwards whose backward has run; the others wait for it until the step."""
-        waiting = []
-        for watch, sums in self._unconfirmed:
-            if watch.g is None:
-                waiting.append((watch, sums))
-            else:
-                self._add(sums)
-        self._unconfirmed = waiting
+    def _confirm(self, watch: RecordedForward) -> None:
+        """A recorded forward's backward has run."""
+        self._watches.append(watch)
 
-    @property
-    def _rescues(self) -> bool:
-        return self.settings.uncovered == "gradient"
+    def _unseen(self) -> set[str]:
+        """Trainable parameters of the groups that no forward has led to so far."""
+        seen = {name for block in self.blocks.values() for name in block.names} | set(self._uncovered)
+        return {name for name in self.dampings if name not in seen and self.model.get_parameter(name).requires_grad}
 
     def forget(self) -> None:
         """Drops what was captured, if its backward has run: the gradients it belongs to are gone."""
-        if any(watch.g is not None for watch in self._forwards):
+        if self._watches:
             self._clear()
 
     def from_gradients(self, gradients: Mapping[str, Tensor], damping: Mapping[str, float]) -> Direction:
@@ -181,92 +205,93 @@ class Kfac(Approximation):
                 "`damping` must be above 0, such as 1e-3, for loss.backward(); opt.step() (got 0). Call "
                 "opt.step(x, y), which works at 0 too."
             )
+        self._in_eval = not self.model.training
         try:
-            self._require_finite(gradients)
-            self._require_unscaled()
-            if self._due(self.settings.kronecker.factor_every):
-                self._take_recorded()
+            require_finite(gradients)
+            facts, due = Facts(), self._due(self.settings.kronecker.factor_every)
+            if due or self._unseen():
+                facts = self._take_recorded(due=due)
             direction = self._damped(gradients, damping, None)
-            self._measure(gradients, direction.delta)
+            self._measure(facts, gradients, direction.delta)
             direction = replace(direction, alpha=self._alpha)
         finally:
             self._clear()
         return direction
 
-    def _take_recorded(self) -> None:
-        self._forwards = [watch for watch in self._forwards if watch.g is not None]
-        if not self._forwards:
+    def _take_recorded(self, *, due: bool) -> Facts:
+        """Takes the recorded forwards in, those of all processes; the facts about them."""
+        facts, sums = Facts(error=self._error), dict[str, Sums]()
+        if self._error is None:
+            try:
+                sums = self._sums_of_watches()
+                numbers = numbers_of(self._watches, self._loss_scale())
+                plans = plans_of(sums, self.blocks | self._found, self.model)
+                facts = Facts(len(self._watches), plans, dict(self._covered), dict(self._uncovered), numbers)
+            except LinnetError as error:
+                facts = Facts(error=told(error))
+        facts = agreed(facts)
+        if due and not facts.forwards:
             raise TrainingError(
                 "opt.step() saw no forward pass with its backward pass since the last step, so it has no "
                 "curvature. Run the model that the optimizer was made with (itself, or in "
-                "DistributedDataParallel), with gradients on; not a compiled or copied one."
+                "DistributedDataParallel), with gradients on and in train mode; not a compiled or copied one. To train "
+                "in eval mode, call model.eval() before the optimizer is made."
             )
-        if self.settings.fisher == "empirical":
-            self._read_backward()
-        self._confirm()
-        self._take(reduced(self._pending))
+        require_mean(facts, self.settings, relative=self.relative)
+        self._covered, self._uncovered = facts.covered, facts.uncovered
+        missing = [key for key in facts.plans if key not in self.blocks and key not in self._found]
+        self._found |= planned_blocks(missing, facts.plans, self.model, self.settings.kronecker.sharing)
+        self._take(reduced(sums, facts.plans, next(self.model.parameters()).device))
+        return facts
 
-    def _read_backward(self) -> None:
-        """The rows of the user's own backward, of a loss that is the mean over all samples since the last step."""
-        total = sum(watch.samples for watch in self._forwards)
-        scale = total / self._loss_scale()
-        for watch in self._forwards:
-            with self.deaf():
-                layers = readable(watch.linear.collected(), watch.linear.unread, rescue=self._rescues)
-                sums = self._read(layers, self.dampings, watch.linear.unread)
-            for key, part in sums.items():
-                part.scale_gradients(scale, exact=isinstance(self._found[key], SmallBlock))
-            self._add(sums)
+    def _sums_of_watches(self) -> dict[str, Sums]:
+        """What all of them add to each block; "empirical": the rows of the user's own backward, of a mean loss."""
+        total = sum(watch.samples for watch in self._watches)
+        pending: dict[str, Sums] = {}
+        for watch in self._watches:
+            if watch.sums is None:
+                watch.sums = self._backward_sums(watch, total)
+            for key, part in watch.sums.items():
+                if key in pending:
+                    pending[key].add(part)
+                else:
+                    pending[key] = part
+        return pending
 
-    def _measure(self, gradients: Mapping[str, Tensor], delta: Mapping[str, Tensor]) -> None:
+    def _backward_sums(self, watch: RecordedForward, total: int) -> dict[str, Sums]:
+        linear, loss = watch.linear, watch.loss
+        assert linear is not None
+        assert loss is not None
+        scale = loss.whole_gradient(watch.f) * total / self._loss_scale()
+        with self.deaf():
+            layers = readable(linear.collected(), linear.unread, self.settings)
+            sums = self._read(layers, self.dampings, linear.unread, loss.positions, whole=watch.whole)
+        for key, part in sums.items():
+            exact = isinstance((self.blocks | self._found)[key], SmallBlock)
+            part.scale_gradients(scale, exact=exact)
+        return sums
+
+    def _measure(self, facts: Facts, gradients: Mapping[str, Tensor], delta: Mapping[str, Tensor]) -> None:
         """alpha = r^T K r / r^T r = N grad . Delta / |u|^2, from the gradient that came to the outputs."""
-        self.told_losses, recorded = None, [watch for watch in self._forwards if watch.g is not None]
-        if not recorded:
+        self.told_losses = None
+        squares, count, value, at_zero, size = facts.numbers
+        if not count:
             return
-        total = sum(watch.samples for watch in recorded)
-        loss, squares, values = self.settings.loss, 0.0, [0.0, 0.0]
-        for watch in recorded:
-            assert watch.g is not None
-            r = watch.g * (total / self._loss_scale())
-            squares += float(loss.coordinates(watch.f, r).double().square().sum())
-            values = [value + float(more) for value, more in zip(values, loss.implied(watch.f, r), strict=True)]
-        slope = sum(float((gradients[name] * delta[name]).sum()) for name in delta if name in gradients)
-        sums = torch.tensor([squares, total, *values], dtype=torch.float64)
-        squares, count, *values = added(sums).tolist()
-        self.told_losses = (values[0] / count, values[1] / count)
+        if self.settings.loss.name == "mse" or size <= MEAN * count:  # else a sum, or scaled: it isn't known
+            self.told_losses = (value / count, at_zero / count)
+        aside = set(self._uncovered) if self.settings.side else ()
+        known = [name for name in delta if name in gradients and name not in aside]
+        slope = sum(float((gradients[name] * delta[name]).sum()) for name in known)
         if squares > 0:
             self._alpha = count * slope / squares
 
     def _loss_scale(self) -> float:
         return 1.0 if self.settings.scaler is None else float(self.settings.scaler.get_scale())
 
-    def _filled(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A gradient for every parameter that has curvature: 0 where the loss didn't reach it, or it is frozen."""
-        values = dict(self.model.named_parameters())
-        names = (name for block in self.blocks.values() for name in block.names)
-        return {name: torch.zeros_like(values[name]) for name in names if name not in gradients} | dict(gradients)
-
-    def _require_finite(self, gradients: Mapping[str, Tensor]) -> None:
-        if not bool(torch.isfinite(nn.utils.get_total_norm(gradients.values())).all()):
-            raise ArithmeticError("a gradient holds NaN or infinity")
-
-    def _require_unscaled(self) -> None:
-        """A GradScaler that the optimizer doesn't know makes alpha and the empirical Fisher information wrong."""
-        if self.settings.scaler is not None or self.settings.loss.name != "cross_entropy":
-            return
-        found = [watch.g.abs().sum(1).max() for watch in self._forwards if watch.g is not None]
-        largest = float(torch.stack(found).max()) if found else 0.0
-        if math.isfinite(largest) and largest > _SCALED:
-            raise TrainingError(
-                "The gradient in the outputs of one sample must be at most 2 for cross entropy (got "
-                f"{largest:.3g}), so the loss was scaled. Give the optimizer the GradScaler of the loop: "
-                "NaturalGradient(..., scaler=scaler)."
-            )
-
     def _clear(self) -> None:
-        for watch in self._forwards:
-            watch.linear.release()
-        self._forwards, self._pending, self._unconfirmed = [], {}, []
+        for watch in self._watches:
+            watch.release()
+        self._watches, self._error = [], None
         self._listener.drop()
 
     # factors
@@ -281,32 +306,46 @@ class Kfac(Approximation):
         return allotment
 
     def _read(
-        self, layers: Sequence[LayerJacobian], damping: Mapping[str, float], unread: Mapping[str, str]
+        self,
+        layers: Sequence[LayerJacobian],
+        damping: Mapping[str, float],
+        unread: Mapping[str, str],
+        positions: int,
+        *,
+        whole: bool = True,
     ) -> dict[str, Sums]:
-        """What a batch adds to each block."""
-        allotment = self._allotted(layers, damping, self.blocks | self._found)
+        """What a batch adds to each block, or to those alone that weren't seen before."""
+        known = self.blocks | self._found
+        allotment = self._allotted(layers, damping, known)
         self._covered |= allotment.covered
-        self._uncovered = {name: why for name, why in unread.items() if why != UNUSED} | allotment.uncovered
+        found = {name: why for name, why in unread.items() if why != UNUSED} | allotment.uncovered
+        kept = {name: why for name, why in self._uncovered.items() if name not in allotment.covered}
+        self._uncovered = kept | found
         options, sums, alone = self.settings.kronecker, {}, world()[1] == 1
         for key, (block, layer) in allotment.blocks.items():
-            sums[key] = block.read(layer, dtype=options.compute_dtype, keep_vectors=alone and options.ema == 0.0)
-            self._found[key] = block
+            if not whole and self.blocks.get(key) is block:
+                continue
+            kept = {"keep_vectors": alone and options.ema == 0.0, "max_side": options.max_side}
+            part = block.read(layer, dtype=options.compute_dtype, **kept)
+            if not part.columns:  # an expert that got no sample
+                continue
+            part.as_samples(positions, exact=isinstance(block, SmallBlock))
+            sums[key], self._found[key] = part, block
         return sums
-
-    def _add(self, sums: Mapping[str, Sums]) -> None:
-        for key, part in sums.items():
-            if key in self._pending:
-                self._pending[key].add(part)
-            else:
-                self._pending[key] = part
 
     def _take(self, sums: Mapping[str, Sums]) -> None:
         """Takes the sums into the running means, all or none."""
         for part in sums.values():
-            _finite(part)
+            finite(part)
         for key, part in sums.items():
-            self._found[key].update(part, ema=self.settings.kronecker.ema)
-            self.blocks[key] = self._found[key]
+            if not part.samples:
+                continue
+            block = self._found.get(key) or self.blocks[key]
+            replaced = [k for k, b in self.blocks.items() if b is not block and set(b.names) & set(block.names)]
+            for old in replaced:  # of parameters that were frozen, or are no longer
+                del self.blocks[old]
+            block.update(part, ema=self.settings.kronecker.ema)
+            self.blocks[key] = block
         self._found = {}
 
     def _refresh_if_due(self, damping: Mapping[str, float]) -> None:
@@ -356,34 +395,5 @@ class Kfac(Approximation):
         """Takes what `state` gave."""
         self.blocks = unpacked_blocks(state["blocks"], self.model, self.settings.kronecker.sharing)
         self.steps, self._alpha, self._renew = int(state["steps"]), state["alpha"], state.get("renew", False)
-        self._covered, self._uncovered = dict(state["covered"]), dict(state["uncovered"])
-        self._found = {}
+        self._covered, self._uncovered, self._found = dict(state["covered"]), dict(state["uncovered"]), {}
         self._clear()
-
-
-def _times(
-    blocks: Mapping[str, Block], uncovered: Mapping[str, str], gradient: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """G^-1 of the gradient; the gradient itself where there is no curvature."""
-    delta = {name: gradient[name] for name in uncovered if name in gradient}
-    for block in blocks.values():
-        delta |= block.times(gradient)
-    return delta
-
-
-def _finite(sums: Sums) -> Sums:
-    """|M_ij| <= sqrt(M_ii M_jj) in a sum of outer products: a finite diagonal says that all of it is."""
-    diagonals = [m.diagonal(dim1=-2, dim2=-1).sum() for m in (sums.a, sums.b) if m is not None]
-    squares = [v.square().sum() for v in (sums.a_vectors, sums.b_vectors) if v is not None]
-    if not bool(torch.isfinite(torch.stack([*diagonals, *squares]).sum())):
-        raise ArithmeticError("a curvature factor holds NaN or infinity")
-    return sums
-
-
-def _routes(blocks: Mapping[str, Block]) -> str:
-    counts: dict[str, int] = {}
-    for block in blocks.values():
-        if block.a_inverse is None:  # frozen before its first inverse
-            continue
-        counts[block.route] = counts.get(block.route, 0) + 1
-    return "; ".join(f"{count} x {route}" for route, count in counts.items())

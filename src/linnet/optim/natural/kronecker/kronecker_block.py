@@ -10,13 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from linnet.core.capture.layers.layer_rule import Sharing
+from linnet.core.capture.layers.matrix import MatrixRule
 from linnet.core.capture.positions import fold, unfold
 from linnet.core.jacobian.layer_jacobian import LayerJacobian, RuleTerm
 from linnet.optim.natural.kronecker.damped_inverse import (
     DampedInverse,
     DenseInverse,
+    DiagonalInverse,
     DualInverse,
     invert,
+    invert_diagonal,
     invert_vectors,
 )
 
@@ -43,6 +46,37 @@ class Sums:
     a_vectors: Tensor | None = None
     b_vectors: Tensor | None = None
 
+    @property
+    def plan(self) -> dict[str, Any]:
+        """Form and sizes without the entries, for a process that has no sums of its own."""
+        parts = {name: getattr(self, name) for name in ("a", "b", "a_vectors", "b_vectors")}
+        sizes = {name: None if part is None else tuple(part.shape) for name, part in parts.items()}
+        return {**sizes, "dtype": next(part.dtype for part in parts.values() if part is not None)}
+
+    @classmethod
+    def empty(cls, plan: Mapping[str, Any], device: Any) -> Sums:
+        """No samples, in the form of a plan."""
+
+        def zeros(name: str) -> Tensor | None:
+            size = plan[name]
+            if size is None:
+                return None
+            size = (*size[:2], 0) if name.endswith("vectors") else size
+            return torch.zeros(size, dtype=plan["dtype"], device=device)
+
+        return cls(0, 0, *(zeros(name) for name in ("a", "b", "a_vectors", "b_vectors")))
+
+    def as_samples(self, positions: int, *, exact: bool) -> None:
+        """Counts every position of the outputs as a sample: A is a mean over them, B as large as without its 1/S.
+
+        Args:
+            positions: S of the outputs.
+            exact: The sums are of an exact block, whose rows hold 1/S.
+        """
+        if positions > 1 and not exact:
+            self.samples *= positions
+            self.scale_gradients(positions**0.5, exact=False)
+
     def scale_gradients(self, factor: float, *, exact: bool) -> None:
         """As if every output gradient had been `factor` times as large.
 
@@ -60,9 +94,22 @@ class Sums:
         """Takes in another micro-batch."""
         self.samples += other.samples
         self.columns += other.columns
+        for side in ("a", "b"):
+            kept = f"{side}_vectors"
+            forms = {name for part in (self, other) for name in (side, kept) if getattr(part, name) is not None}
+            if len(forms) > 1:  # a small micro-batch kept vectors, a large one the product
+                for part in (self, other):
+                    part.multiply_out(side)
         self.a, self.b = _plus(self.a, other.a), _plus(self.b, other.b)
         self.a_vectors = _beside(self.a_vectors, other.a_vectors)
         self.b_vectors = _beside(self.b_vectors, other.b_vectors)
+
+    def multiply_out(self, side: str) -> None:
+        """The products of a side that is kept as vectors."""
+        vectors = getattr(self, f"{side}_vectors")
+        if vectors is not None:
+            setattr(self, side, vectors @ vectors.mT)
+            setattr(self, f"{side}_vectors", None)
 
 
 @dataclass
@@ -78,9 +125,11 @@ class KroneckerBlock:
         weight: Name of its weight.
         bias: Name of its bias, where that is the weight's last column.
         sharing: "expand" or "reduce".
-        a: Running mean of A, (groups, I, I).
+        a: Running mean of A, (groups, I, I), or its diagonal blocks (groups * blocks, size, size); (groups, I) where A
+            is diagonal, as that of an embedding.
         b: Running mean of B, (groups, O, O).
         mass: Weight of the running means, 1 - ema^k after k refreshes (bias correction).
+        size: Mean number of samples of the refreshes in the running means; None: unknown.
         latest: Sums of the last refresh, where a side is kept as vectors.
         a_inverse: (A + rho_A)^-1.
         b_inverse: (B + rho_B)^-1.
@@ -96,6 +145,7 @@ class KroneckerBlock:
     latest: Sums | None = None
     a_inverse: DampedInverse | None = field(default=None, repr=False)
     b_inverse: DampedInverse | None = field(default=None, repr=False)
+    size: float | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,6 +158,7 @@ class KroneckerBlock:
         *,
         dtype: torch.dtype | None = None,
         keep_vectors: bool = False,
+        max_side: int | None = None,
     ) -> Sums:
         """The sums of one batch.
 
@@ -115,15 +166,26 @@ class KroneckerBlock:
             layer: The rows of the layer.
             dtype: Of the products; None for that of (a, g). The sums are float32 at least.
             keep_vectors: Keep the vectors of a side where they are fewer than its size.
+            max_side: Sides beyond it are taken as diagonal blocks; None: never. A bias's 1 isn't counted.
         """
         term = layer.terms[self.weight]
         assert isinstance(term, RuleTerm)
         rule, uses = term.rule, [_as(use, dtype) for use in term.uses]
+        if rule.diagonal_input:
+            counts, b = rule.factors(self.module, uses, homogeneous=False, sharing=self.sharing)
+            wide = torch.promote_types(b.dtype, torch.float32)
+            columns = rule.columns(self.module, uses, sharing=self.sharing)
+            return Sums(layer.samples, columns, counts.to(wide).unsqueeze(0), b.to(wide).unsqueeze(0))
         homogeneous = self.bias is not None
         columns = rule.columns(self.module, uses, sharing=self.sharing)
         groups, inputs, outputs = self.sizes
         few_a, few_b = columns < inputs and keep_vectors, columns * layer.passes < outputs and keep_vectors
         sums = Sums(layer.samples, columns)
+        parts = self._parts(max_side)
+        if parts != (1, 1) and type(rule) is MatrixRule:
+            a, b = rule.factor_blocks(self.module, uses, homogeneous=homogeneous, sharing=self.sharing, parts=parts)
+            wide = torch.promote_types(a.dtype, torch.float32)
+            return Sums(layer.samples, columns, a.to(wide), b.to(wide))
         if few_a or few_b or max(inputs, outputs) > HUGE:
             x, y = _vectors(rule.vectors(self.module, uses, homogeneous=homogeneous), self.sharing)
             by_vectors = (few_a or inputs > HUGE, few_b or outputs > HUGE)
@@ -138,13 +200,21 @@ class KroneckerBlock:
     @property
     def sizes(self) -> tuple[int, int, int]:
         """(groups, I, O), the bias's 1 counted in I."""
+        if isinstance(self.module, nn.Embedding):
+            return 1, self.module.num_embeddings, self.module.embedding_dim
         groups, outputs, inputs = unfold(self.module, cast(Tensor, self.module.weight).detach()).shape
         return groups, inputs + (self.bias is not None), outputs
 
+    def _parts(self, max_side: int | None) -> tuple[int, int]:
+        """Number of diagonal blocks of both sides."""
+        if max_side is None:
+            return 1, 1
+        _, inputs, outputs = self.sizes
+        return -(-(inputs - (self.bias is not None)) // max_side) or 1, -(-outputs // max_side)
+
     def update(self, sums: Sums, *, ema: float) -> None:
-        """Takes a batch's sums into the running means: mean <- mean + (1 - ema) / mass (new - mean)."""
-        self.mass = ema * self.mass + (1 - ema)
-        share = (1 - ema) / self.mass
+        """Takes a batch's sums into the running means, each batch weighted by its samples."""
+        share, self.mass, self.size = share_of(sums.samples, self.mass, self.size, ema)
         self.a = _towards(self.a, sums.a, sums.samples, share)
         self.b = _towards(self.b, sums.b, sums.columns, share)
         kept = sums.a_vectors is not None or sums.b_vectors is not None
@@ -178,6 +248,8 @@ class KroneckerBlock:
 
     def stacked(self, gradient: Mapping[str, Tensor]) -> Tensor:
         """V = [dW, db], (groups, O, I)."""
+        if isinstance(self.module, nn.Embedding):
+            return gradient[self.weight].T.unsqueeze(0)
         v = unfold(self.module, gradient[self.weight])
         if self.bias is None:
             return v
@@ -185,6 +257,8 @@ class KroneckerBlock:
 
     def unstacked(self, v: Tensor) -> dict[str, Tensor]:
         """V (groups, O, I) by parameter name, in their shapes."""
+        if isinstance(self.module, nn.Embedding):
+            return {self.weight: v[0].T.contiguous()}
         if self.bias is None:
             return {self.weight: fold(self.module, v)}
         return {self.weight: fold(self.module, v[:, :, :-1]), self.bias: v[:, :, -1].reshape(-1)}
@@ -199,14 +273,20 @@ class KroneckerBlock:
     def _mean_diagonal(self, side: str) -> Tensor:
         matrix, vectors, count = self._side(side)
         if matrix is not None:
-            return matrix.diagonal(dim1=-2, dim2=-1).mean(-1)
+            groups, inputs, outputs = self.sizes
+            diagonal = matrix if matrix.ndim == 2 else matrix.diagonal(dim1=-2, dim2=-1)
+            if len(diagonal) == groups:
+                return diagonal.mean(-1)
+            return diagonal.reshape(groups, -1).sum(1) / (inputs if side == "a" else outputs)
         assert vectors is not None
         return vectors.square().sum((1, 2)) / (count * vectors.shape[1])
 
     def _inverse(self, side: str, rho: Tensor) -> DampedInverse:
         matrix, vectors, count = self._side(side)
         if matrix is not None:
-            return invert(matrix, rho)
+            if matrix.ndim == 2:
+                return invert_diagonal(matrix, rho)
+            return invert(matrix, rho.repeat_interleave(len(matrix) // len(rho)))
         assert vectors is not None
         return invert_vectors(vectors, count, rho)
 
@@ -215,6 +295,24 @@ class KroneckerBlock:
         if side == "a":
             return self.a, self.latest.a_vectors if self.latest else None, self.latest.samples if self.latest else 0
         return self.b, self.latest.b_vectors if self.latest else None, self.latest.columns if self.latest else 0
+
+
+def share_of(samples: float, mass: float, size: float | None, ema: float) -> tuple[float, float, float]:
+    """The share of a new batch in a running mean, with the mean's mass and mean number of samples after it.
+
+    mean <- mean + share (new - mean): the mean is sum_k ema^k n_k M_k / sum_k ema^k n_k over the batches so far.
+
+    Args:
+        samples: n of the new batch.
+        mass: 1 - ema^k before.
+        size: Mean number of samples before; None: that of the new batch.
+        ema: Decay.
+    """
+    after = ema * mass + (1 - ema)
+    if size is None or size == samples:
+        return (1 - ema) / after, after, float(samples)
+    total = ema * mass * size + (1 - ema) * samples
+    return (1 - ema) * samples / total, after, total / after
 
 
 def packed(inverse: DampedInverse | None) -> dict[str, Any] | None:
@@ -228,12 +326,16 @@ def unpacked(state: dict[str, Any] | None) -> DampedInverse | None:
     """The inverse of `packed`."""
     if state is None:
         return None
-    kind = DenseInverse if len(state["tensors"]) == 1 else DualInverse
+    tensors = state["tensors"]
+    one = DiagonalInverse if tensors[0].ndim == 2 else DenseInverse
+    kind = one if len(tensors) == 1 else DualInverse
     return kind(*state["tensors"], route=state["route"], rank=state["rank"])
 
 
 def _as(use: Any, dtype: torch.dtype | None) -> Any:
-    return use if dtype is None else type(use)(use.a.to(dtype), use.g.to(dtype))
+    if dtype is None:
+        return use
+    return type(use)(use.a.to(dtype) if use.a.is_floating_point() else use.a, use.g.to(dtype))
 
 
 def _vectors(pair: tuple[Tensor, Tensor], sharing: Sharing) -> tuple[Tensor, Tensor]:
@@ -250,7 +352,9 @@ def _towards(mean: Tensor | None, total: Tensor | None, count: int, share: float
     if total is None:
         return None
     new = total / count
-    return new if mean is None or share == 1.0 else torch.lerp(mean, new, share, out=new)  # a saved mean stays
+    if mean is None or share == 1.0:
+        return new
+    return torch.lerp(mean.to(new), new, share, out=new)  # a saved mean stays; the network may have a new dtype
 
 
 def _plus(left: Tensor | None, right: Tensor | None) -> Tensor | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
-from linnet.core.distributed import added, world
+from linnet.core.distributed import added, rows_of_all, world
 from linnet.optim.natural.kronecker.blocks import Block
-from linnet.optim.natural.kronecker.damped_inverse import DenseInverse
+from linnet.optim.natural.kronecker.damped_inverse import DampedInverse, DenseInverse, DiagonalInverse, DualInverse
 from linnet.optim.natural.kronecker.kronecker_block import KroneckerBlock, Sums
 
 
@@ -44,23 +47,40 @@ def own_generator(shared: torch.Generator) -> torch.Generator:
     return torch.Generator().manual_seed(seed + rank)
 
 
-def reduced(sums: dict[str, Sums]) -> dict[str, Sums]:
-    """Sums over the samples of all processes, in one message.
+def reduced(
+    sums: dict[str, Sums], plans: Mapping[str, Mapping[str, Any]] = MappingProxyType({}), device: Any = None
+) -> dict[str, Sums]:
+    """Sums over the samples of all processes, in two messages; vectors that are kept are those of all processes.
 
     Args:
-        sums: Of this process; the same keys on all.
+        sums: Of this process; another may have others.
+        plans: Key -> form and sizes, of every key that a process has; the same on all.
+        device: Where the sums are.
     """
-    if world()[1] == 1:
+    if world()[1] == 1 or not plans:
         return sums
-    keys = sorted(sums)
-    parts = [part for key in keys for part in (sums[key].a, sums[key].b) if part is not None]
-    counts = parts[0].new_tensor([[sums[key].samples, sums[key].columns] for key in keys], dtype=torch.float64)
-    counts, flat = added(counts), added(torch.cat([part.reshape(-1) for part in parts]))
-    for part, piece in zip(parts, flat.split([part.numel() for part in parts]), strict=True):
-        part.copy_(piece.view_as(part))
+    keys = sorted(plans)
+    whole = {key: sums.get(key) or Sums.empty(plans[key], device) for key in keys}
+    counts = torch.tensor(
+        [[whole[key].samples, whole[key].columns] for key in keys], dtype=torch.float64, device=device
+    )
+    counts = added(counts)
+    parts = [part for key in keys for part in (whole[key].a, whole[key].b) if part is not None]
+    if parts:
+        dtype = max((part.dtype for part in parts), key=lambda d: d.itemsize)
+        flat = added(torch.cat([part.reshape(-1).to(dtype) for part in parts]))
+        for part, piece in zip(parts, flat.split([part.numel() for part in parts]), strict=True):
+            part.copy_(piece.view_as(part))
     for key, (samples, columns) in zip(keys, counts.tolist(), strict=True):
-        sums[key].samples, sums[key].columns = int(samples), int(columns)
-    return sums
+        one = whole[key]
+        one.samples, one.columns = int(samples), int(columns)
+        one.a_vectors, one.b_vectors = (_of_all(v) for v in (one.a_vectors, one.b_vectors))
+    return whole
+
+
+def _of_all(vectors: Tensor | None) -> Tensor | None:
+    """Vectors (groups, d, m) of all processes side by side."""
+    return None if vectors is None else rows_of_all(vectors.permute(2, 0, 1).contiguous()).permute(1, 2, 0).contiguous()
 
 
 def divided(blocks: Mapping[str, Block], processes: int) -> list[Job]:
@@ -68,7 +88,7 @@ def divided(blocks: Mapping[str, Block], processes: int) -> list[Job]:
     jobs = []
     for key, block in blocks.items():
         sides = (("a", block.a), ("b", block.b)) if isinstance(block, KroneckerBlock) else (("a", block.a),)
-        jobs += [(m.shape[0] * m.shape[1] ** 3 if m is not None else 0, key, side) for side, m in sides]
+        jobs += [(_cost(m), key, side) for side, m in sides]
     load = [0] * processes
     result = []
     for cost, key, side in sorted(jobs, key=lambda job: (-job[0], job[1], job[2])):
@@ -76,6 +96,12 @@ def divided(blocks: Mapping[str, Block], processes: int) -> list[Job]:
         load[owner] += cost
         result.append(Job(key, side, cost, owner))
     return result
+
+
+def _cost(matrix: Tensor | None) -> int:
+    if matrix is None:
+        return 0
+    return matrix.shape[0] * matrix.shape[1] ** (1 if matrix.ndim == 2 else 3)
 
 
 def refresh(blocks: Mapping[str, Block], damping: Mapping[str, float]) -> None:
@@ -89,14 +115,27 @@ def refresh(blocks: Mapping[str, Block], damping: Mapping[str, float]) -> None:
         return
     waiting = []
     for job in jobs:
-        block = blocks[job.key]
-        factor = block.a if job.side == "a" or not isinstance(block, KroneckerBlock) else block.b
-        assert factor is not None
-        name = f"{job.side}_inverse"
+        block, name = blocks[job.key], f"{job.side}_inverse"
         if job.owner != rank:
-            setattr(block, name, DenseInverse(torch.empty_like(factor), f"of process {job.owner}"))
-        found = getattr(block, name).matrix.contiguous()
-        waiting.append(dist.broadcast(found, src=job.owner, async_op=True))
-        setattr(block, name, DenseInverse(found, getattr(block, name).route))
+            setattr(block, name, _blank(block, job))
+        inverse: DampedInverse = getattr(block, name)
+        tensors = tuple(t.contiguous() for t in inverse.tensors())
+        waiting += [dist.broadcast(t, src=job.owner, async_op=True) for t in tensors]
+        made: Any = type(inverse)
+        setattr(block, name, made(*tensors, route=inverse.route, rank=inverse.rank))
     for handle in waiting:
         handle.wait()
+
+
+def _blank(block: Block, job: Job) -> DampedInverse:
+    """An inverse of the sizes of the one that another process finds."""
+    side, route = job.side if isinstance(block, KroneckerBlock) else "a", f"of process {job.owner}"
+    factor = block.a if side == "a" else block.b  # pyright: ignore[reportAttributeAccessIssue]
+    if factor is not None:
+        kind = DiagonalInverse if factor.ndim == 2 else DenseInverse
+        return kind(torch.empty_like(factor, memory_format=torch.contiguous_format), route)
+    assert block.latest is not None
+    vectors = block.latest.a_vectors if side == "a" else block.latest.b_vectors
+    assert vectors is not None
+    groups, _, count = vectors.shape
+    return DualInverse(torch.empty_like(vectors), vectors.new_empty(groups, count), vectors.new_empty(groups), route)

@@ -27,7 +27,13 @@ def packed_blocks(blocks: Mapping[str, Block], model: nn.Module) -> dict[str, An
     result = {}
     for key, block in blocks.items():
         module = paths[id(block.module)] if isinstance(block, KroneckerBlock) else None
-        held: dict[str, Any] = {"module": module, "names": list(block.names), "a": block.a, "mass": block.mass}
+        held: dict[str, Any] = {
+            "module": module,
+            "names": list(block.names),
+            "a": block.a,
+            "mass": block.mass,
+            "size": block.size,
+        }
         if isinstance(block, KroneckerBlock):
             held["b"] = block.b
         held |= {side: packed(getattr(block, side)) for side in _SIDES if hasattr(block, side)}
@@ -59,12 +65,12 @@ def unpacked_blocks(saved: Mapping[str, Any], model: nn.Module, sharing: Sharing
         sums = None if latest is None else Sums(**{name: _moved(value, device) for name, value in latest.items()})
         a, a_inverse = _moved(held["a"], device), unpacked(_on(held["a_inverse"], device))
         if held["module"] is None:
-            blocks[key] = SmallBlock(names, a, mass, sums, a_inverse)
+            blocks[key] = SmallBlock(names, a, mass, sums, a_inverse, held.get("size"))
             continue
         b, b_inverse = _moved(held["b"], device), unpacked(_on(held["b_inverse"], device))
         layer, (weight, bias) = modules[held["module"]], (*names, None)[:2]
         blocks[key] = KroneckerBlock(
-            layer, cast(str, weight), bias, sharing, a, b, mass, sums, a_inverse, b_inverse
+            layer, cast(str, weight), bias, sharing, a, b, mass, sums, a_inverse, b_inverse, held.get("size")
         )  # fmt: skip
     return blocks
 

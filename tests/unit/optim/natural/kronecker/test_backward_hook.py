@@ -285,7 +285,7 @@ class Wide(nn.Module):
 def test_a_large_parameter_of_ones_own_is_an_error_unless_it_may_follow_the_gradient():
     x, y = torch.randn(4, 5000), torch.tensor([0, 1, 0, 1])
     with pytest.raises(InputError, match=r"`table`.*uncovered='gradient'"):
-        make(Wide())
+        make(Wide(), uncovered="raise")
     model = Wide()
     opt = make(model, uncovered="gradient", lr=0.5)
     loss = F.cross_entropy(model(x), y)

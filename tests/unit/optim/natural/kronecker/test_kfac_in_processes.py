@@ -18,11 +18,12 @@ SOURCE = HERE.parents[2] / "src"
 
 
 @pytest.mark.slow
-def test_two_ranks_are_one_process_with_the_joined_batch():
+@pytest.mark.parametrize("script", ["kfac_on_a_rank", "branches_on_a_rank"])
+def test_two_ranks_are_one_process_with_the_joined_batch(script):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     done = subprocess.run(
-        [*command, str(HERE / "kfac_on_a_rank.py")],
+        [*command, str(HERE / f"{script}.py")],
         env=environment, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

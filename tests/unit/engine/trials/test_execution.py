@@ -1,19 +1,23 @@
 """A study is finished once and for all trials: after kills, with processes, within its minutes."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from linnet.errors import InputError
+from linnet.engine.trials.execution import carry_out
+from linnet.engine.trials.trial import Trial, finished_trials
+from linnet.errors import InputError, TrainingError
 from linnet.results import Record, append_record, read_records
-from papers.study import Trial, carry_out, finished_trials
-from tests.papers.countdown import SIZE, next_trials, run
+from tests.unit.engine.trials.countdown import SIZE, next_trials, run, run_or_die, run_or_fail
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 EXPECTED = {f"first number={number}": 2.0 * number for number in range(SIZE)}
 EXPECTED |= {"second half=False of=30.0": 30.0, "second half=True of=30.0": 31.0}
 
@@ -82,9 +86,43 @@ def test_two_at_one_file_are_refused(tmp_path):
     assert values(path) == EXPECTED
 
 
+def test_a_worker_that_dies_is_told_and_the_next_call_goes_on(tmp_path):
+    path = tmp_path / "records.jsonl"
+    with pytest.raises(TrainingError, match=r"worker process died.*`first number=3`.*same command goes on"):
+        carry_out(path, next_trials, run_or_die, workers=1)
+    assert list(values(path)) == ["first number=0", "first number=1", "first number=2"]
+    assert carry_out(path, next_trials, run, workers=0).done_now == 5
+    assert values(path) == EXPECTED
+
+
+def test_what_is_under_way_beside_a_failure_is_kept(tmp_path):
+    path = tmp_path / "records.jsonl"
+    with pytest.raises(ArithmeticError, match="planted"), ThreadPoolExecutor(2) as threads:
+        carry_out(path, next_trials, run_or_fail, workers=2, pool=lambda: nullcontext(threads))
+    assert set(values(path)) == {"first number=1"}
+
+
+@pytest.mark.parametrize(("code", "told"), [(errno.ENOSPC, "the disk is full"), (errno.EACCES, "Permission denied")])
+def test_a_record_that_cannot_be_written_is_told_and_nothing_is_lost(tmp_path, monkeypatch, code, told):
+    path = tmp_path / "records.jsonl"
+    carry_out(path, lambda finished: next_trials(finished)[:2], run, workers=0)
+
+    def full(place, record):
+        with place.open("ab") as file:
+            file.write(record.to_json().encode()[:20])  # as much as there was room for
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("linnet.engine.trials.execution.append_record", full)
+    with pytest.raises(TrainingError, match=rf"`first number=2` can't be written \({told}\).*same command goes on"):
+        carry_out(path, next_trials, run, workers=0)
+    monkeypatch.undo()
+    assert carry_out(path, next_trials, run, workers=0).done_now == 6
+    assert values(path) == EXPECTED
+
+
 def started(path, workers):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-m", "tests.papers.countdown", str(path), str(workers)]
+    words = [sys.executable, "-m", "tests.unit.engine.trials.countdown", str(path), str(workers)]
     return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 

@@ -1,11 +1,17 @@
-"""A study of three rounds whose trials do nothing but wait: python -m tests.papers.countdown FILE WORKERS."""
+"""A study of three rounds whose trials do nothing but wait.
 
+python -m tests.unit.engine.trials.countdown FILE WORKERS
+"""
+
+import os
+import signal
 import sys
 import time
 from pathlib import Path
 
+from linnet.engine.trials.execution import carry_out
+from linnet.engine.trials.trial import Trial
 from linnet.results import Record
-from papers.study import Trial, carry_out
 
 SIZE = 6
 
@@ -23,6 +29,20 @@ def run(trial):
     time.sleep(0.05)
     value = 2.0 * trial.settings["number"] if trial.stage == "first" else trial.settings["of"] + trial.settings["half"]
     return Record("countdown", value, context={"wall_s": 0.05})
+
+
+def run_or_die(trial):
+    """As `run`, but the process is killed at the fourth trial."""
+    if trial.settings.get("number") == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run(trial)
+
+
+def run_or_fail(trial):
+    """As `run`, but the first trial fails at once."""
+    if trial.settings.get("number") == 0:
+        raise ArithmeticError("planted")
+    return run(trial)
 
 
 if __name__ == "__main__":

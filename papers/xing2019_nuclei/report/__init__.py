@@ -1,0 +1,1 @@
+"""What the records of the study say: claims, tables, pictures, README and page."""

@@ -1,0 +1,152 @@
+"""The paper's findings, and what this study's records say about them: same direction, opposite, or no evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from linnet.nuclei.transfer.estimate import Estimate, difference, mean_of
+from linnet.nuclei.transfer.findings import Findings
+from linnet.nuclei.transfer.plan import MIXTURES
+from linnet.nuclei.transfer.report.tables import MIXTURE_NAMES, shown
+from papers.verdict import Claim
+
+NEEDED = 3  # seeds below which nothing is decided
+SAME, OPPOSITE, NONE = "same direction", "opposite", "no evidence"
+
+
+def claims(found: Findings) -> list[Claim]:
+    """One row for each finding of the abstract, in its order."""
+    return [_network(found), _necessary(found), _similar(found), _mixture(found)]
+
+
+def _network(found: Findings) -> Claim:
+    own = [cell for target in found.groups if (cell := found.cell(target, target)) is not None]
+    mean = mean_of(own)
+    told = "not run" if mean is None else f"F1 {shown(mean)} on the target's test images, after training on it alone"
+    verdict = "not run" if mean is None else "shown, not compared: their images are not to be had"
+    return Claim(
+        "(1) a fully convolutional pixel-to-pixel regression network detects nuclei of 23 organs",
+        "no figure is known to us",
+        told,
+        _seeds(own),
+        verdict,
+    )
+
+
+def _necessary(found: Findings) -> Claim:
+    differences = {target: found.own_less_best_other(target) for target in found.groups}
+    known = [one for one in differences.values() if one is not None]
+    mean, margin = mean_of(known), found.study.settings["margin"]
+    clear = sum(one.standing(margin) == "better" for one in known)
+    told = "not run"
+    if mean is not None:
+        told = (
+            f"own training less the best other group: {shown(mean, signed=True)} over {len(known)} targets; "
+            f"clearly better on {clear}, clearly worse on {sum(one.standing(margin) == 'worse' for one in known)}"
+        )
+    return Claim(
+        "(2) for one target, training images of the same organ may usually be necessary",
+        "usually",
+        told,
+        _seeds(known),
+        direction(mean),
+    )
+
+
+def _similar(found: Findings) -> Claim:
+    similar = [one for t in found.groups if (one := found.own_less_best_other(t, alike=True)) is not None]
+    tuned = [one for t in found.study.targets if (one := _gain(found, t)) is not None]
+    short, gain = mean_of(similar), mean_of(tuned)
+    told = "not run"
+    if short is not None:
+        told = (
+            f"own training less the best group of the same stain: {shown(short, signed=True)} over {len(similar)} "
+            f"targets; fine-tuning on the most target images: {shown(gain, signed=True)} over {len(tuned)} targets"
+        )
+    both = [direction(short), direction(gain)]
+    verdict = SAME if both == [SAME, SAME] else OPPOSITE if OPPOSITE in both else NONE
+    return Claim(
+        "(3) images that look similar but come from other organs may not do and need fine-tuning to be on a par",
+        "may not",
+        told,
+        _seeds([*similar, *tuned]),
+        verdict if short is not None and gain is not None else "not run" if short is None else NONE,
+    )
+
+
+def _gain(found: Findings, target: str) -> Estimate | None:
+    """Fine-tuned on the most images from the best other group, less that group's network as it is."""
+    tuned = found.shot_counts(target, "best", max(found.shots))
+    return difference(tuned, found.shot_counts(target, "best", 0), target=target) if tuned else None
+
+
+def _mixture(found: Findings) -> Claim:
+    """Not always higher: contradicted where every target gains, upheld where one clearly loses."""
+    margin = found.study.settings["margin"]
+    pooled = {t: one for t in found.groups if (one := found.mixture_less_own("pooled", t)) is not None}
+    standing = {target: one.standing(margin) for target, one in pooled.items()}
+    losers = [target for target, word in standing.items() if word == "worse"]
+    if not pooled:
+        verdict, told = "not run", "not run"
+    else:
+        seeds = _seeds(list(pooled.values()))
+        verdict = SAME if losers and seeds >= NEEDED else NONE
+        if all(word == "better" for word in standing.values()) and seeds >= NEEDED:
+            verdict = OPPOSITE
+        names = f" ({', '.join(losers)})" if losers else ""
+        told = (
+            f"pooling all groups less the target alone: clearly worse on {len(losers)} of {len(pooled)} targets"
+            f"{names}, clearly better on {sum(word == 'better' for word in standing.values())}; {_manipulation(found)}"
+        )
+    return Claim(
+        "(4) a mixture of target and other data is not always better; it may need proper data manipulation",
+        "not always",
+        told,
+        _seeds(list(pooled.values())),
+        verdict,
+    )
+
+
+def _manipulation(found: Findings) -> str:
+    """Each other weighting less pooling in proportion, as the mean over the targets."""
+    told = []
+    for weights in MIXTURES[1:]:
+        pairs = (_against_pooled(found, weights, target) for target in found.groups)
+        mean = mean_of([one for one in pairs if one is not None])
+        if mean is not None:
+            told.append(f"{MIXTURE_NAMES[weights]} {shown(mean, signed=True)}")
+    return "against pooling in proportion: " + "; ".join(told) if told else "no other weighting was run"
+
+
+def _against_pooled(found: Findings, weights: str, target: str) -> Estimate | None:
+    return difference(found.mixture_counts(weights, target), found.mixture_counts("pooled", target), target=target)
+
+
+def direction(mean: Estimate | None) -> str:
+    """Of a mean difference that the paper's finding expects above 0."""
+    if mean is None:
+        return "not run"
+    interval = mean.interval()
+    if interval is None or mean.seeds < NEEDED:
+        return NONE
+    return SAME if interval[0] > 0 else OPPOSITE if interval[1] < 0 else NONE
+
+
+def _seeds(found: Sequence[Estimate]) -> int:
+    return min((one.seeds for one in found), default=0)
+
+
+def not_run(found: Findings, planned: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Parts of the study that have fewer records than trainings.
+
+    Args:
+        found: The records.
+        planned: Number of trainings by stage.
+    """
+    done: dict[str, int] = {}
+    for record in found.finished.values():
+        stage = str(record.context["stage"])
+        done[stage] = done.get(stage, 0) + 1
+    return [
+        (stage, f"{done.get(stage, 0)} of {count}") for stage, count in planned.items() if done.get(stage, 0) < count
+    ]

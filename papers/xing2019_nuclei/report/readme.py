@@ -1,0 +1,66 @@
+"""The README of the study."""
+
+from __future__ import annotations
+
+from linnet.nuclei.transfer.findings import Findings
+from linnet.nuclei.transfer.report.page import all_tables, progress, rule_lines
+from papers.page import not_run_section, picture_section, provenance, section
+from papers.verdict import table_of_claims
+from papers.xing2019_nuclei.report.claims import NEEDED, claims, not_run
+from papers.xing2019_nuclei.report.pictures import drawable
+
+HEAD = """\
+# Xing et al. 2019: which training images a nucleus detector needs
+
+F. Xing, Y. Xie, X. Shi, P. Chen, Z. Zhang, L. Yang: Towards pixel-to-pixel deep nucleus detection in microscopy images.
+BMC Bioinformatics 20, 2019, 472. Only its abstract is quoted; no figure here is theirs.
+
+    python papers/xing2019_nuclei/run.py --scale cpu --data DATA      # resumes by its records
+    linnet nuclei study papers/xing2019_nuclei/plan.toml --data DATA  # the same trainings, with its own page
+
+"""
+DIFFERS = """\
+The paper used images of 23 organs or diseases from several institutions, which are not to be had, and its own network.
+Here are eight groups of public images: five kinds of the DSB 2018 set, which are ways of imaging rather than organs,
+breast cancer of TNBC, and bladder and kidney of MoNuSeg. The network is linnet's small one (output stride 2), trainings
+are short, and points are matched within 5 px and within half the median radius. Most groups have few test pictures and
+are marked so. A verdict says in which direction our records point, never that a figure was reproduced.
+"""
+
+
+def planned(found: Findings) -> dict[str, int]:
+    """Number of trainings by stage at the scale of the records."""
+    from linnet.nuclei.transfer.plan import STARTS
+    from linnet.nuclei.transfer.trainings import SHARED
+
+    settings, targets = found.study.settings, found.study.targets
+    seeds, mixtures = settings["seeds"], settings["mixtures"]
+    shots = {t: [k for k in found.shots if k <= found.study.groups[t].pictures["train"]] for t in targets}
+    starts = [start for start in STARTS if start in settings["starts"]]
+    tuned = [start for start in starts if start in ("best", "mixture")]
+    count = sum(len(starts) + len(tuned) * (k in settings["rehearsal"]) for ks in shots.values() for k in ks)
+    weighted = len(targets) * ("weighted" in mixtures)
+    return {
+        "alone": seeds * len(found.groups),
+        "mixture": seeds * (sum(name in SHARED for name in mixtures) + weighted),
+        "others": seeds * len(targets) * ("mixture" in starts),
+        "shots": seeds * count,
+    }
+
+
+def text(found: Findings, scale: str) -> str:
+    """The README."""
+    tables = [section(title, *(each.as_markdown() if each.rows else "Not run.\n" for each in shown))
+              for title, shown in all_tables(found).items()]  # fmt: skip
+    parts = [
+        HEAD,
+        f"Scale: {scale}. {progress(found)}\n",
+        section("Verdicts", table_of_claims(f"Fewer than {NEEDED} seeds decide nothing", claims(found))),
+        section("What differs from the paper", DIFFERS),
+        section("A rule for users", *(f"{line}\n" for line in rule_lines(found))),
+        picture_section(drawable(found)),
+        *tables,
+        not_run_section(not_run(found, planned(found))),
+        provenance(found.finished),
+    ]
+    return "\n".join(part for part in parts if part)

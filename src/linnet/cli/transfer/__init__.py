@@ -1,0 +1,1 @@
+"""The verb that asks which images a detector must have seen."""

@@ -1,0 +1,103 @@
+"""The study of training images for nuclei: verdicts follow from records, and its pages are written from them alone."""
+
+import pytest
+
+from linnet.nuclei.transfer.plan import read_plan
+from linnet.nuclei.transfer.training import run_training
+from linnet.nuclei.transfer.trainings import Trainings
+from linnet.results import write_records
+from papers.xing2019_nuclei.report.claims import claims, not_run
+from papers.xing2019_nuclei.report.readme import planned
+from papers.xing2019_nuclei.run import HERE, main
+from tests.unit.nuclei.transfer.made import findings, record
+
+SEEDS = range(3)
+
+
+def alone(own, other, *, validation=0.5):
+    return [
+        record(
+            "alone",
+            {target: [own if target == source else other] * 4 for target in "abc"},
+            validation=dict.fromkeys("abc", validation),
+            group=source,
+            seed=seed,
+        )
+        for source in "abc"
+        for seed in SEEDS
+    ]
+
+
+def pooled(hits, seeds=SEEDS):
+    return [
+        record("mixture", {g: [h] * 4 for g, h in zip("abc", hits, strict=True)}, weights="pooled", seed=seed)
+        for seed in seeds
+    ]
+
+
+def tuned(hits):
+    told = {"k": 2, "rehearsal": False, "start": "best", "source": "c"}
+    return [record("shots", {g: [hits] * 4}, group=g, seed=seed, **told) for g in "ab" for seed in SEEDS]
+
+
+def verdicts(records):
+    return [claim.verdict for claim in claims(findings(records, pictures=4, seeds=3))]
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "verdict"), [(9, 4, "same direction"), (4, 9, "opposite"), (5, 5, "no evidence")]
+)
+def test_own_images_are_necessary_where_the_best_other_group_falls_short(own, other, verdict):
+    assert verdicts(alone(own, other))[1] == verdict
+
+
+def test_looking_similar_does_not_do_where_it_falls_short_and_fine_tuning_gains():
+    assert verdicts(alone(9, 4) + tuned(8))[2] == "same direction"
+    assert verdicts(alone(9, 4) + tuned(3))[2] == "opposite"
+    assert verdicts(alone(9, 4))[2] == "no evidence"
+
+
+@pytest.mark.parametrize(
+    ("hits", "verdict"), [((9, 8, 3), "same direction"), ((8, 9, 9), "opposite"), ((5, 5, 9), "no evidence")]
+)
+def test_a_mixture_is_not_always_better_where_one_target_loses(hits, verdict):
+    assert verdicts(alone(5, 4) + pooled(hits))[3] == verdict
+
+
+def test_two_seeds_decide_nothing_and_no_records_are_not_run():
+    assert verdicts(alone(5, 4) + pooled((3, 3, 3), seeds=range(2)))[3] == "no evidence"
+    assert verdicts([]) == ["not run"] * 4
+
+
+def test_the_plan_is_read_at_every_scale_and_its_trainings_are_those_that_are_planned():
+    for scale in ("smoke", "cpu", "gpu"):
+        plan = read_plan(HERE / "plan.toml", scale=scale)
+        groups = tuple(name for name, _ in plan.kinds)
+        shots = {name: [k for k in plan.settings.shots if k <= 4] for name in groups}
+        parts = Trainings(plan, shots, groups).count()
+        settings = {
+            name: getattr(plan.settings, name) for name in ("shots", "shot_groups", "seeds", "starts", "mixtures")
+        }
+        found = findings(
+            [], groups, kinds=[kind for _, kind in plan.kinds], rehearsal=plan.settings.rehearsal, **settings
+        )
+        assert sum(planned(found).values()) == sum(parts.values())
+        assert dict(not_run(found, planned(found)))["alone"] == f"0 of {parts['each group alone']}"
+    assert run_training.__module__ == "linnet.nuclei.transfer.training"
+
+
+def test_pages_are_written_from_records_alone(tmp_path, capsys):
+    records = alone(9, 4) + pooled((9, 8, 3)) + tuned(8)
+    (tmp_path / "records").mkdir()
+    write_records(tmp_path / "records" / "smoke.jsonl", records)
+    assert main(["--scale", "smoke", "--report", "--out", str(tmp_path)]) == 2
+    assert "smoke.study.json must lie beside the records" in capsys.readouterr().err
+    study = findings(records, pictures=4, seeds=3, mixtures=["pooled"], rehearsal=[]).study
+    (tmp_path / "records" / "smoke.study.json").write_text(study.to_json())
+    assert main(["--scale", "smoke", "--report", "--out", str(tmp_path)]) == 0
+    text, page = (tmp_path / "README.md").read_text(), (tmp_path / "report.html").read_text()
+    assert text.count("same direction") == 3
+    assert "| others | 0 of 9 |" in text
+    assert "never that a figure was" in page.replace("\n", " ")
+    for name in ("matrix", "shots", "mixtures"):
+        assert (tmp_path / "pictures" / f"{name}.png").exists()

@@ -1,0 +1,36 @@
+"""`linnet nuclei study`: what it refuses, and its demo."""
+
+import pytest
+
+from linnet.cli.application import main
+
+
+def test_a_plan_or_the_demo_is_needed_and_not_both(tmp_path, capsys):
+    assert main(["nuclei", "study"]) == 2
+    assert "No plan was given. Name one, linnet nuclei study PLAN.toml, or see one: --demo" in capsys.readouterr().err
+    assert main(["nuclei", "study", "plan.toml", "--demo"]) == 2
+    assert "`--demo` makes its own plan" in capsys.readouterr().err
+    assert main(["nuclei", "study", str(tmp_path / "none.toml")]) == 2
+    assert "does not exist. Give the path of a plan" in capsys.readouterr().err
+
+
+def test_a_study_without_time_begins_no_training_and_says_how_to_go_on(tmp_path, capsys):
+    out = tmp_path / "study"
+    assert main(["nuclei", "study", "--demo", "--minutes", "0", "-o", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert "No training was begun" in told
+    assert not (out / "report.html").exists()
+    assert (out / "study.json").exists()
+    assert main(["nuclei", "study", "--demo", "--workers", "-1", "-o", str(out)]) == 2
+    assert "`--workers` must be a whole number of at least 0 (got -1)" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_demo_leaves_plan_records_and_page(tmp_path, capsys):
+    out = tmp_path / "study"
+    assert main(["nuclei", "study", "--demo", "-o", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert "11 trainings are finished." in told
+    assert f"put your images' folders into {out / 'plan.toml'}" in told
+    assert "The worst transfer" in (out / "report.html").read_text()
+    assert len((out / "record.jsonl").read_text().splitlines()) == 11
