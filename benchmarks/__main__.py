@@ -19,6 +19,8 @@ SUBJECTS = {
     "nuclei": "nuclei.subject",
     "nuclei_scale": "nuclei.scale",
     "nuclei_outside": "nuclei.outside",
+    "nuclei_flags": "nuclei.flags",
+    "nuclei_teaching": "nuclei.teaching",
     "core": "core.subject",
     "core_training": "core.training",
     "padam": "padam.subject",
