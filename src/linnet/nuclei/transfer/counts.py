@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -72,8 +73,13 @@ def as_fact(counts: Mapping[str, Mapping[Radius, Counts]]) -> str:
 
 def counts_of(record: Record, group: str, radius: Radius) -> Counts | None:
     """The counts of a record on a group; None where it wasn't tested there."""
-    found = json.loads(str(record.context[FACT])).get(group)
+    found = _parsed(str(record.context[FACT])).get(group)
     if found is None:
         return None
     rows = found[radius]
     return Counts(tuple(rows), np.array(list(rows.values()), dtype=int).reshape(-1, 3))
+
+
+@lru_cache(maxsize=4096)  # a page asks each record some hundred times
+def _parsed(text: str) -> dict[str, dict[str, dict[str, list[int]]]]:
+    return json.loads(text)

@@ -151,14 +151,13 @@ class _Study:
         }
 
     def validated(self, detector: Detector) -> dict[str, float]:
-        """F1 on the validation images of every group that has some."""
+        """F1 on each group's validation images; where it has none on its training images, which no source sees."""
         found = {}
         for name in self.groups:
-            images = self._annotated(name, "val")
-            if images:
-                truth = {str(k): image.points for k, image in enumerate(images)}
-                points = {str(k): detector(image.pixels, diameter_px=None).points for k, image in enumerate(images)}
-                found[name] = round(evaluate(truth, points, self.plan.settings.radius_px).f1, 4)
+            images = self._judges([name])
+            truth = {str(k): image.points for k, image in enumerate(images)}
+            points = {str(k): detector(image.pixels, diameter_px=None).points for k, image in enumerate(images)}
+            found[name] = round(evaluate(truth, points, self.plan.settings.radius_px).f1, 4)
         return found
 
     def radii(self, group: Group) -> dict[Radius, float]:

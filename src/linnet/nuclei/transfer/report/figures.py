@@ -58,15 +58,11 @@ def shot_curves(findings: Findings) -> Figure | None:
     targets = [t for t in findings.study.targets if any(any(findings.curve(t, start)) for start in STARTS)]
     if not targets:
         return None
-    columns = min(2, len(targets))
-    rows = -(-len(targets) // columns)
     with drawing():
-        figure = Figure(figsize=(3.6 * columns, 2.9 * rows + 0.5), layout="constrained")
-        axes = np.ravel(figure.subplots(rows, columns, squeeze=False, sharey=True))
-        for ax, target in zip(axes, targets, strict=False):
+        figure = Figure(figsize=(5.2, 2.5 * len(targets) + 0.6), layout="constrained")
+        axes = np.ravel(figure.subplots(len(targets), 1, squeeze=False))
+        for ax, target in zip(axes, targets, strict=True):
             _curves_of(ax, findings, target)
-        for ax in axes[len(targets) :]:
-            ax.set_visible(False)
         handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, fontsize=8)
     return figure
