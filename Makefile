@@ -6,6 +6,7 @@
 #   make test-all     make test under each supported Python that is there, each in a set-up of its own (.venv-3.12): before a release
 #   make verify-all   what takes many minutes: a thousand random jet networks through every C path with sanitizers
 #   make weights      train the shipped nucleus detector again (needs the data, see docs/model_card.md)
+#   make nuclei       that, then all measurements of it, on a machine that does nothing else; goes on where it was stopped
 #   make docs         the documentation as HTML in docs/_build
 #   make benchmarks   measure the claims side by side and write them into the README
 #   make peers        what the benchmarks and conformance tests compare with
@@ -20,7 +21,7 @@ WORKERS ?= 2
 PYTHONS ?= python3.11 python3.12 python3.13
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
 
-.PHONY: demo test test-all verify-all check format weights docs benchmarks peers clean same-python
+.PHONY: demo test test-all verify-all check format weights nuclei docs benchmarks peers clean same-python
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -67,8 +68,21 @@ verify-all: $(VENV)/.installed-dev
 
 weights: $(VENV)/.installed-dev
 	$(BIN)/linnet run recipes/nuclei.toml --out runs/weights
-	cp runs/weights/weights.safetensors src/linnet/nuclei/weights/default.safetensors
-	@echo "The detector is in place. Next: make benchmarks, which also writes its card and the README's table"
+	cmp -s runs/weights/weights.safetensors src/linnet/nuclei/weights/default.safetensors || \
+	  cp runs/weights/weights.safetensors src/linnet/nuclei/weights/default.safetensors
+	@echo "The detector is in place. Next: make nuclei, which measures it and writes its card and tables"
+
+# For a machine that does nothing else: trains, then measures part by part. Interrupted, the same command goes on: the
+# training from its last checkpoint, the measurements from the first part that has no records yet.
+NUCLEI := nuclei:accuracy nuclei:peers nuclei:cost nuclei_scale:f1 nuclei_scale:cost nuclei_outside:outside nuclei_flags:known nuclei_flags:foreign nuclei_teaching:teaching
+nuclei: weights
+	@for part in $(NUCLEI); do \
+	  subject=$${part%%:*}; only=$${part#*:}; done=runs/weights/measured.$$subject.$$only; \
+	  if [ src/linnet/nuclei/weights/default.safetensors -nt $$done ] || [ ! -e $$done ]; then \
+	    $(BIN)/python -m benchmarks $$subject --only $$only --json benchmarks/records/$$subject.jsonl && touch $$done || exit 1; \
+	  fi; \
+	done
+	$(BIN)/python -m benchmarks readme
 
 benchmarks: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks nuclei --json benchmarks/records/nuclei.jsonl
@@ -115,5 +129,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | same-python
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(INSTALL) --build-constraint constraints.txt --editable '.[digits,onnx]' --group dev
+	$(INSTALL) --build-constraint constraints.txt --editable '.[digits,hardware,onnx,slides]' --group dev
+	@echo "yosys compiles itself into its cache folder (~/.cache/YoWASP or YOWASP_CACHE_DIR): about a minute, once"
+	$(BIN)/python -c 'from linnet.jet.verilog.tools import tool; tool("yosys").run("-V")'
 	@touch $@

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.zoo.networks import LIBRARIES
 from linnet.errors import InputError, LinnetError
 from linnet.results import Record, read_records, write_records
 
@@ -19,6 +20,8 @@ SUBJECTS = {
     "nuclei": "nuclei.subject",
     "nuclei_scale": "nuclei.scale",
     "nuclei_outside": "nuclei.outside",
+    "nuclei_flags": "nuclei.flags",
+    "nuclei_teaching": "nuclei.teaching",
     "core": "core.subject",
     "core_training": "core.training",
     "padam": "padam.subject",
@@ -36,6 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if asked.subject == "readme":
             return _readme()
+        libraries = [name for name in LIBRARIES if getattr(asked, name)]
+        if asked.subject == "zoo":
+            return _public_networks(libraries, asked.json, asked.minutes)
+        if libraries or asked.minutes is not None:
+            raise InputError(f"`--timm` and the like belong to the subject zoo (got {asked.subject}); leave them out.")
         if asked.zoo and asked.subject != "core":
             raise InputError(f"`--zoo` belongs to the subject core (got {asked.subject}); leave it out.")
         module = "core.zoo" if asked.zoo else SUBJECTS[asked.subject]
@@ -43,6 +51,18 @@ def main(arguments: list[str] | None = None) -> int:
     except LinnetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _public_networks(libraries: list[str], json: Path | None, minutes: float | None) -> int:
+    """Halves the networks of other libraries; gives the exit code."""
+    from benchmarks.zoo.command import run
+    from benchmarks.zoo.page import table
+
+    if not libraries:
+        raise InputError(f"`zoo` must be told which libraries: --{', --'.join(LIBRARIES)} (got none).")
+    records = run(libraries, json, minutes=minutes)
+    print(table(records))
+    return _keep(records, json)
 
 
 def _measure(subject: Subject, part: str | None, json: Path | None, *, quick: bool) -> int:
@@ -117,11 +137,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "subject",
-        choices=(*SUBJECTS, "readme"),
-        help=f"{', '.join(SUBJECTS)}: measure; readme: write what was measured into README.md and docs",
+        choices=(*SUBJECTS, "zoo", "readme"),
+        help=f"{', '.join(SUBJECTS)}: measure; zoo: halve public networks; readme: write what was measured into README"
+        " and docs",
     )
     parser.add_argument("--quick", action="store_true", help="a few images and repetitions: does it run?")
     parser.add_argument("--zoo", action="store_true", help="core: every zoo network, edited at random, with its error")
+    for name in LIBRARIES:
+        parser.add_argument(f"--{name}", action="store_true", help=f"zoo: the networks of {LIBRARIES[name]}")
+    parser.add_argument("--minutes", type=float, help="zoo: stop after so long; the next run goes on")
     parser.add_argument("--only", metavar="PART", help="this part of the subject alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the records in this file, one a line")
     return parser

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks import DOCS, RECORDS
-from benchmarks.nuclei import outside, scale
+from benchmarks.nuclei import flags, outside, scale
 from benchmarks.page import Page, provenance
 from linnet.results import read_records
 
@@ -20,8 +20,13 @@ validation images.
 _SIZES = """## Nuclei of other sizes
 
 The test images shown at other sizes; F1 within 5 px of the original. Without the search a picture is looked at as it
-is; with it, `--diameter auto` first finds the size at which its nuclei are surest. The search costs time beyond that of
-the scale that it chooses: little in an image of a megapixel and more, much in a small one.
+is; with it, `--diameter auto` first finds the size of its nuclei. The time is that beside a search at the scale that
+was chosen.
+"""
+_FLAGS = """## When a result is flagged
+
+A count that can't be trusted should be `look` or `out_of_domain`, and one that can should be `ok`. Known pictures count
+once, whatever crops they have.
 """
 
 
@@ -31,12 +36,15 @@ def page_text(records: Path = RECORDS) -> str:
     Args:
         records: Folder of the records.
     """
-    elsewhere, sizes = (read_records(records / f"{name}.jsonl") for name in ("nuclei_outside", "nuclei_scale"))
+    names = ("nuclei_outside", "nuclei_scale", "nuclei_flags")
+    elsewhere, sizes, flagged = (read_records(records / f"{name}.jsonl") for name in names)
     parts = [
         _HEAD,
         f"{outside.as_markdown(elsewhere)}\n\nMeasured by {provenance(elsewhere)}\n",
         _SIZES,
         f"{scale.as_markdown(sizes)}\n\nMeasured by {provenance(sizes)}\n",
+        _FLAGS,
+        f"{flags.as_markdown(flagged)}\n\nMeasured by {provenance(flagged)}\n",
     ]
     return "\n".join(parts)
 

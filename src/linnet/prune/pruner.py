@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -19,32 +18,38 @@ from linnet.errors import LinnetError, TrainingError
 from linnet.option_values import UNSET, option_value
 from linnet.prune.allocate.groups import prunable_groups
 from linnet.prune.allocate.per_layer import Select
+from linnet.prune.allocate.ranks import Shape
 from linnet.prune.budget import Budget
-from linnet.prune.importance.criterion import Criterion
+from linnet.prune.importance.criterion import FROM_DATA, Criterion
 from linnet.prune.importance.from_weights import Normalise
 from linnet.prune.importance.running_mean import Forgetting
 from linnet.prune.latency.target import LatencyModel
 from linnet.prune.masks.masked_network import MaskedNetwork
 from linnet.prune.masks.reads import maskable_reads
 from linnet.prune.outcome.records import latency_records, pruning_records
-from linnet.prune.pruning_plan import Plan, planned
+from linnet.prune.pruning_plan import UNMEASURED, Plan, graph_for, planned
+from linnet.prune.training.batch_axis import require_samples
 from linnet.prune.training.checks import (
     Compaction,
+    optimizers_of,
     refuse_compiled,
     require_agreement,
-    require_alive,
     require_arguments,
     require_compaction,
     require_one_pruner,
     require_optimizer,
-    require_own,
+    require_same_masks,
     require_twins,
+    twins,
+    untrained,
 )
 from linnet.prune.training.history import MaskLife
+from linnet.prune.training.mask_state import MaskState
 from linnet.prune.training.masking import Masking
+from linnet.prune.training.rehearsal import rehearse
 from linnet.prune.training.retire import Retirement
 from linnet.prune.training.running_importance import RunningImportance
-from linnet.prune.training.running_selection import RunningSelection
+from linnet.prune.training.running_selection import RunningSelection, resolved
 from linnet.prune.training.schedule import PruneStep, Timetable
 from linnet.suggest import one_of
 
@@ -83,6 +88,11 @@ class Pruner:
         rewrap: Called with the network whenever it became smaller. Under DDP it must wrap it anew; without it the
             network stays masked until `finish` there.
         rng_seed: For criterion "random".
+        frozen: What must not be edited: module paths, or (tensor name, axis).
+        graph: The network's channel graph, where there is one already; it says what is frozen.
+        batch_axis: The axis of the network's inputs along which samples lie; None measures a whole batch as one.
+        shape: What decides widths, as for `plan`. "auto" is "rank" under several counted limits, where importances end
+            in bottlenecks, unless `select`, `price` or a latency says otherwise; else "utility".
 
     Raises:
         BudgetError: the budget can't be reached, or there is nothing to prune.
@@ -133,6 +143,10 @@ class Pruner:
         also: Sequence[nn.Module] = (),
         rewrap: Callable[[nn.Module], Any] | None = None,
         rng_seed: int = 0,
+        frozen: Iterable[str | tuple[str, int]] = (),
+        graph: ChannelGraph | None = None,
+        batch_axis: int | None = 0,
+        shape: Literal["auto"] | Shape = "auto",
     ):
         masking = option_value(
             "masking", masking, Masking(), warmup=warmup, freeze=freeze, every=every, memory=memory,
@@ -140,6 +154,7 @@ class Pruner:
         )  # fmt: skip
         one_of("price", price, ("auto", "none"))
         one_of("select", select, get_args(Select))
+        one_of("shape", shape, ("auto", *get_args(Shape)))
         one_of("criterion", criterion, get_args(Criterion))
         one_of("normalise", masking.normalise, get_args(Normalise))
         require_arguments(budget, align, also)
@@ -147,22 +162,33 @@ class Pruner:
         forgetting = Forgetting.named(masking.memory)
         self.budget, self.compacts, self.rewrap = budget, compact, rewrap
         self.time = Timetable(steps, masking.warmup, masking.freeze, masking.every)
-        self._graph = ChannelGraph(model, example)
-        self.model = self._graph.check(model)
+        self._graph = graph_for(model, example, graph=graph, frozen=frozen)
+        self.model, also = self._graph.check(model), twins(also)
         refuse_compiled(self.model)
         require_one_pruner(self.model)
         require_twins(self._graph, also)
-        places, unmasked = maskable_reads(self.model, self._graph)
+        places, whole = maskable_reads(self.model, self._graph)
+        if criterion in FROM_DATA:
+            require_samples(self.model, self._graph, places, batch_axis)
+            whole |= untrained(self.model, self._graph)
         self._shell = meta(self.model)
         self._found = prunable_groups(
-            self._graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits, whole=unmasked
+            self._graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits, whole=whole
         )
         latency_model = LatencyModel.of(self.model, self._graph, self._found.free, budget, align=align)
         self._selection = RunningSelection(
-            self._graph, budget, self._found, price=price, select=select, latency_model=latency_model
+            self._graph,
+            budget,
+            self._found,
+            price=price,
+            select=select,
+            latency_model=latency_model,
+            shape=resolved(shape, budget, price=price, select=select),
         )
         names = [name for group in self._found.free for name in group.classes]
-        self._masked_network = MaskedNetwork(self.model, self._graph, places, names, regrow=masking.regrow, also=also)
+        self._masked_network = MaskedNetwork(
+            self.model, self._graph, places, names, regrow=masking.regrow, also=also, batch_axis=batch_axis
+        )
         try:
             self._importance = RunningImportance(
                 self._masked_network, criterion, forgetting, normalise=masking.normalise, rng_seed=rng_seed
@@ -173,19 +199,22 @@ class Pruner:
         self._retirement = Retirement(
             self._selection.selector, self._masked_network.slices, self._masked_network.total, masking.retire
         )
-        self.changes, self.life = 0, MaskLife(tuple(names))
-        self.compacted, self.finished, self._met = False, False, False
-        self._asked = (
+        self.finished, self._met, self._rehearsed = False, False, False
+        self._masked_network.keep_call()
+        asked = (
             f"{budget}, align {align}, {self.time}, {self._importance}, {select}, price {price}, compact {compact}, "
             f"keep {sorted(keep)}, limits {dict(limits or {})}, min_fraction {min_fraction}, regrow {masking.regrow}"
         )
+        self._state = MaskState(
+            self._masked_network, self._importance, self._selection, self._retirement, self.time, asked
+        )
         self._gate()
 
-    def step(self, optimizer: torch.optim.Optimizer) -> PruneStep:
+    def step(self, optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer]) -> PruneStep:
         """The one added line of a training loop, after `optimizer.step()`.
 
         Args:
-            optimizer: The loop's optimizer; its state follows when the network becomes smaller.
+            optimizer: The loop's optimizer, or a list of all that train the network; their state follows.
 
         Returns:
             What happened.
@@ -194,22 +223,19 @@ class Pruner:
             TrainingError: no backward pass came before a measured step, the optimizer is another network's, the pruner
                 is finished, 20 measurements in a row weren't finite, or the processes of a run prune differently.
         """
-        self._require_own(optimizer)
-        self._meet()
+        optimizers = self._own(optimizer)
+        self._meet(optimizers)
         now, measured = self.time.step, self.time.measures
         if measured:
             self._importance.update(self.time)
         known = measured and self._importance.memory.measurements
-        changed = self._update_masks() if known and now + 1 >= self.time.warmup_steps else 0
+        changed = self._state.update() if known and now + 1 >= self.time.warmup_steps else 0
         share = changed / max(self._masked_network.total, 1) if measured else None
         phase = "warmup" if self._selection.selection is None else self.time.phase
-        freezes = self.time.next(changed=share, lr=max(float(group["lr"]) for group in optimizer.param_groups))
-        if freezes and self.skipped and not self._importance.memory.measurements:
-            raise TrainingError(
-                f"The masks freeze at step {now}, but none of {self.skipped} measurements was finite, so no "
-                "channel's importance is known. Lower the learning rate or the loss scale, or freeze later."
-            )
-        compacted = self._take_out(optimizer, freezes=freezes)
+        freezes = self.time.next(changed=share, lr=_rate(optimizers))
+        if freezes:
+            self._importance.require_finite(now)
+        compacted = self._take_out(optimizers, freezes=freezes)
         self._gate()
         return PruneStep(now, phase, self._selection.used, changed, compacted)
 
@@ -220,12 +246,10 @@ class Pruner:
             TrainingError: nothing was measured yet.
         """
         self._importance.require_measured()
-        if self._selection.selection is None:
-            named = self._selection.trial(self._importance.by_class())
-        else:
-            parts = self._masked_network.slices.items()
-            named = {name: tuple(np.flatnonzero(self._masked_network.kept[part]).tolist()) for name, part in parts}
-        return replace(planned(self._graph, self.budget, self._found, named), latency=self._selection.latency)
+        named = self._state.named()
+        made = planned(self._graph, self.budget, self._found, named)
+        unmeasured = dict.fromkeys(sorted(self._selection.unmeasured), UNMEASURED)
+        return replace(made, frozen={**made.frozen, **unmeasured}, latency=self._selection.latency)
 
     def finish(self, *, eval_loader: Iterable[Any] | None = None, dense: nn.Module | None = None) -> Any:
         """The small network: plain, of the same class, without hooks, proved to be the masked one.
@@ -249,9 +273,9 @@ class Pruner:
         """
         self._importance.require_measured()
         if self._selection.selection is None:
-            self._update_masks()
-        self._be_on_time()
-        self._agree_on_masks()
+            self._state.update()
+        self._state.be_on_time()
+        require_same_masks(self.time.step, self._masked_network.kept)
         for buffer in self.model.buffers():
             of_first(buffer)
         small = self._masked_network.small()
@@ -264,6 +288,21 @@ class Pruner:
         return small
 
     @property
+    def changes(self) -> int:
+        """Channels whose mask changed, over all updates of the mask."""
+        return self._state.changes
+
+    @property
+    def life(self) -> MaskLife:
+        """How many channels of each class were in use over the training."""
+        return self._state.life
+
+    @property
+    def compacted(self) -> bool:
+        """Whether the network became smaller for good."""
+        return self._state.compacted
+
+    @property
     def skipped(self) -> int:
         """Measurements that weren't finite."""
         return self._importance.memory.skipped
@@ -274,20 +313,7 @@ class Pruner:
 
     def state_dict(self) -> dict[str, Any]:
         """The state that a resumed run needs: tensors, numbers and words (fit for `weights_only=True`)."""
-        return {
-            "asked": self._asked,
-            "sizes": {name: self._graph.classes[name].size for name in self._masked_network.names},
-            "memory": self._importance.state_dict(),
-            "kept": torch.from_numpy(self._masked_network.kept.copy()),
-            "alive": torch.from_numpy(self._masked_network.alive.copy()),
-            "quiet": torch.from_numpy(self._retirement.quiet.copy()),
-            "time": self.time.state_dict(),
-            "chosen": self._selection.state_dict(),
-            "changes": self.changes,
-            "compacted": self.compacted,
-            "proof_error": self._masked_network.error,
-            "life": self.life.state_dict(),
-        }
+        return self._state.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes back what `state_dict` gave; then load the network's own state, then the optimizer's.
@@ -298,67 +324,30 @@ class Pruner:
             TrainingError: the state is of another network, damaged, or of a time before this network became smaller;
                 nothing was changed.
         """
-        require_own(state, self.state_dict())
-        kept, alive = (state[name].cpu().numpy().astype(np.bool_) for name in ("kept", "alive"))
-        require_alive(alive, self._masked_network.alive, compacted=self.compacted)
-        self._masked_network.keep(kept)
-        if state["compacted"] or not np.array_equal(alive, self._masked_network.alive):
-            self._masked_network.take_out(alive, last=state["compacted"])
-            self._selection.narrow(self._retirement.widths(alive))
-        self._masked_network.error = float(state["proof_error"])  # of the trained network, not of this start
-        self._importance.load_state_dict(state["memory"])
-        self.life.load_state_dict(state["life"])
-        self._retirement.quiet = state["quiet"].cpu().numpy().copy()
-        self.time.load_state_dict(state["time"])
-        self._selection.load_state_dict(state["chosen"])
-        self.changes, self.compacted = int(state["changes"]), bool(state["compacted"])
+        self._state.load_state_dict(state)
         self._gate()
 
     def _gate(self) -> None:
         """Tells the masks whether the next step is measured."""
         self._masked_network.measures(self.time.measures and self._importance.needs_data)
 
-    def _update_masks(self) -> int:
-        """Selects and masks; gives how many channels changed."""
-        return self._mask(self._selection.choose(self._importance.by_class(), anew=self.time.settles))
-
-    def _be_on_time(self) -> None:
-        """Measures small networks as a whole until the budget's latency is met; once, with the masks that come last."""
-        if self._selection.latency_model is not None and self._selection.latency is None:
-            with self._masked_network.lifted():
-                named = self._selection.on_time(self.model, self._importance.by_class())
-            self._mask(named)
-
-    def _mask(self, named: Mapping[str, tuple[int, ...]]) -> int:
-        """Masks all channels but these; gives how many changed."""
-        before, kept = self._masked_network.kept, np.zeros(self._masked_network.total, dtype=np.bool_)
-        for name, channels in named.items():
-            kept[self._masked_network.slices[name]][list(channels)] = True
-        self._masked_network.keep(kept)
-        self._retirement.note(kept)
-        changed = int((kept != before).sum())
-        self.changes += changed
-        widths = [int(kept[part].sum()) for part in self._masked_network.slices.values()]
-        self.life.note(self.time.step, widths, self._selection.used)
-        return changed
-
-    def _take_out(self, optimizer: torch.optim.Optimizer, *, freezes: bool) -> bool:
+    def _take_out(self, optimizers: Sequence[torch.optim.Optimizer], *, freezes: bool) -> bool:
         """Makes the network smaller if it is time."""
         if self._selection.selection is None or not (freezes or self.compacts == "progressive"):
             return False
         if freezes:
-            self._be_on_time()
-            self._agree_on_masks()
+            self._state.be_on_time()
+            require_same_masks(self.time.step, self._masked_network.kept)
         if not self._may_take_out or (self.time.frozen and not freezes):
             return False
         alive = self._masked_network.kept if freezes else self._retirement.due(self._masked_network.alive)
         if alive is None:
             return False
         if not freezes:
-            self._agree_on_masks()
-        self._masked_network.take_out(alive, optimizer, last=freezes)
+            require_same_masks(self.time.step, self._masked_network.kept)
+        self._masked_network.take_out(alive, optimizers, last=freezes)
         self._selection.narrow(self._retirement.widths(alive))
-        self.compacted = freezes
+        self._state.compacted = freezes
         if self.rewrap is not None:
             self.rewrap(self.model)
         return True
@@ -369,14 +358,17 @@ class Pruner:
         in_group = dist.is_available() and dist.is_initialized()
         return bool(self.compacts) and (self.rewrap is not None or not in_group)
 
-    def _meet(self) -> None:
-        """At the first step: checks that all processes prune alike, and the optimizer."""
+    def _meet(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        """At the first step: checks that all processes prune alike, and rehearses the freeze."""
+        if not self._rehearsed and not self.time.frozen:
+            follow, call = (optimizers if self._may_take_out else ()), self._masked_network.take_call()
+            self._rehearsed = rehearse(self._masked_network, self._selection.selector, follow, call)
         if self._met:
             return
         self._selection.agree_on_limit()
         require_agreement(
             "the budget or the options",
-            f"{self._selection}, {self._asked}",
+            f"{self._selection}, {self._state.asked}",
             "Make the Pruner with the same arguments on every process.",
         )
         if self.compacts and not self._may_take_out:
@@ -386,14 +378,8 @@ class Pruner:
             )
         self._met = True
 
-    def _agree_on_masks(self) -> None:
-        require_agreement(
-            "the masks",
-            f"step {self.time.step}: {np.packbits(self._masked_network.kept).tobytes().hex()}",
-            "Call `pruner.step` on every process after every update, and begin from the same weights.",
-        )
-
-    def _require_own(self, optimizer: torch.optim.Optimizer) -> None:
+    def _own(self, optimizer: Any) -> list[torch.optim.Optimizer]:
+        """The optimizers, after checking that they are of this network and that there is something left to do."""
         if self.finished:
             raise TrainingError(
                 "The pruner has finished. Train the network that `finish` returned, or make a new Pruner."
@@ -402,4 +388,11 @@ class Pruner:
             raise TrainingError(
                 "The hooks were taken off by `remove`, so nothing is masked any more. Make a new Pruner."
             )
-        require_optimizer(optimizer, self.model, shrinks=self._may_take_out and not self.time.frozen)
+        found = optimizers_of(optimizer)
+        for one in found:
+            require_optimizer(one, self.model, shrinks=self._may_take_out and not self.time.frozen)
+        return found
+
+
+def _rate(optimizers: Sequence[torch.optim.Optimizer]) -> float:
+    return max(float(group["lr"]) for one in optimizers for group in one.param_groups)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -14,11 +14,13 @@ from torch.nn.functional import cross_entropy
 from linnet.arrays import Floats
 from linnet.core import ChannelGraph, Cost, resize
 from linnet.core.channels.width_cost import TOTALS, WidthCost
+from linnet.core.program.both_modes import unreached_notes, warn_unreached
 from linnet.core.program.example import example_from_dict
 from linnet.engine.compute.timing import Latency
 from linnet.errors import BudgetError, InputError
 from linnet.prune.allocate.groups import PrunableGroups, prunable_groups
 from linnet.prune.allocate.per_layer import Select, same_rate
+from linnet.prune.allocate.ranks import LayerRanks, Shape, shaped
 from linnet.prune.allocate.widths import Price, Selection, Selector
 from linnet.prune.budget import Budget
 from linnet.prune.importance.criterion import FROM_DATA, Criterion, Loss, from_data
@@ -41,6 +43,9 @@ class Plan:
         after: Cost of the pruned one: equal to `linnet.cost` of it.
         example: Sizes and types of the example that the network was traced on, as plain data.
         latency: The measured latency, where the budget has `latency_ms`.
+        notes: What the recording didn't reach, so that no proof speaks of it.
+        options: How the channel graph was built: what the caller froze, and how groups are edited.
+        graph: The channel graph itself, where the plan was made in this process.
     """
 
     budget: Budget
@@ -51,6 +56,9 @@ class Plan:
     after: Mapping[str, int]
     example: Mapping[str, Any]
     latency: Latency | None = None
+    notes: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    graph: ChannelGraph | None = field(default=None, compare=False, repr=False)
 
     @property
     def cost(self) -> Cost:
@@ -68,7 +76,8 @@ class Plan:
 
     def to_json(self) -> str:
         """The plan as JSON text."""
-        return json.dumps(asdict(self), indent=1)
+        stored = asdict(replace(self, graph=None))
+        return json.dumps({key: item for key, item in stored.items() if key != "graph"}, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
@@ -80,9 +89,10 @@ class Plan:
         try:
             stored = json.loads(text)
             kept = {name: tuple(int(channel) for channel in row) for name, row in stored["kept"].items()}
-            rest = {key: dict(stored[key]) for key in ("dense", "frozen", "before", "after", "example")}
+            rest: dict[str, Any] = {key: dict(stored[key]) for key in ("dense", "frozen", "before", "after", "example")}
             latency = Latency(**stored["latency"]) if stored.get("latency") else None
-            return cls(Budget(**stored["budget"]), kept, **rest, latency=latency)
+            options, notes = dict(stored.get("options", {})), tuple(stored.get("notes", ()))
+            return cls(Budget(**stored["budget"]), kept, **rest, latency=latency, notes=notes, options=options)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BudgetError(f"`text` must be what `Plan.to_json` wrote (reading it failed: {error!r}).") from error
 
@@ -98,6 +108,7 @@ class Plan:
             lines.append(f"  {name}: {before:,} -> {after:,} ({after / before:.4g} kept)" if before else f"  {name}: 0")
         if self.latency is not None:
             lines.append(f"  {self.latency}")
+        lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
 
 
@@ -116,6 +127,9 @@ def plan(
     keep: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
     rng_seed: int = 0,
+    frozen: Iterable[str | tuple[str, int]] = (),
+    graph: ChannelGraph | None = None,
+    shape: Shape = "utility",
 ) -> Plan:
     """What a network would keep under a budget, by its weights or by a few batches: no training, nothing is changed.
 
@@ -133,6 +147,11 @@ def plan(
         keep: Patterns of module paths that stay whole: `head`, `layer1.*`.
         limits: Pattern -> largest share of its classes' channels that may stay.
         rng_seed: For criterion "random".
+        frozen: What must not be edited: module paths, or (tensor name, axis).
+        graph: The network's channel graph, where there is one already; it says what is frozen.
+        shape: What decides widths: "utility", the importances (`select` says how); "rank", the ranks of the layers, so
+            that no layer is a bottleneck; or "uniform", one share of all classes. The last two give good networks to
+            train from scratch, too. Not with `latency_ms`.
 
     Returns:
         The plan.
@@ -151,7 +170,10 @@ def plan(
     one_of("criterion", criterion, get_args(Criterion))
     one_of("select", select, get_args(Select))
     one_of("normalise", normalise, get_args(Normalise))
-    graph = ChannelGraph(model, example)
+    one_of("shape", shape, get_args(Shape))
+    if shape != "utility" and budget.latency_ms is not None:
+        raise InputError(f"`shape` must be 'utility' with `latency_ms` (got {shape!r}), which is met by measuring.")
+    graph = graph_for(model, example, graph=graph, frozen=frozen)
     inner = graph.check(model)
     unmasked = maskable_reads(inner, graph)[1] if criterion in FROM_DATA else {}  # no gate can measure them
     found = prunable_groups(graph, align=align, min_fraction=min_fraction, keep=keep, limits=limits, whole=unmasked)
@@ -163,9 +185,15 @@ def plan(
         utilities = from_data(inner, graph, names, criterion, data, loss=loss, normalise=normalise)
     else:
         utilities = utilities_from_weights(inner, graph, names, criterion, rng_seed=rng_seed, normalise=normalise)
+    if criterion in FROM_DATA:
+        found = held(found, unmeasured(found, utilities))
+        selector = Selector(law, found.free, selector.limits)
     ranked = ranks(found, utilities)
     if latency_model is None:
-        selected = same_rate(selector, ranked) if select == "per_layer" else selector.select(ranked)
+        if shape == "utility":
+            selected = same_rate(selector, ranked) if select == "per_layer" else selector.select(ranked)
+        else:
+            selected = shaped(selector, LayerRanks.of(graph, found.free), ranked, shape)
         return planned(graph, budget, found, kept_channels(found, selected, utilities))
     selected, latency = on_time(latency_model, inner, found, selector.limits, utilities, select=select)
     return replace(planned(graph, budget, found, kept_channels(found, selected, utilities)), latency=latency)
@@ -222,6 +250,46 @@ def ranks(found: PrunableGroups, utilities: Mapping[str, Floats]) -> list[Floats
     return [np.mean([np.sort(utilities[name])[::-1] for name in group.classes], axis=0) for group in found.free]
 
 
+UNMEASURED = "no gradient reaches it (no_grad, detached or not used), so its channels' importance isn't known"
+
+
+def unmeasured(found: PrunableGroups, utilities: Mapping[str, Floats]) -> frozenset[str]:
+    """Classes of groups in which the importance of every channel of a class is 0: nothing was measured."""
+    return frozenset(
+        name
+        for group in found.free
+        if not all(np.any(utilities[one] > 0) for one in group.classes)
+        for name in group.classes
+    )
+
+
+def held(found: PrunableGroups, names: Collection[str]) -> PrunableGroups:
+    """The groups, where those of some classes keep their width."""
+    free = [replace(g, widths=g.widths[-1:]) if set(g.classes) & set(names) else g for g in found.free]
+    return PrunableGroups(tuple(free), {**found.frozen, **dict.fromkeys(sorted(names), UNMEASURED)})
+
+
+def graph_for(
+    model: nn.Module, example: Any, *, graph: ChannelGraph | None, frozen: Iterable[str | tuple[str, int]]
+) -> ChannelGraph:
+    """The given channel graph, or that of the network, in which whole groups of a GroupNorm may go.
+
+    Raises:
+        InputError: both a graph and what is frozen are given, or the graph is none.
+    """
+    if graph is None:
+        graph = ChannelGraph(model, example, frozen=frozen, norms="groups")
+        warn_unreached(graph.program, stacklevel=4)
+        return graph
+    if not isinstance(graph, ChannelGraph):
+        raise InputError(f"`graph` must be a ChannelGraph (got a {type(graph).__name__}).")
+    if list(frozen):
+        raise InputError(
+            "`frozen` must be left out beside `graph`: give it to ChannelGraph(model, example, frozen=...)."
+        )
+    return graph
+
+
 def totals_of(law: WidthCost) -> dict[str, int]:
     """The given network's cost by name."""
     return dict(zip(TOTALS, law.totals(law.dense)[0].tolist(), strict=True))
@@ -237,7 +305,12 @@ def planned(graph: ChannelGraph, budget: Budget, found: PrunableGroups, kept: Ma
         kept: Class name -> channels, for the classes that may be pruned.
     """
     dense = {name: known.size for name, known in graph.classes.items()}
-    unsized = Plan(budget, kept, dense, found.frozen, _by_name(graph.cost()), {}, graph.example)
+    options = {"frozen": [list(one) if isinstance(one, tuple) else one for one in graph.frozen]}
+    options |= {"grouped": graph.grouped, "norms": graph.norms}
+    notes, before = tuple(unreached_notes(graph.program)), _by_name(graph.cost())
+    unsized = Plan(
+        budget, kept, dense, found.frozen, before, {}, graph.example, notes=notes, options=options, graph=graph
+    )
     return replace(unsized, after=_by_name(graph.cost(unsized.multiplicity())))
 
 
@@ -284,7 +357,11 @@ def graph_of(model: nn.Module, plan: Plan) -> ChannelGraph:
         raise InputError(
             f"`plan` must be a Plan (got a {type(plan).__name__}). Plan.from_json(text) reads a stored one."
         )
-    graph = ChannelGraph(model, example_from_dict(plan.example))
+    options = {"grouped": "within", "norms": "together", **plan.options}
+    options["frozen"] = [one if isinstance(one, str) else tuple(one) for one in options.get("frozen", ())]
+    graph = plan.graph
+    if graph is None or not graph.fits(model):
+        graph = ChannelGraph(model, example_from_dict(plan.example), **options)
     own = {name: known.size for name, known in graph.classes.items()}
     if own != dict(plan.dense):
         name = next(name for name in [*own, *plan.dense] if own.get(name) != plan.dense.get(name))

@@ -7,6 +7,7 @@ decide the splits; classes whose doubling fails are frozen, with the failing lin
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -22,14 +23,24 @@ from linnet.core.channels.propagation_state import Frozen, Mismatch, Propagation
 from linnet.core.channels.replay import Tracer, follow, needs_recording, ones, record_again
 from linnet.core.program.operators import operator_of
 from linnet.core.program.program import Node, Program
-from linnet.core.program.recorder import TORCH, record
+from linnet.core.program.recorder import TORCH
 from linnet.errors import GraphError
 
+ONE_BY_ONE = 3  # operators that fail are frozen one by one so often, then line by line: each try is a recording
+SEARCH_S = 2.0  # for the classes that can't be doubled, where the failing operator has none
 Outcome = tuple[Ints, Exception]
 
 
 def label(
-    program: Program, model: nn.Module, example: Any, *, frozen: Frozen, whole: bool, again: Tracer = record
+    program: Program,
+    model: nn.Module,
+    example: Any,
+    *,
+    frozen: Frozen,
+    whole: bool,
+    norm_groups: bool = False,
+    refuses: bool = False,
+    again: Tracer | None = None,
 ) -> PropagationState:
     """Labels of a network in which every class that isn't frozen can really be doubled.
 
@@ -39,6 +50,8 @@ def label(
         example: The example.
         frozen: What the caller froze.
         whole: Whether grouped convolutions are edited by whole groups.
+        norm_groups: Whether GroupNorm layers are.
+        refuses: Whether operators without a rule are refused; else they freeze what they touch.
         again: The tracer for the doubled network.
 
     Returns:
@@ -48,10 +61,14 @@ def label(
         UnsupportedOperator: an operator without a rule touches channels.
     """
     grows: dict[tuple[int, int], int] = {}
+    tries = 0
     while True:
-        walk = propagate(PropagationState(program, frozen=frozen, grows=grows, whole=whole))
+        walk = propagate(
+            PropagationState(program, frozen=frozen, grows=grows, whole=whole, norm_groups=norm_groups, refuses=refuses)
+        )
         spread_freezes(walk)
-        trial = _Trial(walk, model, example, again)
+        tries += 1
+        trial = _Trial(walk, model, example, again, whole_lines=tries > ONE_BY_ONE)
         failed = trial.culprits()
         if failed:
             frozen = _freeze(walk, frozen, failed)
@@ -96,7 +113,7 @@ def follows_surely(walk: PropagationState) -> bool:
         alone = len(roots) < 2 and not walk.atoms.frozen(roots).all()  # one channel may be taken for none
         if alone or (roots[1:] == roots[:-1]).any():
             return False
-    return all(_alike(walk, node) for node in walk.program.nodes)
+    return all(_alike(walk, node) for node in walk.program.all_nodes)
 
 
 def _alike(walk: PropagationState, node: Node) -> bool:
@@ -119,18 +136,42 @@ def _alike(walk: PropagationState, node: Node) -> bool:
 class _Trial:
     """One doubling test; keeps the recording with everything doubled."""
 
-    def __init__(self, walk: PropagationState, model: nn.Module, example: Any, again: Tracer):
+    def __init__(
+        self, walk: PropagationState, model: nn.Module, example: Any, again: Tracer | None, *, whole_lines: bool
+    ):
         self.walk, self.model, self.example, self.again = walk, model, example, again
         self.program: Program | None = None
         self.decided = all(walk.atoms.frozen(labels).all() for _, _, labels, _ in walk.undecided)
         self.record = needs_recording(walk)
+        self.end, self.whole_lines = 0.0, whole_lines
 
     def culprits(self) -> list[Outcome]:
         """Class roots that can't be doubled, with what went wrong."""
         if not self.record and follows_surely(self.walk):
             return []
         units = self._units()
-        return self._search(units) if units else []
+        if not units:
+            return []
+        error = self._failure(np.concatenate(units))
+        if error is None:
+            return []
+        stake = self._stake(error)
+        self.end = time.monotonic() + SEARCH_S
+        return [(stake, error)] if stake.size else self._search(units)
+
+    def _stake(self, error: Exception) -> Ints:
+        """Free class roots at the operator where the doubled network failed; after some tries at all of its line."""
+        walk, cause = self.walk, error.__cause__ or error
+        labels = [error.labels] if isinstance(error, Mismatch) else []
+        place = error.node.index if isinstance(error, Mismatch) else getattr(cause, "recorded_nodes", None)
+        nodes = walk.program.all_nodes
+        if place is not None and place < len(nodes):
+            at = nodes[place]
+            alike = [at, *(n for n in nodes if self.whole_lines and (n.op, n.source) == (at.op, at.source))]
+            labels += [walk.flow(value).all_labels() for node in alike for value in node.inputs]
+        held = np.concatenate([np.zeros(0, dtype=np.int64), *labels])
+        roots = np.unique(walk.atoms.find(held[held >= 0])) if held.size else held
+        return roots[~walk.atoms.frozen(roots)] if roots.size else roots
 
     def _units(self) -> list[Ints]:
         """Free classes; those that one cut of the user's code takes apart are tested together."""
@@ -159,7 +200,7 @@ class _Trial:
         error = self._failure(np.concatenate(units))
         if error is None:
             return []
-        if len(units) == 1:
+        if len(units) == 1 or time.monotonic() > self.end:
             return [(units[0], error)]
         half = len(units) // 2
         found = self._search(units[:half]) + self._search(units[half:])

@@ -21,10 +21,9 @@ from linnet.core.channels.reads import Read, find_reads
 from linnet.core.channels.replay import ones, shapes_after
 from linnet.core.channels.table import class_table
 from linnet.core.program import module_copy
-from linnet.core.program.example import Example, example_to_dict
+from linnet.core.program.both_modes import record_both
+from linnet.core.program.example import Example, example_from_dict, example_to_dict
 from linnet.core.program.operation_cost import Cost, program_cost
-from linnet.core.program.program import Program
-from linnet.core.program.recorder import record
 from linnet.errors import GraphError
 from linnet.suggest import nearest
 
@@ -45,6 +44,10 @@ class ChannelGraph:
         frozen: What must not be edited: module paths, or (tensor name, axis).
         grouped: How grouped convolutions are edited: "within" (every group loses the same channels) or "whole" (groups
             come and go).
+        norms: How a GroupNorm layer of several groups is edited: "together" (all its channels need one multiplicity) or
+            "groups" (whole groups come and go, which is exact).
+        unsupported: What happens to channels that reach an operator without a rule: "freeze" them, with that reason, or
+            "refuse" the network.
 
     Attributes:
         classes: Name -> ChannelClass, in order of execution.
@@ -52,7 +55,8 @@ class ChannelGraph:
 
     Raises:
         GraphError: the model can't run on the example, or a name in `frozen` is unknown.
-        UnsupportedOperator: an operator without a rule touches channels; the message has the call that freezes them.
+        UnsupportedOperator: with unsupported="refuse", an operator without a rule touches channels; the message has the
+            call that freezes them.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
@@ -68,15 +72,36 @@ class ChannelGraph:
         *,
         frozen: Iterable[str | tuple[str, int]] = (),
         grouped: str = "within",
+        norms: str = "together",
+        unsupported: str = "freeze",
     ):
         if grouped not in ("within", "whole"):
             raise GraphError(f"`grouped` must be 'within' or 'whole' (got {grouped!r}).")
+        if norms not in ("together", "groups"):
+            raise GraphError(f"`norms` must be 'together' or 'groups' (got {norms!r}).")
+        if unsupported not in ("freeze", "refuse"):
+            raise GraphError(f"`unsupported` must be 'freeze' or 'refuse' (got {unsupported!r}).")
         model = module_copy.unwrap(model)
         example = Example.of(example)
-        program = record(model, example)
-        asked = _frozen(model, program, frozen)
-        walk = label(program, model, example, frozen=asked, whole=grouped == "whole")
+        program = record_both(model, example)
+        given = [frozen] if isinstance(frozen, str) else list(frozen)
+        self.frozen: list[str | tuple[str, int]] = [one if isinstance(one, str) else (one[0], one[1]) for one in given]
+        asked = Frozen.asked(model, program, self.frozen)
+        walk = label(
+            program,
+            model,
+            example,
+            frozen=asked,
+            whole=grouped == "whole",
+            norm_groups=norms == "groups",
+            refuses=unsupported == "refuse",
+        )
         self._keep(walk, example_to_dict(example))
+
+    def of(self, model: nn.Module) -> ChannelGraph:
+        """The channel graph of another network with the same example and options."""
+        example = example_from_dict(self.example)
+        return ChannelGraph(model, example, frozen=self.frozen, grouped=self.grouped, norms=self.norms)
 
     def _keep(self, walk: PropagationState, example: dict[str, Any]) -> None:
         self.walk = walk
@@ -88,6 +113,11 @@ class ChannelGraph:
     def grouped(self) -> str:
         """How grouped convolutions are edited: "within" or "whole"."""
         return "whole" if self.walk.whole else "within"
+
+    @property
+    def norms(self) -> str:
+        """How GroupNorm layers are edited: "together" or "groups"."""
+        return "groups" if self.walk.norm_groups else "together"
 
     def at(self, tensor: str, axis: int) -> list[tuple[str, int] | None]:
         """Which channel sits at each position of an axis: the inverse of `slots`.
@@ -237,6 +267,12 @@ class ChannelGraph:
             }
         return held
 
+    def fits(self, model: nn.Module) -> bool:
+        """Whether a network has this graph's tensors."""
+        model = module_copy.unwrap(model)
+        own = {name: self.program.shape(value) for name, value in self.program.tensors.items()}
+        return own == {name: tuple(t.shape) for name, t in [*model.named_parameters(), *model.named_buffers()]}
+
     def check(self, model: nn.Module) -> nn.Module:
         """The unwrapped model, after making sure that it has this graph's tensors.
 
@@ -246,10 +282,10 @@ class ChannelGraph:
         if not isinstance(model, nn.Module):
             raise GraphError(f"`model` must be a torch.nn.Module (got a {type(model).__name__}).")
         model = module_copy.unwrap(model)
+        if self.fits(model):
+            return model
         own = {name: self.program.shape(value) for name, value in self.program.tensors.items()}
         given = {name: tuple(t.shape) for name, t in [*model.named_parameters(), *model.named_buffers()]}
-        if own == given:
-            return model
         if isinstance(model, AveragedModel):
             raise GraphError(
                 "The given AveragedModel wraps the network of this graph. Give the network inside: "
@@ -271,6 +307,12 @@ class ChannelGraph:
             "frozen": serialise.frozen_to_dict(self.walk.frozen),
             "grows": [[node, group, axis] for (node, group), axis in self.walk.grows.items()],
             "grouped": self.grouped,
+            **({"norms": self.norms} if self.walk.norm_groups else {}),
+            **(
+                {"asked": [item if isinstance(item, str) else list(item) for item in self.frozen]}
+                if self.frozen
+                else {}
+            ),
             "classes": [serialise.class_to_dict(known) for known in self.classes.values()],
         }
 
@@ -290,10 +332,12 @@ class ChannelGraph:
                 frozen=serialise.frozen_from_dict(stored["frozen"]),
                 grows=grows,
                 whole=stored["grouped"] == "whole",
+                norm_groups=stored.get("norms") == "groups",
             )
         )
         spread_freezes(walk)
         graph = cls.__new__(cls)
+        graph.frozen = [one if isinstance(one, str) else (one[0], one[1]) for one in stored.get("asked", ())]
         graph._keep(walk, dict(stored["example"]))
         return graph
 
@@ -330,30 +374,3 @@ def _numbers(known: ChannelClass, given: int | Sequence[int] | Tensor | Ints) ->
             f"{channels * unit:.6g} positions). Give smaller multiplicities."
         )
     return raw.astype(np.int64)
-
-
-def _frozen(model: nn.Module, program: Program, asked: Iterable[str | tuple[str, int]]) -> Frozen:
-    if isinstance(asked, str):
-        asked = [asked]
-    paths = dict(model.named_modules())
-    frozen = Frozen((), {})
-    modules: list[str] = []
-    for item in asked:
-        if isinstance(item, str):
-            if item not in paths:
-                raise GraphError(
-                    f"`frozen` must name modules or tensors of the network (got {item!r}){nearest(item, paths)}"
-                )
-            modules.append(item)
-            continue
-        name, axis = item
-        name = program.aliases.get(name, name)
-        if name not in program.tensors:
-            raise GraphError(
-                f"`frozen` must name tensors of the network (got {item!r}){nearest(name, program.tensors)}"
-            )
-        rank = len(program.shape(program.tensors[name]))
-        if not -rank <= axis < rank:
-            raise GraphError(f"`frozen` must name an axis of `{name}`, from 0 to {rank - 1} (got {item!r}).")
-        frozen.axes.setdefault((name, axis % rank), []).append((None, "it is frozen by the caller"))
-    return Frozen(tuple(modules), frozen.axes)

@@ -5,6 +5,7 @@ One entry for each family of layers; other packages add those of their own layer
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ class Resize:
         program: The recording before the edit.
         shapes: Value number -> new size, for values that change.
         whole: Whether grouped convolutions are edited by whole groups.
+        norm_groups: Whether GroupNorm layers are.
     """
 
     module: nn.Module
@@ -36,6 +38,7 @@ class Resize:
     program: Program
     shapes: Shapes
     whole: bool = False
+    norm_groups: bool = False
 
     def new(self, position: int) -> tuple[int, ...]:
         """The size of a tensor argument after the edit."""
@@ -93,7 +96,9 @@ def layer_of(module: nn.Module | None) -> Layer | None:
     return next((layer for layer in LAYERS if isinstance(module, layer.types)), None)
 
 
-def attributes(model: nn.Module, program: Program, shapes: Shapes, *, whole: bool = False) -> dict[str, dict[str, Any]]:
+def attributes(
+    model: nn.Module, program: Program, shapes: Shapes, *, whole: bool = False, norm_groups: bool = False
+) -> dict[str, dict[str, Any]]:
     """Attributes that change with the sizes.
 
     Args:
@@ -101,22 +106,71 @@ def attributes(model: nn.Module, program: Program, shapes: Shapes, *, whole: boo
         program: Its program.
         shapes: Value number -> new size, for values that change.
         whole: Whether grouped convolutions are edited by whole groups.
+        norm_groups: Whether GroupNorm layers are.
 
     Returns:
         Module path -> {attribute: new value}; subclasses of torch's layers are served like them.
     """
     changed: dict[str, dict[str, Any]] = {}
     modules = dict(model.named_modules())
-    for node in program.nodes:
+    for node in program.all_nodes:
         module = modules.get(node.module)
         layer = layer_of(module)
         if module is None or layer is None or node.name not in layer.operators:
             continue
-        found = layer.attributes(Resize(module, node, program, shapes, whole))
+        found = layer.attributes(Resize(module, node, program, shapes, whole, norm_groups))
         new = {name: value for name, value in found.items() if getattr(module, name, value) != value}
         if new:
             changed.setdefault(node.module, {}).update(new)
+    for (path, name), sizes in _split_sizes(modules, program, shapes).items():
+        if len(sizes) == 1 and (size := sizes.pop()) != getattr(modules[path], name):
+            changed.setdefault(path, {})[name] = size
     return changed
+
+
+def _split_sizes(modules: Mapping[str, nn.Module], program: Program, shapes: Shapes) -> dict[tuple[str, str], set[int]]:
+    """New sizes of parts that the code cuts off by a number which the module keeps as an attribute.
+
+    `y.split((self.c, self.c), 1)` and `y[:, : self.half]` keep their numbers in `c` and `half`: attributes that
+    `forward` reads and that equal the size of the part. The doubling test tells whether they are more than that.
+    """
+    found: dict[tuple[str, str], set[int]] = {}
+    for node in program.all_nodes:
+        module = modules.get(node.module)
+        if module is None or node.name not in ("split_with_sizes", "slice", "narrow"):
+            continue
+        for value, axis in _parts(node, program):
+            before, after = program.shape(value), shapes.get(value, program.shape(value))
+            for name in _numbers_read(module):
+                if vars(module)[name] == before[axis] > 1:
+                    found.setdefault((node.module, name), set()).add(after[axis])
+    return found
+
+
+def _parts(node: Node, program: Program) -> list[tuple[int, int]]:
+    """(value, axis) of parts whose size is a number in the code."""
+    rank = len(program.shape(node.inputs[0]))
+    if node.name == "split_with_sizes":
+        return [(value, node.argument(2, "dim", 0) % rank) for value in node.outputs]
+    first = node.argument(2) in (None, 0)
+    return [(node.outputs[0], node.argument(1, "dim", 0) % rank)] if first else []
+
+
+def _numbers_read(module: nn.Module) -> list[str]:
+    """Whole numbers among the attributes of a user's module that its code reads."""
+    numbers = [name for name, value in vars(module).items() if type(value) is int]
+    if not numbers or type(module).__module__.startswith("torch.nn"):
+        return []
+    functions = [item for name, item in vars(type(module)).items() if name != "__init__"]
+    read = {name for item in (*functions, *vars(module).values()) for name in _names(getattr(item, "__code__", None))}
+    return [name for name in numbers if name in read]
+
+
+def _names(code: Any) -> set[str]:
+    """Names that a function's code and the functions within it read."""
+    if not isinstance(code, types.CodeType):
+        return set()
+    return {*code.co_names, *(name for part in code.co_consts for name in _names(part))}
 
 
 def _convolution(resize: Resize) -> dict[str, Any]:
@@ -152,13 +206,21 @@ def _layer_norm(resize: Resize) -> dict[str, Any]:
     return {"normalized_shape": tuple(resize.new(0)[-len(normalised) :])}
 
 
+def _group_norm(resize: Resize) -> dict[str, Any]:
+    channels, norm = resize.new(0)[1], resize.module
+    assert isinstance(norm, nn.GroupNorm)
+    if not resize.norm_groups or norm.num_groups == 1:
+        return {"num_channels": channels}
+    return {"num_channels": channels, "num_groups": channels * norm.num_groups // norm.num_channels}
+
+
 LAYERS += [
     Layer((_ConvNd,), ("convolution",), _convolution, masked=True),
     Layer((nn.Linear,), ("addmm", "mm", "bmm", "linear", "mv"), _linear, masked=True),
     Layer((nn.Bilinear,), ("_trilinear",), _bilinear),
     Layer((nn.modules.batchnorm._NormBase,), ("native_batch_norm", "instance_norm"), _channel_norm),
     Layer((nn.LayerNorm, nn.RMSNorm), ("native_layer_norm", "rms_norm"), _layer_norm),
-    Layer((nn.GroupNorm,), ("native_group_norm",), lambda resize: {"num_channels": resize.new(0)[1]}),
+    Layer((nn.GroupNorm,), ("native_group_norm",), _group_norm),
     Layer(
         (nn.Embedding, nn.EmbeddingBag),
         ("embedding", "_embedding_bag"),

@@ -64,14 +64,16 @@ def propagate(state: PropagationState) -> PropagationState:
     for name, value in state.program.tensors.items():
         axes = tuple(Source(axis) for axis in range(len(state.program.shape(value))))
         state.flows[value] = Flow(view=View(name, axes))
-    for name, value in state.program.inputs:
+    for name, value in (*state.program.inputs, *state.program.training_inputs):
         state.flows[value] = _input(state, name, value)
-    for node in state.program.nodes:
+    for node in state.program.all_nodes:
         if state.first is None and _written_size(node):
             state.size_dependent.append(node)
         _step(state, node)
     for name, value in state.program.outputs:
         state.freeze(state.flow(value).all_labels(), f"it is the model's {name}")
+    for name, value in state.program.training_outputs:
+        state.freeze(state.flow(value).all_labels(), f"it is the model's {name} in training mode")
     state.atoms.flatten()
     return state
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from linnet.arrays import Ints
 from linnet.core.channels.tensor_labels import NOTHING, AxisLabels, Flow
 from linnet.core.channels.union_find import COPY_SHIFT, Atoms, Paths, copy_number, strip
 from linnet.core.program.program import Node, Program
 from linnet.errors import GraphError, UnsupportedOperator
+from linnet.suggest import nearest
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,36 @@ class Frozen:
         """Whether a module path lies in a frozen module."""
         return any(path == module or path.startswith(f"{module}.") for module in self.modules)
 
+    @classmethod
+    def asked(cls, model: nn.Module, program: Program, asked: Iterable[str | tuple[str, int]]) -> Frozen:
+        """What the caller of `ChannelGraph` names.
+
+        Raises:
+            GraphError: a name or axis is none of the network's.
+        """
+        paths = dict(model.named_modules())
+        frozen = cls((), {})
+        modules: list[str] = []
+        for item in asked:
+            if isinstance(item, str):
+                if item not in paths:
+                    raise GraphError(
+                        f"`frozen` must name modules or tensors of the network (got {item!r}){nearest(item, paths)}"
+                    )
+                modules.append(item)
+                continue
+            name, axis = item
+            name = program.aliases.get(name, name)
+            if name not in program.tensors:
+                raise GraphError(
+                    f"`frozen` must name tensors of the network (got {item!r}){nearest(name, program.tensors)}"
+                )
+            rank = len(program.shape(program.tensors[name]))
+            if not -rank <= axis < rank:
+                raise GraphError(f"`frozen` must name an axis of `{name}`, from 0 to {rank - 1} (got {item!r}).")
+            frozen.axes.setdefault((name, axis % rank), []).append((None, "it is frozen by the caller"))
+        return cls(tuple(modules), frozen.axes)
+
 
 class Mismatch(GraphError):
     """An edited program doesn't carry the labels that the edit promises; `labels` are at stake."""
@@ -59,6 +92,8 @@ class PropagationState:
         frozen: The caller's and the doubling test's freezes.
         grows: (node, group of a reshape) -> output axis that grows, as the doubling test found.
         whole: Whether grouped convolutions are edited by whole groups.
+        norm_groups: Whether GroupNorm layers are.
+        refuses: Whether operators without a rule are refused; else they freeze what they touch.
         first: The pass over the given network, when this is one over an edited network.
         copies: With `first`: multiplicity by class root.
         shapes: With `first`, to replay `first.program` instead of walking a new recording: new sizes of tensors.
@@ -71,11 +106,14 @@ class PropagationState:
         frozen: Frozen,
         grows: dict[tuple[int, int], int],
         whole: bool = False,
+        norm_groups: bool = False,
+        refuses: bool = False,
         first: PropagationState | None = None,
         copies: Ints | None = None,
         shapes: dict[int, tuple[int, ...]] | None = None,
     ):
         self.program, self.frozen, self.grows, self.whole = program, frozen, grows, whole
+        self.norm_groups, self.refuses = norm_groups, refuses
         self.first, self.copies, self.shapes = first, copies, shapes
         self.atoms = first.atoms if first else Atoms()
         self.paths = first.paths if first else Paths()
@@ -117,13 +155,15 @@ class PropagationState:
                 self.freeze(entry.labels[entry.labels >= 0], reason)
 
     def refuse_unless_frozen(self, node: Node, stake: Ints, kind: str) -> None:
-        """Raise unless no label at stake may be edited anyway.
+        """Freeze the labels at stake, or raise unless none of them may be edited anyway.
 
         Raises:
             UnsupportedOperator: with the operator, the channels at stake and the call that freezes them.
         """
         if self.first is None and stake.size and not self.atoms.frozen(stake).all():
-            raise UnsupportedOperator(self._refusal(node, kind, stake))
+            if self.refuses:
+                raise UnsupportedOperator(self._refusal(node, kind, stake))
+            self.freeze(stake, f"it reaches {where(node)}, which {kind}")
 
     def _refusal(self, node: Node, kind: str, stake: Ints) -> str:
         free = np.unique(self.atoms.find(stake[~self.atoms.frozen(stake)]))

@@ -54,7 +54,7 @@ def find_reads(walk: PropagationState, known: Mapping[str, ChannelClass]) -> lis
         classes[one.roots] = number
         channels[one.roots] = np.arange(one.size)
     found: list[Read] = []
-    for node in walk.program.nodes:
+    for node in walk.program.all_nodes:
         entry = operator_of(node)
         if entry.factor is None or not any(walk.flow(value).view is not None for value in node.inputs):
             continue

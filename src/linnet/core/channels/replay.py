@@ -11,9 +11,9 @@ from torch import nn
 from linnet.arrays import Ints
 from linnet.core.channels.layer_attributes import attributes
 from linnet.core.channels.propagation import propagate
-from linnet.core.channels.propagation_state import PropagationState, where
+from linnet.core.channels.propagation_state import Mismatch, PropagationState, where
+from linnet.core.program.both_modes import record_both
 from linnet.core.program.program import Program
-from linnet.core.program.recorder import record
 from linnet.errors import GraphError
 
 
@@ -55,7 +55,7 @@ Tracer = Callable[..., Program]
 
 
 def record_again(
-    walk: PropagationState, copies: Ints, model: nn.Module, example: Any, tracer: Tracer = record
+    walk: PropagationState, copies: Ints, model: nn.Module, example: Any, tracer: Tracer | None = None
 ) -> Program:
     """Record a weightless copy of the model with the edit's sizes.
 
@@ -64,7 +64,7 @@ def record_again(
         copies: Multiplicity by class root.
         model: The unwrapped module.
         example: What the first program was recorded on.
-        tracer: `record` or a function with the same arguments.
+        tracer: None is `record_both`; or a function with the arguments of `record`.
 
     Returns:
         The edited program, node by node like the first.
@@ -75,14 +75,17 @@ def record_again(
     changed = shapes_after(walk, copies)
     names = walk.program.names
     shapes = {names[value]: shape for value, shape in changed.items() if value in names}
-    follow = attributes(model, walk.program, changed, whole=walk.whole)
-    program = tracer(model, example, shapes=shapes, attributes=follow)
-    for old, new in zip(walk.program.nodes, program.nodes, strict=False):
+    follow = attributes(model, walk.program, changed, whole=walk.whole, norm_groups=walk.norm_groups)
+    sized = {"shapes": shapes, "attributes": follow}
+    program = tracer(model, example, **sized) if tracer else record_both(model, example, **sized, like=walk.program)
+    for old, new in zip(walk.program.all_nodes, program.all_nodes, strict=False):
         if (old.op, old.inputs, old.module) != (new.op, new.inputs, new.module):
-            raise GraphError(f"{where(new)}: at these sizes the model takes another path than before ({where(old)}).")
-    if len(program.nodes) != len(walk.program.nodes):
+            stake = np.concatenate([np.zeros(0, dtype=np.int64), *(walk.flow(v).all_labels() for v in old.inputs)])
+            raise Mismatch(old, f"at these sizes the model takes another path than before ({where(new)})", stake)
+    if len(program.all_nodes) != len(walk.program.all_nodes):
         raise GraphError(
-            f"At these sizes the model runs {len(program.nodes)} operators instead of {len(walk.program.nodes)}."
+            f"At these sizes the model runs {len(program.all_nodes)} operators instead of "
+            f"{len(walk.program.all_nodes)}."
         )
     return program
 
@@ -111,6 +114,7 @@ def follow(walk: PropagationState, copies: Ints, program: Program | None = None)
         frozen=walk.frozen,
         grows=walk.grows,
         whole=walk.whole,
+        norm_groups=walk.norm_groups,
         first=walk,
         copies=copies,
         shapes=shapes,

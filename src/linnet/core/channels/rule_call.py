@@ -126,7 +126,7 @@ class Call:
         raise Mismatch(self.node, message, labels.ravel())
 
     def refuse_unless_frozen(self, labels: Ints, kind: str) -> None:
-        """Refuse the operator unless no label at stake may be edited anyway."""
+        """Freeze the labels at stake, or refuse the operator, as the graph's caller wants."""
         self.walk.refuse_unless_frozen(self.node, labels.ravel(), kind)
 
     def fixed(self, key: Any, count: int) -> Ints:
@@ -232,7 +232,8 @@ class Call:
             entry.labels[at] = np.where(held, known, labels)
         if held.any():
             self.tie(known[held], labels[held])
-        for some, reason in self.walk.frozen.axes.get((name, source.axis), ()):
+        frozen = self.walk.frozen.axes.get((name, source.axis), ()) if self.walk.first is None else ()
+        for some, reason in frozen:
             held = entry.labels if some is None else entry.labels[some]
             self.walk.freeze(held[held >= 0], reason)  # the axis may be filled part by part
         if (name, source.axis) in self.walk.fixed:

@@ -17,7 +17,7 @@ DTYPES = {str(dtype): dtype for dtype in vars(torch).values() if isinstance(dtyp
 
 def program_to_dict(program: Program) -> dict[str, Any]:
     """A program as plain data."""
-    return {
+    stored = {
         "nodes": [_node_to_list(node) for node in program.nodes],
         "values": [[list(v.shape), str(v.dtype), v.storage, v.storage_bytes] for v in program.values],
         "parameters": dict(program.parameters),
@@ -29,6 +29,14 @@ def program_to_dict(program: Program) -> dict[str, Any]:
         "samples": program.samples,
         "tracer": program.tracer,
     }
+    more = {
+        "observers": [list(key) for key in program.observers],
+        "training": [_node_to_list(node) for node in program.training],
+        "training_inputs": [list(item) for item in program.training_inputs],
+        "training_outputs": [list(item) for item in program.training_outputs],
+        "training_error": program.training_error,
+    }
+    return stored | {key: item for key, item in more.items() if item}
 
 
 def program_from_dict(stored: Mapping[str, Any]) -> Program:
@@ -36,6 +44,7 @@ def program_from_dict(stored: Mapping[str, Any]) -> Program:
     constants = {
         int(k): np.array(items, dtype=dtype).reshape(shape) for k, (dtype, shape, items) in stored["constants"].items()
     }
+    training = enumerate(stored.get("training", ()), start=len(stored["nodes"]))
     return Program(
         tuple(_node_from_list(number, node) for number, node in enumerate(stored["nodes"])),
         tuple(Value(tuple(s), DTYPES[d], storage, size) for s, d, storage, size in stored["values"]),
@@ -47,6 +56,11 @@ def program_from_dict(stored: Mapping[str, Any]) -> Program:
         constants,
         stored["samples"],
         stored["tracer"],
+        tuple((path, kind, place) for path, kind, place in stored.get("observers", ())),
+        tuple(_node_from_list(number, node) for number, node in training),
+        tuple((name, value) for name, value in stored.get("training_inputs", ())),
+        tuple((name, value) for name, value in stored.get("training_outputs", ())),
+        stored.get("training_error", ""),
     )
 
 

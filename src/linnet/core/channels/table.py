@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 
 from linnet.core.channels.classes import ChannelClass
+from linnet.core.program.both_modes import listed, unreached
 from linnet.core.program.operation_cost import Cost
 from linnet.core.program.program import Program
 
 HEAD = ("class", "channels", "unit", "tensors", "MACs", "params", "state")
 STATE_WIDTH = 96
-NAMED = 6  # unreached weights that are named
 
 
 def class_table(classes: Mapping[str, ChannelClass], cost: Cost, program: Program, *, grouped: str) -> str:
@@ -47,16 +47,10 @@ def class_table(classes: Mapping[str, ChannelClass], cost: Cost, program: Progra
     note = f"{len(classes)} classes; grouped: {grouped}; recorded: {program.tracer}"
     missed = unreached(program)
     if missed:
-        more = f", ... and {len(missed) - NAMED} more" if len(missed) > NAMED else ""
-        lines.append(f"not reached by the example: {', '.join(missed[:NAMED])}{more}")
+        lines.append(f"not reached by the example: {listed(missed)}")
+    if program.training_error:
+        lines.append(f"training mode wasn't recorded: {program.training_error}")
     return "\n".join([*lines, note])
-
-
-def unreached(program: Program) -> list[str]:
-    """Names of the parameters that the recorded forward pass didn't read; no edit changes them."""
-    read = {value for node in program.nodes for value in (*node.inputs, *node.mutates)}
-    read |= {value for _, value in program.outputs}
-    return [name for name, value in program.parameters.items() if value not in read]
 
 
 def short(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from linnet.arrays import Ints
+from linnet.arrays import Floats, Ints
 from linnet.core.channels.graph import ChannelGraph
 from linnet.core.channels.propagation_state import PropagationState
 from linnet.core.program.operation_cost import macs_of
@@ -105,6 +105,17 @@ class WidthCost:
         found[:, 0] = -(-values[:, 0] // self._samples)
         found[:, 3] = -(-self._events.peak(values[:, 3:]) // self._samples)
         return found
+
+    def real(self, widths: Floats) -> Floats:
+        """`totals` at widths that needn't be whole, in float64; the peak is that of the widths rounded.
+
+        Args:
+            widths: float64 (trials, classes).
+        """
+        wide = np.atleast_2d(np.asarray(widths, dtype=np.float64))
+        values = self._products.at(wide @ self._slope.T + self._offset)  # type: ignore[arg-type]
+        peak = self.totals(np.rint(wide).astype(np.int64))[:, 3:]
+        return np.concatenate([values[:, :1] / self._samples, values[:, 1:3], peak], axis=1).astype(np.float64)
 
 
 class _Sum:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import nn
 
 from linnet.arrays import Ints
@@ -65,6 +66,7 @@ class Edit:
         split: "even", "random" or "per_consumer".
         approximate: Whether narrowing through a normalisation was allowed.
         recorded: Whether the edited program was recorded anew (else the first one was replayed).
+        rounded: Whether shares are rounded to less than float64.
     """
 
     axes: Mapping[str, tuple[AxisEdit, ...]]
@@ -75,6 +77,7 @@ class Edit:
     split: str
     approximate: bool
     recorded: bool
+    rounded: bool = True
 
     @property
     def widens(self) -> bool:
@@ -145,18 +148,17 @@ def plan(
     return Edit(
         {name: tuple(edits) for name, edits in axes.items() if any(e.changes for e in edits)},
         {names[value]: shape for value, shape in shapes.items() if value in names},
-        attributes(model, walk.program, shapes, whole=walk.whole),
+        attributes(model, walk.program, shapes, whole=walk.whole, norm_groups=walk.norm_groups),
         copies,
         changed,
         split,
         approximate and any(bool((m == 0).any()) for m in changed.values()),
         program is not None,
+        any(p.dtype != torch.float64 for p in model.parameters() if p.is_floating_point()),
     )
 
 
 def _empty(shape: tuple[int, ...], dtype: Any) -> Any:
-    import torch
-
     return torch.empty(shape, dtype=dtype, device="meta")
 
 
@@ -167,7 +169,7 @@ def _axis_edit(walk: PropagationState, second: PropagationState, axis: int, old:
     index[bare] = np.flatnonzero(before < 0)[-1 - after[bare]] if bare.any() else 0
     held = np.flatnonzero(before >= 0)
     if (~bare).any():
-        index[~bare] = held[positions(walk.program.nodes[-1], before[held], after[~bare], second)]
+        index[~bare] = held[positions(walk.program.all_nodes[-1], before[held], after[~bare], second)]
     share, copy = np.ones(len(after)), np.zeros(len(after), dtype=np.int64)
     copy[~bare] = copy_number(after[~bare])
     share[~bare] = ratio(walk.atoms.find(after[~bare]), copy[~bare])
@@ -252,7 +254,7 @@ def _check_groups(walk: PropagationState, second: PropagationState, *, approxima
     for old, new in zip(walk.uniforms, second.uniforms, strict=True):
         if old.groups == 1 or (len(old.labels) == len(new.labels) and (old.labels == new.labels).all()):
             continue
-        node = walk.program.nodes[old.node]
+        node = walk.program.all_nodes[old.node]
         if len(new.labels) % old.groups:
             raise GraphError(f"{old.text}: {len(new.labels)} channels can't be shared out to its {old.groups} groups.")
         index = positions(node, old.labels, new.labels, second)

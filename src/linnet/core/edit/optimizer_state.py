@@ -39,7 +39,10 @@ POWERS: dict[str, dict[str, int | str]] = {
     "Adamax": {"exp_avg": 1, "exp_inf": 1},
     "RMSprop": {"square_avg": 2, "grad_avg": 1, "momentum_buffer": 0},
     "Adadelta": {"square_avg": 2, "acc_delta": RESET},
+    "Adafactor": {"variance": 2},
 }
+# Means over rows and columns (Adafactor): what stays of them is picked when a network is narrowed.
+FACTORED = ("row_var", "col_var")
 APPROXIMATE = {
     ("Adamax", "exp_inf"): "`exp_inf` is carried approximately: Adamax adds eps inside its maximum",
     ("RMSprop", "momentum_buffer"): "`momentum_buffer` is carried approximately: it holds normalised steps",
@@ -186,6 +189,8 @@ def _moved(
     if held.shape != parameter.shape or (key not in table and held.ndim == 0):
         if held.numel() == 1:
             return held.clone()
+        if key in FACTORED and not any(edit.share is not None for edit in axes):
+            return _factor(held, parameter, axes)
         raise OptimizerStateError(_unknown(key, name, f"a tensor of size {tuple(held.shape)}"))
     if not axes:
         return held.clone()
@@ -199,6 +204,15 @@ def _moved(
         moved = edited(held, axes, powers=())
         return torch.zeros_like(moved) if any(edit.share is not None for edit in axes) else moved
     return edited(held, axes, powers=(("produce", int(power)),))
+
+
+def _factor(held: Tensor, parameter: Tensor, axes: tuple[AxisEdit, ...]) -> Tensor:
+    """A mean over some axes of a weight, with what stays on the others."""
+    if held.ndim != parameter.ndim:
+        sizes = f"{tuple(held.shape)} and {tuple(parameter.shape)}"
+        raise OptimizerStateError(f"A factored state must have as many axes as its weight (got {sizes}).")
+    kept = tuple(edit for edit in axes if held.shape[edit.axis] == parameter.shape[edit.axis])
+    return edited(held, kept)
 
 
 def _unknown(key: str, name: str, what: str) -> str:

@@ -2,31 +2,65 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import random
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
+from linnet.core.edit.difference import first_difference
 from linnet.core.edit.edit_plan import AxisEdit, Edit
 from linnet.core.edit.index_tensors import edited, masked
-from linnet.core.linalg.precision import full_float32
+from linnet.core.edit.trial_run import low_precision, outputs
 from linnet.core.program import module_copy
+from linnet.core.program.companions import HookKey, without
 from linnet.core.program.example import Example, example_from_dict
-from linnet.core.program.recorder import leaves
+from linnet.core.program.program import Program
 from linnet.errors import ProofError
 
 # Largest |f - g| / max |f| that rounding explains. float32 sums of a few thousand terms stay below 2e-5.
 BOUNDS = {torch.float64: 1e-10, torch.float32: 1e-4}
 DRAWS = 4
 NORMS = (nn.modules.batchnorm._BatchNorm,)
+VALUES, MOST = 8, 8  # of a batch's statistics; with two values a norm is a sign function, which amplifies rounding
+# What a network of another precision raises where its code names one.
+PRECISION = (RuntimeError, TypeError, ValueError, ProofError)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How two networks are compared.
+
+    Attributes:
+        modes: Training modes: (False,) or (False, True).
+        samples: Samples of a drawn probe.
+        observers: Forward hooks that only look on, which aren't run.
+        dtype: What is compared in.
+    """
+
+    modes: tuple[bool, ...] = (False,)
+    samples: int = 2
+    observers: Collection[HookKey] = ()
+    dtype: torch.dtype = torch.float64
+
+    @classmethod
+    def of(cls, model: nn.Module, program: Program | None) -> Trial:
+        """That of a recorded network: in training mode too where it differs, with samples enough for batch norm."""
+        normed = any(isinstance(module, NORMS) for module in model.modules())
+        if program is None:
+            return cls((False, True) if normed else (False,))
+        both = (normed or bool(program.training)) and not program.training_error
+        values = [_values(program, node.inputs[0]) for node in program.all_nodes if "batch_norm" in node.name]
+        needed = -(-VALUES // max(min(values, default=VALUES), 1))
+        return cls((False, True) if both else (False,), max(2, min(needed, MOST)), program.observers)
+
+
+def _values(program: Program, value: int) -> int:
+    shape = program.shape(value)
+    return math.prod((*shape[:1], *shape[2:])) // program.samples
 
 
 def prove(
@@ -37,12 +71,14 @@ def prove(
     probe: Any = None,
     *,
     bounded: bool = True,
+    program: Program | None = None,
 ) -> float:
     """Largest relative difference between the masked old network and the new one.
 
-    Both are compared as copies, without hooks and dropout, in eval mode and, where there is batch norm, in train
-    mode. Half precision is compared in float32. A branch that hardly reaches the output (a head that starts at 0, a
-    small layer scale, a dead unit) hides what happens in it, so both are compared once more with weights drawn anew.
+    Both are compared as copies in float64, with their forward hooks and without dropout, in eval mode and, where there
+    is batch norm or training takes another path, in train mode. A network whose code names another precision is
+    compared in that of its weights. A branch that hardly reaches the output (a head that starts at 0, a small layer
+    scale, a dead unit) hides what happens in it, so both are compared once more with weights drawn anew.
 
     Args:
         old: The network before the edit.
@@ -51,6 +87,7 @@ def prove(
         stored: The graph's example.
         probe: Inputs to compare on; None draws N(0, 1) of the example's size, at least two samples.
         bounded: Whether more than rounding is refused; an approximate edit is only measured.
+        program: What the network runs, as it was recorded.
 
     Returns:
         max |f - g| / max |f| over output tensors and modes, with the given weights; with the drawn ones where the given
@@ -59,11 +96,19 @@ def prove(
     Raises:
         ProofError: they differ by more than rounding, or the outputs are constant or not finite.
     """
-    given = _Pair(_copy(old, edit), _copy(new, None), edit, stored, probe, _dtype(old))
-    error = given.error(bounded=bounded)
+    trial = Trial.of(old, program)
+    given = _Pair(_copy(old, edit, trial), _copy(new, None, trial), edit, stored, probe, trial)
+    try:
+        error = given.error(bounded=bounded)
+    except PRECISION:
+        single = replace(trial, dtype=_dtype(old))
+        if single.dtype == torch.float64:
+            raise
+        given = _Pair(_copy(old, edit, single), _copy(new, None, single), edit, stored, probe, single)
+        error = given.error(bounded=bounded)
     if not bounded and error is not None:
         return error
-    second = _drawn_anew(old, new, edit, stored, probe).error(bounded=bounded)
+    second = _drawn_anew(old, new, given).error(bounded=bounded)
     if error is None and second is None:
         raise ProofError(
             f"`probe` must give outputs that differ (those of `{type(old).__name__}` are constant on it, which "
@@ -72,19 +117,20 @@ def prove(
     return error if error is not None else second  # type: ignore[return-value]  one of them is a number
 
 
-def _drawn_anew(old: nn.Module, new: nn.Module, edit: Edit, stored: Mapping[str, Any], probe: Any) -> _Pair:
+def _drawn_anew(old: nn.Module, new: nn.Module, given: _Pair) -> _Pair:
     """Both networks with the old one's weights drawn anew, and the new one's edited from those."""
+    axes, trial = given.edit.axes, given.trial
     drawn = {name: redrawn(name, tensor) for name, tensor in [*old.named_parameters(), *old.named_buffers()]}
 
     def before(name: str, tensor: Tensor) -> Tensor:
-        return masked(drawn.get(name, tensor), edit.axes.get(name, ()))
+        return masked(_as(drawn.get(name, tensor), trial.dtype), axes.get(name, ()))
 
     def after(name: str, tensor: Tensor) -> Tensor:
-        return edited(drawn.get(name, tensor), edit.axes.get(name, ()))
+        return edited(_as(drawn.get(name, tensor), trial.dtype), axes.get(name, ()))
 
-    reference, subject = module_copy.rebuild(old, before), module_copy.rebuild(new, after)
+    reference, subject = (_rebuilt(one, tensor, trial) for one, tensor in ((old, before), (new, after)))
     words = "weights drawn anew, as those given hide a part of the network"
-    return _Pair(reference, subject, edit, stored, probe, _dtype(old), words)
+    return _Pair(reference, subject, given.edit, given.stored, given.probe, trial, words)
 
 
 @dataclass(frozen=True)
@@ -97,7 +143,7 @@ class _Pair:
         edit: The edit.
         stored: The graph's example.
         probe: The caller's inputs, if any.
-        dtype: What is compared in.
+        trial: How they are compared.
         weights: Words for the weights, when they aren't the given ones.
     """
 
@@ -106,7 +152,7 @@ class _Pair:
     edit: Edit
     stored: Mapping[str, Any]
     probe: Any
-    dtype: torch.dtype
+    trial: Trial
     weights: str = ""
 
     def error(self, *, bounded: bool) -> float | None:
@@ -115,27 +161,53 @@ class _Pair:
         Raises:
             ProofError: it is more than rounding.
         """
-        modes = [False, True] if any(isinstance(m, NORMS) for m in self.reference.modules()) else [False]
         worst = 0.0
-        for training in modes:
-            inputs = _probe(
-                self.reference, self.stored, self.probe, self.dtype, training=training, strict=not self.weights
-            )
+        for training in self.trial.modes:
+            state = {name: buffer.clone() for name, buffer in self.reference.named_buffers()}
+            inputs = self._inputs(training=training)
+            for name, buffer in self.reference.named_buffers():
+                buffer.copy_(state[name])  # what a pass in train mode left there (a power iteration, say)
             if inputs is None:
                 return None
             error = _compare(self.reference, self.subject, inputs, training=training)
             worst = error if math.isnan(error) else max(worst, error)
-            if bounded and not error <= BOUNDS[self.dtype]:
+            if bounded and not error <= self._bound(inputs, error, training=training):
                 self._refuse(inputs, error, training=training)
         return worst
 
+    def _bound(self, inputs: Example, error: float, *, training: bool) -> float:
+        """What rounding explains: of shares that were rounded to float32, and where the code names a precision."""
+        if self.trial.dtype == torch.float32 or (self.edit.widens and not self.weights and self.edit.rounded):
+            return BOUNDS[torch.float32]
+        tight = BOUNDS[torch.float64]
+        if tight < error <= BOUNDS[torch.float32] and low_precision(self.reference, inputs, training=training):
+            return BOUNDS[torch.float32]
+        return tight
+
+    def _inputs(self, *, training: bool) -> Example | None:
+        """A probe on which outputs are finite and depend on the input; None when they don't."""
+        for samples in dict.fromkeys((self.trial.samples, 2)):
+            try:
+                return _probe(
+                    self.reference, self.stored, self.probe, self.trial.dtype, samples, training=training,
+                    strict=not self.weights,
+                )  # fmt: skip
+            except ProofError:
+                raise
+            except Exception:  # a network that takes no batch of that size
+                if samples == 2 or self.probe is not None:
+                    raise
+        return None
+
     def _refuse(self, inputs: Example, error: float, *, training: bool) -> None:
-        name = first_difference(self.reference, self.subject, inputs, self.edit, training=training)
+        name = first_difference(
+            self.reference, self.subject, inputs, self.edit, training=training, tolerance=BOUNDS[self.trial.dtype]
+        )
         mode = f"{'train' if training else 'eval'} mode{f', {self.weights}' if self.weights else ''}"
         raise ProofError(
             f"`{name}` is the first module that differs after the edit ({mode}): the outputs differ by {error:.2e} "
-            f"of their size, but rounding is at most {BOUNDS[self.dtype]:.0e}. The model and its optimizer are as "
-            "before. Freeze that module: ChannelGraph(..., frozen=[...])."
+            f"of their size, but rounding is at most {BOUNDS[self.trial.dtype]:.0e}. The model and its optimizer are "
+            "as before. Freeze that module: ChannelGraph(..., frozen=[...])."
         )
 
 
@@ -165,16 +237,26 @@ def redrawn(name: str, old: Tensor) -> Tensor:
     return drawn.to(device, old.dtype)
 
 
-def _copy(model: nn.Module, edit: Edit | None) -> nn.Module:
+def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _copy(model: nn.Module, edit: Edit | None, trial: Trial) -> nn.Module:
     """A copy to compare: parameters shared where they can be, buffers its own, masked where the edit removes."""
     axes: Mapping[str, tuple[AxisEdit, ...]] = edit.axes if edit is not None else {}
     parameters = {name for name, _ in model.named_parameters()}
 
     def tensor(name: str, old: Tensor) -> Tensor:
-        now = masked(old, axes.get(name, ()))
+        now = masked(_as(old.detach(), trial.dtype), axes.get(name, ()))
         return now if name in parameters else now.clone()
 
-    return module_copy.rebuild(model, tensor)
+    return _rebuilt(model, tensor, trial)
+
+
+def _rebuilt(model: nn.Module, tensor: Any, trial: Trial) -> nn.Module:
+    """With the model's forward hooks, which belong to what it computes."""
+    constant = "double" if trial.dtype == torch.float64 else "copy"
+    return without(module_copy.rebuild(model, tensor, hooks="forward", constant=constant), trial.observers)
 
 
 def _dtype(model: nn.Module) -> torch.dtype:
@@ -183,7 +265,14 @@ def _dtype(model: nn.Module) -> torch.dtype:
 
 
 def _probe(
-    model: nn.Module, stored: Mapping[str, Any], probe: Any, dtype: torch.dtype, *, training: bool, strict: bool
+    model: nn.Module,
+    stored: Mapping[str, Any],
+    probe: Any,
+    dtype: torch.dtype,
+    samples: int,
+    *,
+    training: bool,
+    strict: bool,
 ) -> Example | None:
     """A probe on which outputs are finite and depend on the input; None when they don't.
 
@@ -193,16 +282,16 @@ def _probe(
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     finite = True
     for seed in range(DRAWS if probe is None else 1):
-        given = drawn(stored, seed) if probe is None else Example.of(probe)
+        given = drawn(stored, seed, samples) if probe is None else Example.of(probe)
         given = given.map(lambda t: t.detach().to(device, dtype if t.is_floating_point() else t.dtype))
-        outputs = [leaf for _, leaf in _outputs(model, given, training=training) if leaf.is_floating_point()]
-        if not outputs:
+        found = [leaf for _, leaf in outputs(model, given, training=training) if leaf.is_floating_point()]
+        if not found:
             raise ProofError(
                 f"`{type(model).__name__}` must return a float tensor to be compared (got none). Return its logits."
             )
-        finite = all(bool(leaf.isfinite().all()) for leaf in outputs)
+        finite = all(bool(leaf.isfinite().all()) for leaf in found)
         alike = all(_alike(tensor) for _, tensor in given.tensors())  # tokens are repeated, not drawn
-        if finite and not all(_one_value(leaf) if alike else _alike(leaf) for leaf in outputs):
+        if finite and not all(_one_value(leaf) if alike else _alike(leaf) for leaf in found):
             return given
         if not finite and strict:
             _refuse_not_finite(model)
@@ -229,8 +318,15 @@ def _refuse_not_finite(model: nn.Module) -> None:
             raise ProofError(f"`{name}` must be finite, or nothing can be proved (it has NaN or infinity).")
 
 
-def drawn(stored: Mapping[str, Any], seed: int) -> Example:
-    """N(0, 1) of the stored example's sizes with at least two samples; integer inputs as they were."""
+def drawn(stored: Mapping[str, Any], seed: int, samples: int = 2) -> Example:
+    """N(0, 1) of the stored example's sizes; integer inputs are repeated.
+
+    Args:
+        stored: An example as plain data.
+        seed: Of the draws.
+        samples: At least so many samples. Where tensors have several samples already, and some a single row, all keep
+            their sizes: the row is for all samples.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def draw(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -238,27 +334,23 @@ def drawn(stored: Mapping[str, Any], seed: int) -> Example:
         return torch.randn(shape, generator=generator, dtype=kind)
 
     example = example_from_dict(stored, draw)
-    if example.samples >= 2:
+    rows = {tensor.shape[0] for _, tensor in example.tensors() if tensor.ndim}
+    times = -(-samples // max(min(rows, default=1), 1))
+    if len(rows) > 1 or times < 2:
         return example
-    seconds = iter([tensor for _, tensor in example_from_dict(stored, draw).tensors()])
+    more = [iter([t for _, t in example_from_dict(stored, draw).tensors()]) for _ in range(times - 1)]
 
-    def with_second(tensor: Tensor) -> Tensor:
-        second = next(seconds)
-        return torch.cat([tensor, second]) if tensor.ndim else tensor
+    def with_more(tensor: Tensor) -> Tensor:
+        others = [next(tensors) for tensors in more]
+        return torch.cat([tensor, *others]) if tensor.ndim else tensor
 
-    return example.map(with_second)
-
-
-def _outputs(model: nn.Module, given: Example, *, training: bool) -> list[tuple[str, Tensor]]:
-    model.train(training)
-    with _quiet(), torch.no_grad(), _NoDropout():
-        return list(leaves(model(*given.args, **given.kwargs), "output"))
+    return example.map(with_more)
 
 
 def _compare(reference: nn.Module, subject: nn.Module, given: Example, *, training: bool) -> float:
-    expected = _outputs(reference, given, training=training)
+    expected = outputs(reference, given, training=training)
     try:
-        found = _outputs(subject, given, training=training)
+        found = outputs(subject, given, training=training)
     except Exception as error:  # whatever the user's forward raises
         raise ProofError(f"`{type(subject).__name__}` can't run after the edit: {error}") from error
     worst = 0.0
@@ -272,83 +364,3 @@ def _compare(reference: nn.Module, subject: nn.Module, given: Example, *, traini
             error = float((left - right).abs().max()) / (size if size > 0 else 1.0)
             worst = error if math.isnan(error) else max(worst, error)
     return worst
-
-
-def first_difference(reference: nn.Module, subject: nn.Module, given: Example, edit: Edit, *, training: bool) -> str:
-    """Path of the first module whose output isn't the old one's, copied and cut; "(output)" when all agree."""
-    left, right = (
-        _module_outputs(reference, given, training=training),
-        _module_outputs(subject, given, training=training),
-    )
-    tolerance = BOUNDS[_dtype(reference)]
-    for (path, before), (_, after) in zip(left, right, strict=False):
-        expected = before
-        for name, edits in edit.axes.items():
-            owner, _, leaf = name.rpartition(".")
-            made = next((e for e in edits if e.role == "produce"), None)
-            if owner == path and leaf == "weight" and made is not None:
-                axis = _channel_axis(reference.get_submodule(path), before)
-                if before.shape[axis] == len(made.index) + len(made.removed) or made.index.max() < before.shape[axis]:
-                    expected = before.index_select(axis, torch.from_numpy(made.index).to(before.device))
-        if expected.shape != after.shape:
-            continue
-        size = float(expected.abs().max()) or 1.0
-        if not float((expected - after).abs().max()) / size <= tolerance:
-            return path
-    return "(output)"
-
-
-def _channel_axis(module: nn.Module, output: Tensor) -> int:
-    last = isinstance(module, (nn.Linear, nn.LayerNorm, nn.RMSNorm, nn.Embedding))
-    return output.ndim - 1 if last else min(1, output.ndim - 1)
-
-
-def _module_outputs(model: nn.Module, given: Example, *, training: bool) -> list[tuple[str, Tensor]]:
-    """Outputs of modules with parameters of their own, in order of execution."""
-    found: list[tuple[str, Tensor]] = []
-    handles = []
-    for path, module in model.named_modules():
-        if next(module.parameters(recurse=False), None) is not None:
-
-            def keep(_: nn.Module, __: Any, output: Any, path: str = path) -> None:
-                if isinstance(output, Tensor) and output.is_floating_point():
-                    found.append((path, output.detach().clone()))
-
-            handles.append(module.register_forward_hook(keep))
-    try:
-        with contextlib.suppress(Exception):
-            _outputs(model, given, training=training)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found
-
-
-class _NoDropout(TorchFunctionMode):
-    """Every dropout passes its input through."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
-        name = getattr(func, "__name__", "")
-        if "dropout" in name and args and isinstance(args[0], Tensor):
-            return args[0]
-        if name == "scaled_dot_product_attention":
-            kwargs.pop("dropout_p", None)
-            args = (*args[:4], 0.0, *args[5:]) if len(args) > 4 else args
-        return func(*args, **kwargs)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The same draws for both networks, all random states as before afterwards, full float32 products on CUDA."""
-    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    try:
-        with full_float32(), torch.random.fork_rng(devices=devices):
-            torch.manual_seed(0)
-            random.seed(0)
-            np.random.seed(0)  # noqa: NPY002
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(legacy)  # noqa: NPY002

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +14,14 @@ from torch import Tensor, nn
 from linnet.core.channels.graph import ChannelGraph, Multiplicity
 from linnet.core.edit.edit_plan import Edit, plan
 from linnet.core.edit.index_tensors import edited
-from linnet.core.edit.optimizer_state import NextState, next_state
+from linnet.core.edit.optimizer_state import next_state
 from linnet.core.edit.proof import BOUNDS, prove
 from linnet.core.program import module_copy
+from linnet.core.program.both_modes import warn_unreached
 from linnet.core.program.example import Example, example_from_dict
 from linnet.errors import GraphError, InputError, LinnetError, OptimizerStateError, ProofError
+
+SEARCH_S = 10.0  # for the classes that make a proof fail
 
 
 @dataclass
@@ -98,11 +102,40 @@ def resize(
     _require_kinds(model, graph, optimizer, also)
     if probe is not None:
         _require_example(probe)
+    warn_unreached(graph.program, stacklevel=3)
+    return resized(
+        model,
+        graph,
+        multiplicity,
+        optimizers=() if optimizer is None else (optimizer,),
+        split=split,
+        rng_seed=rng_seed,
+        also=also,
+        probe=probe,
+        approximate=approximate,
+        state_powers=state_powers,
+    )
+
+
+def resized(
+    model: nn.Module,
+    graph: ChannelGraph,
+    multiplicity: Multiplicity,
+    *,
+    optimizers: Sequence[torch.optim.Optimizer] = (),
+    split: str = "even",
+    rng_seed: int = 0,
+    also: Sequence[nn.Module] = (),
+    probe: Any = None,
+    approximate: bool = False,
+    state_powers: Mapping[str, int] | None = None,
+) -> Any:
+    """`resize` without its checks of kinds and its warnings; each optimizer holds some of the parameters."""
     inner = graph.check(model)
     others = [graph.check(other) for other in also]
     for network in (inner, *others):
         _require_values(network)
-    if optimizer is not None and split == "per_consumer":
+    if optimizers and split == "per_consumer":
         raise OptimizerStateError(
             '`split` must be "even" or "random" with `optimizer` (got "per_consumer", which gives the copies of a '
             "channel gradients that aren't multiples of the old ones)."
@@ -114,17 +147,15 @@ def resize(
         split=split,
         rng_seed=rng_seed,
         approximate=approximate,
-        even=optimizer is not None,
+        even=bool(optimizers),
     )
     made = [apply(network, edit) for network in (inner, *others)]
-    state: NextState | None = None
-    if optimizer is not None:
-        state = next_state(optimizer, inner, made[0], edit, state_powers=state_powers)
+    states = [next_state(one, inner, made[0], edit, state_powers=state_powers) for one in optimizers]
     for old, new in zip((inner, *others), made, strict=True):
         new.linnet_edit.error = proved(old, new, edit, graph, probe)  # type: ignore[union-attr]
         new.linnet_edit.example = dict(graph.example)  # type: ignore[union-attr]
-    if optimizer is not None and state is not None:
-        state.put_into(optimizer)
+    for one, state in zip(optimizers, states, strict=True):
+        state.put_into(one)
     return made[0] if not also else tuple(made)
 
 
@@ -170,7 +201,7 @@ def apply(model: nn.Module, edit: Edit) -> nn.Module:
     def tensor(name: str, old: Tensor) -> Tensor:
         return edited(old, edit.axes.get(name, ()))
 
-    new = module_copy.rebuild(model, tensor, keep_hooks=True)
+    new = module_copy.rebuild(model, tensor, hooks="own")
     module_copy.set_attributes(new, edit.attributes)
     new.linnet_edit = _after(model, edit)  # type: ignore[assignment]
     return new
@@ -225,11 +256,11 @@ def proved(old: nn.Module, new: nn.Module, edit: Edit, graph: ChannelGraph, prob
     """
     if any(p.is_floating_point() and p.dtype not in BOUNDS for p in old.parameters()):
         old = module_copy.rebuild(
-            old, lambda _, tensor: tensor.detach().float() if tensor.is_floating_point() else tensor
+            old, lambda _, tensor: tensor.detach().float() if tensor.is_floating_point() else tensor, hooks="own"
         )
         new = apply(old, edit)  # half precision rounds its shares: the edit is proved in float32
     try:
-        return prove(old, new, edit, graph.example, probe, bounded=not edit.approximate)
+        return prove(old, new, edit, graph.example, probe, bounded=not edit.approximate, program=graph.program)
     except (RuntimeError, ValueError, TypeError, LookupError) as error:
         if probe is None or isinstance(error, LinnetError):
             raise
@@ -240,21 +271,31 @@ def proved(old: nn.Module, new: nn.Module, edit: Edit, graph: ChannelGraph, prob
         ) from error
     except ProofError as error:
         if len(edit.multiplicity) > 1:
-            guilty = _guilty(old, edit, graph, probe)
+            guilty = [f"`{name}`" for name in _guilty(old, edit, graph, probe)]
             if guilty:
                 raise ProofError(f"{error} Edited alone, these classes fail: {', '.join(guilty[:8])}.") from error
         raise
 
 
 def _guilty(old: nn.Module, edit: Edit, graph: ChannelGraph, probe: Any) -> list[str]:
-    """Classes whose own edit fails the proof."""
-    guilty = []
-    for name, numbers in edit.multiplicity.items():
-        try:
-            alone = plan(old, graph, {name: numbers}, split=edit.split, approximate=edit.approximate)
-            prove(old, apply(old, alone), alone, graph.example, probe)
-        except ProofError:
-            guilty.append(f"`{name}`")
-        except Exception:  # an edit that can't be made alone proves nothing about this class
-            continue
-    return guilty
+    """Classes whose own edit fails the proof: halves are tried, as long as there is time."""
+    names, end = list(edit.multiplicity), time.monotonic() + SEARCH_S
+    while len(names) > 1 and time.monotonic() < end:
+        half = len(names) // 2
+        failing = next((part for part in (names[:half], names[half:]) if _fails(part, old, edit, graph, probe)), None)
+        if failing is None:
+            break
+        names = failing
+    return names if len(names) < len(edit.multiplicity) else []
+
+
+def _fails(names: Sequence[str], old: nn.Module, edit: Edit, graph: ChannelGraph, probe: Any) -> bool:
+    part = {name: edit.multiplicity[name] for name in names}
+    try:
+        alone = plan(old, graph, part, split=edit.split, approximate=edit.approximate)
+        prove(old, apply(old, alone), alone, graph.example, probe, program=graph.program)
+    except ProofError:
+        return True
+    except Exception:  # an edit that can't be made alone proves nothing about these classes
+        return False
+    return False

@@ -69,6 +69,10 @@ class Example:
         """The leading axis of every tensor cut to 1."""
         return self.map(lambda t: t[:1] if t.ndim else t)
 
+    def twice(self) -> Example:
+        """Every tensor twice along its leading axis."""
+        return self.map(lambda t: torch.cat([t, t]) if t.ndim else t)
+
     def on_meta(self) -> Example:
         """Without elements: shapes and element types only."""
         return self.map(lambda t: torch.empty(t.shape, dtype=t.dtype, device="meta"))

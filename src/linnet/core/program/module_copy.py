@@ -9,13 +9,15 @@ import copy
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.ao.quantization import FakeQuantizeBase, ObserverBase
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import is_lazy
 
+from linnet.core.program.companions import FORWARD, is_companion, is_ours, rebound
 from linnet.errors import GraphError
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,9 @@ HOOKS = (
     "_load_state_dict_post_hooks",
 )
 NO_ATTRIBUTES = frozenset([*REGISTERED, *HOOKS, "_non_persistent_buffers_set"])
+Hooks = Literal["none", "own", "forward"]
+"""Which hooks a copy shares with its model: none; all but those of `Companion`s; or, to be run, those that a forward
+pass calls, without any of this package."""
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -64,7 +69,7 @@ def refuse_unfit(model: nn.Module) -> None:
         model: An unwrapped module.
 
     Raises:
-        GraphError: a lazy, parametrised, pruned, weight-normed, quantised or scripted module, or a complex parameter.
+        GraphError: a lazy, pruned, quantised or scripted module, or a complex parameter.
     """
     if not isinstance(model, nn.Module):
         raise GraphError(f"`model` must be a torch.nn.Module (got a {type(model).__name__}).")
@@ -80,28 +85,21 @@ def refuse_unfit(model: nn.Module) -> None:
 def _problem(module: nn.Module) -> str:
     if isinstance(module, LazyModuleMixin) and any(is_lazy(p) for p in module.parameters(recurse=False)):
         return "has no weights yet; run the model once on an example before building a graph."
-    if "parametrizations" in module._modules and torch.nn.utils.parametrize.is_parametrized(module):
-        names = ", ".join(module.parametrizations.keys())  # type: ignore[union-attr]
-        return (
-            f"computes `{names}` from other tensors; plain weights are needed. Bake them in: "
-            "torch.nn.utils.parametrize.remove_parametrizations(module, name)."
-        )
     for hook in module._forward_pre_hooks.values():
         kind = f"{type(hook).__module__}.{type(hook).__name__}"
         if kind.startswith("torch.nn.utils.prune"):
             return "has weights masked by torch.nn.utils.prune; call torch.nn.utils.prune.remove(module, name) first."
-        if kind in ("torch.nn.utils.weight_norm.WeightNorm", "torch.nn.utils.spectral_norm.SpectralNorm"):
-            remedy = "remove_weight_norm" if kind.endswith("WeightNorm") else "remove_spectral_norm"
-            return f"computes its weight in a hook; call torch.nn.utils.{remedy}(module) first."
     if isinstance(module, torch.jit.ScriptModule):
         return "is scripted; give the Python module that it was scripted from."
     if ".quantized" in type(module).__module__:
         return "is quantised; give the float model that it was made from."
+    if ".qat" in type(module).__module__ or isinstance(module, (FakeQuantizeBase, ObserverBase)):
+        return "is prepared for quantisation; edit the float model first, then prepare the edited one."
     return ""
 
 
 def rebuild(
-    model: nn.Module, tensor: Callable[[str, Tensor], Tensor], *, keep_hooks: bool = False, constant: str = "copy"
+    model: nn.Module, tensor: Callable[[str, Tensor], Tensor], *, hooks: Hooks = "none", constant: str = "copy"
 ) -> nn.Module:
     """A new module of the same classes whose parameters and buffers are `tensor(name, old)`.
 
@@ -109,8 +107,9 @@ def rebuild(
         model: The module to follow; left as it is.
         tensor: What each parameter or buffer becomes, by its first dotted name. Ties are kept. Give a plain tensor: a
             parameter is wrapped again, with the old `requires_grad`.
-        keep_hooks: Share the hooks; otherwise the new module has none.
-        constant: What other tensor attributes become: "copy" (detached copies) or "meta" (empty).
+        hooks: Which hooks the new module shares with the model.
+        constant: What other tensor attributes become: "copy" (detached copies), "double" (those of floats in float64)
+            or "meta" (empty).
 
     Returns:
         The new module, in the same mode.
@@ -125,16 +124,42 @@ def rebuild(
         memo[id(old)] = new
     kept: list[Any] = []
     for module in model.modules():
-        for hook in HOOKS:
-            present = module.__dict__.get(hook)
+        shared = _shared(module, hooks)
+        for kind in HOOKS:
+            present = module.__dict__.get(kind)
             if present is not None:
-                memo[id(present)] = copy.copy(present) if keep_hooks else OrderedDict()
+                memo[id(present)] = OrderedDict((k, v) for k, v in present.items() if shared(kind, k))
         for item in _loose_tensors(module.__dict__):
             if id(item) not in memo:
-                memo[id(item)] = item.detach().to("meta") if constant == "meta" else item.detach().clone()
+                memo[id(item)] = _constant(item, constant)
                 kept.append(item)
     _shells(model, memo)
-    return copy.deepcopy(model, memo)
+    new = copy.deepcopy(model, memo)
+    if hooks != "none":
+        for module in new.modules():
+            for kind in FORWARD:
+                table = getattr(module, kind)
+                table.update({n: rebound(hook, memo, private=hooks == "forward") for n, hook in table.items()})
+    return new
+
+
+def _constant(tensor: Tensor, become: str) -> Tensor:
+    if become == "meta":
+        return tensor.detach().to("meta")
+    floats = become == "double" and tensor.is_floating_point()
+    return tensor.detach().double() if floats else tensor.detach().clone()
+
+
+def _shared(module: nn.Module, hooks: Hooks) -> Callable[[str, int], bool]:
+    """(table of hooks, number) -> whether a copy of the module gets that hook."""
+    if hooks == "none":
+        return lambda *_: False
+    leave = is_companion if hooks == "own" else is_ours
+    held = {number: hook for kind in FORWARD for number, hook in getattr(module, kind, {}).items()}
+    out = {number for number, hook in held.items() if leave(hook)}
+    if hooks == "own":
+        return lambda _, number: number not in out
+    return lambda kind, number: kind.startswith("_forward") and number not in out
 
 
 def _shells(model: nn.Module, memo: dict[int, Any]) -> None:
@@ -159,6 +184,7 @@ def _shells(model: nn.Module, memo: dict[int, Any]) -> None:
                 state[key] = None  # keeps the order
                 later.append((state, key, value))
         state.pop("_compiled_call_impl", None)  # a copy is eager
+        state.pop("__deepcopy__", None)  # a companion's, see `plain_copies`
     for state, key, value in later:
         if key in state:
             state[key] = _copied(value, memo)
@@ -210,13 +236,16 @@ def meta(
     model: nn.Module,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     attributes: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    hooks: Hooks = "none",
 ) -> nn.Module:
-    """The weightless copy: every tensor empty on the meta device, in eval mode, without hooks.
+    """The weightless copy: every tensor empty on the meta device, in eval mode.
 
     Args:
         model: The module to follow; left as it is.
         shapes: Dotted name -> size, where it differs from the model's own.
         attributes: Module path -> attributes, where they differ.
+        hooks: Which hooks it shares with the model.
 
     Returns:
         A module that computes shapes only.
@@ -226,7 +255,7 @@ def meta(
     def empty(name: str, old: Tensor) -> Tensor:
         return torch.empty(shapes.get(name, old.shape), dtype=old.dtype, device="meta")
 
-    copy = rebuild(model, empty, constant="meta").eval()
+    copy = rebuild(model, empty, hooks=hooks, constant="meta").eval()
     set_attributes(copy, attributes or {})
     return copy
 
@@ -239,6 +268,6 @@ def set_attributes(model: nn.Module, attributes: Mapping[str, Mapping[str, Any]]
             setattr(module, name, value)
 
 
-def real(model: nn.Module) -> nn.Module:
-    """A CPU copy with its weights, in eval mode, without hooks."""
-    return rebuild(model, lambda name, old: old.detach().to("cpu", copy=True)).eval()
+def real(model: nn.Module, *, hooks: Hooks = "none") -> nn.Module:
+    """A CPU copy with its weights, in eval mode."""
+    return rebuild(model, lambda name, old: old.detach().to("cpu", copy=True), hooks=hooks).eval()

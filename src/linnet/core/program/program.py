@@ -98,6 +98,12 @@ class Program:
         constants: Value number -> its elements, for small integer tensors whose elements are known (index tables).
         samples: Size of the examples' leading axis while recording: 1 unless the model refused it.
         tracer: "meta" (no computation), "real" (one real CPU forward: valid for the path that it took) or "export".
+        observers: Forward hooks that only look on: they are left out.
+        training: What a pass in training mode runs, where it takes another way than one in eval mode; numbered on from
+            `nodes`. It has no part in the cost.
+        training_inputs: As `inputs`, of that pass.
+        training_outputs: As `outputs`, of that pass.
+        training_error: Why training mode couldn't be recorded.
     """
 
     nodes: tuple[Node, ...]
@@ -110,6 +116,16 @@ class Program:
     constants: Mapping[int, np.ndarray]
     samples: int
     tracer: str
+    observers: tuple[tuple[str, str, int], ...] = ()
+    training: tuple[Node, ...] = ()
+    training_inputs: tuple[tuple[str, int], ...] = ()
+    training_outputs: tuple[tuple[str, int], ...] = ()
+    training_error: str = ""
+
+    @cached_property
+    def all_nodes(self) -> tuple[Node, ...]:
+        """What eval mode runs, and what training mode runs where that is another path."""
+        return self.nodes + self.training
 
     @cached_property
     def tensors(self) -> dict[str, int]:

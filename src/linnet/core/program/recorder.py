@@ -12,51 +12,31 @@ import linecache
 import logging
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from linnet.core.program import module_copy
+from linnet.core.program import composites, module_copy
+from linnet.core.program.companions import HookKey, forward_hooks, without
+from linnet.core.program.composites import WHOLE, Whole
 from linnet.core.program.example import Example
-from linnet.core.program.meta_kernels import empty_result
+from linnet.core.program.meta_kernels import called, empty_result
 from linnet.core.program.program import Node, Program, Ref, Value
 from linnet.errors import GraphError
 
 logger = logging.getLogger(__name__)
 
 TORCH = str(Path(str(torch.__file__)).parent)
-SELF = __file__
+SELF = (__file__, composites.__file__)
+__all__ = ["TORCH", "WHOLE", "Recorder", "leaves", "record", "run"]
 # Index tables up to this many elements are kept as constants (a Swin window table has 2401).
 CONSTANT_ELEMENTS = 65536
-# Composite functions recorded as one node, since their decompositions would hide what they are, with the order of
-# their arguments. A Python function of `functional` reaches the recorder before the builtin that it wraps.
-_RMS = ("input", "normalized_shape", "weight", "eps")
-_INSTANCE = ("input", "weight", "bias", "running_mean", "running_var", "use_input_stats", "momentum", "eps")
-_LINEAR = ("input", "weight", "bias")
-_ATTENTION = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
-WHOLE: dict[Callable[..., Any], tuple[str, tuple[str, ...], tuple[str, ...]]] = {
-    # function: (operator, the function's order of arguments, the node's order of arguments)
-    torch.rms_norm: ("aten::rms_norm", _RMS, _RMS),
-    functional.rms_norm: ("aten::rms_norm", _RMS, _RMS),
-    torch.instance_norm: ("aten::instance_norm", _INSTANCE, _INSTANCE),
-    functional.instance_norm: (
-        "aten::instance_norm",
-        ("input", "running_mean", "running_var", "weight", "bias", "use_input_stats", "momentum", "eps"),
-        _INSTANCE,
-    ),
-    functional.pad: ("aten::_pad_circular", ("input", "pad", "mode", "value"), ("input", "pad")),  # circular ones only
-    functional.linear: ("aten::linear", _LINEAR, _LINEAR),  # its parts depend on the layout of the input
-    functional.scaled_dot_product_attention: ("aten::scaled_dot_product_attention", _ATTENTION, _ATTENTION),
-}
-# These make a view or a copy, as the layout of the sizes at hand allows; an edit must not see a difference.
-RESHAPES = frozenset({torch.reshape, Tensor.reshape, torch.flatten, Tensor.flatten})
 
 
 def record(
@@ -65,23 +45,28 @@ def record(
     *,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     attributes: Mapping[str, Mapping[str, Any]] | None = None,
+    training: bool = False,
+    observers: Collection[HookKey] | None = None,
 ) -> Program:
-    """The operators that `model(example)` runs in eval mode.
+    """The operators that `model(example)` runs, its forward hooks included.
 
     The examples' leading axis is cut to 1 while recording; a model that refuses that is recorded as given. A model
-    that can't run without elements (`.item()`, numpy, branches on values) is recorded on one real CPU forward.
+    that can't run without elements (`.item()`, numpy, branches on values) is recorded on one real CPU forward. Hooks
+    that only look on (they return nothing, and nothing uses what they compute) are left out.
 
     Args:
         model: Any module; DDP, DataParallel and compiled wrappers are taken off.
         example: A tensor, a tuple of positional arguments or a dict of keyword arguments; any batch size, any device.
         shapes: Dotted name -> size of parameters and buffers that get another size than the model's.
         attributes: Module path -> attributes that go with these sizes.
+        training: Record what runs in training mode instead of eval mode.
+        observers: The hooks to leave out; None finds them.
 
     Returns:
         The program; `.tracer` tells which way it was recorded.
 
     Raises:
-        GraphError: the model is unfit (lazy, parametrised, quantised ...) or can't run on the example.
+        GraphError: the model is unfit (lazy, quantised ...) or can't run on the example.
 
     Source:
         ours.
@@ -89,16 +74,36 @@ def record(
     model = module_copy.unwrap(model)
     module_copy.refuse_unfit(model)
     example = Example.of(example)
+    take = partial(_recorded, model, example, shapes=shapes, attributes=attributes, training=training)
+    program = take(left_out=observers or ())
+    if observers is None and program.observers:
+        return dataclasses.replace(take(left_out=program.observers), observers=program.observers)
+    return program if observers is None else dataclasses.replace(program, observers=tuple(observers))
+
+
+def _recorded(
+    model: nn.Module,
+    example: Example,
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None,
+    attributes: Mapping[str, Mapping[str, Any]] | None,
+    training: bool,
+    left_out: Collection[HookKey],
+) -> Program:
     one = example.first_sample()
     several = example.samples != one.samples
     errors: list[Exception] = []
-    for tracer in ("meta",) if shapes else ("meta", "real"):
+    # "made": tensors that the model's code makes are on the meta device too (it may write results into them)
+    for tracer in ("meta", "made") if shapes else ("meta", "made", "real"):
         for given in (one, example) if several else (one,):
             try:
-                if tracer == "meta":
-                    copy = module_copy.meta(model, shapes, attributes)
-                    return _with_tables(run(copy, given.on_meta(), given.samples, tracer), model)
-                return run(module_copy.real(model), given.on_cpu(), given.samples, tracer)
+                if tracer == "real":
+                    copy = without(module_copy.real(model, hooks="forward"), left_out).train(training)
+                    return run(copy, given.on_cpu(), given.samples, tracer)
+                copy = module_copy.meta(model, shapes, attributes, hooks="forward")
+                copy = without(copy, left_out).train(training)
+                with torch.device("meta") if tracer == "made" else contextlib.nullcontext():
+                    return _with_tables(run(copy, given.on_meta(), given.samples, "meta"), model)
             except Exception as error:  # whatever the user's forward raises
                 errors.append(error)
     raise GraphError(
@@ -131,10 +136,12 @@ def run(copy: nn.Module, example: Example, samples: int, tracer: str) -> Program
     """
     if tracer == "real":
         logger.info("%s is recorded on a real forward: the graph is valid for the path it takes", type(copy).__name__)
-    recorder = Recorder(copy)
+    recorder = Recorder(copy, tolerant=tracer == "meta")
     args, kwargs = recorder.take_inputs(example)
-    with _undisturbed(), torch.no_grad(), _Whole(recorder), recorder:
-        output = copy(*args, **kwargs)
+    with _undisturbed(), torch.no_grad(), Whole(recorder), recorder:
+        output = recorder.watch(lambda: copy(*args, **kwargs))
+    if recorder.failed is not None:
+        raise recorder.failed
     outputs = [(name, recorder.number(leaf)) for name, leaf in leaves(output, "output")]
     if not outputs:
         raise GraphError(f"`{type(copy).__name__}` must return a tensor (got a {type(output).__name__}).")
@@ -162,7 +169,7 @@ class Recorder(TorchDispatchMode):
     Tensors are numbered by identity and all are kept alive, since an id may be given again after collection.
     """
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: nn.Module, *, tolerant: bool = False):
         super().__init__()
         self.nodes: list[Node] = []
         self.values: list[Value] = []
@@ -179,7 +186,11 @@ class Recorder(TorchDispatchMode):
         self._storages: dict[int, int] = {}
         self._lines: dict[tuple[str, int], str] = {}
         self._operators: dict[Any, tuple[str, bool, bool]] = {}
+        self.tolerant = tolerant  # of hooks that fail: they may look at values, which a meta tensor hasn't
+        self.failed: Exception | None = None
+        self._calls: dict[HookKey, list[tuple[int, int, bool]]] = {}  # of hooks: first node, end, did it answer
         self._name_tensors(model)
+        self._watch_hooks(model)
         self._follow_modules(model)
 
     def _name_tensors(self, model: nn.Module) -> None:
@@ -196,10 +207,42 @@ class Recorder(TorchDispatchMode):
                     first[id(tensor)] = name
                     table[name] = self.number(tensor)
 
+    def _watch_hooks(self, model: nn.Module) -> None:
+        for key, table, number in list(forward_hooks(model)):
+            table[number] = self._watched(key, table[number])
+
+    def _watched(self, key: HookKey, hook: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            start, answer = len(self.nodes), None
+            try:
+                answer = hook(*args, **kwargs)
+            except Exception as error:  # whatever the user's hook raises
+                if not self.tolerant:
+                    raise
+                self.failed = self.failed or error
+            self._calls.setdefault(key, []).append((start, len(self.nodes), answer is not None))
+            return answer
+
+        return call
+
+    def _observers(self, outputs: Iterable[tuple[str, int]]) -> tuple[HookKey, ...]:
+        """Hooks that only look on: they return nothing, write into nothing, and nothing uses what they compute."""
+        return tuple(key for key in self._calls if self._only_looks(key, dict(outputs).values()))
+
+    def _only_looks(self, key: HookKey, outputs: Iterable[int]) -> bool:
+        if any(answered for _, _, answered in self._calls[key]):
+            return False
+        inside = {n for start, end, _ in self._calls[key] for n in range(start, end)}
+        made = {value for n in inside for value in self.nodes[n].outputs}
+        others = {value.storage for number, value in enumerate(self.values) if number not in made}
+        written = {self.values[value].storage for n in inside for value in self.nodes[n].mutates}
+        used = {value for node in self.nodes if node.index not in inside for value in node.inputs}
+        return not (written & others or (used | set(outputs)) & made)
+
     def _follow_modules(self, model: nn.Module) -> None:
         for name, module in model.named_modules():
             place = (name, _layer(module))
-            module.register_forward_pre_hook(lambda *_, place=place: self.path.append(place))
+            module.register_forward_pre_hook(lambda *_, place=place: self.path.append(place), prepend=True)
             module.register_forward_hook(self._leave, always_call=True)
 
     def _leave(self, *_: Any) -> None:
@@ -235,11 +278,10 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         if self.paused:
             result = empty_result(func, args, kwargs)
-            return func(*args, **kwargs) if result is None else result
-        known = self._operators.get(func)
-        if known is None:
-            known = self._operators[func] = _operator(func)
-        name, composite, mutable = known
+            return called(func, args, kwargs, _written(func, args, kwargs)) if result is None else result
+        if func not in self._operators:
+            self._operators[func] = _operator(func)
+        name, composite, mutable = self._operators[func]
         if composite:
             with self:
                 result = func.decompose(*args, **kwargs)
@@ -250,11 +292,19 @@ class Recorder(TorchDispatchMode):
         mutates = tuple(self.number(tensor) for tensor in written)
         result = empty_result(func, args, kwargs)
         if result is None:
-            result = func(*args, **kwargs)
+            result = called(func, args, kwargs, written)
         for tensor in written:
             self.number(tensor, renew=True)
         self.add(name, *recorded, result, mutates)
         return result
+
+    def watch(self, forward: Callable[[], Any]) -> Any:
+        """What a forward pass returns; its error carries the number of operators that ran before."""
+        try:
+            return forward()
+        except Exception as error:
+            error.recorded_nodes = len(self.nodes)  # type: ignore[attr-defined]
+            raise
 
     def arguments(self, tree: Any) -> Any:
         """The arguments with each tensor replaced by its `Ref`."""
@@ -278,9 +328,9 @@ class Recorder(TorchDispatchMode):
         frame, inner = sys._getframe(2), None
         while frame is not None:
             file = frame.f_code.co_filename
-            if file == SELF and frame.f_code.co_name == "run":
+            if file == __file__ and frame.f_code.co_name == "run":
                 break
-            if not file.startswith(TORCH) and file != SELF:
+            if not file.startswith(TORCH) and file not in SELF:
                 return self._line(file, frame.f_lineno)
             if inner is None and f"torch{'/'}nn" in file:
                 inner = (file, frame.f_lineno)
@@ -290,8 +340,8 @@ class Recorder(TorchDispatchMode):
     def _line(self, file: str, line: int) -> str:
         known = self._lines.get((file, line))
         if known is None:
-            known = f"{Path(file).name}:{line}: {linecache.getline(file, line).strip()}".rstrip(": ")
-            self._lines[file, line] = known
+            text = linecache.getline(file, line).strip()
+            known = self._lines[file, line] = f"{Path(file).name}:{line}: {text}".rstrip(": ")
         return known
 
     def program(self, outputs: tuple[tuple[str, int], ...], samples: int, tracer: str) -> Program:
@@ -307,53 +357,8 @@ class Recorder(TorchDispatchMode):
             self.constants,
             samples,
             tracer,
+            observers=self._observers(outputs),
         )
-
-
-class _Whole(TorchFunctionMode):
-    """Notes which function of torch is called, and keeps the composite ones of `WHOLE` in one piece."""
-
-    def __init__(self, recorder: Recorder):
-        super().__init__()
-        self.recorder = recorder
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func in RESHAPES and not self.recorder.paused:
-            return self._reshape(func, args, kwargs)
-        whole = WHOLE.get(func)
-        if func is functional.pad and "circular" not in (*args[2:3], kwargs.get("mode")):
-            whole = None
-        if whole is None or self.recorder.paused:
-            before, self.recorder.caller = self.recorder.caller, getattr(func, "__name__", "")
-            try:
-                return func(*args, **kwargs)
-            finally:
-                self.recorder.caller = before
-        op, given, wanted = whole
-        by_name = {**dict(zip(given, args, strict=False)), **kwargs}
-        recorded = self.recorder.arguments(tuple(by_name.get(name) for name in wanted))
-        self.recorder.paused += 1
-        try:
-            result = func(*args, **kwargs)
-        finally:
-            self.recorder.paused -= 1
-        self.recorder.add(op, recorded, {}, result)
-        return result
-
-    def _reshape(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """One node, whether the layout of these sizes needs a copy or a view."""
-        source = self.recorder.arguments(args[0] if args else kwargs["input"])
-        self.recorder.paused += 1
-        try:
-            result = func(*args, **kwargs)
-        finally:
-            self.recorder.paused -= 1
-        sizes = kwargs.get("shape", args[1] if len(args) == 2 and not isinstance(args[1], int) else args[1:])
-        before, self.recorder.caller = self.recorder.caller, func.__name__
-        self.recorder.add("aten::reshape", (source, list(sizes) if func.__name__ == "reshape" else []), {}, result)
-        self.recorder.caller = before
-        return result
 
 
 def _operator(func: Any) -> tuple[str, bool, bool]:

@@ -267,7 +267,7 @@ def _built(model: nn.Module, stored: Mapping[str, Tensor], edit: Resized | None)
             new = new.index_select(axis, torch.tensor(index, device=new.device))
         return new.clone()
 
-    new = module_copy.rebuild(model, tensor, keep_hooks=True)
+    new = module_copy.rebuild(model, tensor, hooks="own")
     if edit is not None:
         module_copy.set_attributes(new, edit.attributes)
         new.linnet_edit = edit  # type: ignore[assignment]

@@ -21,23 +21,28 @@ _TRACED = 2  # samples while recording: a size of 1 would be taken for a constan
 
 def still(network: nn.Module) -> nn.Module:
     """A copy in eval mode and float32 on the CPU, hooks included, without gradients."""
-    plain = rebuild(unwrap(network), lambda _, tensor: _float32(tensor.detach().cpu()), keep_hooks=True).eval()
+    plain = rebuild(unwrap(network), lambda _, tensor: _float32(tensor.detach().cpu()), hooks="own").eval()
     return plain.requires_grad_(requires_grad=False)
 
 
-def to_onnx(plain: nn.Module, example: Example, *, outputs: Sequence[str] | None = None) -> bytes:
+def to_onnx(
+    plain: nn.Module, example: Example, *, outputs: Sequence[str] | None = None, any_size: bool = False
+) -> bytes:
     """A network of `still` as an ONNX model.
 
     Args:
         plain: The network.
         example: What it takes.
         outputs: Their names; None: the exporter's.
+        any_size: Whether images (inputs of four axes) may have any height and width.
 
     Raises:
         GraphError: it can't be expressed in ONNX.
     """
     given = batch_of(example, _TRACED, torch.zeros)
-    axes = given.map(lambda tensor: {0: "batch"} if tensor.ndim else None)  # type: ignore[arg-type,return-value]
+    sides = {2: "height", 3: "width"} if any_size else {}
+    named = lambda t: {0: "batch", **(sides if t.ndim == 4 else {})} if t.ndim else None  # noqa: E731
+    axes = given.map(named)  # type: ignore[arg-type,return-value]
     shapes = axes.kwargs if axes.kwargs and not axes.args else (*axes.args, *axes.kwargs.values())
     try:
         with _quiet(), torch.no_grad():

@@ -80,7 +80,7 @@ class SeedNetwork:
     """
 
     def __init__(self, model: nn.Module, example: Any, *, frozen: Iterable[str] = ()) -> None:
-        self.graph = ChannelGraph(model, example, frozen=frozen)
+        self.graph = ChannelGraph(model, example, frozen=frozen, unsupported="refuse")
         self.model = self.graph.check(model)
         self.free: dict[str, ChannelClass] = {c.name: c for c in self.graph.classes.values() if c.frozen is None}
         if not self.free:

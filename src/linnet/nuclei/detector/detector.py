@@ -19,7 +19,7 @@ from linnet.nuclei.detector.peaks import find_peaks, keep_apart, to_points
 from linnet.nuclei.detector.polarity import has_polarity
 from linnet.nuclei.detector.receptive_field import Reach, halo, reach
 from linnet.nuclei.detector.robust import robust_range
-from linnet.nuclei.detector.scale import Choice, Found, find_scale
+from linnet.nuclei.detector.scale import Choice, Found, find_scale, named_scale
 from linnet.nuclei.detector.seen import Polarity, Seen, see
 from linnet.nuclei.detector.sizes import REFERENCE_PX, diameters_at, of_kept
 from linnet.nuclei.detector.tiles import Plane, Tile
@@ -35,7 +35,6 @@ DOMAIN = "domain."  # begins the names of its tensors that aren't weights
 _WHOLE = 2048 * 2048  # scaled pixels up to which tile="auto" runs the image in one piece
 # Core of a tile above that. At 10,000 x 10,000 pixels 1024 is faster by a third but takes 130 MB more.
 _AUTO_SIDE = 640
-_SAME_SIZE = 0.1  # pixel sizes that differ by no more than this share count as the same
 _SMALL = 32  # pixels; less than this on a side and there is hardly a nucleus' surroundings to see
 
 
@@ -140,16 +139,22 @@ class Detector:
         image = as_image(image)
         if pixel_size_um is not None and not (np.isfinite(pixel_size_um) and pixel_size_um > 0):
             raise InputError(f"`pixel_size_um` is {pixel_size_um}; a positive number of micrometres was needed.")
-        wanted = self._scale(pixel_size_um, diameter_px, diameter_um, scale)
+        known = (self.reference_diameter_px, pixel_size_um, self.pixel_size_um)
+        wanted = named_scale(*known, diameter_px=diameter_px, diameter_um=diameter_um, scale=scale)
         thresholds = self.thresholds
         if threshold is not None:
             thresholds = Thresholds(threshold, thresholds.window, thresholds.apart_px)
         seen = self._seen(image, modality, polarity)
+        whole: dict[float, tuple[Found, Judgement | None]] = {}
         if wanted is None:
-            wanted = self._found_scale(seen, thresholds).scale
+            wanted = self._found_scale(seen, thresholds, whole if tile in ("auto", None) else None).scale
         judged = None
         if seen.range.constant:
             found = Found(np.zeros((0, 2)), np.zeros(0))
+        elif wanted in whole:
+            found, judged = whole[wanted]
+            if on_tile is not None:
+                on_tile(1, 1)
         else:
             plane = Plane(seen.image, seen.range, wanted, self._reach.period)
             found, judged = self._judged(plane, thresholds, tile, on_tile, seen.sign)
@@ -242,37 +247,6 @@ class Detector:
     def _device(self) -> torch.device:
         return next(self._folded.parameters()).device
 
-    def _scale(
-        self,
-        pixel_size_um: float | None,
-        diameter_px: float | Literal["auto"] | None,
-        diameter_um: float | None,
-        scale: float | None,
-    ) -> float | None:
-        """The scale that the options name, or None where it must be found."""
-        named = {"diameter_px": diameter_px, "diameter_um": diameter_um, "scale": scale}
-        given = {k: v for k, v in named.items() if v is not None and not isinstance(v, str)}
-        if len(given) > 1:
-            both = ", ".join(f"`{k}` ({v})" for k, v in given.items())
-            raise InputError(f"Both {both} were given; give only one of them.")
-        if isinstance(diameter_px, str) and diameter_px != "auto":
-            raise InputError(f"`diameter_px` must be 'auto' or a number of pixels (got {diameter_px!r}).")
-        if not given:
-            if self.pixel_size_um is not None and pixel_size_um is not None:
-                ratio = pixel_size_um / self.pixel_size_um
-                return ratio if abs(ratio - 1) > _SAME_SIZE else 1.0
-            return None if diameter_px == "auto" else 1.0
-        ((name, value),) = given.items()
-        if name == "diameter_um" and pixel_size_um is None:
-            raise InputError(f"`diameter_um` ({value}) needs the pixel size: give `pixel_size_um` too.")
-        pixels = value / pixel_size_um if name == "diameter_um" and pixel_size_um else value
-        factor = pixels if name == "scale" else self.reference_diameter_px / pixels if pixels else np.inf
-        if not 1 / 64 <= factor <= 64:
-            raise InputError(
-                f"`{name}` = {value} would resize the image by {factor}; the factor must lie between 1/64 and 64."
-            )
-        return float(factor)
-
     def _seen(self, image: Any, modality: Modality, polarity: Polarity) -> Seen:
         _require_one_of("modality", modality, Modality)
         _require_one_of("polarity", polarity, Polarity)
@@ -282,13 +256,19 @@ class Detector:
 
         return see(image, modality, polarity, merit)
 
-    def _found_scale(self, seen: Seen, thresholds: Thresholds) -> Choice:
+    def _found_scale(
+        self, seen: Seen, thresholds: Thresholds, whole: dict[float, tuple[Found, Judgement | None]] | None = None
+    ) -> Choice:
+        """The scale; what was found on the way in the whole of a small image goes to `whole`."""
         if seen.range.constant:
             return Choice(1.0, sure=False)
 
         def find(part: np.ndarray, scale: float) -> Found:
             plane = Plane(part, seen.range, scale, self._reach.period)
-            return self._search(plane, thresholds, None, None, seen.sign)
+            if whole is None or part.shape[:2] != seen.image.shape[:2]:
+                return self._search(plane, thresholds, None, None, seen.sign)
+            whole[scale] = self._judged(plane, thresholds, None, None, seen.sign)
+            return whole[scale][0]
 
         spacing = self.spacing_px or self.reference_diameter_px
         return find_scale(find, seen.image, spacing, lambda block: float(seen.range.apply(block).std()))

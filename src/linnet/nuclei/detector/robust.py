@@ -12,13 +12,15 @@ from linnet.nuclei.detector.sample import sample_blocks
 # The contrast of 693 images of nuclei (nuclei_dsb2018, nuclei_tnbc) is at least 22 times their noise and, but for one,
 # 24 gray levels of 8 bits; blank fields of a camera and white glass have 5 to 17 times and up to 6 levels.
 _NOISES = 20.0
-_LEVELS = 12.0
-_MASK = 3  # values up to which 8 bits hold a mask, whose levels say nothing
+_LEVELS = 18.0
+_MASK = 3  # values, 0 among them, up to which 8 bits hold a mask, whose levels say nothing
 _SPECKS = 3.0  # a block this many times as bright as three quarters of them holds something else than nuclei
 _FEW = 0.08  # share of the blocks up to which such blocks are specks; nuclei that are far apart lie in more of them
 _HOT = 1.5  # single pixels that raise the range by this factor are hot ones
 _EVERY = 5  # of the blocks are enough for the noise; not a divisor of 8, so that they lie in all columns
 _PILED = 0.02  # share of the pixels from which one value at an end of the type's range is padding
+_INSIDE = 0.05  # share of such pixels in half of the blocks that aren't all padding; of a ground it is far more
+_FULL = 0.98  # share from which a block is all padding
 _GAP = 0.3  # of the range of the other pixels, by which padding lies apart from them
 
 
@@ -26,9 +28,10 @@ def robust_range(image: Any) -> Range:
     """`brightness_range`, unless a few specks, single pixels or padding made it, and never narrower than the noise.
 
     In this order: a value at an end of the type's range that is piled up far from all others is padding and isn't
-    counted; single pixels brighter than all around them are no end of the range; where most of the image shows
-    something, a few blocks that are several times as bright don't set its end; and the range spans at least 20
-    standard deviations of the noise, for 8 bits at least 12 levels.
+    counted, unless it lies between the others everywhere, as an exactly black ground does; single pixels brighter than
+    all around them are no end of the range; where most of the image shows something, a few blocks that are several
+    times as bright don't set its end; and the range spans at least 20 standard deviations of the noise, for 8 bits at
+    least 18 levels.
 
     Args:
         image: (h, w), (h, w, 3) or (h, w, 4); anything with shape, dtype and slicing.
@@ -53,10 +56,11 @@ def robust_range(image: Any) -> Range:
     if calm > low and high - low > _HOT * (calm - low):
         high = calm
     noise = _noise(blocks)
-    steps = image.dtype == np.uint8 and len(np.unique(values[:: max(1, len(values) >> 14)])) > _MASK
+    seen = np.unique(values[:: max(1, len(values) >> 14)])
+    steps = image.dtype == np.uint8 and (len(seen) > _MASK or seen[0] > 0)
     high = _without_specks(low, high, highs, max(noise, 0.5) if steps else noise)
     floor = max(_NOISES * noise, _LEVELS if steps else 0.0)
-    return _widened(Range(low, high), floor) if high - low < floor and noise > 0 else Range(low, high)
+    return _widened(Range(low, high), floor) if high - low < floor and (noise > 0 or steps) else Range(low, high)
 
 
 def _widened(known: Range, span: float) -> Range:
@@ -68,8 +72,9 @@ def _widened(known: Range, span: float) -> Range:
 def _without_padding(values: np.ndarray, dtype: np.dtype, blocks: list[np.ndarray]) -> np.ndarray:
     ends = (0, np.iinfo(dtype).max) if dtype.kind in "iu" else (0.0, 1.0)
     for end in ends:
-        piled = np.mean([_all_equal(block, end) for block in blocks])
-        if piled < _PILED:
+        shares = np.array([_all_equal(block, end) for block in blocks])
+        inside = shares[shares < _FULL]
+        if shares.mean() < _PILED or (len(inside) and np.median(inside) > _INSIDE):
             continue
         others = values[values != end]
         if len(others) == 0:

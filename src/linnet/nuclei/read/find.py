@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from linnet.errors import ImageError
-from linnet.nuclei.read.formats import SUFFIXES, stem_of
+from linnet.nuclei.read.formats import SUFFIXES, is_image_name, is_zarr, stem_of
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def stems(paths: Sequence[Path]) -> list[str]:
 
 def folders_of(files: Sequence[Path], places: Sequence[str | Path]) -> list[Path]:
     """For each file the folder that it lies in, inside the one that was named; "." for a file named by itself."""
-    roots = [Path(place) for place in places if Path(place).is_dir()]
+    roots = [Path(place) for place in places if Path(place).is_dir() and not _is_image_folder(Path(place))]
     found = []
     for file in files:
         root = next((root for root in roots if file.is_relative_to(root)), None)
@@ -94,8 +94,8 @@ def folders_of(files: Sequence[Path], places: Sequence[str | Path]) -> list[Path
 
 def left_out(places: Sequence[str | Path], *, recursive: bool) -> str:
     """A sentence on the files of folders that are no images by their names; empty where there are none."""
-    folders = [Path(place) for place in places if Path(place).is_dir()]
-    others = [f for folder in folders for f in _files(folder, recursive=recursive) if f.suffix.lower() not in SUFFIXES]
+    folders = [Path(place) for place in places if Path(place).is_dir() and not _is_image_folder(Path(place))]
+    others = [f for folder in folders for f in _files(folder, recursive=recursive) if not _is_image(f)]
     if not others:
         return ""
     kinds = Counter(f.suffix.lower() or "no ending" for f in others)
@@ -104,13 +104,31 @@ def left_out(places: Sequence[str | Path], *, recursive: bool) -> str:
 
 
 def _files(folder: Path, *, recursive: bool) -> list[Path]:
-    inside = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(f for f in inside if not f.name.startswith(".") and f.is_file())
+    """Files of a folder, and folders in it that are images; nothing inside those."""
+    found = []
+    for place in sorted(folder.iterdir()):
+        if place.name.startswith("."):
+            continue
+        if place.is_file() or _is_image_folder(place):
+            found.append(place)
+        elif recursive and place.is_dir():
+            found += _files(place, recursive=True)
+    return found
+
+
+def _is_image(place: Path) -> bool:
+    return is_image_name(place) or place.is_dir()
+
+
+def _is_image_folder(place: Path) -> bool:
+    return place.is_dir() and is_zarr(place)
 
 
 def _expanded(path: Path, *, recursive: bool = False) -> list[Path]:
+    if _is_image_folder(path):
+        return [path]
     if path.is_dir():
-        named = [f for f in _files(path, recursive=recursive) if f.suffix.lower() in SUFFIXES]
+        named = [f for f in _files(path, recursive=recursive) if _is_image(f)]
         inside = [f for f in named if not is_own_picture(f)]
         if not inside:
             others = sum(1 for _ in path.iterdir())
@@ -120,7 +138,8 @@ def _expanded(path: Path, *, recursive: bool = False) -> list[Path]:
             )
         return inside
     if not path.exists() and glob.has_magic(str(path)):
-        matching = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())  # noqa: PTH207
+        everything = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207
+        matching = sorted(place for place in everything if place.is_file() or _is_image_folder(place))
         matching = [file for file in matching if not is_own_picture(file)]
         if not matching:
             raise ImageError(f"{path}: no file matches this pattern. Check the folder and the ending.")

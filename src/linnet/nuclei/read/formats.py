@@ -1,16 +1,23 @@
 """What a file is, told by its first bytes and never by its name."""
 
+import zipfile
 from pathlib import Path
 
 from linnet.errors import ImageError
 
-READABLE = "PNG, JPEG, TIFF, OME-TIFF, SVS, NDPI, JPEG 2000, WebP, GIF, BMP and NumPy files"
+READABLE = "PNG, JPEG, TIFF, OME-TIFF, OME-Zarr, SVS, NDPI, JPEG 2000, WebP, GIF, BMP, NumPy, CZI, ND2 and LIF files"
 
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".tf8"),
-    *(".svs", ".ndpi", ".jp2", ".webp", ".gif", ".bmp", ".npy"),
+    *(".svs", ".ndpi", ".jp2", ".webp", ".gif", ".bmp", ".npy", ".czi", ".nd2", ".lif"),
 )
 """File names that are taken for images in a directory."""
+
+ARCHIVES = (".zarr.zip", ".ozx")
+"""Ends of the names of zip files that are images themselves."""
+
+ZARR_METADATA = (".zattrs", "zarr.json", ".zgroup")
+"""Files that make a folder a Zarr group."""
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -25,15 +32,15 @@ _MAGIC = (
     (b"\x00\x00\x00\x0cjP  ", "jp2"),
     (b"\xffO\xffQ", "jp2"),
     (b"\x93NUMPY", "npy"),
+    (b"ZISRAWFILE", "czi"),
+    (b"\xda\xce\xbe\x0a", "nd2"),
+    (b"\x70\x00\x00\x00", "lif"),
 )
 # What else turns up in microscope folders, with the name a person knows it by.
 _FOREIGN = (
     (b"%PDF", "a PDF document"),
     (b"PK\x03\x04", "a zip archive (or an Office or OME-Zarr zip file)"),
     (b"\x1f\x8b", "a gzip archive"),
-    (b"ZISRAWFILE", "a Zeiss CZI file"),
-    (b"\xda\xce\xbe\x0a", "a Nikon ND2 file"),
-    (b"\x70\x00\x00\x00", "a Leica LIF file"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"\xd0\xcf\x11\xe0", "an OLE file (Zeiss ZVI, Olympus OIB or an old Office file)"),
     (b"\x76\x2f\x31\x01", "an OpenEXR file"),
@@ -50,8 +57,16 @@ def stem_of(path: Path) -> str:
         ('well.A1', 'cells')
     """
     name = path.stem
-    first, dot, last = name.rpartition(".")
-    return first if dot and first and last.lower() in ("ome", "geojson") else name
+    while True:
+        first, dot, last = name.rpartition(".")
+        if not (dot and first and last.lower() in ("ome", "geojson", "zarr")):
+            return name
+        name = first
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether a file is taken for an image by its name."""
+    return path.suffix.lower() in SUFFIXES or path.name.lower().endswith(ARCHIVES)
 
 
 def read_start(path: Path, size: int = 4096) -> bytes:
@@ -82,12 +97,19 @@ def read_start(path: Path, size: int = 4096) -> bytes:
 
 
 def image_format(path: Path) -> str:
-    """ "png", "jpeg", "tiff", or one of the kinds of `stills`.
+    """ "png", "jpeg", "tiff", "zarr", or one of the kinds of `stills`.
 
     Raises:
         ImageError: the file can't be read, or is something else; it says what.
     """
-    start = read_start(path)
+    try:
+        start = read_start(path)
+    except ImageError:
+        if is_zarr(path):  # a folder
+            return "zarr"
+        raise
+    if start.startswith(b"PK\x03\x04") and is_zarr(path):
+        return "zarr"
     for magic, kind in _MAGIC:
         if start.startswith(magic):
             return kind
@@ -97,6 +119,23 @@ def image_format(path: Path) -> str:
         f"{path}: this is no image that can be read, it holds {_described(start)}. {READABLE} can be read; "
         "export the image as one of them (Fiji: File > Save As > Tiff)."
     )
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder, or a zip file, holds a Zarr group."""
+    try:
+        if path.is_dir():
+            return any((path / name).is_file() for name in ZARR_METADATA)
+        with zipfile.ZipFile(path) as archive:
+            return zarr_root(archive) is not None
+    except (OSError, ValueError, zipfile.BadZipFile):  # ValueError: a null character in the name
+        return False
+
+
+def zarr_root(archive: zipfile.ZipFile) -> str | None:
+    """The folder inside a zip file that is the outermost group; None where there is none."""
+    found = [name.rpartition("/")[0] for name in archive.namelist() if name.rpartition("/")[2] in ZARR_METADATA]
+    return min(found, key=lambda name: (len(name.split("/")) if name else 0, name), default=None)
 
 
 def _described(start: bytes) -> str:

@@ -13,16 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linnet.errors import ImageError, InputError
+from linnet.nuclei.read.by_bioio import BY_BIOIO, bioio_layouts, open_by_bioio
 from linnet.nuclei.read.formats import image_format
+from linnet.nuclei.read.ome_zarr import folder_digest, open_zarr, zarr_layout
 from linnet.nuclei.read.png_jpeg import MAX_WHOLE_BYTES, read_jpeg, read_png
 from linnet.nuclei.read.stacks import Projection, as_colour, projected
-from linnet.nuclei.read.stills import KINDS, NAMES, read_still
+from linnet.nuclei.read.stills import KINDS, NAMES, png_intensities, read_still
 from linnet.nuclei.read.tiff import OpenedTiff, open_tiff, tiff_layouts
 from linnet.nuclei.read.tiff_axes import Layout, choose
 
 LAZY_FROM_BYTES = 64 * 2**20
 """From this size on `open_picture` reads a TIFF piece by piece (64 MiB of pixels; ours)."""
 
+_INDEXED = 3  # colour type of a PNG
+# kinds that are read piece by piece
+_LAZY = {"tiff": open_tiff, "zarr": open_zarr, **dict.fromkeys(BY_BIOIO, open_by_bioio)}
 _FLOATS = {"int8": "float32", "int16": "float32"}  # exact; wider integers become float64
 
 
@@ -171,9 +176,9 @@ def open_picture(
         pixels = as_colour(str(path), lambda k: open_picture(path, page=page, channel=k).pixels[:, :])
         return Picture(pixels, first.pixel_size_um, path.name, _digest(path, page, channel))
     kind = image_format(path)
-    if kind == "tiff":
+    if kind in _LAZY:
         with _decoding(path):
-            lazy = LazyPixels(path, opened := open_tiff(path, page=page, channel=channel))
+            lazy = LazyPixels(path, opened := _LAZY[kind](path, page=page, channel=channel))
         pixels = lazy if lazy.nbytes >= LAZY_FROM_BYTES else lazy[:, :]
         return Picture(pixels, opened.pixel_size_um, path.name, _digest(path, page, channel))
     with _decoding(path, NAMES.get(kind, "file")):
@@ -190,8 +195,7 @@ def page_count(path: str | Path) -> int:
     path = Path(path)
     kind = image_format(path)
     with _decoding(path):
-        layouts = tiff_layouts(path) if kind == "tiff" else [_layout(_stored(path, kind))]
-    return sum(layout.pages for layout in layouts)
+        return sum(layout.pages for layout in _layouts(path, kind))
 
 
 def channel_names(path: str | Path, *, page: int | None = None) -> tuple[str, ...]:
@@ -207,12 +211,21 @@ def channel_names(path: str | Path, *, page: int | None = None) -> tuple[str, ..
     path = Path(path)
     kind = image_format(path)
     with _decoding(path):
-        layouts = tiff_layouts(path) if kind == "tiff" else [_layout(_stored(path, kind))]
+        layouts = _layouts(path, kind)
     layout = layouts[choose(str(path), layouts, page=page, channel=0).series]
     if layout.color:
         return ("red", "green", "blue")
     known = (*layout.channel_names, *[""] * layout.channels)[: layout.channels]
     return known if layout.channels > 1 else ()
+
+
+def _layouts(path: Path, kind: str) -> list[Layout]:
+    """The pictures of a file."""
+    if kind == "tiff":
+        return tiff_layouts(path)
+    if kind in BY_BIOIO:
+        return bioio_layouts(path)
+    return [zarr_layout(path) if kind == "zarr" else _layout(_stored(path, kind))]
 
 
 def _projected(path: Path, page: int | None, channel: int | str | None, project: Projection) -> Picture:
@@ -233,7 +246,10 @@ def _stored(path: Path, kind: str) -> NDArray[np.generic]:
     content = path.read_bytes()
     if kind in KINDS:
         return read_still(path, content, kind)
-    return read_png(path, content) if kind == "png" else read_jpeg(path, content)
+    if kind == "png":
+        pixels = read_png(path, content)  # which checks what the header declares
+        return pixels if content[25] != _INDEXED else png_intensities(content, pixels)
+    return read_jpeg(path, content)
 
 
 def _layout(stored: NDArray[np.generic]) -> Layout:
@@ -336,8 +352,11 @@ def _check_finite(path: Path, pixels: NDArray[np.generic], top: int, left: int) 
 
 
 def _digest(path: Path, page: int | None, channel: int | str | None, project: str | None = None) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
+    if path.is_dir():
+        digest = folder_digest(path)
+    else:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
     if page is not None or channel is not None:
         digest.update(f"page={page} channel={channel}".encode())
     if project is not None:

@@ -127,13 +127,24 @@ def _length(value: str | None, unit: str) -> float | None:
 
 
 def _square(tiff: TiffFile, x: float | None, y: float | None) -> float | None:
+    return square_side(str(tiff.filename), x, y)
+
+
+def square_side(name: str, x: float | None, y: float | None) -> float | None:
+    """The side of a pixel, or None, with a warning, where pixels aren't square.
+
+    Args:
+        name: The file, for the warning.
+        x: Width of a pixel in micrometres, where it is known.
+        y: Its height.
+    """
     if x is None or y is None:
         return None
     if abs(x - y) > _SQUARE * max(x, y):
         _log.warning(
             "%s: its pixels are %g um wide and %g um high. Micrometres are left out; resample it to square pixels, or "
             "give the pixel size yourself.",
-            tiff.filename,
+            name,
             x,
             y,
         )

@@ -11,13 +11,13 @@ from tifffile import TiffFile, TiffPage, TiffPageSeries
 from linnet.errors import ImageError
 from linnet.nuclei.read.pixel_size import imagej_channel_names, ome_channel_names, ome_image, pixel_size_um
 from linnet.nuclei.read.png_jpeg import MAX_WHOLE_BYTES
+from linnet.nuclei.read.stills import shows_intensities
 from linnet.nuclei.read.tiff_axes import Choice, Layout, choose
 from linnet.nuclei.read.tiff_planes import ArrayPlane, ContiguousPlane, Plane, SegmentedPlane, cut_off
 
 _ALPHA = {1, 2}
 _COLOR = {2, 6, 8}  # photometric interpretation: RGB, YCbCr (decoded to RGB), CIELab
 _PALETTE, _CMYK = 3, 5
-_BACK = 0.02  # share of a colour map's way from dark to bright that may lead back; viridis and its kin have 0.1 %
 
 
 @dataclass(frozen=True)
@@ -133,16 +133,8 @@ def _from_memory(path: Path, series: TiffPageSeries, layout: Layout, index: int)
 
 
 def _palette(page: TiffPage) -> NDArray[np.uint16] | None:
-    """(values, 3) of a picture in indexed colours; None where the map runs from dark to bright: it shows intensities.
-
-    The ends are left out, since maps like HiLo mark them, and steps back that make up 2 % of the way are let pass.
-    """
+    """(values, 3) of a picture in indexed colours; None where the map shows intensities."""
     if page.photometric != _PALETTE or page.colormap is None:
         return None
     colors = np.asarray(page.colormap).T
-    if colors.ndim != 2 or colors.shape[1] != 3:
-        return None
-    luminance = colors.astype(np.float64) @ (0.299, 0.587, 0.114)
-    steps = np.diff(luminance[1:-1]) if len(luminance) > 4 else np.diff(luminance)
-    up, down = float(steps[steps > 0].sum()), float(-steps[steps < 0].sum())
-    return None if min(up, down) <= _BACK * max(up, down) else colors
+    return None if colors.ndim != 2 or colors.shape[1] != 3 or shows_intensities(colors) else colors

@@ -19,6 +19,7 @@ from linnet.nuclei.detector.files import DEFAULT, load, new_network
 from linnet.nuclei.training.crops import Annotated, CropLoader
 from linnet.nuclei.training.known_pictures import knowing
 from linnet.nuclei.training.points_check import check_points
+from linnet.nuclei.training.rehearsal import rehearsal
 from linnet.nuclei.training.targets import median_spacing
 from linnet.nuclei.training.task import NucleusTask, choose_thresholds, score_images
 from linnet.nuclei.trust.domain import LEAST
@@ -53,7 +54,8 @@ def train(
     Args:
         images: Arrays (h, w) or (h, w, 3), as a sequence or by name.
         points: For each image its (n, 2) centres, y and x in pixels, in the same order or under the same names.
-        start: Detector to go on from: "default", a file, or a detector; None trains from scratch.
+        start: Detector to go on from: "default", a file, or a detector; None trains from scratch. With "default" every
+            second crop is one of the pictures that it was trained on, so that it doesn't forget them.
         preset: "small" or "paper", for training from scratch.
         epochs: Passes of `batches` steps.
         batches: Steps per epoch.
@@ -94,7 +96,16 @@ def train(
     training, held_out = _hold_out(annotated, validation, rng_seed)
     network, preset = _network(start, preset, rng_seed)
     rate = lr if lr is not None else 3e-3 if start is None else 5e-4
-    loader = CropLoader(training, _stride(network), batches=batches, batch_size=batch_size, rng_seed=rng_seed)
+    again = rehearsal() if start == DEFAULT else []
+    loader = CropLoader(
+        [*training, *again],
+        _stride(network),
+        batches=batches,
+        batch_size=batch_size,
+        rng_seed=rng_seed,
+        balance=0.0 if again else 0.5,  # every second crop is one of those shown again
+        sizes=bool(again),
+    )
     result = fit(
         network,
         NucleusTask(held_out, preset=preset),
@@ -116,6 +127,7 @@ def train(
         preset,
         training,
         held_out,
+        again=again,
         pixel_size_um=pixel_size_um,
         steps=result.steps,
         rng_seed=rng_seed,
@@ -128,10 +140,21 @@ def finish(
     training: Sequence[Annotated],
     held_out: Sequence[Annotated],
     *,
+    again: Sequence[Annotated] = (),
     pixel_size_um: float | None = None,
     **facts: Any,
 ) -> Detector:
-    """The detector with thresholds chosen on the held-out images, and a card that says how it was made."""
+    """The detector with thresholds chosen on the held-out images, and a card that says how it was made.
+
+    Args:
+        network: What was trained.
+        preset: Its name.
+        training: The images that it was trained on.
+        held_out: Those that it wasn't.
+        again: Pictures of an earlier training that were shown again: it knows them as well.
+        pixel_size_um: Side of a pixel of the images in micrometres, where all have the same.
+        facts: For the card.
+    """
     judges = held_out or training
     raw = Detector(network.eval(), preset)
     detector = Detector(raw.network, preset, choose_thresholds(raw, judges))
@@ -140,6 +163,7 @@ def finish(
         "date": date.today().isoformat(),
         "training_images": len(training),
         "training_nuclei": sum(len(image.points) for image in training),
+        **({"rehearsed_images": len(again)} if again else {}),
         "thresholds_from": f"{len(judges)} {'held-out' if held_out else 'training'} images",
         "validation_f1": None if not held_out or not np.isfinite(scores.f1) else round(scores.f1, 4),
         **facts,
@@ -152,7 +176,7 @@ def finish(
         pixel_size_um=pixel_size_um,
         spacing_px=median_spacing(i.points for i in training),
     )
-    learned = [*training, *held_out]
+    learned = [*training, *held_out, *again]
     return knowing(finished, ((i.pixels, k) for k, i in enumerate(learned))) if len(learned) >= LEAST else finished
 
 

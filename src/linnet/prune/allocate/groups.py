@@ -52,7 +52,8 @@ def prunable_groups(
     """The groups of classes that may be pruned.
 
     Widths of a class of C channels are the multiples of `align` from the floor up, and C itself; the floor is
-    min(C, align * ceil(max(align, min_fraction C) / align)).
+    min(C, align * ceil(max(align, min_fraction C) / align)). Where channels go in units of several (whole groups of a
+    GroupNorm), units are counted, and so many of them are a step that `align` divides its channels.
 
     Args:
         graph: The network's channel graph.
@@ -78,7 +79,8 @@ def prunable_groups(
             frozen.update({name: why for name in names if name not in frozen})
             continue
         size, cap = sizes.pop(), min(caps.get(name, 1.0) for name in names)
-        free.append(PrunableGroup(names, size, _widths(size, align, min_fraction, cap)))
+        step = align // math.gcd(align, min(_unit(graph.classes[name]) for name in names))
+        free.append(PrunableGroup(names, size, _widths(size, step, min_fraction, cap)))
     if not any(len(group.widths) > 1 for group in free):
         reasons = "; ".join(f"`{name}`: {why}" for name, why in list(frozen.items())[:6])
         raise BudgetError(
@@ -123,6 +125,11 @@ def _matched(graph: ChannelGraph, patterns: Sequence[str], argument: str) -> lis
 
 def _makers(known: ChannelClass) -> list[str]:
     return [slot.tensor.rpartition(".")[0] for slot in known.slots if slot.role == "produce"]
+
+
+def _unit(known: ChannelClass) -> int:
+    """Channels of the layers that go with one of a class: those of a whole group of a GroupNorm, say."""
+    return min((slot.index.shape[1] for slot in known.slots if slot.role == "produce"), default=1)
 
 
 def _fits(path: str, pattern: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -66,6 +66,10 @@ class Costs(Protocol):
         """int64 (trials, columns) of int64 (trials, classes)."""
         ...
 
+    def real(self, widths: Floats) -> Floats:
+        """float64 (trials, columns) of float64 (trials, classes): between whole widths too."""
+        ...
+
 
 class Selector:
     """Finds widths for importances; made once for a network and a budget.
@@ -86,7 +90,8 @@ class Selector:
         for row, group in enumerate(free):
             self._members[row, [law.names.index(name) for name in group.classes]] = 1
         self._rest = law.dense * (1 - self._members.sum(axis=0))
-        self._allowed = [np.array(group.widths, dtype=np.int64) for group in free]
+        self._every = [np.array(group.widths, dtype=np.int64) for group in free]
+        self._held: frozenset[int] = frozenset()
         self.limit(limits)
 
     def limit(self, limits: Mapping[str, int]) -> None:
@@ -106,13 +111,39 @@ class Selector:
         return self.law.totals(np.atleast_2d(widths) @ self._members + self._rest)
 
     @property
+    def caps(self) -> Floats:
+        """(limits,): most of each cost."""
+        return self._caps
+
+    def real(self, widths: Floats) -> Floats:
+        """(trials, limits) costs of (trials, groups) widths that needn't be whole."""
+        return self.law.real(np.atleast_2d(widths) @ self._members + self._rest)[:, self._columns]
+
+    @property
+    def _allowed(self) -> list[Ints]:
+        return [widths[-1:] if row in self._held else widths for row, widths in enumerate(self._every)]
+
+    @property
     def allowed(self) -> tuple[Ints, ...]:
         """Widths that each group may take, ascending."""
         return tuple(self._allowed)
 
     def narrow(self, most: Ints) -> None:
         """From now on no group may be wider than this, (groups,)."""
-        self._allowed = [row[row <= width] for row, width in zip(self._allowed, most, strict=True)]
+        self._every = [row[row <= width] for row, width in zip(self._every, most, strict=True)]
+        self._fair = self._unstarved()
+
+    def hold(self, rows: Iterable[int]) -> None:
+        """Until it is called again these groups keep their width.
+
+        Raises:
+            BudgetError: the limits can't be reached so.
+        """
+        held = frozenset(rows)
+        if held == self._held:
+            return
+        self._held = held
+        self._refuse_unreachable()
         self._fair = self._unstarved()
 
     def select(self, utilities: Sequence[Floats], price: Price | Literal["auto", "none"] = "auto") -> Selection:
@@ -281,8 +312,15 @@ class Selector:
             f"but {self.limits[columns[one]]:,} was requested"
             for one in over
         )
-        wide = sorted(self.free, key=lambda group: -group.widths[0])[:3]
-        held = ", ".join(f"`{c.classes[0]}` at {c.widths[0]} of {c.size}" for c in wide)
+        least = {
+            group.classes[0]: (int(row[0]), group.size) for group, row in zip(self.free, self._allowed, strict=True)
+        }
+        wide = sorted(least.items(), key=lambda item: -item[1][0])[:3]
+        held = ", ".join(f"`{name}` at {width} of {size}" for name, (width, size) in wide)
+        held += "".join(
+            f"; `{self.free[row].classes[0]}` stays whole, since nothing was measured of it"
+            for row in sorted(self._held)[:3]
+        )
         raise BudgetError(
             f"The budget can't be reached: {words}. The smallest widths are {held}. "
             "Lower `align`, or give a larger budget."

@@ -83,6 +83,11 @@ class TimedCost:
         """int64 (trials, 5) of int64 (trials, classes)."""
         return np.column_stack([self._law.totals(widths), self._table.ns(np.atleast_2d(widths))])
 
+    def real(self, widths: Floats) -> Floats:
+        """The counted costs at widths that needn't be whole; the latency is that of the widths rounded."""
+        whole = np.rint(np.atleast_2d(widths)).astype(np.int64)
+        return np.column_stack([self._law.real(widths), self._table.ns(whole)]).astype(np.float64)
+
 
 def knots(low: int, high: int, step: int) -> list[int]:
     """At most six numbers of channels from low to high, evenly spaced in the logarithm, at multiples of step inside."""

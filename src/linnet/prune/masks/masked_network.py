@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from linnet.arrays import Bools
-from linnet.core import ChannelGraph, resize
+from linnet.core import ChannelGraph
 from linnet.core.channels.reads import Read
-from linnet.core.program.example import example_from_dict
+from linnet.core.edit.resizing import resized
 from linnet.core.program.module_copy import rebuild, set_attributes
 from linnet.prune.masks.masks import Masks
 from linnet.prune.masks.reads import maskable_reads
@@ -29,6 +29,7 @@ class MaskedNetwork:
         names: The classes that may be pruned.
         regrow: Whether masked channels are measured too.
         also: Networks of the same structure that become small with it.
+        batch_axis: The axis of the network's inputs along which samples lie; None measures a whole batch as one.
 
     Attributes:
         graph: Of the network as it is now, smaller after `compact`.
@@ -48,10 +49,12 @@ class MaskedNetwork:
         *,
         regrow: bool = False,
         also: Sequence[nn.Module] = (),
+        batch_axis: int | None = 0,
     ):
         self.removed = False
-        self.model, self.also, self.graph, self._regrow = model, tuple(also), graph, regrow
-        self._masks: Masks | None = Masks(model, graph, places, names, regrow=regrow)
+        self.model, self.also, self.graph = model, tuple(also), graph
+        self._regrow, self._batch_axis = regrow, batch_axis
+        self._masks: Masks | None = Masks(model, graph, places, names, regrow=regrow, batch_axis=batch_axis)
         self.names, self.slices, self.total = self._masks.names, self._masks.slices, self._masks.total
         self.kept: Bools = np.ones(self.total, dtype=np.bool_)
         self.alive: Bools = np.ones(self.total, dtype=np.bool_)
@@ -66,6 +69,18 @@ class MaskedNetwork:
         if self._masks is not None:
             self._masks.measuring = measuring
 
+    def keep_call(self) -> None:
+        """Keeps the arguments of the next measured pass, for `take_call`."""
+        if self._masks is not None:
+            self._masks.keeps_call = True
+
+    def take_call(self) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """The arguments of a measured pass; they aren't kept any longer."""
+        if self._masks is None:
+            return None
+        call, self._masks.call = self._masks.call, None
+        return call
+
     def take_measurement(self, *, signed: bool = False) -> tuple[Tensor, int] | None:
         """The measurement of the passes since the last time: float64 (total,) sums over samples, and their number."""
         found = None if self._masks is None else self._masks.measured(signed=signed)
@@ -79,12 +94,12 @@ class MaskedNetwork:
         if self._masks is not None:
             self._masks.keep(kept[self.alive])
 
-    def take_out(self, alive: Bools, optimizer: torch.optim.Optimizer | None = None, *, last: bool) -> None:
+    def take_out(self, alive: Bools, optimizers: Sequence[torch.optim.Optimizer] = (), *, last: bool) -> None:
         """Takes channels out of the network, its twins and the optimizer's state; after an error all is as before.
 
         Args:
             alive: bool (total,): the channels that stay in the network; a part of those in it now.
-            optimizer: Its state follows.
+            optimizers: Their state follows.
             last: No mask is needed any more.
 
         Raises:
@@ -93,13 +108,14 @@ class MaskedNetwork:
         """
         assert self._masks is not None
         with self._masks.lifted(self.model):
-            compact(self.model, self.graph, self._multiplicity(alive), optimizer=optimizer, also=self.also)
+            compact(self.model, self.graph, self.multiplicity(alive), optimizers=optimizers, also=self.also)
         self._masks.remove()
         self._masks, self.alive = None, alive
         if not last:
-            self.graph = ChannelGraph(self.model, example_from_dict(self.graph.example))
+            self.graph = self.graph.of(self.model)
+            places = maskable_reads(self.model, self.graph)[0]
             self._masks = Masks(
-                self.model, self.graph, maskable_reads(self.model, self.graph)[0], self.names, regrow=self._regrow
+                self.model, self.graph, places, self.names, regrow=self._regrow, batch_axis=self._batch_axis
             )
             self._masks.keep(self.kept[alive])
 
@@ -116,9 +132,9 @@ class MaskedNetwork:
     def small(self) -> Any:
         """A plain network of the same class with the kept channels only."""
         if self._masks is None:
-            return rebuild(self.model, lambda _, tensor: tensor.detach().clone(), keep_hooks=True)
+            return rebuild(self.model, lambda _, tensor: tensor.detach().clone(), hooks="own")
         with self._masks.lifted(self.model):
-            return resize(self.model, self.graph, self._multiplicity(self.kept))
+            return resized(self.model, self.graph, self.multiplicity(self.kept))
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
@@ -139,7 +155,7 @@ class MaskedNetwork:
         wide[torch.from_numpy(self.alive)] = living
         return wide
 
-    def _multiplicity(self, kept: Bools) -> dict[str, list[int]]:
+    def multiplicity(self, kept: Bools) -> dict[str, list[int]]:
         """1 for what stays of each class's living channels, 0 for what goes."""
         found = {}
         for name, part in self.slices.items():
@@ -158,7 +174,7 @@ def compact(
     graph: ChannelGraph,
     multiplicity: Mapping[str, Sequence[int]],
     *,
-    optimizer: torch.optim.Optimizer | None = None,
+    optimizers: Sequence[torch.optim.Optimizer] = (),
     also: Sequence[nn.Module] = (),
 ) -> None:
     """Takes the channels with multiplicity 0 out of a network, its twins and its optimizer's state.
@@ -170,20 +186,56 @@ def compact(
         model: The unwrapped network of the graph, without hooks that change what it computes.
         graph: Its channel graph.
         multiplicity: Class name -> 0 or 1 for each channel.
-        optimizer: Its state follows.
+        optimizers: Their state follows.
         also: Networks of the same structure (an average) that become small alike.
 
     Raises:
         ProofError: the small network isn't the masked one.
         OptimizerStateError: its state can't follow.
     """
-    made = resize(model, graph, multiplicity, optimizer=optimizer, also=also)
-    small = [made] if not also else list(made)
-    old_of_new = dict(zip(map(id, small[0].parameters()), model.parameters(), strict=True))
-    for old, new in zip((model, *also), small, strict=True):
-        _adopt(old, new)
-    if optimizer is not None:
-        _give_back(optimizer, old_of_new)
+    before = _Before((model, *also), optimizers)
+    try:
+        made = resized(model, graph, multiplicity, optimizers=optimizers, also=also)
+        small = [made] if not also else list(made)
+        old_of_new = dict(zip(map(id, small[0].parameters()), model.parameters(), strict=True))
+        for old, new in zip((model, *also), small, strict=True):
+            _adopt(old, new)
+        for optimizer in optimizers:
+            _give_back(optimizer, old_of_new)
+    except BaseException:  # an interrupt included
+        before.restore()
+        raise
+
+
+class _Before:
+    """Networks and optimizers as they were: the same objects with the same tensors."""
+
+    def __init__(self, networks: Sequence[nn.Module], optimizers: Sequence[torch.optim.Optimizer]):
+        modules = [module for network in networks for module in network.modules()]
+        self._parameters = [(p, p.data, p.grad) for network in networks for p in network.parameters()]
+        self._buffers = [(module, dict(module._buffers)) for module in modules]
+        self._attributes = [(module, dict(vars(module))) for module in modules]
+        self._optimizers = [
+            (one, [list(group["params"]) for group in one.param_groups], dict(one.state)) for one in optimizers
+        ]
+
+    def restore(self) -> None:
+        """Puts everything back."""
+        for parameter, tensor, gradient in self._parameters:
+            if parameter.data.shape != tensor.shape:
+                _replace(parameter, tensor)
+            parameter.data, parameter.grad = tensor, gradient
+        for module, attributes in self._attributes:
+            for name in set(vars(module)) - set(attributes):
+                del vars(module)[name]
+            vars(module).update(attributes)
+        for module, buffers in self._buffers:
+            module._buffers.update(buffers)
+        for optimizer, groups, state in self._optimizers:
+            for group, parameters in zip(optimizer.param_groups, groups, strict=True):
+                group["params"] = parameters
+            optimizer.state.clear()
+            optimizer.state.update(state)
 
 
 def _adopt(old: nn.Module, new: nn.Module) -> None:

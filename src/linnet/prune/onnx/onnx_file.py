@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ TOLERANCE = 1e-4  # of the largest output: float32 sums in another order, batch 
 _BATCHES = (1, 7, 3)  # one that exporters like to take for a constant, an odd one, another
 
 
-def export(small: nn.Module, path: str | os.PathLike[str], example: Any = None) -> Path:
+def export(small: nn.Module, path: str | os.PathLike[str], example: Any = None, *, any_size: bool = False) -> Path:
     """Writes a network as an ONNX file: any number of samples, batch norms folded, float32.
 
     The file is run with onnxruntime on three random batches (of 1, 7 and 3 samples) before it takes its name:
@@ -32,6 +34,8 @@ def export(small: nn.Module, path: str | os.PathLike[str], example: Any = None) 
         small: Any network; what `finish` and `extract` gave needs no example. It is only read, in eval mode.
         path: The file, ending in `.onnx`; replaced when it exists.
         example: A tensor, a tuple of arguments or a dict of keyword arguments; None takes that of the network's edit.
+        any_size: Whether images may have any height and width, where the network takes them; the file is then run on
+            images of twice the example's size as well.
 
     Returns:
         The path.
@@ -56,8 +60,8 @@ def export(small: nn.Module, path: str | os.PathLike[str], example: Any = None) 
             "network's. Export the network that `finish` returned."
         )
     plain, given = still(small), example_of(small, example)
-    written = to_onnx(plain, given)
-    error = _difference(plain, given, written)
+    written = to_onnx(plain, given, any_size=any_size)
+    error = _difference(plain, [given, *([given.map(_twice_as_large)] if any_size else [])], written)
     if not error <= TOLERANCE:
         raise ProofError(
             f"{path}: the outputs of onnxruntime must be within {TOLERANCE:g} of the network's, by the largest "
@@ -66,11 +70,15 @@ def export(small: nn.Module, path: str | os.PathLike[str], example: Any = None) 
     return atomic_write(path, written)
 
 
-def _difference(plain: nn.Module, example: Example, written: bytes) -> float:
-    """Largest difference of any output over its largest size, over the batches."""
+def _twice_as_large(tensor: Tensor) -> Tensor:
+    return tensor.repeat(1, 1, 2, 2) if tensor.ndim == 4 else tensor
+
+
+def _difference(plain: nn.Module, examples: Sequence[Example], written: bytes) -> float:
+    """Largest difference of any output over its largest size, over the examples and batches."""
     run = session(written)
     generator, worst = torch.Generator().manual_seed(0), 0.0
-    for samples in _BATCHES:
+    for example, samples in product(examples, _BATCHES):
         given = batch_of(example, samples, lambda *size, **kind: torch.randn(*size, generator=generator, **kind))
         with torch.no_grad():
             wanted = [t for t in _pytree.tree_leaves(plain(*given.args, **given.kwargs)) if isinstance(t, Tensor)]

@@ -11,20 +11,21 @@ import torch
 from torch import nn
 
 from linnet.core import ChannelGraph, Cost
-from linnet.core.channels.width_cost import TOTALS
+from linnet.core.channels.width_cost import TOTALS, WidthCost
 from linnet.core.edit.proof import redrawn
 from linnet.core.program.example import example_from_dict
 from linnet.core.program.module_copy import rebuild
 from linnet.engine.compute.timing import Latency, timed
 from linnet.engine.onnx.model import still
 from linnet.engine.onnx.runtime import network_call
+from linnet.prune.allocate.ranks import LayerRanks, by_rank
 from linnet.prune.allocate.widths import Selector
 from linnet.prune.pruning_plan import Plan
 from linnet.results import Record
 from linnet.results.quality import quality_records
 
-GIVEN, SMALL = "dense", "pruned"
-"""`method` of the records: the network that was given, and the one that came out."""
+GIVEN, SMALL, NARROW = "dense", "pruned", "narrow by rank"
+"""`method` of the records: the network that was given, the one that came out, and one to compare it with."""
 
 _ENOUGH_S = 3.0  # of timing; large networks get fewer than 30 runs
 _UNITS = {"bytes": "B", "peak_activation_bytes": "B"}
@@ -68,6 +69,7 @@ def pruning_records(
     ]
     found += _of_layers(plan, graph)
     found += _of_the_training(plan, small, selector, {"mask changes": changes, "skipped measurements": skipped}, steps)
+    found += _narrow_by_rank(plan, graph, selector)
     found += _milliseconds(small, dense if dense is not None else rebuild(shell, redrawn), graph)
     if eval_loader is not None:
         networks = {SMALL: small} | ({} if dense is None else {GIVEN: dense})
@@ -124,6 +126,24 @@ def _of_the_training(
         context = {"limit": limit, "at most": selector.limits[limit], "the rest": why}
         found.append(Record.measured("budget used", share, method=SMALL, context=context))
     return found
+
+
+def _narrow_by_rank(plan: Plan, graph: ChannelGraph, selector: Selector) -> list[Record]:
+    """The narrow network of the same cost whose widths the ranks of its layers decide: the rival to train instead."""
+    limits = {name: plan.after[name] for name in selector.limits if name in plan.after}
+    if not limits or not all(plan.kept):
+        return []
+    own = Selector(WidthCost(graph), selector.free, limits)
+    widths = by_rank(own, LayerRanks.of(graph, selector.free), [np.ones(group.size) for group in selector.free]).widths
+    channels = {name: int(w) for group, w in zip(selector.free, widths, strict=True) for name in group.classes}
+    spent = own.totals(np.array(widths))[0]
+    context = {"widths": channels, "how": "plan(model, example, budget, shape='rank'), trained from scratch"}
+    columns = own.law.columns
+    cost = {name: float(spent[columns.index(name)]) for name in limits}
+    return [
+        Record.measured(f"{name} of the narrow network", value, method=NARROW, context=context)
+        for name, value in cost.items()
+    ]
 
 
 def _milliseconds(small: nn.Module, dense: nn.Module, graph: ChannelGraph) -> list[Record]:

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from linnet.arrays import Bools
 from linnet.core import ChannelGraph
@@ -73,9 +75,26 @@ def require_one_pruner(model: nn.Module) -> None:
     for module in model.modules():
         if any(isinstance(getattr(hook, "__self__", None), Masks) for hook in module._forward_pre_hooks.values()):
             raise InputError(
-                "This network already has a pruner, or is a copy of one that has. Call `pruner.remove()` first; "
-                "make copies before the Pruner, or use the network that `finish` returns."
+                "This network already has a pruner. Call `pruner.remove()` first, or use a copy of the network, or the "
+                "one that `finish` returns."
             )
+
+
+def twins(also: Sequence[nn.Module]) -> list[nn.Module]:
+    """The networks of `also`; of an average of weights the network that it holds."""
+    return [one.module if isinstance(one, AveragedModel) else one for one in also]
+
+
+def untrained(model: nn.Module, graph: ChannelGraph) -> dict[str, str]:
+    """Classes whose weights are all without `requires_grad`, with that reason."""
+    found = {}
+    for name, known in graph.classes.items():
+        made = {slot.tensor for slot in known.slots if slot.role == "produce"} & set(graph.program.parameters)
+        if made and not any(model.get_parameter(tensor).requires_grad for tensor in made):
+            found[name] = (
+                "its weights don't train (`requires_grad` is False), so its channels' importance isn't measured"
+            )
+    return found
 
 
 def require_twins(graph: ChannelGraph, also: Sequence[nn.Module]) -> None:
@@ -94,7 +113,26 @@ def require_twins(graph: ChannelGraph, also: Sequence[nn.Module]) -> None:
             ) from error
 
 
-def require_optimizer(optimizer: Any, model: nn.Module, *, shrinks: bool) -> None:
+def optimizers_of(given: Any) -> list[torch.optim.Optimizer]:
+    """The optimizers of a loop, without wrappers such as accelerate's.
+
+    Raises:
+        InputError: something is no optimizer.
+    """
+    found = []
+    for one in given if isinstance(given, (list, tuple)) else [given]:
+        inner = one
+        while isinstance(getattr(inner, "optimizer", None), torch.optim.Optimizer):
+            inner = inner.optimizer
+        if not isinstance(inner, torch.optim.Optimizer):
+            raise InputError(f"`optimizer` must be the optimizer of this training loop (got a {type(one).__name__}).")
+        found.append(inner)
+    if not found:
+        raise InputError("`optimizer` must be the optimizer of this training loop (got none).")
+    return found
+
+
+def require_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, *, shrinks: bool) -> None:
     """Raises unless an optimizer can follow the network.
 
     Args:
@@ -103,11 +141,8 @@ def require_optimizer(optimizer: Any, model: nn.Module, *, shrinks: bool) -> Non
         shrinks: Whether it becomes smaller in training.
 
     Raises:
-        InputError: it isn't an optimizer.
         TrainingError: it holds no parameter of the network, or, where the network shrinks, others as well.
     """
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise InputError(f"`optimizer` must be the optimizer of this training loop (got a {type(optimizer).__name__}).")
     own = {id(parameter) for parameter in model.parameters()}
     held = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
     foreign = sum(parameter not in own for parameter in held)
@@ -145,6 +180,15 @@ def require_agreement(what: str, words: str, remedy: str) -> None:
         )
 
 
+def require_same_masks(step: int, kept: Bools) -> None:
+    """Raises unless every process of the run masks the same channels, bool (channels,)."""
+    require_agreement(
+        "the masks",
+        f"step {step}: {np.packbits(kept).tobytes().hex()}",
+        "Call `pruner.step` on every process after every update, and begin from the same weights.",
+    )
+
+
 REMEDY = (
     "Make the Pruner before the first compiled call; or, if another network of this class was compiled, call "
     "torch.compiler.reset() before Pruner(...)"
@@ -169,12 +213,27 @@ def refuse_compiled(model: nn.Module) -> None:
         return
     for path, module in model.named_modules():
         code = getattr(type(module).forward, "__code__", None)
-        if code is not None and kept(code):
+        if code is not None and any(_may_serve(entry, code, module) for entry in kept(code)):
             name = type(module).__name__
             raise TrainingError(
                 f"`{path or name}` ({name}) was compiled by torch and called before, so new hooks would be ignored "
                 f"and nothing masked. {REMEDY}."
             )
+
+
+def _may_serve(entry: Any, code: Any, module: nn.Module) -> bool:
+    """Whether compiled code may be used for a module: torch's own conditions on the module aren't known to fail.
+
+    Conditions on hooks don't count, since hooks are about to be put on the module.
+    """
+    own, *others = code.co_varnames[: code.co_argcount] or ("",)
+    given = {own: module, **{name: torch.empty(0) for name in others}}
+    try:
+        answer = entry.guard_manager.check_verbose(given)
+    except Exception:  # another version of torch, whose conditions can't be asked for
+        return True
+    failed = " ".join(map(str, answer.verbose_code_parts))
+    return bool(answer.result) or f"L['{own}']" not in failed or "_hooks" in failed
 
 
 def require_own(state: Any, own: Mapping[str, Any]) -> None:

@@ -101,6 +101,18 @@ class RunningImportance:
                 "criterion='l1')."
             )
 
+    def require_finite(self, step: int) -> None:
+        """Raises when the masks freeze, but no measurement was finite.
+
+        Raises:
+            TrainingError: it is so.
+        """
+        if self.memory.skipped and not self.memory.measurements:
+            raise TrainingError(
+                f"The masks freeze at step {step}, but none of {self.memory.skipped} measurements was finite, so no "
+                "channel's importance is known. Lower the learning rate or the loss scale, or freeze later."
+            )
+
     def state_dict(self) -> dict[str, Any]:
         """The running mean's state."""
         return self.memory.state_dict()

@@ -14,12 +14,14 @@ from linnet.core import ChannelGraph
 from linnet.core.channels.width_cost import WidthCost
 from linnet.core.distributed import numbers_of_first
 from linnet.engine.compute.timing import Latency
+from linnet.errors import InputError
 from linnet.prune.allocate.groups import PrunableGroups
 from linnet.prune.allocate.per_layer import Select, same_rate
+from linnet.prune.allocate.ranks import LayerRanks, Shape, by_rank
 from linnet.prune.allocate.widths import Price, Selection, Selector
 from linnet.prune.budget import Budget
 from linnet.prune.latency.target import LatencyModel
-from linnet.prune.pruning_plan import kept_channels, on_time, ranks, totals_of
+from linnet.prune.pruning_plan import kept_channels, on_time, ranks, totals_of, unmeasured
 
 _SHOWN = {"latency_ns": "latency_ms"}  # a share has no unit, so it goes by the budget's name
 
@@ -33,10 +35,12 @@ class RunningSelection:
         found: What may be pruned.
         price: "none" or "auto".
         select: "global" or "per_layer".
+        shape: What decides widths; without a latency.
         latency_model: Predicts and measures the latency, where the budget has one.
 
     Attributes:
         limits: Name of the cost -> most of it.
+        unmeasured: Classes that stay whole, since nothing was measured of them.
         selection: The last one, or None.
         latency: The measured latency, once it was measured.
 
@@ -52,15 +56,19 @@ class RunningSelection:
         *,
         price: str,
         select: Select,
+        shape: Shape = "utility",
         latency_model: LatencyModel | None = None,
     ):
         law = WidthCost(graph)
-        self.rule: Select = select
+        self.rule: Select = "per_layer" if shape == "uniform" else select
+        self._ranks = LayerRanks.of(graph, found.free) if shape == "rank" and latency_model is None else None
+        self._by_rank: dict[tuple[int, ...], Selection] = {}  # by limits and allowed widths
         self.found, self.latency_model = found, latency_model
         self.limits = budget.limits(totals_of(law)) | (
             {} if latency_model is None else {"latency_ns": latency_model.limit_ns()}
         )
         self.selector = Selector(law if latency_model is None else latency_model.cost, found.free, self.limits)
+        self.unmeasured: frozenset[str] = frozenset()
         self.selection: Selection | None = None
         self.latency: Latency | None = None
         self._auto = price == "auto" and len(self.limits) > 1
@@ -79,6 +87,16 @@ class RunningSelection:
         self.selection = self._select(utilities, anew=anew)
         self._price = self.selection.price
         return kept_channels(self.found, self.selection, utilities)
+
+    def hold_unmeasured(self, utilities: Mapping[str, Floats]) -> None:
+        """Groups of which nothing was measured stay whole: that doesn't make them worthless.
+
+        Raises:
+            BudgetError: the budget can't be reached so.
+        """
+        self.unmeasured = unmeasured(self.found, utilities)
+        rows = enumerate(self.found.free)
+        self.selector.hold(row for row, group in rows if not self.unmeasured.isdisjoint(group.classes))
 
     def agree_on_limit(self) -> None:
         """Takes rank 0's limit of a measured latency: what other processes measured differs a little."""
@@ -101,8 +119,10 @@ class RunningSelection:
         assert self.latency_model is not None
         counted = {name: limit for name, limit in self.limits.items() if name != "latency_ns"}
         price = self._price if self.selection is not None else None
+        held = [replace(g, widths=a) for g, a in zip(self.found.free, self.selector.allowed, strict=True)]
+        found = replace(self.found, free=tuple(held))
         selection, self.latency = on_time(
-            self.latency_model, model, self.found, counted, utilities, select=self.rule, price=price
+            self.latency_model, model, found, counted, utilities, select=self.rule, price=price
         )
         widths = tuple(numbers_of_first(selection.widths))
         self.selection = replace(selection, widths=widths)
@@ -159,5 +179,28 @@ class RunningSelection:
         ranked = ranks(self.found, utilities)
         if self.rule == "per_layer":
             return same_rate(self.selector, ranked)
+        if self._ranks is not None:
+            ends = [int(width) for allowed in self.selector.allowed for width in (allowed[0], allowed[-1])]
+            key = (*self.selector.limits.values(), *ends)
+            if key not in self._by_rank:
+                self._by_rank[key] = by_rank(self.selector, self._ranks, ranked)
+            return self._by_rank[key]
         search = self._auto and (self.selection is None or anew)
         return self.selector.select(ranked, "auto" if search else self._price)
+
+
+def resolved(shape: str, budget: Budget, *, price: str, select: str) -> Shape:
+    """What `Pruner(shape=...)` means for a budget.
+
+    Raises:
+        InputError: widths are to be chosen in two ways, or by a shape under a latency.
+    """
+    limits = budget.macs, budget.params, budget.bytes, budget.peak_activation_bytes
+    if shape == "auto":
+        several = sum(limit is not None for limit in limits) > 1 and budget.latency_ms is None
+        return "rank" if several and (price, select) == ("auto", "global") else "utility"
+    if shape != "utility" and budget.latency_ms is not None:
+        raise InputError(f"`shape` must be 'utility' with `latency_ms` (got {shape!r}), which is met by measuring.")
+    if shape == "rank" and select != "global":
+        raise InputError(f"`select` must be 'global' with shape='rank' (got {select!r}).")
+    return shape  # type: ignore[return-value]  one of them, as was checked

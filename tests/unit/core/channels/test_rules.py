@@ -31,9 +31,9 @@ def slots(graph, name):
     return {(s.tensor, s.axis): (s.role, s.index.tolist()) for s in graph.classes[name].slots}
 
 
-def between(f, channels=4, made=4):
+def between(f, channels=4, made=4, **options):
     model = Between(f, channels, made).double()
-    return model, ChannelGraph(model, torch.zeros(2, 3, 6, 6, dtype=torch.float64))
+    return model, ChannelGraph(model, torch.zeros(2, 3, 6, 6, dtype=torch.float64), **options)
 
 
 ONE_EACH = [[0], [1], [2], [3]]
@@ -162,8 +162,9 @@ def test_what_freezes_says_why_and_where(f, reason):
     ],
 )
 def test_operators_without_a_rule_are_refused_by_name(f, op):
+    assert f"({op} at test_rules.py:" in str(between(f)[1].classes["a"].frozen)
     with pytest.raises(UnsupportedOperator) as caught:
-        between(f)
+        between(f, unsupported="refuse")
     message = str(caught.value)
     assert f"rule('{op}')" in message
     assert "test_rules.py:" in message
@@ -184,7 +185,8 @@ def test_writing_into_a_part_is_refused_and_freezing_the_module_passes():
 
     model = nn.Sequential(nn.Conv2d(3, 4, 1), Part(), nn.Conv2d(4, 2, 1))
     with pytest.raises(UnsupportedOperator, match=r"`1`.*\badd\b.*frozen=\['1'\]"):
-        ChannelGraph(model, torch.zeros(1, 3, 4, 4))
+        ChannelGraph(model, torch.zeros(1, 3, 4, 4), unsupported="refuse")
+    assert "writes into a part of a tensor" in str(ChannelGraph(model, torch.zeros(1, 3, 4, 4)).classes["0"].frozen)
     graph = ChannelGraph(model, torch.zeros(1, 3, 4, 4), frozen=["1"])
     assert graph.classes["0"].frozen == "`1` is frozen by the caller"
 
@@ -199,7 +201,7 @@ def test_a_third_party_teaches_its_operator():
         return torch.empty_like(x)
 
     with pytest.raises(UnsupportedOperator, match=r"rule\('linnet_test::scaled_silu'\)"):
-        between(lambda x: torch.ops.linnet_test.scaled_silu(x))
+        between(lambda x: torch.ops.linnet_test.scaled_silu(x), unsupported="refuse")
     try:
 
         @rule(torch.ops.linnet_test.scaled_silu)

@@ -151,7 +151,8 @@ def test_parts_of_a_split_keep_equal_sums():
 )
 def test_what_has_no_rule_is_refused_until_it_is_frozen(f, op):
     with pytest.raises(UnsupportedOperator, match=rf"\b{op}\b.*frozen=\[\('a.weight', 0\)") as caught:
-        built(f)
+        ChannelGraph(Between(f).double(), image(), unsupported="refuse")
     assert "rule('" + op in str(caught.value)
+    assert op in str(ChannelGraph(Between(f).double(), image()).classes["a"].frozen)
     graph = ChannelGraph(Between(f).double(), image(), frozen=[("a.weight", 0)])
     assert graph.classes["a"].frozen == "it is frozen by the caller"

@@ -244,6 +244,9 @@ def test_a_table_with_a_largest_norm_is_frozen():
 def test_recurrent_layers_are_refused_until_they_are_frozen(layer):
     model = Parts(lambda m, x: m.b(m.r(m.a(x))[0]), a=L(3, 4), r=layer(), b=L(5, 2)).double()
     with pytest.raises(UnsupportedOperator, match=r"`r`.*frozen=\['r'\]"):
-        ChannelGraph(model, tokens())
+        ChannelGraph(model, tokens(), unsupported="refuse")
+    given = ChannelGraph(model, tokens()).classes
+    assert "`r`" in str(given["r"].frozen)
+    assert given["a"].frozen is not None
     graph = ChannelGraph(model, tokens(), frozen=["r"])
     assert graph.classes["a"].frozen == "`r` is frozen by the caller"

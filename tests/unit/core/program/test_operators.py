@@ -53,7 +53,8 @@ IMAGE = torch.rand(2, 3, 8, 8, dtype=torch.float64)
 
 def test_an_operator_that_nobody_described_is_refused_by_the_graph(net):
     with pytest.raises(GraphError, match="binary_convolution"):
-        ChannelGraph(net, IMAGE)
+        ChannelGraph(net, IMAGE, unsupported="refuse")
+    assert "binary_convolution" in str(ChannelGraph(net, IMAGE).classes["0"].frozen)
     assert described("linnet_test::unknown") == Operator()
 
 

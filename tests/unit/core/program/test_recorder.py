@@ -158,7 +158,7 @@ def test_wrappers_are_taken_off():
     ("make", "needed"),
     [
         (lambda: nn.LazyLinear(3), "LazyLinear"),
-        (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(2, 3)), "remove_parametrizations"),
+        (lambda: nn.Sequential(nn.Linear(2, 3), torch.ao.quantization.FakeQuantize()), "float model first"),
         (lambda: nn.utils.prune.l1_unstructured(nn.Linear(2, 3), "weight", 0.5), "prune.remove"),
         (lambda: nn.Linear(2, 3, dtype=torch.complex64), "complex64"),
         (lambda: "resnet", "`model`.*str"),

@@ -41,7 +41,7 @@ def test_a_speck_of_dust_on_a_half_percent_of_the_area(detector, field, times):
     dusty[(y - 400) ** 2 + (x - 100) ** 2 < 20**2] += times * float(image.max())
     assert brightness_range(dusty).high > times * 0.9 * float(image.max())
     assert robust_range(dusty).high < 1.3 * brightness_range(image).high
-    assert f1(detector, field, dusty) > 0.95
+    assert f1(detector, field, dusty) > 0.97
 
 
 @pytest.mark.parametrize("n", [100, 1000])
@@ -50,7 +50,7 @@ def test_hot_pixels_are_no_nuclei_and_no_scale(detector, field, n):
     places = np.random.default_rng(0).integers(0, 512, (n, 2))
     hot[places[:, 0], places[:, 1]] = 60_000
     assert robust_range(hot).high < 1.1 * brightness_range(field[0]).high
-    assert f1(detector, field, hot) > 0.95
+    assert f1(detector, field, hot) > 0.97
 
 
 def test_a_hot_pixel_has_the_median_of_its_neighbours_as_a_slow_loop_finds_it():
@@ -84,7 +84,7 @@ def test_padding_and_borders_count_for_nothing(detector, field, value):
     bordered = image.copy()
     bordered[:3] = bordered[-3:] = value
     bordered[:, :3] = bordered[:, -3:] = value
-    assert f1(detector, field, bordered) > 0.95
+    assert f1(detector, field, bordered) > 0.97
     y, x = np.mgrid[:512, :512]
     gone = (y < 100) | (y + x > 800)
     stitched = np.where(gone, np.uint16(value), image)
@@ -117,6 +117,67 @@ def test_white_glass_of_8_bits_spans_at_least_12_levels():
     assert known.high - known.low >= 12
     mask = (rng.random((64, 64)) < 0.01).astype(np.uint8)
     assert robust_range(mask) == robust_range(mask > 0) == Range(0, 1)
+
+
+@pytest.mark.parametrize("quality", [30, 60, 75, 90, None])
+def test_white_glass_stays_empty_at_every_quality(detector, quality):
+    for level in (240, 200):
+        white = np.clip(np.random.default_rng(0).normal(level, 2, (512, 512, 3)), 0, 255).astype(np.uint8)
+        if quality is not None:
+            content = io.BytesIO()
+            Image.fromarray(white).save(content, "JPEG", quality=quality)
+            white = np.asarray(Image.open(content))
+        assert len(detector(white)) == 0
+        assert len(detector(white[:256, :256])) == 0
+
+
+def test_a_bubble_with_a_bright_rim_moves_nothing(detector, field):
+    image, points = field
+    y, x = np.mgrid[:512, :512]
+    away = np.hypot(y - 260, x - 250)
+    for times in (2, 5):
+        bubble = image.astype(float)
+        bubble[np.abs(away - 70) < 2.5] += times * float(image.max())
+        left = np.abs(np.hypot(points[:, 0] - 260, points[:, 1] - 250) - 70) > 12
+        found = detector(bubble, diameter_px=None).points
+        kept = np.abs(np.hypot(found[:, 0] - 260, found[:, 1] - 250) - 70) > 12
+        assert evaluate(points[left], found[kept], 5.0).f1 > 0.95
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_an_exactly_black_ground_is_no_padding(detector, field, dtype):
+    """A picture whose background was subtracted: all that isn't a nucleus is 0, and most nuclei are far above it."""
+    image, points = field
+    plain = image.astype(float)
+    subtracted = np.where(plain < np.percentile(plain, 80), 0, plain)
+    subtracted = (subtracted / subtracted.max() * (255 if dtype is np.uint8 else 4000)).astype(dtype)
+    if dtype is np.float32:
+        subtracted /= 4000
+    assert robust_range(subtracted).low == 0
+    assert evaluate(points, detector(subtracted, diameter_px=None).points, 5.0).f1 > 0.95
+    canvas = np.zeros((700, 640), dtype)
+    canvas[100:612, 80:592] = subtracted
+    assert evaluate(points + np.array([100, 80]), detector(canvas, diameter_px=None).points, 5.0).f1 > 0.95
+
+
+@pytest.mark.parametrize("side", [128, 192])
+def test_tiles_that_a_person_cut_lose_little(detector, field, side):
+    """The same field in squares with hardly a nucleus less; the nuclei on their borders don't count."""
+    image, points = field
+    whole = detector(image).points
+    found, truth, in_whole = [], [], []
+    for top in range(0, 512 - side + 1, side):
+        for left in range(0, 512 - side + 1, side):
+            corner = np.array([top, left])
+
+            def inner(at, corner=corner):
+                return at[np.all((at >= corner + 6) & (at < corner + side - 7), axis=1)]
+
+            found.append(inner(detector(image[top : top + side, left : left + side]).points + corner))
+            truth.append(inner(points))
+            in_whole.append(inner(whole))
+    cut = evaluate(np.concatenate(truth), np.concatenate(found), 5.0).f1
+    assert cut > evaluate(np.concatenate(truth), np.concatenate(in_whole), 5.0).f1 - 0.03
 
 
 def test_the_noise_is_that_of_white_noise_and_edges_hardly_count(field):

@@ -87,7 +87,7 @@ def test_where_diameters_are_known_large_nuclei_cost_and_spacing_does_not(gain, 
     assert chosen(find, np.zeros((500, 500))).scale == expected
 
 
-@pytest.mark.parametrize(("diameter", "expected"), [(15.0, 2.0), (17.0, 1.0)])
+@pytest.mark.parametrize(("diameter", "expected"), [(15.0, 1.4), (11.0, 2.0), (17.0, 1.0)])
 def test_an_image_is_enlarged_only_where_its_nuclei_are_small(diameter, expected):
     means = {1.0: 0.5, 1.4: 0.6, 2.0: 0.7}
 
@@ -97,6 +97,75 @@ def test_an_image_is_enlarged_only_where_its_nuclei_are_small(diameter, expected
         return Found(CLOSE[:n] / scale, np.full(n, mean), np.full(n, diameter))
 
     assert chosen(find, np.zeros((500, 500))).scale == expected
+
+
+def led(sizes, *, scores=None, image=(300, 300), n=12):
+    """The choice, and (scale, shape of the part) of each look; `sizes` are median diameters in pixels of the image."""
+    looks = []
+
+    def find(part, scale):
+        looks.append((scale, part.shape))
+        count = n if scale in sizes else 0
+        score = (scores or {}).get(scale, 0.5)
+        points = np.random.default_rng(0).uniform(0, min(image), (count, 2))
+        return Found(points, np.full(count, score), np.full(count, float(sizes.get(scale, 0.0))))
+
+    return chosen(find, np.zeros(image)), looks
+
+
+def test_sure_nuclei_of_the_right_size_end_the_search_at_the_first_look():
+    choice, looks = led({1.0: 24.0}, scores={1.0: 0.6})
+    assert choice == Choice(1.0, sure=True)
+    assert looks == [(1.0, (300, 300))]  # a small image as a whole: what was found there is the result
+    _, looks = led({1.0: 24.0}, scores={1.0: 0.6}, image=(2000, 1000))
+    assert looks == [(1.0, (283, 283))]  # sqrt(4 % of the pixels)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "scores", "expected"),
+    [
+        ({1.0: 60.0, 0.5: 60.0, 0.35: 60.0}, {0.35: 0.55}, 0.35),  # the diameters lead there
+        ({1.0: 60.0, 0.5: 60.0, 0.35: 60.0}, {0.35: 0.2, 0.5: 0.2}, 1.0),  # but there is nothing sure
+        ({1.0: 20.0, 0.25: 90.0}, {0.25: 0.6}, 0.25),  # pieces at 1, nuclei at 0.25
+        ({1.0: 12.0, 2.0: 12.0}, {2.0: 0.55}, 2.0),
+        ({1.0: 15.0, 1.4: 9.0, 2.8: 9.0}, {1.4: 0.52, 2.8: 0.56}, 2.8),  # a second step
+        ({2.0: 9.0, 2.8: 9.0}, {}, 2.8),  # nothing at all at 1
+        ({2.0: 20.0}, {}, 1.0),  # what a sample of the enlarged image shows isn't there at its own size
+    ],
+)
+def test_diameters_lead_to_the_scale(sizes, scores, expected):
+    choice, looks = led(sizes, scores=scores)
+    assert choice.scale == expected
+    assert len(looks) == len(set(looks)) <= 6
+
+
+def test_another_scale_must_be_much_better_where_the_nuclei_have_the_right_size_at_1():
+    """At 0.25 the nuclei seem to have 30 px as well: 0.04 better isn't enough, 0.06 is."""
+    for gain, expected in ((0.04, 1.0), (0.06, 0.7)):
+        sizes = {1.0: 36.0, 0.7: 30.0, 0.5: 36.0}
+        choice, _ = led(sizes, scores={1.0: 0.50, 0.5: 0.3, 0.7: 0.50 - 0.1 * math.log(36 / 24) + gain})
+        assert choice.scale == expected
+
+
+def test_an_empty_field_of_a_network_with_diameters_chooses_1_after_four_looks():
+    choice, looks = led({})
+    assert choice == Choice(1.0, sure=False)
+    assert [scale for scale, _ in looks] == [1.0, 0.25, 0.5, 2.0]
+    assert looks[-1][1] == (80, 80)  # only a sample of the enlarged image
+
+
+def test_what_was_found_on_the_way_is_the_result():
+    """A small image's search at the chosen scale isn't done twice, and gives the same."""
+    image, _ = fluorescence_field((256, 256), 40, rng_seed=3, diameter_px=(15, 21))
+    detector = linnet.nuclei.load("default")
+    tiles = []
+    found = detector(image, on_tile=lambda done, of: tiles.append((done, of)))
+    again = detector(image, scale=found.scale)
+    assert tiles == [(1, 1)]
+    assert np.array_equal(found.points, again.points)
+    assert np.array_equal(found.score, again.score)
+    assert (found.flag, found.ood_score) == (again.flag, again.ood_score)
+    np.testing.assert_allclose(found.points, detector(image, tile=64).points, atol=1e-3)
 
 
 def test_each_scale_sees_a_part_of_bounded_size():
@@ -140,4 +209,4 @@ def test_nuclei_of_any_size_are_found_by_default(factor, least):
     found = detector(image)
     assert evaluate((points + 0.5) * factor - 0.5, found.points, max(2.0, 5.0 * factor)).f1 > least
     assert found.diameter_px == detector.reference_diameter_px / found.scale
-    assert found.diameter_px == pytest.approx(18 * factor, rel=0.5)
+    assert found.diameter_px == pytest.approx(18 * factor, rel=0.4)

@@ -22,6 +22,10 @@ ASKED = {
     "qupath_example_project.zip": "zip archive.*export",
     "read-roi_RoiSet.zip": "zip archive.*export",
     "cellprofiler_Nuclei.csv": "text that begins.*export",
+    "histomicstk_contours.tsv": "text that begins.*export",
+    "imagej_Results_semicolon.csv": "text that begins.*export",
+    "blobs_image_v04.ome.zarr.zip": "3 channels.*--channel N.*--channel rgb",
+    "blobs_image_v05.ome.zarr.zip": "3 channels.*--channel N.*--channel rgb",
 }
 
 
@@ -43,7 +47,20 @@ def test_it_is_read(samples, name):
     assert picture.pixels[0:2, 0:2].shape[:2] == (2, 2)
 
 
+def test_no_sample_is_left_out(samples):
+    assert {p.name for p in samples.iterdir()} == {*READ, *ASKED, "README.md"}
+
+
+@pytest.mark.parametrize("version", ["v04", "v05"])
+def test_a_channel_of_an_ome_zarr_is_read_from_its_zip(samples, version):
+    pytest.importorskip("zarr", reason="zarr isn't installed: pip install 'linnet[slides]'")
+    picture = open_picture(samples / f"blobs_image_{version}.ome.zarr.zip", channel=1)
+    assert (picture.pixels.shape, picture.pixels.dtype.kind, picture.pixel_size_um) == ((12, 12), "f", None)
+
+
 @pytest.mark.parametrize("name", sorted(ASKED))
 def test_it_asks_one_clear_question(samples, name):
+    if "zarr" in name:
+        pytest.importorskip("zarr", reason="zarr isn't installed: pip install 'linnet[slides]'")
     with pytest.raises(ImageError, match=ASKED[name]):
         open_picture(samples / name)

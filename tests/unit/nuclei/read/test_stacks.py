@@ -140,10 +140,10 @@ def test_a_palette_that_looks_monotone_shows_intensities(tmp_path, gray, name):
     assert np.array_equal(read_image(tmp_path / "a.tif").pixels, gray)
 
 
-@pytest.mark.parametrize("name", ["jet", "labels"])
+@pytest.mark.parametrize("name", ["prism", "labels"])
 def test_another_palette_is_colour(tmp_path, gray, name):
     colors = np.random.default_rng(0).integers(0, 256, (256, 3))
-    if name == "jet":
+    if name == "prism":
         colors = np.round(mpl.colormaps[name](np.arange(256))[:, :3] * 255).astype(int)
     tifffile.imwrite(tmp_path / "a.tif", gray, photometric="palette", colormap=(colors.T * 257).astype(np.uint16))
     assert np.array_equal(read_image(tmp_path / "a.tif").pixels, colors[gray] * 257)

@@ -163,3 +163,19 @@ def test_a_missing_extra_names_the_line_that_installs_it(tmp_path, monkeypatch, 
 def test_a_name_that_is_no_onnx_files_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"`path`.*\.onnx"):
         export(_small(), tmp_path / "small.pt")
+
+
+def test_images_of_any_size_go_through_a_file_that_leaves_it_open(tmp_path):
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 2, 1)
+    )
+    for any_size in (False, True):
+        path = export(net, tmp_path / "net.onnx", torch.zeros(1, 3, 16, 16), any_size=any_size)
+        run = onnxruntime.InferenceSession(str(path))
+        x = torch.randn(2, 3, 24, 40)
+        if not any_size:
+            with pytest.raises(Exception, match="dimension"):
+                run.run(None, {run.get_inputs()[0].name: x.numpy()})
+            continue
+        (found,) = run.run(None, {run.get_inputs()[0].name: x.numpy()})
+        torch.testing.assert_close(torch.from_numpy(found), net.eval()(x).detach(), rtol=1e-4, atol=1e-5)

@@ -142,3 +142,20 @@ def test_a_wrapper_is_taken_off_with_a_note(wrap, caplog):
         pruner = Pruner(wrap(net), EXAMPLE, Budget(macs=0.5), align=1)
     assert pruner.model is net
     assert "Net" in caplog.text
+
+
+def test_a_compiled_network_does_not_block_others_of_its_class():
+    def plain(width):
+        parts = nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        return nn.Sequential(*parts, nn.Linear(width, 2))
+
+    example, net = torch.zeros(1, 3, 8, 8), plain(32)
+    pruner = Pruner(net, example, Budget(macs=0.4), steps=6, warmup=1)
+    call, optimizer = torch.compile(net, backend="eager"), torch.optim.SGD(net.parameters(), lr=0.01)
+    for _ in range(6):
+        optimizer.zero_grad()
+        call(torch.randn(4, 3, 8, 8)).square().mean().backward()
+        optimizer.step()
+        pruner.step(optimizer)
+    assert pruner.compacted
+    Pruner(plain(16), example, Budget(macs=0.6), align=1).remove()  # torch's conditions on sizes can't hold for it

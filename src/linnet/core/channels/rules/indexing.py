@@ -221,6 +221,8 @@ def _part(call: Call, value: int, axis: int, number: int) -> Ints:
     if factor is not None:
         return call.collapse(factor, axis)
     made = call.fresh_of(value, axis)
+    if made is None:
+        call.sized()  # constant channels beside others: their number may follow from the others'
     return made if made is not None else call.fixed(number, call.walk.shape(value)[axis])
 
 

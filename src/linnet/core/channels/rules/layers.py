@@ -269,7 +269,14 @@ def group_norm(call: Call) -> tuple[Flow, ...]:
             call.produce(position, 0, labels)
     if labels is None:
         return (_beside(call, one_by_one=False),)
-    call.uniform(labels, groups)
+    if call.walk.norm_groups and groups > 1 and call.node.layer == "GroupNorm":
+        size = call.choose("size", lambda: labels.size // groups)
+        if labels.size % size:
+            call.mismatch(f"{labels.size} channels don't make whole groups of {size}", labels)
+        rows = labels.reshape(-1, size)
+        call.tie(rows, rows[:, :1])
+    else:
+        call.uniform(labels, groups)
     beside = _beside(call, one_by_one=False)
     return (Flow((*beside.factors, Factor((1,), labels))),)
 

@@ -12,7 +12,18 @@ from linnet.core.program.operators import operators_with
 LINEAR = {"neg", "mul", "div", "true_divide"}
 
 
-@rule("clone", "detach", "alias", "lift_fresh", "lift_fresh_copy", "_to_copy", "contiguous", "positive", "_conj")
+@rule(
+    "clone",
+    "detach",
+    "alias",
+    "lift_fresh",
+    "lift_fresh_copy",
+    "_to_copy",
+    "contiguous",
+    "positive",
+    "_conj",
+    "dropout",
+)
 def same(call: Call) -> Flow:
     """A copy: everything passes."""
     return call.flow(0)

@@ -1,0 +1,1 @@
+"""Public networks of other libraries, halved: right, refused or wrong, beside torch-pruning."""

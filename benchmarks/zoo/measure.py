@@ -1,0 +1,167 @@
+"""One public network: its channel graph, a halved copy compared with the masked network, and torch-pruning's way."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import signal
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.zoo.networks import Network
+from linnet.core import ChannelGraph, resize
+from linnet.core.program.recorder import leaves
+from linnet.errors import LinnetError
+
+LIMIT_S = 150
+RIGHT = 1e-6  # of the outputs' variation, in float64
+
+
+def measured(network: Network) -> dict[str, Any]:
+    """What is known of a network after halving all that its graph calls free.
+
+    Returns:
+        `verdict` is "right", "refused", "wrong" or "nothing free"; `free` the share of its channels that may be pruned,
+        `seconds` for its graph at full size, `error` the largest difference from the masked network in both modes,
+        `reference` what torch-pruning does: "runs" or the error.
+    """
+    with warnings.catch_warnings(), _limit(LIMIT_S):
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        model = network.make().eval()
+        found = _graph(network, model)
+        if "words" not in found:
+            found |= _halved(network, model)
+        return found
+
+
+def _graph(network: Network, model: nn.Module) -> dict[str, Any]:
+    start = time.perf_counter()
+    try:
+        graph = ChannelGraph(model, torch.zeros(network.shape), norms="groups")
+    except LinnetError as error:
+        return {"verdict": "refused", "words": str(error)[:300], "seconds": time.perf_counter() - start}
+    seconds = time.perf_counter() - start
+    classes = [known for known in graph.classes.values() if known.name != "input"]
+    sizes = {known.name: sum(s.index.size for s in known.slots if s.role == "produce") for known in classes}
+    free = sum(sizes[known.name] for known in classes if known.frozen is None and not known.uniform)
+    return {"free": free / max(sum(sizes.values()), 1), "seconds": seconds}
+
+
+def _halved(network: Network, model: nn.Module) -> dict[str, Any]:
+    graph, shape = _smaller(network, model)
+    half = {
+        known.name: [place % 2 for place in range(known.size)]
+        for known in graph.classes.values()
+        if known.frozen is None and not known.uniform and known.size > 1
+    }
+    if not half:
+        return {"verdict": "nothing free"}
+    try:
+        small = resize(model, graph, half)
+    except LinnetError as error:
+        return {"verdict": "refused", "words": str(error)[:300]}
+    modes = (False, True) if not graph.program.training_error else (False,)
+    error = max(_difference(_masked(model, graph, half), small, shape, training=mode) for mode in modes)
+    return {"verdict": "right" if error < RIGHT else "wrong", "error": error}
+
+
+def _smaller(network: Network, model: nn.Module) -> tuple[ChannelGraph, tuple[int, ...]]:
+    """The graph at the size of the comparison: the small one, where the network takes it."""
+    for shape in (network.small, network.shape):
+        try:
+            return ChannelGraph(model, torch.zeros(shape), norms="groups"), shape
+        except LinnetError:
+            if shape == network.shape:
+                raise
+    raise AssertionError
+
+
+def _masked(model: nn.Module, graph: ChannelGraph, half: dict[str, list[int]]) -> nn.Module:
+    """A copy in which every weight that reads a removed channel is 0 there; written apart from linnet's own."""
+    masked = copy.deepcopy(model)
+    tensors = {**dict(masked.named_parameters()), **dict(masked.named_buffers())}
+    with torch.no_grad():
+        for name, kept in half.items():
+            for slot in graph.classes[name].slots:
+                if slot.role == "consume":
+                    gone = [int(p) for one, places in zip(kept, slot.index, strict=True) if not one for p in places]
+                    tensors[slot.tensor].index_fill_(slot.axis, torch.tensor(gone, dtype=torch.long), 0.0)
+    return masked
+
+
+def _difference(left: nn.Module, right: nn.Module, shape: tuple[int, ...], *, training: bool) -> float:
+    found = []
+    given = torch.randn((2, *shape[1:]), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        for one in (left, right):
+            copied = copy.deepcopy(one).double().train(training)
+            for module in copied.modules():
+                if any(word in type(module).__name__ for word in ("ropout", "DropPath", "StochasticDepth")):
+                    module.eval()
+            with torch.no_grad():
+                torch.manual_seed(1)
+                found.append([tensor for _, tensor in leaves(copied(given), "output")])
+    finally:
+        torch.set_default_dtype(before)
+    return max((_relative(a, b) for a, b in zip(*found, strict=True) if a.is_floating_point()), default=0.0)
+
+
+def _relative(a: Tensor, b: Tensor) -> float:
+    size = float((a - a.mean()).abs().max())
+    return float((a - b).abs().max()) / (size if size > 0 else 1.0)
+
+
+def reference(network: Network) -> str:
+    """What torch-pruning does with half of every layer but the last: "runs", or the error."""
+    import torch_pruning
+
+    torch.manual_seed(0)
+    model = network.make().eval()
+    for shape in (network.small, network.shape):
+        with warnings.catch_warnings(), _limit(LIMIT_S):
+            warnings.simplefilter("ignore")
+            try:
+                given, copied = torch.randn(shape), copy.deepcopy(model)
+                with torch.no_grad():
+                    copied(given)
+            except Exception:  # the network doesn't take the small size
+                continue
+            heads = [m for m in copied.modules() if isinstance(m, nn.Linear) and m.out_features == 10]
+            try:
+                before = sum(p.numel() for p in copied.parameters())
+                torch_pruning.pruner.MagnitudePruner(
+                    copied, given, importance=torch_pruning.importance.MagnitudeImportance(p=1), pruning_ratio=0.5,
+                    ignored_layers=heads,
+                ).step()  # fmt: skip
+                with torch.no_grad():
+                    copied(given)
+            except Exception as error:  # whatever it raises
+                return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:120]
+            return "runs" if sum(p.numel() for p in copied.parameters()) < before else "prunes nothing"
+    return "the network doesn't run"
+
+
+class Late(Exception):
+    """A network took longer than the limit."""
+
+
+@contextlib.contextmanager
+def _limit(seconds: int) -> Iterator[None]:
+    def stop(*_: Any) -> None:
+        raise Late(f"no answer after {seconds} s")
+
+    earlier = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, earlier)
