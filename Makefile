@@ -129,5 +129,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | same-python
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(INSTALL) --build-constraint constraints.txt --editable '.[digits,onnx,slides]' --group dev
+	$(INSTALL) --build-constraint constraints.txt --editable '.[digits,hardware,onnx,slides]' --group dev
+	@echo "yosys compiles itself into its cache folder (~/.cache/YoWASP or YOWASP_CACHE_DIR): about a minute, once"
+	$(BIN)/python -c 'from linnet.jet.verilog.tools import tool; tool("yosys").run("-V")'
 	@touch $@

@@ -11,6 +11,7 @@ from skimage.data import astronaut
 from skimage.transform import resize
 
 from benchmarks import DOCS
+from benchmarks.ensemble.corruption_peer import WHERE, Peer
 from benchmarks.goal import compared, machine_state, reached
 from benchmarks.sidebyside import Side, compare
 from linnet.data import corrupt, corruption_names
@@ -20,6 +21,7 @@ from linnet.results import Record
 SHEET = DOCS / "images" / "corruptions.png"
 _SEVERITIES = (1, 2, 3, 4, 5)
 _RATE_GOAL, _LOOP_GOAL = 2000.0, 10.0
+_PEER_ROW = "corruptions.suite.imagecorruptions"
 Images = np.ndarray
 
 
@@ -41,7 +43,8 @@ def measure(*, quick: bool) -> list[Record]:
             n=len(rates),
             context=machine_state(),
         ),
-        _suite(images[: 8 if quick else 128], pairs=3 if quick else 7),
+        _suite(images[: 8 if quick else 32], pairs=3 if quick else 7),
+        _beside_peer(images[: 2 if quick else 32], pairs=3 if quick else 7),
     ]
 
 
@@ -101,7 +104,7 @@ def _suite(images: Images, *, pairs: int) -> Record:
     }
     reason = (
         "the loop calls the same code, which is fast on single images too; the goal was set for imagecorruptions, "
-        "which can't be imported with present releases of SciPy and setuptools"
+        "which is the next row"
     )
     return compared(
         "corruptions.suite",
@@ -111,6 +114,27 @@ def _suite(images: Images, *, pairs: int) -> Record:
         context=context | machine_state(),
         reason=reason,
     )
+
+
+def _beside_peer(images: Images, *, pairs: int) -> Record:
+    """The whole suite beside imagecorruptions, image by image."""
+    beside = "imagecorruptions, one image at a time"
+    about = {"what": f"corrupt, the whole suite on {len(images)} images", "beside": beside}
+    about |= {"goal": f">= {_LOOP_GOAL:g}x", "least": _LOOP_GOAL}
+    try:
+        peer = Peer(images)
+    except RuntimeError as error:
+        reason = f"imagecorruptions can't be imported ({error}); {WHERE} may name a Python in which it can"
+        return Record.measured(_PEER_ROW, None, context={**about, "reason": reason})
+
+    def in_one_batch() -> int:
+        return sum(len(corrupt(images, name, severity)) for name in corruption_names() for severity in _SEVERITIES)
+
+    try:
+        found = compare(Side("a batch", in_one_batch, _count), Side(beside, peer, _count), pairs=pairs)
+    finally:
+        peer.close()
+    return compared(_PEER_ROW, found, found.speed_ratio, found.interval, context=about | machine_state())
 
 
 def _count(outcome: object) -> int:

@@ -17,6 +17,9 @@ SUBJECT = Subject(
         "lut": lut.areas,
         "lut_large": lut.large_areas,
         "lut_xc7": lut.xilinx_areas,
+        "lut_shared": lut.shared,
         "clock": lut.clock,
+        "clock_mnist": lut.digits_clock,
+        "clock_boards": lut.boards_clock,
     }
 )

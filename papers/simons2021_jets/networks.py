@@ -1,4 +1,4 @@
-"""The same small network with seven types of layers."""
+"""The same small network with eight types of layers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from torch.nn import functional
 
 from linnet.jet import BinaryConv2d, BinaryLinear, JetConv2d, Sign, kernel_family
 
-KINDS = ("float", "binary", "jet_free", "jet_first_one", "jet_shift", "one_hot", "jet_frozen")
-JETS = ("jet_free", "jet_first_one", "jet_shift", "jet_frozen")
+KINDS = ("float", "binary", "jet_free", "jet_first_one", "jet_shift", "jet_first", "one_hot", "jet_frozen")
+JETS = ("jet_free", "jet_first_one", "jet_shift", "jet_first", "jet_frozen")
+FROZEN = ("binary", *JETS)
+"""Those that become integer programs."""
 
 
 class OneHotJet(nn.Module):
@@ -58,15 +60,16 @@ def network(kind: str, width: int, side: int, classes: int) -> nn.Sequential:
     """Two convolutions, each with pooling, batch norm and sign (ReLU for "float"), and a linear layer.
 
     Args:
-        kind: One of `KINDS`.
+        kind: One of `KINDS`; "jet_first" has free jets in the first convolution and binary kernels in the second.
         width: Channels of the first convolution; the second has twice as many.
         side: Pixels of an image's side.
         classes: Scores.
     """
     layers: list[nn.Module] = []
     channels = 1
-    for out in (width, 2 * width):
-        layers += [convolution(kind, channels, out), nn.MaxPool2d(2)]
+    kinds = ("jet_free", "binary") if kind == "jet_first" else (kind, kind)
+    for own, out in zip(kinds, (width, 2 * width), strict=True):
+        layers += [convolution(own, channels, out), nn.MaxPool2d(2)]
         layers += [nn.BatchNorm2d(out, momentum=0.3), nn.ReLU() if kind == "float" else Sign()]
         channels = out
     features = channels * (side // 4) ** 2

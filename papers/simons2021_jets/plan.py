@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from papers.simons2021_jets.networks import KINDS
+from papers.simons2021_jets.networks import FROZEN, KINDS
 from papers.simons2021_jets.scales import Scale
 from papers.study import Finished, Trial
 
@@ -10,29 +10,38 @@ RATE_SEED = 1000  # of no training that is compared
 
 
 def next_trials(finished: Finished, scale: Scale) -> list[Trial]:
-    """All rates of all types and widths; once a type's are there, its seeds. Seed by seed, so that pairs are whole."""
-    rates = [
-        Trial("rate", {"kind": kind, "width": width, "lr": lr, "seed": RATE_SEED})
-        for width in scale.widths
-        for kind in KINDS
-        for lr in scale.rates_of(kind)
+    """All rates of all sets, types and widths; once a type's are there, its seeds, then the LUTs of the first of these.
+
+    Seed by seed, so that pairs are whole.
+    """
+    cells = [(data, width, kind) for data in scale.sets for width in scale.widths for kind in KINDS]
+    rates = [_rate(*cell, lr) for cell in cells for lr in scale.rates_of(cell[2])]
+    chosen = {cell: best_rate(finished, scale, *cell) for cell in cells}
+    ready = {cell: lr for cell, lr in chosen.items() if lr is not None}
+    seeds = [_trial("seeds", *cell, lr, seed) for seed in range(scale.seeds) for cell, lr in ready.items()]
+    areas = [
+        _trial("area", *cell, lr, seed)
+        for seed in range(scale.mapped)
+        for cell, lr in ready.items()
+        if cell[2] in FROZEN
     ]
-    seeds = [
-        Trial("seeds", {"kind": kind, "width": width, "lr": lr, "seed": seed})
-        for seed in range(scale.seeds)
-        for width in scale.widths
-        for kind in KINDS
-        if (lr := best_rate(finished, scale, kind, width)) is not None
-    ]
-    return [*rates, *seeds]
+    return [*rates, *seeds, *areas]
 
 
-def best_rate(finished: Finished, scale: Scale, kind: str, width: int) -> float | None:
-    """The rate with the best held-out accuracy, the lower one of equals; None until all were tried."""
+def best_rate(finished: Finished, scale: Scale, data: str, width: int, kind: str) -> float | None:
+    """The rate with the best held-out score, the lower one of equals; None until all were tried."""
     tried = {}
     for lr in scale.rates_of(kind):
-        record = finished.get(Trial("rate", {"kind": kind, "width": width, "lr": lr, "seed": RATE_SEED}).key)
+        record = finished.get(_rate(data, width, kind, lr).key)
         if record is None:
             return None
         tried[lr] = -1.0 if record.value is None else record.value
     return max(tried, key=lambda lr: (tried[lr], -lr))
+
+
+def _rate(data: str, width: int, kind: str, lr: float) -> Trial:
+    return _trial("rate", data, width, kind, lr, RATE_SEED)
+
+
+def _trial(stage: str, data: str, width: int, kind: str, lr: float, seed: int) -> Trial:
+    return Trial(stage, {"data": data, "kind": kind, "width": width, "lr": lr, "seed": seed})

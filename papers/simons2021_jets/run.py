@@ -10,6 +10,7 @@ HERE = Path(__file__).resolve().parent
 if str(HERE.parents[1]) not in sys.path:  # started as a file: the folder `papers` must be found
     sys.path.insert(0, str(HERE.parents[1]))
 
+from linnet.jet.verilog.tools import tool  # noqa: E402
 from papers.command import Command, Work  # noqa: E402
 from papers.simons2021_jets.plan import next_trials  # noqa: E402
 from papers.simons2021_jets.scales import SCALES, Scale  # noqa: E402
@@ -23,15 +24,22 @@ def main(arguments: list[str] | None = None) -> int:
         name="simons2021_jets",
         about=__doc__,
         scales=SCALES,
-        data="mnist (or: LINNET_DATA); smoke needs none",
+        data="mnist, deeppcb and research_only/magnetic_tile (or: LINNET_DATA); smoke needs none",
         work=_work,
         write=_write,
+        needs=_needs,
     )
     return command.main(arguments)
 
 
 def _work(scale: Scale, data: Path | None) -> Work:
     return Work(partial(next_trials, scale=scale), partial(run_trial, scale=scale, data=data), scale.workers)
+
+
+def _needs(scale: Scale) -> None:
+    """LUTs are counted by yosys."""
+    if scale.mapped:
+        tool("yosys")
 
 
 def _write(finished: Finished, scale: Scale, records: Path, folder: Path) -> list[str]:

@@ -10,32 +10,39 @@ BINARIZED_RATES = (0.01, 0.03, 0.1, 0.2, 0.4)
 FLOAT_RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
 
 
+BALANCED = ("deeppcb", "magnetic_tile")
+"""Sets of two classes, scored by the mean of both classes' recalls, and by the area under the ROC curve beside it."""
+
+
 @dataclass(frozen=True)
 class Scale:
     """One size of the study.
 
     Attributes:
         name: On the command line.
-        data: "gratings" (synthetic) or "mnist".
+        sets: Of "gratings" (synthetic), "mnist", "deeppcb" (circuit boards) and "magnetic_tile".
         widths: Channels of the first convolution; the second has twice as many.
-        images: Training images.
-        held_out: Images of the training set that rates are chosen on.
-        test_images: Looked at once a network.
-        epochs: Of every training.
+        images: Training images of gratings and of mnist; the inspection sets are taken whole.
+        held_out: Images that rates are chosen on, likewise.
+        test_images: Looked at once a network, likewise.
+        steps: Updates of every training, rounded up to whole epochs.
         seeds: Of the comparison.
-        rates: How many of the five rates are tried, from the middle; learning rates are tuned for each type and width.
+        rates: How many of the five rates are tried, from the middle; learning rates are tuned for each set, type and
+            width.
+        mapped: Seeds whose networks are mapped to LUTs.
         workers: Processes of one thread.
     """
 
     name: str
-    data: str
+    sets: tuple[str, ...]
     widths: tuple[int, ...]
     images: int
     held_out: int
     test_images: int
-    epochs: int
+    steps: int
     seeds: int
     rates: int
+    mapped: int
     workers: int
 
     def rates_of(self, kind: str) -> tuple[float, ...]:
@@ -45,10 +52,11 @@ class Scale:
         return every[start : start + self.rates]
 
 
+INSPECTION = ("mnist", "deeppcb", "magnetic_tile")
 SCALES: Mapping[str, Scale] = MappingProxyType(
     {
-        "smoke": Scale("smoke", "gratings", (4,), 120, 60, 60, 2, 2, 1, 0),
-        "cpu": Scale("cpu", "mnist", (4, 8), 4000, 2000, 8000, 4, 5, 5, 1),
-        "gpu": Scale("gpu", "mnist", (4, 8, 16, 32), 50000, 10000, 8000, 20, 10, 5, 4),
+        "smoke": Scale("smoke", ("gratings",), (4,), 120, 60, 60, 4, 2, 1, 0, 0),
+        "cpu": Scale("cpu", INSPECTION, (4, 8), 4000, 2000, 8000, 160, 5, 5, 1, 2),
+        "gpu": Scale("gpu", INSPECTION, (4, 8, 16, 32), 50000, 10000, 8000, 10000, 10, 5, 1, 4),
     }
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from torch import nn
@@ -13,8 +14,9 @@ from linnet.ensemble import HatchEnsemble
 from linnet.ensemble.widening.construction import drawn_copies, settle
 from linnet.ensemble.widening.seed_network import Manner, SeedNetwork
 from papers.xia2021_hatch.networks import BatchEnsemble, Net, StochasticPasses, network
+from papers.xia2021_hatch.problems import Problem
 from papers.xia2021_hatch.scales import BUDGET, MEMBERS, Scale
-from papers.xia2021_hatch.training import Trainer
+from papers.xia2021_hatch.training import Spent, Trainer
 
 Dials = Mapping[str, float]
 Arm = Callable[[Trainer, Scale, int, Dials], nn.Module]
@@ -39,7 +41,27 @@ def _independent(trainer: Trainer, widths: Sequence[int], count: int, steps: int
 
 def deep(count: int) -> Arm:
     """The first so many members of the full Deep Ensemble."""
-    return lambda trainer, scale, steps, dials: _independent(trainer, scale.widths, count, steps, dials["lr"])
+
+    def trained(trainer: Trainer, scale: Scale, steps: int, dials: Dials) -> nn.Module:
+        nets = []
+        for number in range(count):
+            net, spent = _member(trainer.given, trainer.rng_seed, scale.widths, number, steps, dials["lr"])
+            trainer.spent.add("members", spent.macs, spent.cpu_s)
+            nets.append(copy.deepcopy(net))
+        return HatchEnsemble(nets)
+
+    return trained
+
+
+@lru_cache(maxsize=MEMBERS)
+def _member(
+    given: Problem, rng_seed: int, widths: tuple[int, ...], number: int, steps: int, lr: float
+) -> tuple[Net, Spent]:
+    """A member of the full Deep Ensemble; kept, as its first members are arms too."""
+    trainer = Trainer(given, rng_seed)
+    net = fresh(trainer, widths, number)
+    trainer.train("members", [net], steps, lr, orders=[number])
+    return net, trainer.spent
 
 
 def short(trainer: Trainer, scale: Scale, steps: int, dials: Dials) -> nn.Module:
@@ -92,13 +114,14 @@ def narrow(trainer: Trainer, scale: Scale, steps: int, dials: Dials) -> nn.Modul
 
 
 def hatch_late(trainer: Trainer, scale: Scale, steps: int, dials: Dials) -> nn.Module:
-    """M narrow networks trained to the end, each hatched to the full widths and trained for what is left."""
-    seeds = [fresh(trainer, scale.narrow, number) for number in range(MEMBERS)]
-    trainer.train("seeds", seeds, steps, dials["lr"], orders=range(MEMBERS))
+    """Narrow networks trained to the end, each hatched to the full widths and trained for what is left."""
+    count = int(dials["seeds"])
+    seeds = [fresh(trainer, scale.narrow, number) for number in range(count)]
+    trainer.train("seeds", seeds, steps, dials["lr"], orders=range(count))
     full = trainer.macs(fresh(trainer, scale.widths, 0))
-    left = BUDGET * MEMBERS * steps * full - MEMBERS * steps * trainer.macs(seeds[0])
+    left = BUDGET * MEMBERS * steps * full - count * steps * trainer.macs(seeds[0])
     nets = [_hatched(trainer, seed, scale.widths, dials, number) for number, seed in enumerate(seeds)]
-    trainer.train("hatched", nets, int(left / (MEMBERS * full)), dials["restart"], orders=range(MEMBERS, 2 * MEMBERS))
+    trainer.train("hatched", nets, int(left / (count * full)), dials["restart"], orders=range(count, 2 * count))
     return HatchEnsemble(nets)
 
 
@@ -139,10 +162,21 @@ def _hatched(trainer: Trainer, seed: nn.Module, widths: Sequence[int], dials: Di
     return wide
 
 
-RATES = tuple({"lr": rate} for rate in (0.1, 0.05))
-HATCHES = (
-    {"lr": 0.1, "noise": 0.3, "restart": 0.05, "at": 0.6},
-    {"lr": 0.1, "noise": 0.5, "restart": 0.1, "at": 0.6},
+RATES = tuple({"lr": rate} for rate in (0.1, 0.05, 0.2))
+LATE = (
+    {"lr": 0.1, "seeds": 4, "noise": 0.3, "restart": 0.03},
+    {"lr": 0.1, "seeds": 4, "noise": 0.5, "restart": 0.1},
+    {"lr": 0.1, "seeds": 6, "noise": 0.3, "restart": 0.05},
+)
+ONE = (
+    {"lr": 0.1, "at": 0.6, "noise": 0.5, "restart": 0.1},
+    {"lr": 0.1, "at": 0.3, "noise": 0.5, "restart": 0.1},
+    {"lr": 0.1, "at": 0.6, "noise": 1.0, "restart": 0.2},
+)
+CHAIN = (
+    {"lr": 0.1, "noise": 0.3, "restart": 0.05},
+    {"lr": 0.1, "noise": 0.3, "restart": 0.1},
+    {"lr": 0.1, "noise": 0.1, "restart": 0.1},
 )
 ARMS: Mapping[str, tuple[Arm, tuple[Dials, ...]]] = {
     "full": (deep(MEMBERS), RATES),
@@ -152,16 +186,16 @@ ARMS: Mapping[str, tuple[Arm, tuple[Dials, ...]]] = {
     "long": (long, RATES),
     "mc_dropout": (
         mc_dropout,
-        ({"lr": 0.1, "dropout": 0.1}, {"lr": 0.05, "dropout": 0.05}),
+        ({"lr": 0.1, "dropout": 0.1}, {"lr": 0.1, "dropout": 0.05}, {"lr": 0.05, "dropout": 0.05}),
     ),
     "snapshot": (snapshot, RATES),
     "batch_ensemble": (batch_ensemble, RATES),
     "packed": (packed, RATES),
     "narrow": (narrow, RATES),
-    "hatch_late": (hatch_late, HATCHES),
-    "hatch_one": (hatch_one, HATCHES),
-    "chain": (chain, HATCHES),
+    "hatch_late": (hatch_late, LATE),
+    "hatch_one": (hatch_one, ONE),
+    "chain": (chain, CHAIN),
 }
-"""Arm -> how it is trained, and the candidates for its dials: two each."""
+"""Arm -> how it is trained, and the candidates for its dials: three each."""
 SAME_DIALS = {"full": "one", "two": "one"}  # members are the same networks: one search serves them
 HATCHED = ("hatch_late", "hatch_one", "chain")

@@ -19,7 +19,7 @@ from papers.xia2021_hatch.scales import Scale
 Pair = tuple[Tensor, Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """Images that are ready for a network.
 

@@ -1,4 +1,4 @@
-"""The study of hatched ensembles at equal compute: `run.py --scale smoke|cpu|searched --data DIR`; resumable."""
+"""The study of hatched ensembles at equal compute: `run.py --scale smoke|cpu --data DIR`; resumable."""
 
 from __future__ import annotations
 

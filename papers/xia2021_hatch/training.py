@@ -49,13 +49,19 @@ class Spent:
 
     Attributes:
         macs: Multiply-accumulates: 3 for each of a forward pass.
-        wall_s: Seconds.
+        cpu_s: Seconds of this process, which has one thread.
         parts: MACs of each part.
     """
 
     macs: float = 0.0
-    wall_s: float = 0.0
+    cpu_s: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)
+
+    def add(self, part: str, macs: float, cpu_s: float) -> None:
+        """Adds the cost of a part."""
+        self.macs += macs
+        self.cpu_s += cpu_s
+        self.parts[part] = self.parts.get(part, 0.0) + macs
 
 
 class Trainer:
@@ -85,7 +91,7 @@ class Trainer:
             lr: The highest learning rate.
             orders: A number for each network's order of images; None: all share one.
         """
-        began = time.perf_counter()
+        began = time.process_time()
         own = [self._loader(steps, order) for order in (orders or [0])]
         HatchEnsemble(nets).fit(
             own if orders else own[0],
@@ -93,13 +99,12 @@ class Trainer:
             lr=lr,
             optimizer=_sgd,
             schedule=Schedule("cosine", warmup_steps=max(1, steps // 20)),
+            stacked=False,
             compute=COMPUTE,
             rng_seed=self.rng_seed,
         )
         macs = 3.0 * BATCH * steps * sum(self.macs(net) for net in nets)
-        self.spent.macs += macs
-        self.spent.parts[part] = self.spent.parts.get(part, 0.0) + macs
-        self.spent.wall_s += time.perf_counter() - began
+        self.spent.add(part, macs, time.process_time() - began)
 
     def _loader(self, steps: int, order: int) -> Steps:
         seed = derive_seed(self.rng_seed, "order", order)

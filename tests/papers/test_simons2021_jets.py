@@ -7,10 +7,11 @@ import torch
 from linnet.results import Record
 from papers.simons2021_jets import plan
 from papers.simons2021_jets.networks import KINDS, OneHotJet, network
-from papers.simons2021_jets.report import tables
-from papers.simons2021_jets.report.findings import Study, difference, kinds_p, spread_p
+from papers.simons2021_jets.report import pictures, tables
+from papers.simons2021_jets.report.findings import Study, at_equal_lut, difference, kinds_p, mean_interval, spread_p
 from papers.simons2021_jets.run import main
 from papers.simons2021_jets.scales import SCALES
+from papers.simons2021_jets.training import auroc
 
 
 def test_the_smallest_scale_runs_to_a_page_and_is_resumed(tmp_path, capsys):
@@ -26,7 +27,12 @@ def test_the_smallest_scale_runs_to_a_page_and_is_resumed(tmp_path, capsys):
 
 def made_up(trial, value):
     context = {"trial": trial.key, "stage": trial.stage, **trial.settings, "kinds": "[[10, 20, 10]]", "epoch_sd": 0.01}
-    context |= {"loss": 0.5, "bit_adds": 100 + 200 * (trial.settings["kind"] == "binary"), "adds": 10}
+    context |= {
+        "layers": '{"0": 300, "3": 700}',
+        "loss": 0.5,
+        "bit_adds": 100 + 200 * (trial.settings["kind"] == "binary"),
+        "adds": 10,
+    }
     return Record("a", value, n=10, rng_seed=trial.settings["seed"], context=context, machine="m", commit="c")
 
 
@@ -36,6 +42,10 @@ def study(jet_gain):
         for trial in left:
             kind, lr, seed = (trial.settings[k] for k in ("kind", "lr", "seed"))
             best = {"float": 0.01, "binary": 0.2}.get(kind, 0.1)
+            if trial.stage == "area":
+                area = 1000 * trial.settings["width"] * (2 if kind == "binary" else 1.5)
+                finished[trial.key] = made_up(trial, area)
+                continue
             value = 0.8 + 0.001 * (seed % 5) + jet_gain * kind.startswith("jet") - abs(lr - best)
             finished[trial.key] = made_up(trial, value)
     return Study(scale, finished)
@@ -43,8 +53,9 @@ def study(jet_gain):
 
 def test_each_type_gets_its_own_rate_and_then_all_seeds():
     made = study(0.0)
-    assert (made.rate("float", 4), made.rate("binary", 4), made.rate("jet_free", 8)) == (0.01, 0.2, 0.1)
-    assert len(made.accuracies("jet_free", 4)) == SCALES["cpu"].seeds
+    cells = (("mnist", 4, "float"), ("deeppcb", 4, "binary"), ("mnist", 8, "jet_free"))
+    assert [made.rate(*cell) for cell in cells] == [0.01, 0.2, 0.1]
+    assert len(made.scores("magnetic_tile", 4, "jet_free")) == SCALES["cpu"].seeds
     rates = {r.context["seed"] for r in made.finished.values() if r.context["stage"] == "rate"}
     assert rates == {plan.RATE_SEED}
 
@@ -52,7 +63,29 @@ def test_each_type_gets_its_own_rate_and_then_all_seeds():
 @pytest.mark.parametrize(("gain", "verdict"), [(0.0, "supported"), (-0.05, "not supported"), (0.05, "inconclusive")])
 def test_parity_follows_from_the_margin(gain, verdict):
     rows = tables.claims(study(gain)).rows
-    assert [row[4] for row in rows if "comparably" in row[0]] == [verdict] * 2
+    assert [row[4] for row in rows if "comparably" in row[0]] == [verdict] * 6
+
+
+def test_scores_are_compared_at_equal_luts():
+    assert at_equal_lut([(1000, 0.5), (4000, 0.9)], 2000) == pytest.approx(0.7)
+    assert at_equal_lut([(1000, 0.5), (4000, 0.9)], 5000) is None
+    assert at_equal_lut([(1000, 0.5)], 1000) is None
+    made = study(0.0)  # binary: 8,000 LUTs at width 4, 16,000 at 8; jets at width 8: 12,000
+    assert tables.equal_lut(made, "deeppcb", "jet_free") == pytest.approx(0.0)
+    shown = pictures.drawable(made)
+    assert set(shown) == {"accuracy_cost", "kinds", "accuracy_lut", "lut_layers"}
+    for picture in shown.values():
+        assert len(picture.draw().axes) == 3
+
+
+def test_the_area_under_the_curve_is_the_share_of_ordered_pairs():
+    scores, positive = np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, False, True, True])
+    assert auroc(scores, positive) == (1 + 0.5 + 1 + 1) / 4
+
+
+def test_intervals_of_means_hold_the_mean():
+    low, high = mean_interval([0.8, 0.9, 0.7, 0.85])
+    assert 0.7 <= low < np.mean([0.8, 0.9, 0.7, 0.85]) < high <= 0.9
 
 
 def test_few_seeds_decide_nothing():

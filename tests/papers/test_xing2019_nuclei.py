@@ -2,12 +2,15 @@
 
 import pytest
 
+from linnet.engine.trials.trial import finished_trials
+from linnet.nuclei.transfer.description import Description
+from linnet.nuclei.transfer.findings import Findings
 from linnet.nuclei.transfer.plan import read_plan
 from linnet.nuclei.transfer.training import run_training
 from linnet.nuclei.transfer.trainings import Trainings
 from linnet.results import write_records
+from papers.xing2019_nuclei.report import readme
 from papers.xing2019_nuclei.report.claims import claims, not_run
-from papers.xing2019_nuclei.report.readme import planned
 from papers.xing2019_nuclei.run import HERE, main
 from tests.unit.nuclei.transfer.made import findings, record
 
@@ -81,8 +84,8 @@ def test_the_plan_is_read_at_every_scale_and_its_trainings_are_those_that_are_pl
         found = findings(
             [], groups, kinds=[kind for _, kind in plan.kinds], rehearsal=plan.settings.rehearsal, **settings
         )
-        assert sum(planned(found).values()) == sum(parts.values())
-        assert dict(not_run(found, planned(found)))["alone"] == f"0 of {parts['each group alone']}"
+        assert sum(found.planned.values()) == sum(parts.values())
+        assert dict(not_run(found))["alone"] == f"0 of {parts['each group alone']}"
     assert run_training.__module__ == "linnet.nuclei.transfer.training"
 
 
@@ -101,3 +104,13 @@ def test_pages_are_written_from_records_alone(tmp_path, capsys):
     assert "never that a figure was" in page.replace("\n", " ")
     for name in ("matrix", "shots", "mixtures"):
         assert (tmp_path / "pictures" / f"{name}.png").exists()
+
+
+def test_the_readme_is_what_its_records_say():
+    records = HERE / "records" / "cpu.jsonl"
+    study = Description.from_json(records.with_suffix(".study.json").read_text())
+    found = Findings(finished_trials(records), study)
+    assert readme.text(found, "cpu") == (HERE / "README.md").read_text()
+    for name in ("steps", "shots", "seeds"):  # the plan is still the one that was run
+        now = getattr(read_plan(HERE / "plan.toml", scale="cpu").settings, name)
+        assert study.settings[name] == (list(now) if isinstance(now, tuple) else now)

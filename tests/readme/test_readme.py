@@ -16,6 +16,7 @@ from benchmarks.nuclei import card
 from benchmarks.page import filled
 from benchmarks.prune import picture as pruned_picture
 from linnet.cli.application import main
+from linnet.jet.verification.rtl import missing_rtl
 
 PAGE = readme.page()
 README = PAGE.current()
@@ -38,12 +39,17 @@ def test_the_code_prints_what_the_readme_shows():
     assert readme.printed(code) == output
 
 
-def test_the_other_code_of_the_readme_runs(tmp_path):
+def other_code() -> list[str]:
     shown = [code for code, _ in readme.CODE.findall(README)]
-    others = [code for code in blocks(README, "python") if code not in shown]
-    assert others
-    for code in others:
-        subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
+    return [code for code in blocks(README, "python") if code not in shown]
+
+
+@pytest.mark.parametrize("code", other_code())
+def test_the_other_code_of_the_readme_runs(code, tmp_path):
+    why = missing_rtl() if '"rtl"' in code else ""
+    if why:
+        pytest.skip(why)
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
 
 
 def test_the_tables_are_those_of_the_records():
@@ -164,6 +170,13 @@ def test_code_of_the_how_tos_runs_from_top_to_bottom(page, tmp_path, monkeypatch
     monkeypatch.setenv("LINNET_CACHE", str(tmp_path))
     code = "\n".join(blocks((ROOT / "docs" / "howto" / f"{page}.md").read_text(), "python"))
     subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
+
+
+def test_code_of_the_page_of_jets_runs_from_top_to_bottom(tmp_path):
+    code = "\n".join(blocks((ROOT / "docs" / "jets.md").read_text(), "python"))
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
+    assert (tmp_path / "net_c" / "linnet_jet.c").exists()
+    assert (tmp_path / "net_v" / "linnet_jet_tb.v").exists()
 
 
 def test_the_pages_of_graphs_and_rules_are_up_to_date():

@@ -42,8 +42,8 @@ PUBLIC_OF = {
     "data": (
         "Corrupted corrupt corrupt_set corruption_names "
         "ArrayLoader Augment Forster ImageSet NucleusImage Optics Photometric Standardise brightness_contrast "
-        "cifar10_jpeg crop data_root digits fashion_mnist flip fluorescence_field forster hold_out "
-        "image_folder mnist read_idx read_jpeg_container read_nucleus_set shift split_digest "
+        "cifar10_jpeg circuit_boards crop data_root digits fashion_mnist flip fluorescence_field forster hold_out "
+        "image_folder magnetic_tiles mnist read_idx read_jpeg_container read_nucleus_set shift split_digest "
     ),
     "engine": (
         "Average Best Checkpoint Checkpoints Compute EarlyStop Epoch FitResult GroupSchedule Listener Loader Ranks Run "

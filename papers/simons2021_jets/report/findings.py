@@ -1,4 +1,4 @@
-"""What the records say: accuracies by type and width, their differences, spreads and kernels."""
+"""What the records say: scores by set, type and width, their differences, spreads and kernels."""
 
 from __future__ import annotations
 
@@ -30,28 +30,36 @@ class Study:
     scale: Scale
     finished: Finished
 
-    def seeds(self, kind: str, width: int) -> list[Record]:
-        """The compared networks of a type and width, by seed; those that diverged are left out."""
-        found = [
-            r
-            for r in self.finished.values()
-            if r.context["stage"] == "seeds" and (r.context["kind"], r.context["width"]) == (kind, width)
-        ]
-        return sorted((r for r in found if r.value is not None), key=lambda r: r.rng_seed or 0)
+    def seeds(self, data: str, width: int, kind: str) -> list[Record]:
+        """The compared networks of a set, width and type, by seed; those that diverged are left out."""
+        found = [r for r in self._stage("seeds", data, width, kind) if r.value is not None]
+        return sorted(found, key=lambda r: r.rng_seed or 0)
 
-    def accuracies(self, kind: str, width: int) -> list[float]:
-        """Test accuracy of each seed."""
-        return [float(r.value) for r in self.seeds(kind, width) if r.value is not None]
+    def scores(self, data: str, width: int, kind: str) -> list[float]:
+        """Test score of each seed."""
+        return [float(r.value) for r in self.seeds(data, width, kind) if r.value is not None]
 
-    def rate(self, kind: str, width: int) -> float | None:
+    def area(self, data: str, width: int, kind: str) -> Record | None:
+        """LUTs of the first seed's network; None where it wasn't mapped."""
+        return next((r for r in self._stage("area", data, width, kind) if r.value is not None), None)
+
+    def rate(self, data: str, width: int, kind: str) -> float | None:
         """The learning rate that was chosen."""
-        return best_rate(self.finished, self.scale, kind, width)
+        return best_rate(self.finished, self.scale, data, width, kind)
 
-    def pairs(self, ours: str, theirs: str, width: int) -> tuple[list[float], list[float]]:
-        """Accuracies of two types over the seeds that both have."""
-        a, b = ({r.rng_seed: float(r.value or 0.0) for r in self.seeds(kind, width)} for kind in (ours, theirs))
+    def pairs(self, data: str, width: int, ours: str, theirs: str) -> tuple[list[float], list[float]]:
+        """Scores of two types over the seeds that both have."""
+        a, b = ({r.rng_seed: float(r.value or 0.0) for r in self.seeds(data, width, kind)} for kind in (ours, theirs))
         common = sorted(set(a) & set(b), key=lambda seed: seed or 0)
         return [a[s] for s in common], [b[s] for s in common]
+
+    def _stage(self, stage: str, data: str, width: int, kind: str) -> list[Record]:
+        wanted = (stage, data, width, kind)
+        return [
+            r
+            for r in self.finished.values()
+            if tuple(r.context[k] for k in ("stage", "data", "width", "kind")) == wanted
+        ]
 
 
 @dataclass(frozen=True)
@@ -111,3 +119,26 @@ def kinds_p(counts: np.ndarray) -> float | None:
     if counts.sum() == 0:
         return None
     return float(stats.chisquare(counts, counts.sum() * np.array([0.25, 0.5, 0.25])).pvalue)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean over seeds; nan for fewer than two."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    drawn = np.random.default_rng(0).choice(np.asarray(values), (4000, len(values)))
+    low, high = np.quantile(drawn.mean(1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def at_equal_lut(curve: Sequence[tuple[float, float]], lut: float) -> float | None:
+    """The score that a type of layer reaches at so many LUTs, between two widths on a logarithmic scale.
+
+    Args:
+        curve: (LUTs, score) of each width.
+        lut: Where; None is given outside of the curve, as nothing is extrapolated.
+    """
+    points = sorted(curve)
+    if len(points) < 2 or not points[0][0] <= lut <= points[-1][0]:
+        return None
+    x, y = zip(*points, strict=True)
+    return float(np.interp(np.log(lut), np.log(x), y))

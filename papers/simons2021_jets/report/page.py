@@ -12,6 +12,7 @@ def text(study: Study) -> str:
     sections: dict[str, list[Part]] = {
         "Claims": [tables.claims(study)],
         "Accuracy": [tables.accuracies(study), *pictures.drawable(study).values()],
+        "Equal LUTs": [tables.equal_area(study)],
         "Kernels": [tables.kernel_table(study)],
     }
     lead = [("scale", study.scale.name), ("trainings", str(len(study.finished)))]

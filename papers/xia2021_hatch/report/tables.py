@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from linnet.results import Record
 from papers.study import Finished
@@ -10,7 +10,7 @@ from papers.table import Table
 from papers.verdict import Paired, Verdict, all_of, paired
 from papers.xia2021_hatch.arms import ARMS, HATCHED
 from papers.xia2021_hatch.scales import Scale
-from papers.xia2021_hatch.trials import arms_of
+from papers.xia2021_hatch.trials import arms_of, chosen
 
 NAMES = {
     "full": "Deep Ensemble, full (4)",
@@ -23,7 +23,7 @@ NAMES = {
     "batch_ensemble": "BatchEnsemble (4)",
     "packed": "Packed (4 of half the width)",
     "narrow": "many narrow members",
-    "hatch_late": "hatch: 4 narrow seeds, each hatched late",
+    "hatch_late": "hatch: narrow seeds, each hatched late",
     "hatch_one": "hatch: one seed, 4 members",
     "chain": "hatch: chain of 4",
 }
@@ -31,6 +31,7 @@ RIVALS = ("two", "short", "mc_dropout", "snapshot", "batch_ensemble", "packed", 
 # (a): measure -> what the interval of ours - theirs must stay within, and whether more is better
 MARGINS = {"accuracy": (0.003, True), "calibrated_nll": (0.01, False), "shifted_ece": (0.005, False)}
 BETTER = ("calibrated_nll", "shifted_ece")  # (b)
+LEAST_SEEDS = 5
 SHOWN = (
     "accuracy",
     "calibrated_nll",
@@ -76,38 +77,68 @@ def as_good(found: Mapping[str, Mapping[int, Record]], arm: str) -> Verdict:
     verdicts: list[Verdict] = []
     for measure, (margin, more) in MARGINS.items():
         gap = difference(found, arm, "full", measure, more=more)
-        verdicts.append("not run" if gap is None else gap.verdict(at_least=-margin))
+        verdicts.append(_verdict(gap, at_least=-margin))
     return all_of(verdicts)
 
 
 def better(found: Mapping[str, Mapping[int, Record]], arm: str, rival: str) -> Verdict:
     """(b): a better calibrated NLL and shifted ECE than a rival."""
     gaps = [difference(found, arm, rival, measure) for measure in BETTER]
-    return all_of(["not run" if gap is None else gap.verdict() for gap in gaps])
+    return all_of([_verdict(gap) for gap in gaps])
+
+
+def _verdict(gap: Paired | None, *, at_least: float = 0.0) -> Verdict:
+    """What an interval says; with fewer than five seeds nothing is decided."""
+    if gap is None:
+        return "not run"
+    return gap.verdict(at_least=at_least) if gap.n >= LEAST_SEEDS else "not decided"
 
 
 def first_line(finished: Finished, scale: Scale) -> str:
-    """What became of (a) and (b) on each set, in one line."""
+    """What became of (a) and (b) on each set, in one line: for the hatch that does best there."""
     parts = []
     for name in sets_of(finished, scale):
         found = runs(finished, name)
         arms = [arm for arm in arms_of(scale) if arm in HATCHED and arm in found]
-        n = min((len(found[arm]) for arm in arms), default=0)
-        holds_a = [NAMES[arm] for arm in arms if as_good(found, arm) == "holds"]
-        said_a = f"(a) holds for {', '.join(holds_a)}" if holds_a else "(a) isn't shown for any hatch"
-        rivals = [rival for rival in RIVALS if rival in found]
-        wins = {arm: [rival for rival in rivals if better(found, arm, rival) == "holds"] for arm in arms}
-        best = max(arms, key=lambda arm: len(wins[arm]), default=None)
-        if best is None:
+        if not arms:
             continue
-        lost = ", ".join(NAMES[rival] for rival in rivals if rival not in wins[best]) or "none"
-        said_b = (
-            f"(b) holds against all {len(rivals)} rivals for {NAMES[best]}"
-            if len(wins[best]) == len(rivals)
-            else f"(b) fails: {NAMES[best]} beats {len(wins[best])} of {len(rivals)} rivals; not beaten: {lost}"
-        )
-        parts.append(f"{name} (n = {n} of {scale.seeds} seeds): {said_a}; {said_b}.")
+        n = min(len(found[arm]) for arm in arms)
+        best = best_hatch(found, arms)
+        full, own = as_good(found, best), NAMES[best].removeprefix("hatch: ")
+        said_a = "(a) holds" if full == "holds" else f"(a) fails ({full}: {_told(found, best, 'full', MARGINS)})"
+        rivals = [rival for rival in RIVALS if rival in found]
+        verdicts = {rival: better(found, best, rival) for rival in rivals}
+        beaten = [rival for rival in rivals if verdicts[rival] == "holds"]
+        if len(beaten) == len(rivals):
+            said_b = f"(b) holds against all {len(rivals)} rivals"
+        else:
+            others = "; ".join(
+                f"not beaten: {NAMES[rival]} ({verdicts[rival]}: {_told(found, best, rival, BETTER)})"
+                for rival in rivals
+                if rival not in beaten
+            )
+            said_b = f"(b) fails: better than {len(beaten)} of {len(rivals)} rivals in both measures; {others}"
+        parts.append(f"{name} (n = {n} of {scale.seeds} seeds), best hatch: {own}: {said_a}; {said_b}.")
     return " ".join(parts) or "Not run."
+
+
+def best_hatch(found: Mapping[str, Mapping[int, Record]], arms: Sequence[str]) -> str:
+    """The hatch that beats most rivals; among equals the one with the smallest calibrated NLL over all its seeds."""
+
+    def rank(arm: str) -> tuple[int, float]:
+        wins = sum(better(found, arm, rival) == "holds" for rival in RIVALS)
+        scores = [number(record, "calibrated_nll") for record in found[arm].values()]
+        return -wins, sum(scores) / len(scores)
+
+    return min(arms, key=rank)
+
+
+def _told(
+    found: Mapping[str, Mapping[int, Record]], arm: str, other: str, measures: Mapping[str, object] | Sequence[str]
+) -> str:
+    """How much better an arm is in some measures, with the intervals."""
+    cells = dict(zip(MARGINS, _cells(found, arm, other), strict=True))
+    return ", ".join(f"{measure.replace('_', ' ')} {cells[measure]}" for measure in measures)
 
 
 def results(finished: Finished, scale: Scale, name: str) -> Table:
@@ -131,7 +162,15 @@ def results(finished: Finished, scale: Scale, name: str) -> Table:
                 *(f"{mean[measure]:.4f}" for measure in SHOWN),
             ]
         )
-    columns = ["arm", "n", "compute", "MACs, training", "s", "MACs, one answer", *(m.replace("_", " ") for m in SHOWN)]
+    columns = [
+        "arm",
+        "n",
+        "compute",
+        "MACs, training",
+        "CPU s",
+        "MACs, one answer",
+        *(m.replace("_", " ") for m in SHOWN),
+    ]
     return Table(
         f"Means over the seeds on {name}; compute is the share of the full Deep Ensemble's MACs", columns, rows
     )
@@ -170,18 +209,28 @@ def _cells(found: Mapping[str, Mapping[int, Record]], arm: str, other: str) -> l
 def dials(finished: Finished, scale: Scale) -> Table:
     """The candidates of each arm, and how they were chosen."""
     rows = [
-        [NAMES[arm], "; ".join(", ".join(f"{k} {v:g}" for k, v in one.items()) for one in candidates)]
+        [
+            NAMES[arm],
+            "; ".join(map(_words, candidates)),
+            *(_words(candidates[chosen(finished, scale, name, arm)]) for name in sets_of(finished, scale)),
+        ]
         for arm, (_, candidates) in ARMS.items()
         if arm in arms_of(scale)
     ]
     search = [record for record in finished.values() if record.name == "hatch.search"]
     spent = sum(float(record.context["macs_train"]) for record in search)  # type: ignore[arg-type]
+    seconds = sum(number(record, "train_s") for record in search)
     how = (
-        f"chosen on validation images, which cost {spent:.2e} MACs in {len(search)} trainings"
+        f"chosen on validation images, which cost {spent:.2e} MACs and {seconds:.0f} s in {len(search)} trainings"
         if search
         else "nothing was searched: the first candidate of each arm was used"
     )
-    return Table(f"Candidates of the dials, as many for each arm; {how}", ["arm", "candidates"], rows)
+    columns = ["arm", "candidates", *(f"chosen on {name}" for name in sets_of(finished, scale))]
+    return Table(f"Candidates of the dials, as many for each arm; {how}", columns, rows)
+
+
+def _words(dials: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in dials.items())
 
 
 def claims(finished: Finished, scale: Scale) -> Table:

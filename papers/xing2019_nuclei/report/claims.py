@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from linnet.nuclei.transfer.estimate import Estimate, difference, mean_of
 from linnet.nuclei.transfer.findings import Findings
@@ -136,17 +136,7 @@ def _seeds(found: Sequence[Estimate]) -> int:
     return min((one.seeds for one in found), default=0)
 
 
-def not_run(found: Findings, planned: Mapping[str, int]) -> list[tuple[str, str]]:
-    """Parts of the study that have fewer records than trainings.
-
-    Args:
-        found: The records.
-        planned: Number of trainings by stage.
-    """
-    done: dict[str, int] = {}
-    for record in found.finished.values():
-        stage = str(record.context["stage"])
-        done[stage] = done.get(stage, 0) + 1
-    return [
-        (stage, f"{done.get(stage, 0)} of {count}") for stage, count in planned.items() if done.get(stage, 0) < count
-    ]
+def not_run(found: Findings) -> list[tuple[str, str]]:
+    """Parts of the study that have fewer records than trainings."""
+    done = found.done
+    return [(stage, f"{done[stage]} of {count}") for stage, count in found.planned.items() if done[stage] < count]

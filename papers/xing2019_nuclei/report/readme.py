@@ -28,26 +28,6 @@ are marked so. A verdict says in which direction our records point, never that a
 """
 
 
-def planned(found: Findings) -> dict[str, int]:
-    """Number of trainings by stage at the scale of the records."""
-    from linnet.nuclei.transfer.plan import STARTS
-    from linnet.nuclei.transfer.trainings import SHARED
-
-    settings, targets = found.study.settings, found.study.targets
-    seeds, mixtures = settings["seeds"], settings["mixtures"]
-    shots = {t: [k for k in found.shots if k <= found.study.groups[t].pictures["train"]] for t in targets}
-    starts = [start for start in STARTS if start in settings["starts"]]
-    tuned = [start for start in starts if start in ("best", "mixture")]
-    count = sum(len(starts) + len(tuned) * (k in settings["rehearsal"]) for ks in shots.values() for k in ks)
-    weighted = len(targets) * ("weighted" in mixtures)
-    return {
-        "alone": seeds * len(found.groups),
-        "mixture": seeds * (sum(name in SHARED for name in mixtures) + weighted),
-        "others": seeds * len(targets) * ("mixture" in starts),
-        "shots": seeds * count,
-    }
-
-
 def text(found: Findings, scale: str) -> str:
     """The README."""
     tables = [section(title, *(each.as_markdown() if each.rows else "Not run.\n" for each in shown))
@@ -60,7 +40,7 @@ def text(found: Findings, scale: str) -> str:
         section("A rule for users", *(f"{line}\n" for line in rule_lines(found))),
         picture_section(drawable(found)),
         *tables,
-        not_run_section(not_run(found, planned(found))),
+        not_run_section(not_run(found)),
         provenance(found.finished),
     ]
     return "\n".join(part for part in parts if part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,47 +20,75 @@ if TYPE_CHECKING:
 jet = App(
     name="jet", help="Turn a network of jets into C or Verilog, prove it, time it, show it.", help_format="plaintext"
 )
+Model = Annotated[
+    str,
+    Parameter(
+        help="fashion (comes with linnet), a saved program, or file.py:factory of a network of linnet.jet layers."
+    ),
+]
+Rows = Annotated[int | None, Parameter(help="Rows of a frame in Verilog, if it is another than the program's.")]
+Columns = Annotated[int | None, Parameter(help="Pixels of a row in Verilog, likewise.")]
+Alone = Annotated[
+    bool, Parameter(name="--no-share", negative="", help="Adders of its own for every output, also after pools.")
+]
 _FRAMES = 500
 _SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Factory:
+    """What a factory's network needs besides its name.
+
+    Attributes:
+        input_: Size of the input of a factory's network, such as 1x1x28x28.
+        pixels: SCALE,SHIFT of its preparation: the network sees SCALE * pixel + SHIFT.
+        weights: Values of a factory's network.
+    """
+
+    input_: Annotated[
+        str | None,
+        Parameter(name="--input", help="Size of the input of a factory's network, such as 1x1x28x28."),
+    ] = None
+    pixels: Annotated[
+        str, Parameter(help="SCALE,SHIFT of its preparation: the network sees SCALE * pixel + SHIFT.")
+    ] = "1,0"
+    weights: Annotated[Path | None, Parameter(help="Values of a factory's network.")] = None
+
+
+_NONE = Factory()
 
 
 @jet.command(name="compile", help_epilogue="Example: linnet jet compile fashion -o fashion_c")
 @in_cli_words
 def compile_(
-    model: str,
+    model: Model,
     /,
     *,
     out: Annotated[Path, Parameter(alias="-o")] = Path("jet_c"),
     name: str = "linnet_jet",
     word_bits: int = 64,
     verilog: bool = False,
-    height: int | None = None,
-    width: int | None = None,
+    height: Rows = None,
+    width: Columns = None,
+    no_share: Alone = False,
     overwrite: bool = False,
-    input_: Annotated[str | None, Parameter(name="--input")] = None,
-    pixels: str = "1,0",
-    weights: Path | None = None,
+    factory: Factory = _NONE,
 ) -> int:
     """Write the program as C with an example and a Makefile, or as Verilog with a test bench.
 
     Args:
-        model: fashion (comes with linnet), a saved program, or file.py:factory of a network of linnet.jet layers.
         out: Folder of the files, new or empty.
         name: Of the C function or the Verilog module, and of the files.
         word_bits: 64, or 32 for a microcontroller.
         verilog: Write Verilog that takes one pixel a clock, instead of C.
-        height: Rows of a frame in Verilog, if it is another than the program's.
-        width: Pixels of a row in Verilog, likewise.
         overwrite: Replace files of the same names.
-        input_: Size of the input of a factory's network, such as 1x1x28x28.
-        pixels: SCALE,SHIFT of its preparation: the network sees SCALE * pixel + SHIFT.
-        weights: Values of a factory's network.
     """
-    program = _program(model, input_, pixels, weights)
+    program = _program(model, factory)
     if verilog:
-        paths = program.to_verilog(out, height, width, name, overwrite=overwrite)
-    elif (height, width) != (None, None):
-        raise InputError("`height` and `width` are for Verilog: give --verilog, or leave them out.")
+        paths = program.to_verilog(out, height, width, name, share=1 if no_share else "auto", overwrite=overwrite)
+    elif (height, width, no_share) != (None, None, False):
+        raise InputError("`height`, `width` and `no_share` are for Verilog: give --verilog, or leave them out.")
     else:
         paths = program.to_c(out, name, word_bits=word_bits, overwrite=overwrite)
     print(program)
@@ -73,7 +102,7 @@ def compile_(
 @jet.command(help_epilogue="Example: linnet jet verify fashion --backends available")
 @in_cli_words
 def verify(
-    model: str,
+    model: Model,
     /,
     *,
     data: Path | None = None,
@@ -81,25 +110,19 @@ def verify(
     backends: str = "c",
     directory: Path | None = None,
     rng_seed: int = 0,
-    input_: Annotated[str | None, Parameter(name="--input")] = None,
-    pixels: str = "1,0",
-    weights: Path | None = None,
+    factory: Factory = _NONE,
 ) -> int:
     """Prove that torch, numpy, C and Verilog give the same integers on every frame.
 
     Args:
-        model: fashion (comes with linnet), a saved program, or file.py:factory of a network of linnet.jet layers.
         data: Folder of images of the network's size (PNG, TIFF ...), or a .npy file of whole pixels (N, C, H, W).
             Without it: random pixels.
         frames: How many random frames.
         backends: c, rtl and icarus separated by commas, or available: those that can run here.
         directory: Folder that linnet jet compile wrote, whose files are checked as they stand.
         rng_seed: Of the random frames.
-        input_: Size of the input of a factory's network, such as 1x1x28x28.
-        pixels: SCALE,SHIFT of its preparation: the network sees SCALE * pixel + SHIFT.
-        weights: Values of a factory's network.
     """
-    program = _program(model, input_, pixels, weights)
+    program = _program(model, factory)
     shown = _random(program, frames, rng_seed) if data is None else _images(data, program)
     wanted = backends if backends == "available" else [word.strip() for word in backends.split(",")]
     record = program.verify(shown, backends=wanted, directory=directory)
@@ -111,38 +134,32 @@ def verify(
 @jet.command(help_epilogue="Example: linnet jet synth fashion --device ecp5")
 @in_cli_words
 def synth(
-    model: str,
+    model: Model,
     /,
     *,
     device: str = "ecp5",
-    height: int | None = None,
-    width: int | None = None,
+    height: Rows = None,
+    width: Columns = None,
     seeds: str = "1,2,3",
     max_lut: int | None = None,
-    input_: Annotated[str | None, Parameter(name="--input")] = None,
-    pixels: str = "1,0",
-    weights: Path | None = None,
+    no_share: Alone = False,
+    factory: Factory = _NONE,
 ) -> int:
     """Tell what the Verilog takes on a chip: LUTs, flip-flops, block RAMs by layer, and its clock.
 
     Args:
-        model: fashion (comes with linnet), a saved program, or file.py:factory of a network of linnet.jet layers.
         device: ecp5, ice40, or xc7 (cells alone, no clock).
-        height: Rows of a frame, if it is another than the program's.
-        width: Pixels of a row, likewise.
         seeds: Of the placement, separated by commas, three or more; none for cells alone.
         max_lut: Fail if it takes more LUTs.
-        input_: Size of the input of a factory's network, such as 1x1x28x28.
-        pixels: SCALE,SHIFT of its preparation: the network sees SCALE * pixel + SHIFT.
-        weights: Values of a factory's network.
     """
     from linnet.jet.verilog.tools import compiling
 
-    program = _program(model, input_, pixels, weights)
+    program = _program(model, factory)
     numbers = _seeds(seeds)
     for wheel in compiling("yosys", *[f"nextpnr-{device}"] * bool(numbers)):
         print(f"{wheel} compiles itself at its first run: some minutes, once.", flush=True)
-    print(program.synth(device, height, width, seeds=numbers, max_lut=max_lut))
+    share = 1 if no_share else "auto"
+    print(program.synth(device, height, width, seeds=numbers, max_lut=max_lut, share=share))
     closing("the table above", f"linnet jet compile {model} --verilog -o jet_v writes the Verilog")
     return 0
 
@@ -159,29 +176,23 @@ def _seeds(words: str) -> tuple[int, ...]:
 @jet.command(help_epilogue="Example: linnet jet bench fashion")
 @in_cli_words
 def bench(
-    model: str,
+    model: Model,
     /,
     *,
     frames: int = 200,
-    input_: Annotated[str | None, Parameter(name="--input")] = None,
-    pixels: str = "1,0",
-    weights: Path | None = None,
+    factory: Factory = _NONE,
 ) -> int:
     """Time one frame on each path of the C, and in numpy, on one thread.
 
     Args:
-        model: fashion (comes with linnet), a saved program, or file.py:factory of a network of linnet.jet layers.
         frames: How many calls are timed.
-        input_: Size of the input of a factory's network, such as 1x1x28x28.
-        pixels: SCALE,SHIFT of its preparation: the network sees SCALE * pixel + SHIFT.
-        weights: Values of a factory's network.
     """
     import tempfile
     import time
 
     from linnet.jet import load_c
 
-    program = _program(model, input_, pixels, weights)
+    program = _program(model, factory)
     shown = _random(program, frames, 0)
     with tempfile.TemporaryDirectory(prefix="linnet_jet_") as place:
         program.to_c(place)
@@ -204,28 +215,22 @@ def bench(
 @jet.command(help_epilogue="Example: linnet jet show fashion --html fashion.html")
 @in_cli_words
 def show(
-    model: str,
+    model: Model,
     /,
     *,
     html: Path | None = None,
-    input_: Annotated[str | None, Parameter(name="--input")] = None,
-    pixels: str = "1,0",
-    weights: Path | None = None,
+    factory: Factory = _NONE,
 ) -> int:
     """Show layers, ranges, cost and the kernels that were learned.
 
     Args:
-        model: fashion (comes with linnet), a saved program, or file.py:factory of a network of linnet.jet layers.
         html: Writes one page with pictures of the kernels into this file.
-        input_: Size of the input of a factory's network, such as 1x1x28x28.
-        pixels: SCALE,SHIFT of its preparation: the network sees SCALE * pixel + SHIFT.
-        weights: Values of a factory's network.
     """
     from linnet.jet.integer.nodes import Conv
     from linnet.report.jet import jet_page, kind_counts
     from linnet.results import atomic_write
 
-    program = _program(model, input_, pixels, weights)
+    program = _program(model, factory)
     print(f"{program}\n\n{program.cost()}")
     for node in program.graph.nodes:
         if isinstance(node.operation, Conv) and node.operation.kinds is not None:
@@ -238,7 +243,7 @@ def show(
     return 0
 
 
-def _program(words: str, size: str | None, pixels: str, weights: Path | None) -> Program:
+def _program(words: str, factory: Factory) -> Program:
     """The program that MODEL names."""
     from linnet.jet import Program, freeze
     from linnet.jet.shipped import NAMES, shipped
@@ -259,14 +264,14 @@ def _program(words: str, size: str | None, pixels: str, weights: Path | None) ->
     from linnet.cli.model_argument import example_of, model_of, with_weights
 
     net = model_of(words)
-    net = net if weights is None else with_weights(net, weights)
-    if size is None:
+    net = net if factory.weights is None else with_weights(net, factory.weights)
+    if factory.input_ is None:
         raise InputError(f"`{words}` doesn't say what it takes: give the size of one input, such as --input 1x1x28x28.")
     import torch
 
     generator = torch.Generator().manual_seed(0)
-    example = torch.randint(0, 256, tuple(example_of(size).shape), generator=generator)
-    return freeze(net.eval(), example, _pixels(pixels))
+    example = torch.randint(0, 256, tuple(example_of(factory.input_).shape), generator=generator)
+    return freeze(net.eval(), example, _pixels(factory.pixels))
 
 
 def _pixels(words: str) -> tuple[float, float]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from linnet.data.forster_transform import Forster as Forster, forster as forster
     from linnet.data.idx import fashion_mnist as fashion_mnist, mnist as mnist, read_idx as read_idx
     from linnet.data.image_set import ImageSet as ImageSet, hold_out as hold_out
+    from linnet.data.inspection.boards import circuit_boards as circuit_boards
+    from linnet.data.inspection.tiles import magnetic_tiles as magnetic_tiles
     from linnet.data.jpeg_container import cifar10_jpeg as cifar10_jpeg, read_jpeg_container as read_jpeg_container
     from linnet.data.loaders import ArrayLoader as ArrayLoader
     from linnet.data.nuclei import (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
 from collections.abc import Callable
@@ -12,7 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from linnet.data.listing import rows
 from linnet.errors import DataError
+
+_NEEDS = "A nucleus set needs meta.csv, centroids.csv and images/."
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,11 @@ def read_nucleus_set(
         DataError: a file or column is missing, a split is unknown or empty, or one picture lies on two sides.
     """
     root = Path(folder)
-    meta = _rows(root / "meta.csv", ("image_id", "split", group, picture))
+    meta = rows(root / "meta.csv", ("image_id", "split", group, picture), _NEEDS)
     meta = [{**row, "group": row[group], "mosaic_id": row[picture]} for row in meta]
     _refuse_leak(root, meta)
     points: dict[str, list[tuple[float, float, float]]] = {row["image_id"]: [] for row in meta}
-    for row in _rows(root / "centroids.csv", ("image_id", "y", "x")):
+    for row in rows(root / "centroids.csv", ("image_id", "y", "x"), _NEEDS):
         if row["image_id"] in points:
             points[row["image_id"]].append((*_point(root, row), _diameter(row.get("area_px"))))
     images = [_image(root, row, points[row["image_id"]]) for row in meta if split in (None, row["split"])]
@@ -119,21 +121,6 @@ def _point(root: Path, row: dict[str, str]) -> tuple[float, float]:
             f"{row['y']!r} and {row['x']!r})."
         )
     return y, x
-
-
-def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = [c for c in columns if c not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path} must have the column {', '.join(missing)} (it has {reader.fieldnames}).")
-            return list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(
-            f"{path} can't be read ({reason}). A nucleus set needs meta.csv, centroids.csv and images/."
-        ) from error
 
 
 def _refuse_leak(root: Path, meta: list[dict[str, str]]) -> None:

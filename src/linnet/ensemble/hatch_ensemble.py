@@ -24,6 +24,7 @@ from linnet.ensemble.training.choice import Choice, build, choose
 from linnet.ensemble.training.executions import Execution, MemberLoop, Outputs
 from linnet.ensemble.training.fitting import MakeOptimizer, Manner, MembersFit, fit_by_hand, fit_members
 from linnet.ensemble.training.task import Loss
+from linnet.ensemble.training.trained_on import TrainedOn
 from linnet.ensemble.widening.report import Widening
 from linnet.errors import InputError
 from linnet.suggest import one_of
@@ -74,6 +75,7 @@ class HatchEnsemble(nn.Module):
         self.forward_impl = Choice("loop", "not measured")
         self.conformal: Conformal | None = None
         self._joined: tuple[Any, ...] = ()
+        self._trained_on = TrainedOn()
 
     def __len__(self) -> int:
         return len(self.members)
@@ -231,6 +233,7 @@ class HatchEnsemble(nn.Module):
             raise InputError(f"`members` are all stopped: {found.stopped}. Lower `lr`, or clip gradients.")
         self.members = nn.ModuleList(m for k, m in enumerate(networks) if k not in found.stopped)
         self.temperature = self.conformal = None
+        self._trained_on = TrainedOn(source)
         self.eval()
         return found
 
@@ -240,7 +243,8 @@ class HatchEnsemble(nn.Module):
         Decisions don't change; `probs` do. The entropies stay those of the uncalibrated members.
 
         Args:
-            calibration: Held-out data: a loader of (inputs, targets), or a pair (member_logits, labels).
+            calibration: Held-out data: a loader of (inputs, targets), or a pair (member_logits, labels). A warning says
+                so if it is the loader that the members were trained on.
             **options: Of `linnet.ensemble.calibrate`.
 
         Returns:
@@ -249,6 +253,8 @@ class HatchEnsemble(nn.Module):
         Raises:
             InputError: fewer than two classes are present, or labels or outputs don't fit.
         """
+        if self._trained_on.is_same(calibration):
+            options.setdefault("training", calibration)
         found = calibrate(self, calibration, **options)
         self.temperature = found.temperature
         return found

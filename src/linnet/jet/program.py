@@ -175,6 +175,7 @@ class Program:
         width: int | None = None,
         name: str = "linnet_jet",
         *,
+        share: str | int = "auto",
         overwrite: bool = False,
     ) -> list[Path]:
         """Writes the program as Verilog that takes one pixel a clock, with a test bench and a top for few pins.
@@ -187,18 +188,20 @@ class Program:
             height: Of a frame; None: as it was frozen.
             width: Likewise.
             name: Of the top module, and before the name of every layer's.
+            share: "auto": after pools and strides positions come seldom, and up to sixteen outputs take turns in the
+                same adders; 1: each output has its own, which answers sooner.
             overwrite: Whether files of the same names may be replaced.
 
         Returns:
             The paths of the files.
 
         Raises:
-            InputError: the name or the size can't be, the network takes vectors, or the folder holds files.
+            InputError: the name, the size or `share` can't be, the network takes vectors, or the folder holds files.
             FreezeError: a layer that a stream can't hold, with what to change: branches, padding that enlarges a map.
         """
         from linnet.jet.verilog.project import write_verilog
 
-        return write_verilog(self.graph, directory, height, width, name, overwrite=overwrite)
+        return write_verilog(self.graph, directory, height, width, name, share=share, overwrite=overwrite)
 
     def verify(
         self,
@@ -215,8 +218,8 @@ class Program:
 
         Args:
             x: Whole pixels (N, C, H, W).
-            backends: Of "c", "rtl" (the Verilog by yosys and a C++ compiler) and "icarus" (by Icarus Verilog), or
-                "available" for all that can run here.
+            backends: Of "c", "cortex-m4" (the C on a core that QEMU emulates), "rtl" (the Verilog by yosys and a C++
+                compiler) and "icarus" (by Icarus Verilog), or "available" for all that can run here.
             directory: A folder written by `to_c` or `to_verilog`, whose files are checked as they stand.
             thorough: False builds C in one way only.
 
@@ -240,6 +243,7 @@ class Program:
         *,
         seeds: Sequence[int] = (1, 2, 3),
         max_lut: int | None = None,
+        share: str | int = "auto",
     ) -> Synthesis:
         """What the Verilog takes on a chip: LUTs, flip-flops, block RAMs and multipliers, by layer, and the clock.
 
@@ -252,6 +256,7 @@ class Program:
             width: Likewise.
             seeds: Of the placement, three or more; () for mapping alone.
             max_lut: LUTs that it may take.
+            share: As in `to_verilog`.
 
         Returns:
             The cells of each layer and of the whole, and the clock of each seed.
@@ -264,7 +269,7 @@ class Program:
         """
         from linnet.jet.synthesis.synthesis import synthesised
 
-        return synthesised(self.graph, device, height, width, seeds=tuple(seeds), max_lut=max_lut)
+        return synthesised(self.graph, device, height, width, seeds=tuple(seeds), max_lut=max_lut, share=share)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Program:

@@ -133,7 +133,16 @@ class EnsembleWork:
         facts["costs"] = self._costs(self.result)
         atomic_write(self.folder / UNCERTAINTY, json.dumps(facts))
         found = [record for report in reports.values() for record in report.records(facts={"split": "test"})]
-        return [record for record in found if not record.name.startswith("shifted/")]  # the picture has each of them
+        kept = [record for record in found if not record.name.startswith("shifted/")]  # the picture has each of those
+        # Seed and ensemble stand side by side in a table when nothing but their method tells them apart.
+        own = ("members", "temperature")
+        kept = [replace(one, context={k: v for k, v in one.context.items() if k not in own}) for one in kept]
+        seed = self.plan.train.rng_seed
+        return kept + [
+            Record.measured("temperature", report.temperature, method=method, split="validation", rng_seed=seed)
+            for method, report in reports.items()
+            if report.temperature is not None
+        ]
 
     def _report(self, model: Any, method: str) -> Report:
         section, held = self.plan["evaluate"], self.held_out

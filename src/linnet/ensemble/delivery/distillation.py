@@ -103,12 +103,12 @@ def distilled(
     from linnet.engine import fit  # loads rich, for its progress bar
 
     if ensemble.task == "regression":
-        raise InputError('`task` is "regression"; an ensemble that gives probabilities is needed to distil.')
+        raise InputError('`ensemble` must give probabilities to be distilled (got task "regression").')
     compute = compute or Compute.pick()
     loader = as_loader(source, rng_seed=rng_seed)
     first = next(iter(loader.epoch(0)), None)
     if first is None:
-        raise InputError("`loader` gave no batch; batches of inputs are needed.")
+        raise InputError("`loader` must give at least one batch of inputs (got none).")
     example = (first[0] if isinstance(first, (tuple, list)) else first)[:1]
     ensemble.to(compute.torch_device).eval()
     steps = epochs * len(loader)

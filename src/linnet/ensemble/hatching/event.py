@@ -7,10 +7,10 @@ import math
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
-from linnet.engine import Compute, Listener, Run, Schedule
+from linnet.core.distributed import added
+from linnet.engine import Compute, Listener, Ranks, Run, Schedule
 from linnet.engine.listeners.schedule import learning_rates, set_learning_rates
 from linnet.ensemble.hatch_ensemble import HatchEnsemble
 from linnet.ensemble.hatching.construction import hatch
@@ -29,8 +29,9 @@ class Hatch(Listener):
     `HatchEnsemble`. Each member has its own loss; the run's loss is their mean, and the task's validation sees the
     logarithm of the pooled probabilities.
 
-    A run that is killed before, in or after the hatch goes on to the same bits. It doesn't go with early stop (the best
-    epoch may be the seed's), nor with several processes: train the seed under `torchrun` and the members by `ens.fit`.
+    A run that is killed before, in or after the hatch goes on to the same bits. Under `torchrun` every process has all
+    members and its part of each batch, as it has for the seed. It doesn't go with early stop: the best epoch may be the
+    seed's.
 
     Args:
         example: Inputs as the network takes them.
@@ -67,18 +68,15 @@ class Hatch(Listener):
         self.macs = (0, 0)
         self._hatched_at = self._end = -1
         self._rates: list[float] = []
+        self._ranks = Ranks()
 
     def on_start(self, run: Run) -> None:
         """Refuses what can't be hatched, before the first step.
 
         Raises:
-            TrainingError: there are several processes, or the budget leaves no step for the members.
+            TrainingError: the budget leaves no step for the members.
         """
-        if dist.is_initialized() and dist.get_world_size() > 1:
-            raise TrainingError(
-                f"Hatch works in one process (there are {dist.get_world_size()}). Train the seed under torchrun and "
-                "hatch afterwards: ens.fit spreads the members over the processes."
-            )
+        self._ranks = Ranks.join(run.compute)
         self._rates = self._rates or learning_rates(run.optimizer)
         if self.ensemble is not None:
             if run.step >= self._end:
@@ -102,8 +100,9 @@ class Hatch(Listener):
         return max(1, round(self.at * run.steps_total))
 
     def on_gradients(self, run: Run) -> None:
-        """Sets the members' learning rate of the step to come."""
+        """Averages the members' gradients over the processes, and sets the learning rate of the step to come."""
         if self.ensemble is not None:
+            _average_gradients(self.ensemble, self._ranks)
             steps = self._end - self._hatched_at
             schedule = Schedule("cosine", warmup_steps=max(1, round(WARMUP * steps)))
             factor = schedule.factor(run.step - self._hatched_at, steps)
@@ -113,6 +112,7 @@ class Hatch(Listener):
     def on_step(self, run: Run) -> None:
         """Hatches when it is time, and stops the run when the budget is used up."""
         if self.ensemble is None and run.step >= self._hatch_step(run):
+            self._ranks.share(run.model.buffers())  # each process has statistics of its own part of the batches
             ensemble = hatch(run.model, self.example, self.members, **self.options)
             self._end = run.step + self._steps_left(run, ensemble)
             self._hatched_at = run.step
@@ -131,12 +131,14 @@ class Hatch(Listener):
         for group in run.optimizer.param_groups:
             group["params"] = [parameters[names[id(p)]] for parameters in own for p in group["params"]]
         run.optimizer.state.clear()
-        run.task = _TaskOfMembers(run.task, ensemble, self.stopped)
+        run.task = _TaskOfMembers(run.task, ensemble, self.stopped, self._ranks)
         run.model = ensemble.train()
         self.ensemble = ensemble
 
     def on_end(self, run: Run) -> None:
         """Drops the members that were stopped."""
+        if self.ensemble is not None:
+            self._ranks.share(self.ensemble.buffers())
         if self.ensemble is not None and self.stopped:
             kept = [m for number, m in enumerate(self.ensemble.members) if number not in self.stopped]
             self.ensemble.members = nn.ModuleList(kept)
@@ -172,23 +174,29 @@ class Hatch(Listener):
 
 
 class _TaskOfMembers:
-    """A task done by every member: the mean of the losses, with the gradient of their sum."""
+    """A task done by every member: the mean of the losses, with the gradient of their sum.
 
-    def __init__(self, task: Any, ensemble: HatchEnsemble, stopped: dict[int, str]) -> None:
-        self._task, self._ensemble, self._stopped = task, ensemble, stopped
+    The members are called past the wrapper of several processes, which knows no single member: `Hatch` averages their
+    gradients itself.
+    """
+
+    def __init__(self, task: Any, ensemble: HatchEnsemble, stopped: dict[int, str], ranks: Ranks) -> None:
+        self._task, self._ensemble, self._stopped, self._ranks = task, ensemble, stopped, ranks
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch; see `linnet.engine.Task`."""
-        found = []
-        for number, member in enumerate(self._ensemble.members):
-            if number in self._stopped:
-                continue
-            loss, metrics = self._task.loss(member, batch)
-            if bool(torch.isfinite(loss.detach())):
-                found.append((loss, metrics))
-            else:
-                self._stopped[number] = f"its loss became {float(loss.detach())}"
+        own = {
+            number: self._task.loss(member, batch)
+            for number, member in enumerate(self._ensemble.members)
+            if number not in self._stopped
+        }
+        everywhere = self._ranks.mean([float(loss.detach()) for loss, _ in own.values()])
+        for number, mean in zip(tuple(own), everywhere, strict=True):
+            if not math.isfinite(mean):
+                del own[number]
+                self._stopped[number] = f"its loss became {mean}"
                 _log.warning("members[%d] is stopped: %s. The others go on.", number, self._stopped[number])
+        found = list(own.values())
         if not found:
             raise TrainingError("The losses of all members are NaN or infinite. Lower `lr`, or clip gradients.")
         total = torch.stack([loss for loss, _ in found]).sum()
@@ -211,6 +219,17 @@ class _Pooled(nn.Module):
         """(N, C) logits, or (N, ...) values."""
         out = self.ensemble(x)
         return (out.mean if self.ensemble.task == "regression" else out.log_pooled).float()
+
+
+@torch.no_grad()
+def _average_gradients(ensemble: HatchEnsemble, ranks: Ranks) -> None:
+    """The mean of each gradient over the processes, in its place."""
+    gradients = [p.grad for p in ensemble.parameters() if p.grad is not None]
+    if ranks.world == 1 or not gradients:
+        return
+    whole = added(torch.cat([gradient.flatten() for gradient in gradients])) / ranks.world
+    for gradient, part in zip(gradients, whole.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -36,22 +37,29 @@ def add_noise(network: nn.Module, scale: float, *, rng_seed: int, masks: Masks |
     """
     if not scale:
         return
-    for name, weight in network.named_parameters():
-        mask = None if masks is None else masks.get(name)
-        if (
-            weight.ndim < 2
-            or not weight.is_floating_point()
-            or weight.numel() < 2
-            or (masks is not None and mask is None)
-        ):
-            continue
-        generator = torch.Generator().manual_seed(derive_seed(rng_seed, "noise", name))
-        kind = torch.float64 if weight.dtype == torch.float64 else torch.float32
-        noise = torch.randn(weight.shape, generator=generator, dtype=kind)
-        noise *= scale * float(weight.detach().to(kind).std())
-        if mask is not None:
-            noise *= torch.from_numpy(mask)
-        weight.add_(noise.to(weight.device, weight.dtype))
+    noisy = {
+        name: weight
+        for name, weight in network.named_parameters()
+        if weight.ndim >= 2 and weight.numel() >= 2 and weight.is_floating_point() and (masks is None or name in masks)
+    }
+
+    def add(name: str) -> None:
+        _add(noisy[name], scale, derive_seed(rng_seed, "noise", name), None if masks is None else masks[name])
+
+    # A tensor is drawn by one thread, and drawing is most of the work: several are drawn at once.
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(add, noisy))  # the list raises what a thread raised
+
+
+@torch.no_grad()  # which counts for one thread only
+def _add(weight: Tensor, scale: float, seed: int, mask: npt.NDArray[np.bool_] | None) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    kind = torch.float64 if weight.dtype == torch.float64 else torch.float32
+    noise = torch.randn(weight.shape, generator=generator, dtype=kind)
+    noise *= scale * float(weight.to(kind).std())
+    if mask is not None:
+        noise *= torch.from_numpy(mask)
+    weight.add_(noise.to(weight.device, weight.dtype))
 
 
 def copied_positions(edit: Edit) -> dict[str, npt.NDArray[np.bool_]]:
@@ -67,25 +75,27 @@ def copied_positions(edit: Edit) -> dict[str, npt.NDArray[np.bool_]]:
     return masks
 
 
-@torch.no_grad()
-def relative_change(before: nn.Module, after: nn.Module, stored: Mapping[str, Any]) -> float:
-    """max |f - g| / max |f| of two networks in eval mode on N(0, 1) inputs.
+class Change:
+    """How far other networks are from a network f, in eval mode on N(0, 1) inputs.
 
     Args:
-        before: f.
-        after: g.
+        network: f; run once.
         stored: The graph's example.
     """
-    parameter = next(after.parameters())
-    kind = parameter.dtype if parameter.is_floating_point() else torch.float32
-    given = drawn(stored, 0).map(lambda t: t.to(parameter.device, kind if t.is_floating_point() else t.dtype))
-    outputs = [_outputs(network, given) for network in (before, after)]
-    worst = 0.0
-    for f, g in zip(*outputs, strict=True):
-        worst = max(worst, float((f - g).abs().max() / f.abs().max().clamp_min(1e-30)))
-    return worst
+
+    def __init__(self, network: nn.Module, stored: Mapping[str, Any]) -> None:
+        parameter = next(network.parameters())
+        kind = parameter.dtype if parameter.is_floating_point() else torch.float32
+        self._given = drawn(stored, 0).map(lambda t: t.to(parameter.device, kind if t.is_floating_point() else t.dtype))
+        self._answers = _outputs(network, self._given)
+
+    def of(self, other: nn.Module) -> float:
+        """max |f - g| / max |f| of another network g."""
+        pairs = zip(self._answers, _outputs(other, self._given), strict=True)
+        return max((float((f - g).abs().max() / f.abs().max().clamp_min(1e-30)) for f, g in pairs), default=0.0)
 
 
+@torch.no_grad()
 def _outputs(network: nn.Module, given: Any) -> list[Tensor]:
     modes = {module: module.training for module in network.modules()}
     try:

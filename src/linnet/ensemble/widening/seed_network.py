@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,13 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from linnet.core import ChannelClass, ChannelGraph
+from linnet.core import ChannelClass, ChannelGraph, Cost
 from linnet.core.channels.union_find import Ints
 from linnet.core.edit.edit_plan import Edit, plan
 from linnet.core.edit.optimizer_state import NextState, next_state
 from linnet.core.edit.resizing import apply, proved
 from linnet.core.program.module_copy import rebuild
-from linnet.ensemble.widening.noise import add_noise, copied_positions, relative_change
+from linnet.ensemble.widening.noise import Change, add_noise, copied_positions
 from linnet.ensemble.widening.report import WidenedClass, Widening
 from linnet.ensemble.widening.zero_sum_pairs import draw_pairs, with_pairs
 from linnet.errors import GraphError, InputError, OptimizerStateError, ProofError
@@ -28,6 +29,7 @@ NOISE_ON = ("all", "copies")
 # Largest relative difference that a widening may show.
 BOUNDS = {torch.float64: 1e-10, torch.float32: 1e-5}
 Copies = Mapping[str, Ints]
+Widths = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ class SeedNetwork:
                 f"`model` ({type(self.model).__name__}) has no channels that may be copied ({reasons}). Give a network "
                 "with a hidden layer, or freeze less."
             )
-        self._checked: dict[tuple[tuple[str, int], ...], float] = {}
+        self._checked: dict[Widths, float] = {}
+        self._costs: dict[Widths, Cost] = {}
 
     def sizes(self, factor: float, *, align: int | None = None) -> dict[str, int]:
         """Channels of each class after widening: max(n + 1, round(factor * n)), rounded up to a multiple of `align`.
@@ -153,7 +156,7 @@ class SeedNetwork:
         made.linnet_edit.example = dict(self.graph.example)  # type: ignore[union-attr]
         masks = copied_positions(edit) if manner.noise_on == "copies" else None
         add_noise(made, manner.noise, rng_seed=rng_seed, masks=masks)
-        change = relative_change(self.model, made, self.graph.example) if manner.noise else 0.0
+        change = self._change.of(made) if manner.noise else 0.0
         made.widening = self._report(edit, plain, manner, error, change, rng_seed)  # type: ignore[assignment]
         return made
 
@@ -195,7 +198,7 @@ class SeedNetwork:
 
     def _proved(self, made: nn.Module, edit: Edit) -> float:
         """The proof, once for all networks of these widths."""
-        shape = tuple((name, int(numbers.sum())) for name, numbers in edit.multiplicity.items())
+        shape = _widths(edit.multiplicity)
         if shape not in self._checked:
             error = proved(self.model, made, edit, self.graph)
             kinds = {p.dtype for p in self.model.parameters() if p.is_floating_point()}
@@ -222,7 +225,7 @@ class SeedNetwork:
     def _report(
         self, edit: Edit, plain: Copies, manner: Manner, error: float, change: float, rng_seed: int
     ) -> Widening:
-        before, after = self.graph.cost(), self.graph.cost(edit.multiplicity)
+        before, after = self._cost({}), self._cost(edit.multiplicity)
         classes = tuple(
             WidenedClass(
                 name,
@@ -246,10 +249,26 @@ class SeedNetwork:
             self._notes(),
         )
 
+    def _cost(self, multiplicity: Mapping[str, Ints]) -> Cost:
+        """The cost at these widths; it doesn't depend on which channels are copied."""
+        widths = _widths(multiplicity)
+        if widths not in self._costs:
+            self._costs[widths] = self.graph.cost(multiplicity)
+        return self._costs[widths]
+
+    @cached_property
+    def _change(self) -> Change:
+        return Change(self.model, self.graph.example)
+
     def _notes(self) -> tuple[str, ...]:
         dropout = any("Dropout" in type(m).__name__ and getattr(m, "p", 0) > 0 for m in self.model.modules())
         note = "dropout: in train mode the functions are equal in expectation only, and copies lower its variance"
         return (note,) if dropout else ()
+
+
+def _widths(multiplicity: Mapping[str, Ints]) -> Widths:
+    """How many channels each class has."""
+    return tuple((name, int(numbers.sum())) for name, numbers in multiplicity.items())
 
 
 def _map(known: ChannelClass, edit: Edit) -> tuple[int, ...]:

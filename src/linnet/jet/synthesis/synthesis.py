@@ -84,6 +84,7 @@ def synthesised(
     *,
     seeds: Sequence[int],
     max_lut: int | None,
+    share: str | int = "auto",
 ) -> Synthesis:
     """Maps each layer and the whole, and places the whole with each seed.
 
@@ -94,6 +95,7 @@ def synthesised(
         width: Likewise.
         seeds: Of the placement, three or more; none for mapping alone.
         max_lut: LUTs that the design may take.
+        share: Whether outputs take turns in the same adders.
 
     Raises:
         BudgetError: it takes more; the largest layer is named.
@@ -106,7 +108,7 @@ def synthesised(
     if len(graph.input_shape) != 3:
         raise InputError(f"`synth` takes networks of images (this one takes {graph.input_shape[0]} numbers).")
     own = graph.input_shape[1:]
-    made = design(graph, own[0] if height is None else height, own[1] if width is None else width, "net")
+    made = design(graph, own[0] if height is None else height, own[1] if width is None else width, "net", share)
     with tempfile.TemporaryDirectory(prefix="linnet_jet_") as place:
         folder = Path(place)
         layers = tuple((layer.node, mapped(layer.text, layer.module, chosen, folder)) for layer in made.layers)

@@ -16,6 +16,7 @@ import numpy as np
 from linnet.errors import FreezeError
 from linnet.jet.integer.graph import IntegerGraph
 from linnet.jet.verification.c_builds import check_c, missing_c
+from linnet.jet.verification.cortex import check_cortex, missing_cortex
 from linnet.jet.verification.records import Ran
 from linnet.jet.verification.rtl import check_rtl, missing_icarus, missing_rtl
 
@@ -60,6 +61,10 @@ def _c(job: Job) -> list[Ran]:
     return check_c(job.graph, job.pixels, job.expected, job.directory, job.skipped, thorough=job.thorough)
 
 
+def _cortex(job: Job) -> list[Ran]:
+    return check_cortex(job.graph, job.pixels, job.expected)
+
+
 def _rtl(job: Job) -> list[Ran]:
     return _verilog(job, "rtl")
 
@@ -79,5 +84,10 @@ def _verilog(job: Job, name: str) -> list[Ran]:
 
 
 BACKENDS: Mapping[str, Backend] = MappingProxyType(
-    {"c": Backend(_c, missing_c), "rtl": Backend(_rtl, missing_rtl), "icarus": Backend(_icarus, missing_icarus)}
+    {
+        "c": Backend(_c, missing_c),
+        "cortex-m4": Backend(_cortex, missing_cortex),
+        "rtl": Backend(_rtl, missing_rtl),
+        "icarus": Backend(_icarus, missing_icarus),
+    }
 )

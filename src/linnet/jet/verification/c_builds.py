@@ -115,9 +115,7 @@ def _source(graph: IntegerGraph, directory: Path | None, folder: Path) -> tuple[
 def _built(
     source: Path, name: str, folder: Path, build: Build, graph: IntegerGraph, skipped: dict[str, str]
 ) -> Path | None:
-    template = Template((files("linnet.jet.c") / "runtime" / "driver.c").read_text())
-    words = {"name": name, "upper": name.upper(), "pixel": pixel_type(graph)}
-    (folder / "driver.c").write_text(template.substitute(words))
+    (folder / "driver.c").write_text(driver_text(graph, name))
     target = folder / "driver"
     command = [compiler(), *STRICT, *build.flags, "-I", str(source.parent), "-o", str(target), str(folder / "driver.c")]
     run = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False)
@@ -129,6 +127,12 @@ def _built(
         skipped[f"c {build.word}"] = f"this compiler can't build for it ({why})"
         return None
     raise ToolError(f"{source}: `{' '.join(command)}` failed:\n" + "\n".join(lines[:8]))
+
+
+def driver_text(graph: IntegerGraph, name: str) -> str:
+    """C that runs all frames of a file."""
+    template = Template((files("linnet.jet.c") / "runtime" / "driver.c").read_text())
+    return template.substitute({"name": name, "upper": name.upper(), "pixel": pixel_type(graph)})
 
 
 def _compiles(build: Build, folder: Path) -> bool:
@@ -160,15 +164,16 @@ def _paths(
             continue
         if run.returncode:
             raise MismatchError(f"c ({where}) stopped with code {run.returncode}:\n{run.stderr[-2000:]}")
-        found = _in_order(np.fromfile(driver.parent / "results", np.int32), graph, len(expected))
+        found = in_order(np.fromfile(driver.parent / "results", np.int32), graph, len(expected))
         if not np.array_equal(found, expected):
             _raise_located(f"c ({where})", graph, source, pixels, expected, found, number)
         values = require_equal(f"c ({where})", graph.output, expected, found)
-        ran.append(Ran("c", where, values, time.perf_counter() - begun, version(), _digest(source)))
+        ran.append(Ran("c", where, values, time.perf_counter() - begun, version(), digest(source)))
     return ran
 
 
-def _in_order(results: np.ndarray, graph: IntegerGraph, frames: int) -> np.ndarray:
+def in_order(results: np.ndarray, graph: IntegerGraph, frames: int) -> np.ndarray:
+    """What the C wrote, as (N, *output shape)."""
     shape = graph.output.shape
     if len(shape) == 1:
         return results.reshape(frames, *shape).astype(np.int64)
@@ -219,6 +224,7 @@ def version() -> str:
     return (run.stdout.splitlines() or [""])[0]
 
 
-def _digest(source: Path) -> str:
+def digest(source: Path) -> str:
+    """SHA-256 of the file and its header."""
     parts: Sequence[Path] = (source, source.with_suffix(".h"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()

@@ -15,7 +15,7 @@ from linnet.jet.verilog.project import bench, hexadecimal
 from linnet.jet.verilog.tools import tool
 
 _WATCH = """    always @(posedge clk)
-        if (out_valid !== 1'b0 && !rst) $display("OUT %h", out_data);
+        if (counting && out_valid !== 1'b0 && !rst) $display("OUT %h", out_data);
 """
 
 

@@ -89,7 +89,8 @@ def _design(graph: IntegerGraph, directory: Path | None) -> tuple[Design, str]:
         raise MismatchError(
             f"{found[0]}: its hash isn't that of this program ({graph.hash[:16]}). Write it anew: to_verilog."
         )
-    return design(graph, height, width, interface["top"]), found[0].with_suffix(".v").read_text()
+    share = interface.get("share", 1)
+    return design(graph, height, width, interface["top"], share), found[0].with_suffix(".v").read_text()
 
 
 def _in_order(found: np.ndarray, graph: IntegerGraph, frames: int) -> np.ndarray | None:
@@ -126,17 +127,17 @@ def _raise_located(
             f"{where}: {what} {made.name}.v isn't the file that this program gives: line {line} differs. "
             "Write it anew: program.to_verilog(directory, overwrite=True)."
         )
-    raise MismatchError(f"{where}: {_first_layer(backend, graph, pixels) or what}")
+    raise MismatchError(f"{where}: {_first_layer(backend, graph, pixels, made.share) or what}")
 
 
-def _first_layer(backend: str, graph: IntegerGraph, pixels: np.ndarray) -> str:
+def _first_layer(backend: str, graph: IntegerGraph, pixels: np.ndarray, share: str | int) -> str:
     """The first node whose Verilog gives other numbers, found by cutting the program after each that has a module."""
     for count in range(2, len(graph.nodes)):
         part = dataclasses.replace(graph, nodes=graph.nodes[:count])
         if isinstance(part.output.operation, Flatten):
             continue
         few = pixels[:8]
-        made = design(part, *part.input_shape[1:], "part")
+        made = design(part, *part.input_shape[1:], "part", share)
         found, _ = SIMULATORS[backend](made, made.text, few)
         expected, shaped = run_numpy(part, few), _in_order(found, part, len(few))
         if shaped is None:

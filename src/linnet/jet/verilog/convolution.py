@@ -10,12 +10,13 @@ from linnet.jet.integer.nodes import Conv
 from linnet.jet.kernel_family import row
 from linnet.jet.verilog.adders import Term, tree, triples, weighted
 from linnet.jet.verilog.module import Module, Signal
-from linnet.jet.verilog.sliding import columns, opened
+from linnet.jet.verilog.sharing.turns import collected, shared_sums, turn_of
+from linnet.jet.verilog.sliding import Opened, columns, opened, pace
 from linnet.jet.verilog.streams import Stream, numbers
 from linnet.jet.verilog.windows import Window, require_streamable
 
 
-def convolution(module: Module, layer: str, conv: Conv, source: Stream) -> tuple[Stream, str]:
+def convolution(module: Module, layer: str, conv: Conv, source: Stream, share: str | int = 1) -> tuple[Stream, str]:
     """Fills a module with a convolution.
 
     Args:
@@ -23,9 +24,10 @@ def convolution(module: Module, layer: str, conv: Conv, source: Stream) -> tuple
         layer: Its name in the network, for errors.
         conv: The operation.
         source: Signs, or raw values that are the program's integers.
+        share: "auto": outputs share adders where positions come seldom; 1: they don't.
 
     Returns:
-        Its output, and the text of its line buffer's module.
+        Its output, and the text of the modules that it uses.
 
     Raises:
         FreezeError: a stream can't hold the layer.
@@ -33,21 +35,35 @@ def convolution(module: Module, layer: str, conv: Conv, source: Stream) -> tuple
     window = Window(conv.size, conv.size, (conv.stride, conv.stride), conv.padding)
     require_streamable(layer, window, source.height, source.width)
     border = (conv.pad_value + 1) // 2 if source.is_sign else conv.pad_value
+    outputs = len(conv.kernels)
+    turn = turn_of(source, outputs, share)
+    how = opened(module, source, window, border, turn=turn)
     body = _jets if conv.family == "jet" else _binary
-    rows_text = opened(module, source, window, border)
-    sums, valid, clocks, offset = body(module, conv, source, window, border)
-    multiplier = np.array([sign for _, sign in sums], np.int64)
+    terms, complete, clocks, late = body(module, conv, source, window, border, how)
+    bits = source.is_sign and conv.family == "binary"
+    if how.turns is None:
+        sums, offset, stages = _side_by_side(module, terms, bits=bits)
+        valid, clocks = module.delayed(complete, late + stages), clocks + late + stages
+        signals, multiplier = [signal for signal, _ in sums], np.array([sign for _, sign in sums], np.int64)
+    else:
+        turns = how.turns.later(module, late)
+        roots, offset, stages = shared_sums(module, turns, terms, bits=bits)
+        sure = module.delayed(complete, late + stages)
+        signals, valid = collected(module, turns.later(module, stages), roots, outputs, sure)
+        multiplier, clocks = np.ones(outputs, np.int64), clocks + late + stages + turn + 1
+    offset = np.array(offset, np.int64)
     if source.is_sign:  # sum K (2 b - 1) = 2 sum K b - sum K
         multiplier, offset = 2 * multiplier, 2 * offset - conv.kernels.astype(np.int64).sum((1, 2, 3))
-    made = numbers([signal for signal, _ in sums], multiplier, offset, *window.counts(source.height, source.width))
-    module.deliver(valid, [signal for signal, _ in sums], made.bits, clocks)
-    return made, rows_text
+    made = numbers(signals, multiplier, offset, *window.counts(source.height, source.width))
+    module.deliver(valid, signals, made.bits, clocks)
+    return pace(source, made, window, turn), how.text
 
 
-Sums = tuple[list[Term], str, int, np.ndarray]
+Terms = tuple[list[list[Term]], str, int, int]
+"""The terms of each output, the line that is high when the window is complete, its clocks, and the terms' delay."""
 
 
-def _jets(module: Module, conv: Conv, source: Stream, window: Window, border: int) -> Sums:
+def _jets(module: Module, conv: Conv, source: Stream, window: Window, border: int, how: Opened) -> Terms:
     """Down each column first, on the raw pixels: n + 1 values for each channel; then across these values."""
     assert conv.kinds is not None
     assert conv.shifts is not None
@@ -57,7 +73,7 @@ def _jets(module: Module, conv: Conv, source: Stream, window: Window, border: in
     def values(target: Module, pixels: Sequence[Sequence[Signal]]) -> list[Signal]:
         return [weighted(target, pixels[c], row(k, q).tolist()) for c, q in down]
 
-    found, valid, clocks = columns(module, source, window, border, values)
+    found, complete, clocks = columns(module, source, window, border, values, how)
     by_kind = dict(zip(down, found, strict=True))
     bank: dict[tuple[int, int, int], Signal] = {}
     sums: list[list[Term]] = []
@@ -69,24 +85,28 @@ def _jets(module: Module, conv: Conv, source: Stream, window: Window, border: in
                 bank[c, qy, qx] = module.register(made)
             terms.append((module.shifted(bank[c, qy, qx], int(conv.shifts[o, c])), sign))
         sums.append(terms)
-    roots, stages = tree(module, sums)
-    return roots, module.delayed(valid, 1 + stages), clocks + 1 + stages, np.zeros(len(kinds), np.int64)
+    return sums, complete, clocks, 1
 
 
-def _binary(module: Module, conv: Conv, source: Stream, window: Window, border: int) -> Sums:
-    """Every pixel of the window with its sign; bits go through full adders first."""
+def _binary(module: Module, conv: Conv, source: Stream, window: Window, border: int, how: Opened) -> Terms:
+    """Every pixel of the window with its sign."""
     k = conv.size
 
     def values(_: Module, pixels: Sequence[Sequence[Signal]]) -> list[Signal]:
         return [pixel for channel in pixels for pixel in channel]
 
-    found, valid, clocks = columns(module, source, window, border, values)  # [channel * k + row][column]
+    found, complete, clocks = columns(module, source, window, border, values, how)  # [channel * k + row][column]
     kernels = conv.kernels.astype(int).reshape(len(conv.kernels), -1, k)
     sums: list[list[Term]] = [
         [(found[r][j], int(kernel[r, j])) for r in range(len(found)) for j in range(k)] for kernel in kernels
     ]
+    return sums, complete, clocks, 0
+
+
+def _side_by_side(module: Module, sums: list[list[Term]], *, bits: bool) -> tuple[list[Term], list[int], int]:
+    """All sums at once: for each a signal and its sign, the constant beside it, and the clocks after the terms."""
     constants = [0] * len(sums)
-    if source.is_sign:
+    if bits:
         sums, constants = triples(module, sums)
     roots, stages = tree(module, sums)
-    return roots, module.delayed(valid, stages), clocks + stages, np.array(constants, np.int64)
+    return roots, constants, stages

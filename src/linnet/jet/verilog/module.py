@@ -79,6 +79,13 @@ class Module:
             self._known[expression] = found
         return self._known[expression]
 
+    def once(self, name: str, *lines: str) -> str:
+        """Adds lines that declare a name, the first time it is wanted; gives the name."""
+        if name not in self._known:
+            self._known[name] = Signal(name, 0, 1)
+            self._body.extend(lines)
+        return name
+
     def register(self, signal: Signal, *, enable: str = "", clear: tuple[str, int] | None = None) -> Signal:
         """A signal one clock later.
 
@@ -99,12 +106,13 @@ class Module:
             self._known[key] = found
         return self._known[key]
 
-    def delayed(self, name: str, clocks: int) -> str:
-        """A one-bit line some clocks later, low in reset."""
+    def delayed(self, name: str, clocks: int, *, enable: str = "") -> str:
+        """A one-bit line some clocks later, or some clocks in which `enable` holds; low in reset."""
         for _ in range(clocks):
             following = self._name("v")
             self._body.append(f"reg {following};")
-            self._clocked.append(f"{following} <= !rst && {name};")
+            when = f"if (rst || {enable}) " if enable else ""
+            self._clocked.append(f"{when}{following} <= !rst && {name};")
             name = following
         return name
 

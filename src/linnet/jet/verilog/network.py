@@ -50,6 +50,7 @@ class Design:
         layers: In order.
         input: The stream of pixels.
         output: The stream of results.
+        share: "auto" where outputs share adders, else 1.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Design:
     layers: tuple[Layer, ...]
     input: Stream
     output: Stream
+    share: str | int = "auto"
 
     @property
     def latency(self) -> int:
@@ -72,6 +74,7 @@ class Design:
             "input": {**_sizes(self.input), "signed": self.input.signed},
             "output": {**_sizes(self.output), "kind": kind},
             "latency_clocks": self.latency,
+            "share": self.share,
             "program_hash": self.graph.hash,
         }
 
@@ -106,7 +109,7 @@ class Design:
         return "\n".join([*lines, f"    assign out_valid = {valid};", f"    assign out_data = {bus};", "endmodule", ""])
 
 
-def design(graph: IntegerGraph, height: int, width: int, name: str) -> Design:
+def design(graph: IntegerGraph, height: int, width: int, name: str, share: str | int = "auto") -> Design:
     """The Verilog of a program for one frame size.
 
     Args:
@@ -114,13 +117,17 @@ def design(graph: IntegerGraph, height: int, width: int, name: str) -> Design:
         height: Of a frame.
         width: Of a frame.
         name: Of the top module, and before every layer's.
+        share: "auto": where positions come seldom, after pools and strides, outputs take turns in the same adders; 1:
+            every output has its own.
 
     Raises:
         FreezeError: a layer that the stream can't hold; it is named with the remedy.
-        InputError: the size doesn't fit the program.
+        InputError: the size doesn't fit the program, or `share` is neither.
     """
+    if share != "auto" and (share != 1 or isinstance(share, (bool, float))):
+        raise InputError(f'`share` must be "auto" or 1 (got {share!r}).')
     graph = graph.resized(height, width)
-    builder = _Builder(name, _pixels(graph))
+    builder = _Builder(name, _pixels(graph), share)
     for node in graph.nodes[1:]:
         builder.put(node)
     return builder.finished(graph)
@@ -129,8 +136,8 @@ def design(graph: IntegerGraph, height: int, width: int, name: str) -> Design:
 class _Builder:
     """Appends one layer after another."""
 
-    def __init__(self, name: str, pixels: Stream) -> None:
-        self.name = name
+    def __init__(self, name: str, pixels: Stream, share: str | int) -> None:
+        self.name, self.share = name, share
         self.input = self.stream = pixels
         self.layers: list[Layer] = []
         self._names = {name}
@@ -166,7 +173,7 @@ class _Builder:
             )
         if not (self.stream.is_sign or self.stream.is_plain):
             self._append(last, "numbers", plain)
-        return Design(self.name, graph, tuple(self.layers), self.input, self.stream)
+        return Design(self.name, graph, tuple(self.layers), self.input, self.stream, self.share)
 
     @property
     def _positions(self) -> int:
@@ -175,22 +182,22 @@ class _Builder:
     def _layer(self, node: Node) -> None:
         operation = node.operation
         if isinstance(operation, Conv):
-            self._append(node, "", lambda m, s: convolution(m, node.name, operation, s))
+            self._append(node, "", lambda m, s: convolution(m, node.name, operation, s, self.share))
         elif isinstance(operation, Threshold):
             self._append(node, "", lambda m, s: threshold(m, operation, s))
         elif isinstance(operation, Pool):
             self._append(node, "", lambda m, s: pool(m, operation, s))
         elif isinstance(operation, Scores):
-            self._append(node, "", lambda m, s: scores(m, operation, s))
+            self._append(node, "", lambda m, s: scores(m, operation, s, self.share))
         else:
             assert isinstance(operation, Linear)
             weights, positions = operation.weights, self._positions
             if positions == 1:
                 kernels = weights[:, :, None, None]
-                self._append(node, "", lambda m, s: convolution(m, node.name, Conv(kernels), s))
+                self._append(node, "", lambda m, s: convolution(m, node.name, Conv(kernels), s, self.share))
             else:
                 weights = weights.reshape(len(weights), -1, positions)
-                self._append(node, "", lambda m, s: linear(m, weights, s))
+                self._append(node, "", lambda m, s: linear(m, weights, s, self.share))
             self._flat = False
 
     def _append(self, node: Node, suffix: str, fill) -> None:

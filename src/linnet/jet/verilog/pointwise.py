@@ -7,6 +7,7 @@ import numpy as np
 from linnet.jet.integer.nodes import Scores, Threshold
 from linnet.jet.verilog.adders import Term, tree
 from linnet.jet.verilog.module import Module, Signal, literal
+from linnet.jet.verilog.sharing.serial import fits, in_series
 from linnet.jet.verilog.streams import Stream, numbers, signs
 
 
@@ -22,9 +23,8 @@ def threshold(module: Module, operation: Threshold, source: Stream) -> Stream:
         limit = -(-rest // m) if m > 0 else rest // m + 1
         turned = bool(operation.flips[c]) != (m < 0)
         bits.append(module.register(_at_least(module, signal, limit, turned)))
-    made = signs(source.channels, source.height, source.width)
     module.deliver(module.delayed("in_valid", 1), bits, 1, 1)
-    return made
+    return signs(source.channels, source.height, source.width).paced_as(source)
 
 
 def _at_least(module: Module, signal: Signal, limit: int, turned: bool) -> Signal:  # noqa: FBT001
@@ -34,9 +34,14 @@ def _at_least(module: Module, signal: Signal, limit: int, turned: bool) -> Signa
     return module.wire(f"{{1'b0, {signal.name} {sign} {literal(limit)}}}", 0, 1)
 
 
-def scores(module: Module, operation: Scores, source: Stream) -> Stream:
-    """multipliers[c] * a + offsets[c] by shifts and adders: the multiplier in signed digits."""
+def scores(module: Module, operation: Scores, source: Stream, share: str | int = 1) -> Stream:
+    """multipliers[c] * a + offsets[c] by shifts and adders: the multiplier in signed digits.
+
+    With `share="auto"` one adder makes all of them bit by bit, where there are clocks enough between two positions.
+    """
     source.enter(module)
+    if share != 1 and fits(operation, source):
+        return in_series(module, operation, source)
     sums: list[list[Term]] = []
     for c, signal in enumerate(source.read(module, "in_data")):
         factor = int(operation.multipliers[c]) * int(source.multiplier[c])
@@ -62,7 +67,7 @@ def _summed(module: Module, sums: list[list[Term]], source: Stream) -> Stream:
     zero = np.zeros(len(signals), np.int64)
     made = numbers(signals, zero + 1, zero, source.height, source.width)
     module.deliver(module.delayed("in_valid", stages), signals, made.bits, stages)
-    return made
+    return made.paced_as(source)
 
 
 def _negated(module: Module, signal: Signal) -> Signal:

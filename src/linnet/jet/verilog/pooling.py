@@ -9,7 +9,7 @@ import numpy as np
 from linnet.jet.integer.nodes import Pool
 from linnet.jet.integer.shapes import window_of
 from linnet.jet.verilog.module import Module, Signal
-from linnet.jet.verilog.sliding import columns, opened
+from linnet.jet.verilog.sliding import columns, opened, pace
 from linnet.jet.verilog.streams import Stream
 from linnet.jet.verilog.windows import Window
 
@@ -26,16 +26,16 @@ def pool(module: Module, operation: Pool, source: Stream) -> tuple[Stream, str]:
     if size == shape[1:]:
         return _whole(module, operation, source, largest), ""
     window = Window(*size, stride)
-    text = opened(module, source, window, 0)
+    how = opened(module, source, window, 0)
 
     def values(target: Module, pixels: Sequence[Sequence[Signal]]) -> list[Signal]:
         return [_joined(target, operation, column, largest[c]) for c, column in enumerate(pixels)]
 
-    found, valid, clocks = columns(module, source, window, 0, values)
+    found, valid, clocks = columns(module, source, window, 0, values, how)
     made = [module.register(_joined(module, operation, row, largest[c])) for c, row in enumerate(found)]
     result = _result(operation, source, size[0] * size[1], window.counts(*shape[1:]), made)
     module.deliver(module.delayed(valid, 1), made, result.bits, clocks + 1)
-    return result, text
+    return pace(source, result, window, 1), how.text
 
 
 def _largest(operation: Pool, source: Stream) -> list[bool]:
@@ -86,4 +86,4 @@ def _whole(module: Module, operation: Pool, source: Stream, largest: list[bool])
     module.line("reg done;")
     module.clocked("done <= !rst && in_valid && last;")
     module.deliver("done", made, result.bits, 1)
-    return result
+    return result.paced(source.frame_clocks)

@@ -29,6 +29,7 @@ def write_verilog(
     name: str,
     *,
     overwrite: bool,
+    share: str | int = "auto",
 ) -> list[Path]:
     """Writes name.v, name.json, name_tb.v with its two tables of hexadecimal words, and name_demo.v.
 
@@ -39,6 +40,7 @@ def write_verilog(
         width: Likewise.
         name: Of the top module and the files.
         overwrite: Whether files that stand there may be replaced.
+        share: "auto": outputs take turns in the same adders where positions come seldom; 1: they don't.
 
     Returns:
         The paths.
@@ -52,9 +54,8 @@ def write_verilog(
             f"The Verilog takes images, and this network takes {graph.input_shape[0]} numbers. Python and C run it."
         )
     own_height, own_width = graph.input_shape[1:]
-    made = design(
-        graph, own_height if height is None else height, own_width if width is None else width, identifier(name)
-    )
+    rows, columns = own_height if height is None else height, own_width if width is None else width
+    made = design(graph, rows, columns, identifier(name), share)
     return write_folder(directory, texts_of(made), overwrite=overwrite)
 
 

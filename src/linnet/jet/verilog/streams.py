@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,10 @@ class Stream:
         multiplier: int64 (channels,), none 0.
         offset: int64 (channels,).
         port_bits: Bits a channel on the bus where they are fixed (the input's 8 or 16).
+        clocks: At least so many from one position to the next.
+        row_clocks: At least so many from a position to the one below it, or to that of the next frame's first row; 0:
+            `clocks` for each position of a row.
+        frame_clocks: At least so many from a position to the same of the next frame; 0: `row_clocks` for each row.
     """
 
     channels: int
@@ -35,6 +40,23 @@ class Stream:
     multiplier: np.ndarray
     offset: np.ndarray
     port_bits: int = 0
+    clocks: int = 1
+    row_clocks: int = 0
+    frame_clocks: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.row_clocks:
+            object.__setattr__(self, "row_clocks", self.clocks * self.width)
+        if not self.frame_clocks:
+            object.__setattr__(self, "frame_clocks", self.row_clocks * self.height)
+
+    def paced_as(self, other: Stream) -> Stream:
+        """The same, position by position at the pace of another."""
+        return self.paced(other.clocks, other.row_clocks, other.frame_clocks)
+
+    def paced(self, clocks: int, row_clocks: int = 0, frame_clocks: int = 0) -> Stream:
+        """The same at another pace."""
+        return dataclasses.replace(self, clocks=clocks, row_clocks=row_clocks, frame_clocks=frame_clocks)
 
     @property
     def signed(self) -> bool:

@@ -23,6 +23,9 @@ _DEBIAN = {
     "nextpnr-ice40": "nextpnr-ice40",
     "iverilog": "iverilog",
     "g++": "g++",
+    "vvp": "iverilog",
+    "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "arm-none-eabi-size": "binutils-arm-none-eabi",
 }
 _RUN = "import sys, {module} as m; sys.exit(m.{function}(sys.argv[1:]))"
 
@@ -58,7 +61,7 @@ class Tool:
 
 @cache
 def tool(name: str) -> Tool:
-    """One of yosys, nextpnr-ecp5, nextpnr-ice40, iverilog, vvp, g++.
+    """One of yosys, nextpnr-ecp5, nextpnr-ice40, iverilog, vvp, g++, qemu-system-arm, or of the arm-none-eabi tools.
 
     Raises:
         ToolError: it isn't installed; how to install it is said.

@@ -70,7 +70,7 @@ def require_streamable(name: str, window: Window, height: int, width: int) -> No
         )
 
 
-def rows_module(name: str, comment: str, source: Stream, window: Window, border: int) -> str:
+def rows_module(name: str, comment: str, source: Stream, window: Window, border: int, *, turns: bool = False) -> str:
     """The module that holds the rows of one layer.
 
     Its outputs, one clock after the pixel: `move` (take `column` into the window), `emit` (it is complete then),
@@ -83,6 +83,7 @@ def rows_module(name: str, comment: str, source: Stream, window: Window, border:
         source: What comes in.
         window: Of the layer.
         border: The bus value of a pixel outside the map.
+        turns: Whether all of it moves once a turn, when `slot` is high, and not at every clock.
     """
     k, p, d = window.rows, window.padding, source.bus
     text = [*_head(name, comment, source, window), *_position(source)]
@@ -91,7 +92,11 @@ def rows_module(name: str, comment: str, source: Stream, window: Window, border:
     text += _emission(source, window, drained=drain > 0)
     text += _memory(source, k, drained=drain > 0, shifts=p if drain else 1)
     text += _column(d, k, p, source, border, drained=drain > 0)
-    return "\n".join([*text, "endmodule", ""])
+    whole = "\n".join([*text, "endmodule", ""])
+    if turns:
+        whole = whole.replace("input rst, in", "input rst, input slot, in", 1)
+        whole = whole.replace("always @(posedge clk)", "always @(posedge clk) if (rst || slot)")
+    return whole
 
 
 def _head(name: str, comment: str, source: Stream, window: Window) -> list[str]:

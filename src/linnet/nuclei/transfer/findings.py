@@ -10,7 +10,7 @@ from linnet.engine.trials.trial import Finished
 from linnet.nuclei.transfer.counts import Counts, Radius, counts_of
 from linnet.nuclei.transfer.description import Description
 from linnet.nuclei.transfer.estimate import Estimate, difference, f1_estimate
-from linnet.nuclei.transfer.trainings import best_source
+from linnet.nuclei.transfer.trainings import SHARED, best_source
 
 BySeed = Mapping[int, Counts]
 
@@ -31,6 +31,30 @@ class Findings:
     def groups(self) -> list[str]:
         """Names of the groups."""
         return list(self.study.groups)
+
+    @property
+    def planned(self) -> dict[str, int]:
+        """The number of trainings of each stage, as the description tells them."""
+        settings, targets = self.study.settings, self.study.targets
+        seeds, arms, starts, mixtures = (settings[name] for name in ("seeds", "arms", "starts", "mixtures"))
+        tuned = sum(start in ("best", "mixture") for start in starts)
+        there = {target: self.study.groups[target].pictures["train"] for target in targets}
+        ks = [k for target in targets for k in self.shots if k <= there[target]]
+        weighted = len(targets) * ("weighted" in mixtures)
+        shared = sum(name in SHARED for name in mixtures)
+        few = sum(len(starts) + tuned * (k in settings["rehearsal"]) for k in ks)
+        return {
+            "alone": seeds * len(self.groups),
+            "mixture": seeds * (shared + weighted) * ("mixtures" in arms),
+            "others": seeds * len(targets) * ("mixture" in starts and "shots" in arms),
+            "shots": seeds * few * ("shots" in arms),
+        }
+
+    @property
+    def done(self) -> dict[str, int]:
+        """The number of finished trainings of each stage."""
+        stages = [record.context["stage"] for record in self.finished.values()]
+        return {stage: stages.count(stage) for stage in self.planned}
 
     def counts(self, stage: str, target: str, radius: Radius = "px", **settings: Any) -> dict[int, Counts]:
         """Counts on a target's test pictures by seed, of the trials with these settings."""

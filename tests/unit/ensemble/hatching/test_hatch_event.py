@@ -174,3 +174,56 @@ def test_what_cannot_be_hatched_is_refused_before_the_first_step():
     with pytest.raises(TrainingError, match="no step for 30 members"):
         train(model=model, members=30, at=0.9, factor=3.0)
     assert same_bits(before, model.state_dict())
+
+
+RANKS = """
+import copy, sys, torch
+from torch import nn
+import torch.distributed as dist
+sys.path.insert(0, sys.argv[1])
+from linnet.data import ArrayLoader
+from linnet.engine import fit
+from linnet.ensemble import Hatch, HatchEnsemble
+from tests.unit.ensemble.hatching.test_hatch_event import XY, Classify, same_bits
+
+class InDouble(Classify):
+    def validate(self, model, compute):
+        return {"accuracy": float((model(XY[0].double()).argmax(1) == XY[1]).double().mean())}
+
+def trained(norm):
+    torch.manual_seed(0)
+    layers = [nn.Linear(4, 8), nn.BatchNorm1d(8)] if norm else [nn.Linear(4, 8)]
+    model = nn.Sequential(*layers, nn.Tanh(), nn.Linear(8, 3)).double()
+    loader = ArrayLoader((XY[0].double(), XY[1]), batch_size=32)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    listeners = [Hatch(XY[0][:1].double(), at=0.4, members=3, noise=0.3)]
+    return fit(model, InDouble(), loader, optimizer=optimizer, epochs=10, listeners=listeners, progress="off").model
+
+for norm in (False, True):
+    ens = trained(norm)
+    assert isinstance(ens, HatchEnsemble) and len(ens) == 3
+    mine = torch.cat([t.double().flatten() for t in ens.state_dict().values()])
+    first = mine.clone()
+    dist.broadcast(first, 0)
+    assert torch.equal(mine, first), "the processes have different members"
+    if not norm and dist.get_rank() == 0:
+        torch.save(mine, sys.argv[2])
+print("rank", dist.get_rank(), "is done")
+"""
+
+
+@pytest.mark.slow
+def test_under_torchrun_members_are_hatched_alike_and_learn_from_the_whole_batches(tmp_path):
+    script, kept = tmp_path / "ranks.py", tmp_path / "members.pt"
+    script.write_text(RANKS)
+    root = str(Path(__file__).parents[4])
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    run = subprocess.run([*command, root, str(kept)], capture_output=True, text=True, check=False, timeout=180)
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert run.stdout.count("is done") == 2
+    # One process with the whole batches ends with the same members: without batch norm nothing depends on the split.
+    names = {}
+    alone = RANKS.split("for norm in")[0].replace("import torch.distributed as dist", "")
+    exec(alone.replace("sys.path.insert(0, sys.argv[1])", ""), names)
+    mine = torch.cat([t.double().flatten() for t in names["trained"](norm=False).state_dict().values()])
+    assert torch.allclose(mine, torch.load(kept), rtol=0, atol=1e-10)

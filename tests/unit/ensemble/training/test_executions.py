@@ -1,6 +1,8 @@
 """Stacked and grouped members are trained to the same bits (but for rounding) as one after the other."""
 
 import copy
+import math
+import random
 import time
 
 import pytest
@@ -9,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from linnet.ensemble import HatchEnsemble
-from linnet.ensemble.training.choice import build, choose
+from linnet.ensemble.training.choice import _lower_rank, build, choose
 from linnet.ensemble.training.executions import MemberLoop, alike
 from linnet.models import ConvNet, ResNet
 
@@ -120,6 +122,59 @@ def test_the_choice_is_the_loop_unless_another_is_faster():
     assert choice.seconds["grouped"] < choice.seconds["loop"]
     assert min(slow.values()) > 5
     assert isinstance(build(choice.name, networks, torch.zeros(4, 1, 8, 8)), nn.Module)
+
+
+class Clock:
+    """Seconds that pass only in steps, with a stretch that a busy machine adds to some of them."""
+
+    def __init__(self, costs, stretches):
+        self.now, self.costs, self.stretches = 0.0, costs, stretches
+
+    def perf_counter(self):
+        return self.now
+
+    def prepare(self, execution):
+        def step():
+            self.now += self.costs[execution.name] * next(self.stretches)
+
+        return step
+
+
+def chosen(monkeypatch, costs, stretches):
+    clock = Clock(costs, iter(stretches))
+    monkeypatch.setattr("linnet.ensemble.training.choice.time", clock)
+    return choose(members(groups, kind=torch.float32), torch.zeros(4, 1, 8, 8), clock.prepare)
+
+
+def test_the_choice_on_a_busy_machine_is_the_loop(monkeypatch):
+    draws = random.Random(0)
+    for _ in range(20):  # 10 % are no gain where a step takes up to four times as long
+        busy = (1 + 3 * draws.random() for _ in range(10_000))
+        assert chosen(monkeypatch, {"loop": 0.01, "stacked": 0.011, "grouped": 0.01}, busy).name == "loop"
+    quiet = (1 + 0.01 * draws.random() for _ in range(10_000))
+    assert chosen(monkeypatch, {"loop": 0.01, "stacked": 0.011, "grouped": 0.009}, quiet).name == "grouped"
+    busy = (1 + 3 * draws.random() for _ in range(10_000))
+    assert chosen(monkeypatch, {"loop": 0.01, "stacked": 0.01, "grouped": 0.001}, busy).name == "grouped"
+
+
+def test_short_steps_are_repeated_within_a_turn_and_long_ones_have_few_turns(monkeypatch):
+    counts = {}
+    for cost in (0.0005, 3.0):
+        calls = iter(range(100_000))
+        chosen(monkeypatch, {"loop": cost, "stacked": cost, "grouped": cost}, (1 + 0 * n for n in calls))
+        counts[cost] = next(calls)
+    assert counts[0.0005] >= 3 * 15 * 8
+    assert counts[3.0] <= 18
+
+
+def test_the_median_exceeds_the_ranked_value_with_confidence():
+    def tail(count, rank):
+        return sum(math.comb(count, below) for below in range(rank + 1)) / 2**count
+
+    for count in range(8, 40):
+        rank = _lower_rank(count)
+        assert tail(count, rank) <= 0.005 < tail(count, rank + 1)
+    assert [_lower_rank(count) for count in (1, 2, 7)] == [0, 0, 0]
 
 
 def test_dropout_differs_between_members_that_are_stacked():

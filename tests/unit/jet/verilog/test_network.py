@@ -6,10 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from linnet.data import fashion_mnist
 from linnet.errors import FreezeError, InputError, MismatchError
 from linnet.jet import BinaryConv2d, BinaryLinear, JetConv2d, Sign, freeze
+from linnet.jet.shipped import shipped
 from linnet.jet.verification import rtl
 from linnet.jet.verilog.network import design
+from tests.jet_networks import Branches
 from tests.jet_stream_networks import stream_program
 from tests.unit.jet.verilog.needs_simulator import needs_icarus, needs_simulator
 
@@ -33,6 +36,35 @@ def test_random_networks_equal_the_references_with_gaps_and_back_to_back(seed):
 def test_icarus_agrees_and_sees_no_undefined_value(seed):
     program, pixels = stream_program(seed)
     program.verify(torch.cat([pixels] * 4), backends=["icarus"])
+
+
+@needs_simulator
+@pytest.mark.nightly
+@pytest.mark.parametrize("hundred", range(10))
+def test_a_thousand_random_networks_equal_the_references(hundred):
+    for seed in range(100 * hundred, 100 * hundred + 100):
+        program, pixels = stream_program(seed)
+        record = program.verify(torch.cat([pixels] * 4), backends=["rtl"])
+        assert record.ran[1].values == 16 * int(np.prod(program.graph.output.shape))
+
+
+@needs_icarus
+@pytest.mark.nightly
+@pytest.mark.parametrize("hundred", range(10))
+def test_icarus_agrees_on_a_thousand_random_networks(hundred):
+    for seed in range(100 * hundred, 100 * hundred + 100):
+        program, pixels = stream_program(seed)
+        record = program.verify(torch.cat([pixels] * 4), backends=["icarus"])
+        assert record.ran[1].values == 16 * int(np.prod(program.graph.output.shape))
+
+
+@needs_simulator
+@pytest.mark.nightly
+def test_a_test_set_of_five_hundred_images_equals_the_references():
+    program = shipped("fashion")
+    images = fashion_mnist("test").images[:500].long()
+    record = program.verify(images, backends=["rtl"])
+    assert record.ran[1].values == 500 * 10
 
 
 @needs_simulator
@@ -86,6 +118,20 @@ def test_vectors_and_branches_are_refused(tmp_path):
     vector = freeze(nn.Sequential(BinaryLinear(4, 2)).eval(), torch.randint(0, 9, (2, 4)))
     with pytest.raises(InputError, match="takes images, and this network takes 4 numbers"):
         vector.to_verilog(tmp_path)
+    with pytest.raises(InputError, match="takes networks of images"):
+        vector.synth("ecp5")
+    for join, words in (("add", "add"), ("cat", "concat")):
+        torch.manual_seed(0)
+        net = nn.Sequential(JetConv2d(1, 2), nn.BatchNorm2d(2), Sign(), Branches(2, 2, join=join))
+        program = freeze(net.eval(), torch.randint(0, 256, (1, 1, 8, 8)))
+        with pytest.raises(FreezeError, match=rf"\({words}\) joins two branches.*Python and C take it"):
+            program.to_verilog(tmp_path)
+
+
+def test_what_a_stream_cannot_hold_after_a_flatten_is_refused_by_name():
+    layers = [JetConv2d(1, 2), nn.BatchNorm2d(2), Sign(), nn.Flatten()]
+    with pytest.raises(FreezeError, match=r"ends the network with a flattened map of 12 positions"):
+        design(frozen(*layers).graph, 6, 5, "net")
 
 
 def planted(monkeypatch, right, wrong):

@@ -10,7 +10,13 @@ from linnet.nuclei.transfer.findings import Findings
 from linnet.results import Record
 
 SETTINGS = {"shots": [1, 2], "shot_groups": [], "seeds": 2, "margin": 0.01, "few": 2, "radius_px": 5.0}
-SETTINGS |= {"starts": ["best", "mixture", "scratch"], "test_images": 0}
+SETTINGS |= {
+    "starts": ["best", "mixture", "scratch"],
+    "test_images": 0,
+    "mixtures": ["pooled"],
+    "rehearsal": [],
+    "arms": ["matrix", "mixtures", "shots"],
+}
 
 
 def write_group(folder, name, count, *, rng_seed=0, side=48):

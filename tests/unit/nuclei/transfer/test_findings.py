@@ -103,4 +103,5 @@ def test_the_page_and_the_markdown_hold_every_section(tmp_path):
         assert f"## {title}" in text
         assert f">{title}<" in page
     assert page.count("<svg") == 2  # the heat map and the curves: no mixture was trained
-    assert "10 trainings are finished: 6 of each group alone, 4 of few target images." in text
+    told = "6 of 6 of each group alone, 0 of 2 of mixtures, 0 of 6 of all other groups, 4 of 36 of few target images"
+    assert f"10 of 50 trainings are finished: {told}." in text

@@ -66,19 +66,16 @@ def all_tables(findings: Findings) -> dict[str, list[TextTable]]:
 
 
 def progress(findings: Findings) -> str:
-    """How many trainings the records hold, by their part."""
-    stages: dict[str, int] = {}
-    for record in findings.finished.values():
-        stage = str(record.context["stage"])
-        stages[stage] = stages.get(stage, 0) + 1
+    """How many of the trainings the records hold, by their part."""
+    done, planned = findings.done, findings.planned
     told = {
         "alone": "of each group alone",
         "mixture": "of mixtures",
         "others": "of all other groups",
         "shots": "of few target images",
     }
-    parts = [f"{stages[stage]} {words}" for stage, words in told.items() if stage in stages]
-    return f"{sum(stages.get(stage, 0) for stage in told)} trainings are finished: {', '.join(parts)}."
+    parts = [f"{done[stage]} of {planned[stage]} {words}" for stage, words in told.items() if planned[stage]]
+    return f"{sum(done.values())} of {sum(planned.values())} trainings are finished: {', '.join(parts)}."
 
 
 def rule_lines(findings: Findings) -> list[str]:

@@ -1,0 +1,3 @@
+"""The classes of an inspection."""
+
+CLASSES = ("good", "defect")
