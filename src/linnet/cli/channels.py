@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from linnet.cli.closing import closing
 from linnet.cli.model_argument import example_of, model_of, own_input, with_weights
+from linnet.cli.next_step import closing
 from linnet.cli.words import in_cli_words
 from linnet.errors import InputError
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from linnet.cli.closing import closing
+from linnet.cli.next_step import closing
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from linnet.cli.closing import closing
+from linnet.cli.next_step import closing
 
 if TYPE_CHECKING:
     from markupsafe import Markup

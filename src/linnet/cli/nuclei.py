@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from linnet.cli.closing import closing
+from linnet.cli.next_step import closing
 from linnet.cli.scores import batch_lines, score_lines, score_records
 from linnet.cli.transfer.nuclei_study import study
 from linnet.cli.words import in_cli_words

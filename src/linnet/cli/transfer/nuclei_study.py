@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from linnet.cli.closing import closing
+from linnet.cli.next_step import closing
 from linnet.cli.words import in_cli_words
 from linnet.errors import InputError
 

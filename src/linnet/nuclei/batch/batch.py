@@ -23,7 +23,7 @@ from linnet.nuclei.batch.scales import agreed_diameter, disagreement
 from linnet.nuclei.detector.colour import Modality
 from linnet.nuclei.detector.detector import Detector
 from linnet.nuclei.detector.files import file_digest, load
-from linnet.nuclei.detector.seen import Polarity
+from linnet.nuclei.detector.prepared import Polarity
 from linnet.nuclei.points.detections import Detections
 from linnet.nuclei.points.inside import mean_inside
 from linnet.nuclei.points.write import FORMATS, write_counts, write_detections, write_failed

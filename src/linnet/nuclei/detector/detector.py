@@ -17,18 +17,18 @@ from linnet.models.fold import fold_batch_norm
 from linnet.nuclei.detector.colour import Modality
 from linnet.nuclei.detector.peaks import find_peaks, keep_apart, to_points
 from linnet.nuclei.detector.polarity import has_polarity
+from linnet.nuclei.detector.prepared import Polarity, Prepared, prepare
 from linnet.nuclei.detector.receptive_field import Reach, halo, reach
 from linnet.nuclei.detector.robust import robust_range
 from linnet.nuclei.detector.scale import Choice, Found, find_scale, named_scale
-from linnet.nuclei.detector.seen import Polarity, Seen, see
 from linnet.nuclei.detector.sizes import REFERENCE_PX, diameters_at, of_kept
 from linnet.nuclei.detector.tiles import Plane, Tile
 from linnet.nuclei.points.columns import Count
 from linnet.nuclei.points.detections import Detections
 from linnet.nuclei.points.inside import channel_means
-from linnet.nuclei.read.given import as_image
+from linnet.nuclei.read.image_input import as_image
 from linnet.nuclei.trust.domain import Domain, Judgement
-from linnet.nuclei.trust.witness import Witness
+from linnet.nuclei.trust.early_features import EarlyFeatures
 
 KIND = Kind("nucleus detector", 1)  # of file
 DOMAIN = "domain."  # begins the names of its tensors that aren't weights
@@ -191,9 +191,9 @@ class Detector:
             return None
         scale = self._found_scale(seen, self.thresholds).scale
         plane = Plane(seen.image, seen.range, scale, self._reach.period)
-        with Witness(self._folded, self.preset) as witness:
-            self._search(plane, self.thresholds, "auto", None, seen.sign, witness)
-        return witness.features()
+        with EarlyFeatures(self._folded, self.preset) as early:
+            self._search(plane, self.thresholds, "auto", None, seen.sign, early)
+        return early.features()
 
     def find_scale(self, image: Any) -> Choice:
         """The scale that `diameter_px="auto"` uses for an image, and whether there were points enough to judge by.
@@ -247,17 +247,17 @@ class Detector:
     def _device(self) -> torch.device:
         return next(self._folded.parameters()).device
 
-    def _seen(self, image: Any, modality: Modality, polarity: Polarity) -> Seen:
+    def _seen(self, image: Any, modality: Modality, polarity: Polarity) -> Prepared:
         _require_one_of("modality", modality, Modality)
         _require_one_of("polarity", polarity, Polarity)
 
         def merit(view: Any) -> float:
-            return self._found_scale(Seen(view, robust_range(view), (0, 0), 1, ""), self.thresholds).merit
+            return self._found_scale(Prepared(view, robust_range(view), (0, 0), 1, ""), self.thresholds).merit
 
-        return see(image, modality, polarity, merit)
+        return prepare(image, modality, polarity, merit)
 
     def _found_scale(
-        self, seen: Seen, thresholds: Thresholds, whole: dict[float, tuple[Found, Judgement | None]] | None = None
+        self, seen: Prepared, thresholds: Thresholds, whole: dict[float, tuple[Found, Judgement | None]] | None = None
     ) -> Choice:
         """The scale; what was found on the way in the whole of a small image goes to `whole`."""
         if seen.range.constant:
@@ -284,9 +284,9 @@ class Detector:
         """What is found, and how unusual the picture is for a detector that knows its domain."""
         if self.domain is None:
             return self._search(plane, thresholds, tile, on_tile, sign), None
-        with Witness(self._folded, self.preset) as witness:
-            found = self._search(plane, thresholds, tile, on_tile, sign, witness)
-        features = witness.features()
+        with EarlyFeatures(self._folded, self.preset) as early:
+            found = self._search(plane, thresholds, tile, on_tile, sign, early)
+        features = early.features()
         return found, None if features is None else self.domain.judge(features)
 
     def _search(
@@ -296,7 +296,7 @@ class Detector:
         tile: int | Literal["auto"] | None,
         on_tile: Callable[[int, int], None] | None,
         sign: int = 0,
-        witness: Witness | None = None,
+        early: EarlyFeatures | None = None,
     ) -> Found:
         """Points of all tiles; close points are merged once, over the whole image."""
         tiles = list(plane.tiles(_side(tile, plane), halo(self._reach, thresholds.window)))
@@ -305,8 +305,8 @@ class Detector:
             picture = plane.read(each.window)
             output = self._output(picture)
             points, logit = peaks_in(output, each, self._reach.stride, thresholds)
-            if witness is not None:
-                witness.take(picture, plane.size, each.core, each.window)
+            if early is not None:
+                early.take(picture, plane.size, each.core, each.window)
             if sign and len(points):
                 corner = np.array([each.window[0][0], each.window[1][0]])
                 kept = has_polarity(picture, points - corner, sign)
@@ -365,7 +365,7 @@ def _side(tile: int | Literal["auto"] | None, plane: Plane) -> int | None:
     return tile
 
 
-def _reasons(image: Any, seen: Seen, nuclei: int) -> tuple[str, ...]:
+def _reasons(image: Any, seen: Prepared, nuclei: int) -> tuple[str, ...]:
     reasons = [seen.word] if seen.word else []
     if seen.range.constant:
         reasons.append("the image is constant: every pixel has the same value")

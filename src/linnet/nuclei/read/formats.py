@@ -97,7 +97,7 @@ def read_start(path: Path, size: int = 4096) -> bytes:
 
 
 def image_format(path: Path) -> str:
-    """ "png", "jpeg", "tiff", "zarr", or one of the kinds of `stills`.
+    """ "png", "jpeg", "tiff", "zarr", or one of the kinds of `small_images`.
 
     Raises:
         ImageError: the file can't be read, or is something else; it says what.

@@ -17,8 +17,8 @@ from linnet.nuclei.read.by_bioio import BY_BIOIO, bioio_layouts, open_by_bioio
 from linnet.nuclei.read.formats import image_format
 from linnet.nuclei.read.ome_zarr import folder_digest, open_zarr, zarr_layout
 from linnet.nuclei.read.png_jpeg import MAX_WHOLE_BYTES, read_jpeg, read_png
+from linnet.nuclei.read.small_images import KINDS, NAMES, png_intensities, read_small_image
 from linnet.nuclei.read.stacks import Projection, as_colour, projected
-from linnet.nuclei.read.stills import KINDS, NAMES, png_intensities, read_still
 from linnet.nuclei.read.tiff import OpenedTiff, open_tiff, tiff_layouts
 from linnet.nuclei.read.tiff_axes import Layout, choose
 
@@ -245,7 +245,7 @@ def _stored(path: Path, kind: str) -> NDArray[np.generic]:
     """Everything that is in a file that is read whole."""
     content = path.read_bytes()
     if kind in KINDS:
-        return read_still(path, content, kind)
+        return read_small_image(path, content, kind)
     if kind == "png":
         pixels = read_png(path, content)  # which checks what the header declares
         return pixels if content[25] != _INDEXED else png_intensities(content, pixels)

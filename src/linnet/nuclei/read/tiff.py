@@ -11,7 +11,7 @@ from tifffile import TiffFile, TiffPage, TiffPageSeries
 from linnet.errors import ImageError
 from linnet.nuclei.read.pixel_size import imagej_channel_names, ome_channel_names, ome_image, pixel_size_um
 from linnet.nuclei.read.png_jpeg import MAX_WHOLE_BYTES
-from linnet.nuclei.read.stills import shows_intensities
+from linnet.nuclei.read.small_images import shows_intensities
 from linnet.nuclei.read.tiff_axes import Choice, Layout, choose
 from linnet.nuclei.read.tiff_planes import ArrayPlane, ContiguousPlane, Plane, SegmentedPlane, cut_off
 

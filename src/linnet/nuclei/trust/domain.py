@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from linnet.errors import InputError
-from linnet.nuclei.trust.witness import GROUPS, group_of
+from linnet.nuclei.trust.early_features import GROUPS, group_of
 
 LOOK, OUT = 0.05, 0.02
 """p-values from which a picture is flagged "look" and "out_of_domain"; ours, so that 5 % of known pictures are."""
@@ -125,7 +125,7 @@ def fit_domain(features: Sequence[Float64[np.ndarray, " d"]], pictures: Sequence
     """The domain of known images.
 
     Args:
-        features: Of each image, from `Witness.features`.
+        features: Of each image, from `EarlyFeatures.features`.
         pictures: The picture that each image belongs to: crops of one picture share theirs.
 
     Raises:

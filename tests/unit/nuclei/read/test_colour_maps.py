@@ -8,7 +8,7 @@ from PIL import Image
 from skimage.data import immunohistochemistry
 
 from linnet.nuclei.read.images import read_image
-from linnet.nuclei.read.stills import shows_intensities
+from linnet.nuclei.read.small_images import shows_intensities
 
 MAPS = ("gray", "viridis", "plasma", "inferno", "jet", "turbo", "rainbow", "nipy_spectral", "hsv", "hot", "gist_ncar")
 

@@ -27,7 +27,7 @@ _STEP = 0.12
 _COLOURS = 64  # fewer say nothing about a step
 
 
-def read_still(path: Path, content: bytes, kind: str) -> NDArray[np.generic]:
+def read_small_image(path: Path, content: bytes, kind: str) -> NDArray[np.generic]:
     """Pixels of a picture of one of KINDS: (h, w), (h, w, 2..4), or (pages, h, w[, 3]).
 
     A palette becomes RGB, gray where all its colours are, or its indices where it shows intensities; frames of a GIF

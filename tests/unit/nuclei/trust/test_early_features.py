@@ -1,4 +1,4 @@
-"""What the witness adds up: the same for every choice of tiles, and what a slow twin computes."""
+"""What the early features add up to: the same for every choice of tiles, and what a slow twin computes."""
 
 import threading
 
@@ -9,7 +9,7 @@ import torch
 from linnet.nuclei.detector.brightness import Range
 from linnet.nuclei.detector.detector import Detector
 from linnet.nuclei.detector.tiles import Plane
-from linnet.nuclei.trust.witness import GROUPS, Witness, group_of
+from linnet.nuclei.trust.early_features import GROUPS, EarlyFeatures, group_of
 from tests.unit.nuclei.networks import lively
 
 
@@ -24,9 +24,9 @@ def picture():
 
 
 def seen(detector, plane, tile):
-    with Witness(detector._folded, "small") as witness:
-        detector._search(plane, detector.thresholds, tile, None, 0, witness)
-    return witness.features()
+    with EarlyFeatures(detector._folded, "small") as early:
+        detector._search(plane, detector.thresholds, tile, None, 0, early)
+    return early.features()
 
 
 def test_the_features_are_the_same_for_every_tile_size(detector, picture):
@@ -56,16 +56,16 @@ def test_against_a_slow_twin(detector, picture):
 
 def test_calls_of_another_thread_are_not_seen(detector, picture):
     plane = Plane(picture, Range(0.0, 1.0), 1.0, 16)
-    with Witness(detector._folded, "small") as witness:
+    with EarlyFeatures(detector._folded, "small") as early:
         other = threading.Thread(target=detector.output, args=(plane, next(plane.tiles(None, 0))))
         other.start()
         other.join()
-        assert witness.features() is None
-        assert witness._seen.numel() == 0
+        assert early.features() is None
+        assert early._seen.numel() == 0
 
 
 def test_nothing_stays_behind(detector, picture):
     hooks = len(detector._folded.fine._forward_hooks)
-    with pytest.raises(RuntimeError, match="stop"), Witness(detector._folded, "small"):
+    with pytest.raises(RuntimeError, match="stop"), EarlyFeatures(detector._folded, "small"):
         raise RuntimeError("stop")
     assert len(detector._folded.fine._forward_hooks) == hooks

@@ -18,7 +18,7 @@ _BINS, _SATURATION = (
 )  # histogram of the difference between a pixel's channels, in units of the brightness range
 
 
-class Witness:
+class EarlyFeatures:
     """Adds up what passes through a network, tile by tile; the sums are the same for every choice of tiles.
 
     A context manager: inside it the network is observed, for the calls of this thread alone.
@@ -38,7 +38,7 @@ class Witness:
         self._cells, self._pixels = 0, 0
         self._saturation = np.zeros(_BINS)
 
-    def __enter__(self) -> "Witness":
+    def __enter__(self) -> "EarlyFeatures":
         self._handle = self._layer.register_forward_hook(self._keep_features)
         return self
 

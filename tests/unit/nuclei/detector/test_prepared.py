@@ -7,8 +7,8 @@ import linnet.nuclei
 from linnet.data import fluorescence_field
 from linnet.nuclei import evaluate
 from linnet.nuclei.detector.polarity import contrast, has_polarity
+from linnet.nuclei.detector.prepared import prepare, without_padding
 from linnet.nuclei.detector.sample import sample_blocks
-from linnet.nuclei.detector.seen import see, without_padding
 from tests.unit.nuclei.lazy import Lazy
 
 
@@ -79,7 +79,7 @@ def test_the_ground_decides_the_polarity_and_a_word_overrules_it():
     light = image.max() - image
 
     def sign(picture, modality="auto", polarity="auto"):
-        return see(picture, modality, polarity, lambda _: 0.0).sign
+        return prepare(picture, modality, polarity, lambda _: 0.0).sign
 
     assert (sign(image), sign(light)) == (1, 0)
     assert (sign(image, polarity="dark"), sign(light, polarity="bright")) == (-1, 1)

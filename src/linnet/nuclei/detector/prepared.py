@@ -21,7 +21,7 @@ _DARK = 0.4  # normalised brightness below which the middle of a gray picture is
 
 
 @dataclass(frozen=True)
-class Seen:
+class Prepared:
     """What is searched, and how.
 
     Attributes:
@@ -39,7 +39,7 @@ class Seen:
     word: str
 
 
-def see(image: Any, modality: Modality, polarity: Polarity, merit: Callable[[Any], float]) -> Seen:
+def prepare(image: Any, modality: Modality, polarity: Polarity, merit: Callable[[Any], float]) -> Prepared:
     """Decides once for a whole picture how it is looked at.
 
     Args:
@@ -60,7 +60,7 @@ def see(image: Any, modality: Modality, polarity: Polarity, merit: Callable[[Any
         sign = 0
     else:
         sign = int(modality == "fluorescence" or ground == "dark" or (len(view.shape) == 2 and _is_dark(view, known)))
-    return Seen(view, known, origin, sign, word)
+    return Prepared(view, known, origin, sign, word)
 
 
 def without_padding(image: Any) -> tuple[Any, tuple[int, int]]:

@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from linnet.cli.closing import runnable
+from linnet.cli.next_step import runnable
 
 
 @pytest.fixture
 def unknown_name(monkeypatch):
-    monkeypatch.setattr("linnet.cli.closing.shutil.which", lambda name: None)
+    monkeypatch.setattr("linnet.cli.next_step.shutil.which", lambda name: None)
 
 
 @pytest.mark.usefixtures("unknown_name")
@@ -22,7 +22,7 @@ def test_the_running_program_stands_for_a_name_that_is_not_found(tmp_path, monke
 
 
 def test_a_name_that_is_found_stays(monkeypatch):
-    monkeypatch.setattr("linnet.cli.closing.shutil.which", lambda name: "/usr/bin/linnet")
+    monkeypatch.setattr("linnet.cli.next_step.shutil.which", lambda name: "/usr/bin/linnet")
     assert runnable("linnet demo") == "linnet demo"
 
 
