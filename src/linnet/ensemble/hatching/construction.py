@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -102,8 +103,8 @@ def hatch(
 
 
 def _seeds(model: Any, members: int) -> list[nn.Module]:
-    if isinstance(members, bool) or members != int(members) or members < 1:
-        raise InputError(f"`members` must be a whole number >= 1 (got {members}).")
+    if not isinstance(members, Integral) or isinstance(members, bool) or members < 1:
+        raise InputError(f"`members` must be a whole number >= 1 (got {members!r}).")
     seeds = [model] if isinstance(model, nn.Module) else list(model)
     if not seeds or len(seeds) > members or not all(isinstance(seed, nn.Module) for seed in seeds):
         raise InputError(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from linnet.ensemble.widening.seed_network import widens
 from linnet.errors import InputError
 from linnet.suggest import one_of
 
@@ -32,17 +33,17 @@ def member_factors(widths: str | Sequence[float], factor: float, members: int, *
         >>> sorted(round(f, 2) for f in member_factors("varied", 1.5, 3, rng_seed=0))
         [1.2, 1.5, 1.8]
     """
-    if not 1 < factor < float("inf"):
-        raise InputError(f"`factor` must be a number > 1 (got {factor}). Give 1.25 for a quarter more channels.")
+    if not widens(factor):
+        raise InputError(f"`factor` must be a number > 1 (got {factor!r}). Give 1.25 for a quarter more channels.")
     if isinstance(widths, str):
         one_of("widths", widths, WIDTHS)
         if widths == "same":
             return (float(factor),) * members
         spread = np.linspace(1 + 0.4 * (factor - 1), 1 + 1.6 * (factor - 1), members)
         return tuple(np.random.default_rng(rng_seed).permutation(spread).tolist())
-    given = tuple(float(one) for one in widths)
-    if len(given) != members or not all(1 < one < float("inf") for one in given):
+    given = tuple(widths)
+    if len(given) != members or not all(map(widens, given)):
         raise InputError(
             f"`widths` must be 'same', 'varied' or {members} factors > 1, one for each member (got {list(widths)})."
         )
-    return given
+    return tuple(map(float, given))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.optim import Optimizer
 
 from linnet.core import ChannelClass, ChannelGraph, Cost
@@ -30,6 +32,18 @@ NOISE_ON = ("all", "copies")
 BOUNDS = {torch.float64: 1e-10, torch.float32: 1e-5}
 Copies = Mapping[str, Ints]
 Widths = tuple[tuple[str, int], ...]
+
+
+_PLAIN = " torch.nn.utils.parametrize.remove_parametrizations(layer, name) makes a computed weight plain."
+
+
+def widens(factor: object) -> bool:
+    """Whether it is a finite number above 1."""
+    return isinstance(factor, Real) and 1 < factor < float("inf")
+
+
+def _computed(model: nn.Module) -> bool:
+    return any(is_parametrized(module) for module in model.modules())
 
 
 @dataclass(frozen=True)
@@ -55,11 +69,11 @@ class Manner:
     def __post_init__(self) -> None:
         one_of("split", self.split, SPLITS)
         one_of("noise_on", self.noise_on, NOISE_ON)
-        if not 0 <= self.noise < float("inf"):
-            raise InputError(f"`noise` must be a number >= 0 (got {self.noise}). 0 keeps the function exactly.")
-        if not 0 <= self.reinit <= 1:
+        if not (isinstance(self.noise, Real) and 0 <= self.noise < float("inf")):
+            raise InputError(f"`noise` must be a number >= 0 (got {self.noise!r}). 0 keeps the function exactly.")
+        if not (isinstance(self.reinit, Real) and 0 <= self.reinit <= 1):
             raise InputError(
-                f"`reinit` must be a share in 0..1 (got {self.reinit}). Give 0.5 for half of the channels."
+                f"`reinit` must be a share in 0..1 (got {self.reinit!r}). Give 0.5 for half of the channels."
             )
 
     @property
@@ -89,7 +103,7 @@ class SeedNetwork:
             reasons = "; ".join(f"`{c.name}`: {c.frozen}" for c in self.graph.classes.values())
             raise GraphError(
                 f"`model` ({type(self.model).__name__}) has no channels that may be copied ({reasons}). Give a network "
-                "with a hidden layer, or freeze less."
+                f"with a hidden layer, or freeze less.{_PLAIN if _computed(self.model) else ''}"
             )
         self._checked: dict[Widths, float] = {}
         self._costs: dict[Widths, Cost] = {}
@@ -105,10 +119,10 @@ class SeedNetwork:
             InputError: a value is out of its range.
             GraphError: a normalisation over channels needs a whole factor.
         """
-        if not 1 < factor < float("inf"):
-            raise InputError(f"`factor` must be a number > 1 (got {factor}). Give 1.25 for a quarter more channels.")
-        if align is not None and (align != int(align) or align < 1):
-            raise InputError(f"`align` must be a whole number >= 1 (got {align}).")
+        if not widens(factor):
+            raise InputError(f"`factor` must be a number > 1 (got {factor!r}). Give 1.25 for a quarter more channels.")
+        if align is not None and not (isinstance(align, Integral) and align >= 1):
+            raise InputError(f"`align` must be a whole number >= 1 (got {align!r}).")
         sizes = {}
         for name, known in self.free.items():
             size = max(known.size + 1, round(factor * known.size))
