@@ -98,7 +98,15 @@ def _everyday(name: str, model: nn.Module, settings: Mapping[str, Any]) -> torch
 
         return SOAP(parameters, **settings)
     return NaturalGradient(
-        model, "cross_entropy", "kfac", fisher="sampled", momentum=0.9, kl_clip=None, dense_start=False, **settings
+        model,
+        "cross_entropy",
+        "kfac",
+        fisher="sampled",
+        momentum=0.9,
+        kl_clip=None,
+        dense_start=False,
+        max_side=None,
+        **settings,
     )
 
 
