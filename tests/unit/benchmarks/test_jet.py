@@ -16,7 +16,15 @@ def test_operations_have_their_goal_and_both_other_counts():
     assert row.value >= row.context["least"] == 9.0
     assert {r.name for r in records} >= {"jet.operations.16.16.adds_only", "jet.operations.16.16.bit_weighted"}
     software = {"conv", "held", "net", "training", "tools", "flash", "operations"}
-    assert set(subject.SUBJECT.parts) == software | {"lut", "lut_large", "lut_shared", "lut_xc7", "clock", "clock_boards", "clock_mnist"}
+    assert set(subject.SUBJECT.parts) == software | {
+        "lut",
+        "lut_large",
+        "lut_shared",
+        "lut_xc7",
+        "clock",
+        "clock_boards",
+        "clock_mnist",
+    }
 
 
 @needs_compiler
