@@ -39,7 +39,7 @@ _PLAIN = " torch.nn.utils.parametrize.remove_parametrizations(layer, name) makes
 
 def widens(factor: object) -> bool:
     """Whether it is a finite number above 1."""
-    return isinstance(factor, Real) and 1 < factor < float("inf")
+    return isinstance(factor, Real) and 1 < float(factor) < float("inf")
 
 
 def _computed(model: nn.Module) -> bool:
