@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from statistics import mean
 
 from matplotlib.figure import Figure
 
@@ -17,24 +18,29 @@ def drawable(finished: Finished, scale: Scale) -> Pictures:
     """One picture for each set that has records."""
     return {
         f"{name}": Picture(
-            f"{name}: calibrated NLL (clean) and ECE (shifted) against the compute of training; hatches are green",
-            partial(_scatter, finished, name),
+            f"{name}: calibrated NLL (clean) and ECE (shifted) of every seed and their mean; beside each arm its "
+            "share of the largest compute of training; hatches are green, the full ensemble is orange",
+            partial(_strips, finished, name),
         )
         for name in sets_of(finished, scale)
     }
 
 
-def _scatter(finished: Finished, name: str) -> Figure:
+def _strips(finished: Finished, name: str) -> Figure:
     found = runs(finished, name)
-    made = Figure(figsize=(10, 4.2), layout="constrained")
-    for axes, measure in zip(made.subplots(1, 2), ("calibrated_nll", "shifted_ece"), strict=True):
-        for arm, seeds in found.items():
-            x = [number(record, "macs_train") for record in seeds.values()]
-            y = [number(record, measure) for record in seeds.values()]
-            color = "#1f9e89" if arm in HATCHED else "#808080" if arm != "full" else "#d5803b"
-            axes.plot(x, y, "o", markersize=3, alpha=0.5, color=color)
-            axes.annotate(NAMES[arm], (sum(x) / len(x), sum(y) / len(y)), fontsize=6, color=color)
-        axes.set_xlabel("MACs of training")
-        axes.set_ylabel(measure.replace("_", " "))
+    most = max(mean([number(one, "macs_train") for one in seeds.values()]) for seeds in found.values())
+    ranked = sorted(found, key=lambda arm: mean([number(one, "calibrated_nll") for one in found[arm].values()]))
+    made = Figure(figsize=(10, 0.6 + 0.32 * len(ranked)), layout="constrained")
+    panels = made.subplots(1, 2, sharey=True)
+    for axes, measure in zip(panels, ("calibrated_nll", "shifted_ece"), strict=True):
+        for row, arm in enumerate(ranked):
+            values = [number(one, measure) for one in found[arm].values()]
+            color = "#1f9e89" if arm in HATCHED else "#d5803b" if arm == "full" else "#808080"
+            axes.plot(values, [row] * len(values), "o", markersize=4, alpha=0.5, color=color)
+            axes.plot([mean(values)] * 2, [row - 0.3, row + 0.3], color=color, linewidth=2)
+        axes.set_xlabel(measure.replace("_", " ").replace("nll", "NLL").replace("ece", "ECE") + ", lower is better")
         bare(axes)
+    shares = {arm: mean([number(one, "macs_train") for one in found[arm].values()]) / most for arm in ranked}
+    panels[0].set_yticks(range(len(ranked)), [f"{NAMES[arm]}, {shares[arm]:.0%}" for arm in ranked], fontsize=8)
+    panels[0].invert_yaxis()
     return made
