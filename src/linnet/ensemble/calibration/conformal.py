@@ -38,7 +38,8 @@ class Conformal:
         penalty: Of each rank beyond `free_ranks`: lambda of raps.
         free_ranks: k of raps.
         randomised: Whether aps and raps draw u; with False u = 0, and sets are larger.
-        rng_seed: Of u. The u of a sample depends on its place in the call.
+        rng_seed: Of u, which is drawn from a sample's own probabilities (to about 1 %): it doesn't depend on the
+            other samples of a call.
         n: Calibration samples.
 
     Source:
@@ -108,7 +109,7 @@ class Conformal:
                 'every set holds all classes. Give more held-out samples, raise `alpha`, or say too_few="all".'
             )
         made = cls(math.inf, alpha, method, penalty, free_ranks, randomised, rng_seed, n)
-        own = made._scores(held, stream=0)[np.arange(n), truth]
+        own = made._scores(held)[np.arange(n), truth]
         threshold = math.inf if rank > n else float(np.partition(own, rank - 1)[rank - 1])
         return cls(threshold, alpha, method, penalty, free_ranks, randomised, rng_seed, n)
 
@@ -122,7 +123,7 @@ class Conformal:
             Boolean, of the same shape; a tensor on its device for a tensor, else an array. A set may be empty: the
             sample is unlike those of the calibration.
         """
-        within = self._scores(probabilities("probs", probs), stream=1) <= self.threshold
+        within = self._scores(probabilities("probs", probs)) <= self.threshold
         shape = tuple(array_of(probs).shape)
         if len(shape) > 2:
             within = np.moveaxis(within.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
@@ -136,7 +137,7 @@ class Conformal:
         truth = class_labels("labels", labels, samples=len(within), classes=within.shape[1])
         return float(within[np.arange(len(truth)), truth].mean()), float(within.sum(axis=1).mean())
 
-    def _scores(self, probs: Floats, *, stream: int) -> Floats:
+    def _scores(self, probs: Floats) -> Floats:
         """(N, C) score of every class; ties in probability stand in the order of the classes."""
         if self.method == "lac":
             return 1 - probs
@@ -144,10 +145,21 @@ class Conformal:
         place = np.argsort(order, axis=1, kind="stable")
         mass = np.take_along_axis(np.cumsum(np.take_along_axis(probs, order, axis=1), axis=1), place, axis=1)
         if self.randomised:
-            mass = mass - np.random.default_rng([self.rng_seed, stream]).random((len(probs), 1)) * probs
+            mass = mass - _uniform(probs, self.rng_seed) * probs
         if self.method == "raps":
             mass = mass + self.penalty * np.maximum(place + 1 - self.free_ranks, 0)
         return mass
+
+
+def _uniform(probs: Floats, rng_seed: int) -> Floats:
+    """(N, 1) numbers in [0, 1), each a hash of its row: a multilinear one, then the mixing steps of SplitMix64."""
+    keys = np.random.default_rng(rng_seed).integers(0, 2**64, 1 + probs.shape[1], dtype=np.uint64)
+    rows = np.rint(100 * np.log(np.maximum(probs, 1e-300))).astype(np.int64).view(np.uint64)
+    mixed = keys[0] + (rows * (keys[1:] | np.uint64(1))).sum(1, dtype=np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    mixed = mixed ^ (mixed >> np.uint64(31))
+    return (mixed >> np.uint64(11)).astype(np.float64)[:, None] / 2**53
 
 
 def smallest_n(alpha: float) -> int:

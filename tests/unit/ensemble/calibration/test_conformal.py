@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from linnet.ensemble import Conformal
-from linnet.ensemble.calibration.conformal import smallest_n
+from linnet.ensemble.calibration.conformal import _uniform, smallest_n
 from linnet.errors import InputError
 
 
@@ -117,3 +117,19 @@ PROBS, LABELS = exchangeable(30)
 def test_bad_input_is_refused(options, said):
     with pytest.raises(InputError, match=said):
         Conformal.fit(**({"probs": PROBS, "labels": LABELS} | options))
+
+
+@pytest.mark.parametrize("method", ["aps", "raps"])
+def test_a_sample_has_the_same_set_alone_and_among_others_and_coverage_holds_for_every_seed(method):
+    probs, truth = exchangeable(4000, classes=8, seed=5)
+    for seed in range(12):
+        made = Conformal.fit(probs[:2000], truth[:2000], alpha=0.1, method=method, rng_seed=seed)
+        sets = made.sets(probs[2000:])
+        alone = np.concatenate([made.sets(row[None]) for row in probs[2000:2040]])
+        assert np.array_equal(alone, sets[:40])
+        assert 0.88 < made.coverage(probs[2000:], truth[2000:])[0] < 0.92
+
+
+def test_u_is_spread_evenly():
+    u = np.sort(_uniform(np.random.default_rng(0).dirichlet(np.ones(3), 20_000), 7)[:, 0])
+    assert np.abs(u - np.arange(20_000) / 20_000).max() < 0.02
