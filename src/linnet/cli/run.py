@@ -30,8 +30,8 @@ def run(
     The whole file is checked before anything starts. A run that was stopped goes on when the command is given again.
 
     Args:
-        recipe: TOML file with the sections [data], [model], [optimizer], [train], [report], and [prune] for a network
-            that is to become small.
+        recipe: TOML file with the sections [data], [model], [optimizer], [train], [report]; [prune] for a network that
+            is to become small; [hatch], [calibrate], [evaluate], [export] for an ensemble.
         out: The run folder; by default runs/NAME-OF-THE-RECIPE.
         set_: Replaces a value of the file, as SECTION.KEY=VALUE; may be given again. A relative path in it begins in
             the current folder.
