@@ -20,6 +20,7 @@ def built():
         if (name, dtype) not in made:
             entry = ZOO[name]
             model = entry.model(dtype=dtype)
+            torch.manual_seed(0)
             made[name, dtype] = entry, model, ChannelGraph(model, entry.example(dtype=dtype))
         return made[name, dtype]
 
