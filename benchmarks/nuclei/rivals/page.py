@@ -28,8 +28,8 @@ _HOW = """## How it was done
   the best F1 within 5 px on the validation images.
 - StarDist: a grid of 2 and 32 rays, turned, mirrored and brightened patches, the weights with the lowest validation
   loss, polygons that overlap by at most 0.4; its point is the centre that it predicts from. Its own settings are
-  patches of 256 px and a learning rate of 3e-4; "smaller patches" are 128 px and 1e-3, which make more steps of few
-  minutes. Whichever did better on the validation images was trained on for three times as long.
+  patches of 256 px and a learning rate of 3e-4; "smaller patches" are 128 px and 1e-3, which make about four times as
+  many steps of few minutes: these were trained on for three times as long.
 - Spotiflow: its default configuration for three channels, but targets 3 px wide in place of 1, since nuclei are no
   points of light; the last weights.
 - linnet: the small network and the settings of `linnet.nuclei.train`, from scratch; without the search for the scale,

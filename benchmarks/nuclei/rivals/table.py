@@ -11,7 +11,6 @@ _METHODS = {
     "linnet.x1": "linnet, points",
     "stardist.x1": "StarDist, outlines, its own settings",
     "stardist_short.x1": "StarDist, outlines, smaller patches",
-    "stardist.x3": "StarDist, outlines, its own settings, 3x",
     "stardist_short.x3": "StarDist, outlines, smaller patches, 3x",
     "spotiflow.x1": "Spotiflow, points",
 }

@@ -17,12 +17,12 @@ def f1(method, value, interval=None, reach="3px"):
 
 
 def test_the_best_of_a_row_is_bold_and_a_tie_is_two():
-    records = [f1("linnet.x1", 0.8, (0.7, 0.9)), f1("stardist.x1", 0.85), f1("stardist.x3", 0.8501)]
+    records = [f1("linnet.x1", 0.8, (0.7, 0.9)), f1("stardist.x1", 0.85), f1("stardist_short.x3", 0.8501)]
     records += [f1("linnet.x1", 0.9, reach="half_radius")]
     rows = f1_table(records).splitlines()
     assert rows[0] == (
         "| test images | F1 within | linnet, points | StarDist, outlines, its own settings "
-        "| StarDist, outlines, its own settings, 3x |"
+        "| StarDist, outlines, smaller patches, 3x |"
     )
     assert rows[2] == "| small_fluo, n = 7 (4) | 3 px | 0.800 (0.70-0.90) | **0.850** | **0.850** |"
     assert rows[3] == "|  | half a radius (3.2 px) | **0.900** | - | - |"
@@ -30,15 +30,15 @@ def test_the_best_of_a_row_is_bold_and_a_tie_is_two():
 
 def test_costs_stand_beside_what_was_trained_and_the_missing_are_named():
     records = [
-        Record("nuclei.rivals.training", 60.4, method="stardist.x3", context=COSTS),
-        Record("nuclei.rivals.rate", 0.912, method="stardist"),
-        Record("nuclei.rivals.memory", 812.0, method="stardist"),
+        Record("nuclei.rivals.training", 60.4, method="stardist_short.x3", context=COSTS),
+        Record("nuclei.rivals.rate", 0.912, method="stardist_short"),
+        Record("nuclei.rivals.memory", 812.0, method="stardist_short"),
         Record("nuclei.rivals.training", 60.4, method="linnet.x1", context=COSTS),
         Record("nuclei.rivals.absent", None, method="cellpose", context={"reason": "no weights"}),
     ]
     told = as_markdown(records)
     costs = "60 | 1,234 | 71 | 1,500 MB | 812 MB | 0.71 MB | 0.91 MP per CPU s |"
-    assert f"| StarDist, outlines, its own settings, 3x | {costs}" in told
+    assert f"| StarDist, outlines, smaller patches, 3x | {costs}" in told
     assert "| linnet, points | 60 | 1,234 | 71 | 1,500 MB | - | 0.71 MB | - |" in told
     assert told.endswith("- cellpose: no weights.")
 
