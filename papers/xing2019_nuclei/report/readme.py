@@ -33,8 +33,10 @@ are marked so. A verdict says in which direction our records point, never that a
 
 def text(found: Findings, scale: str) -> str:
     """The README."""
-    tables = [section(title, *(each.as_markdown() if each.rows else "Not run.\n" for each in shown))
-              for title, shown in all_tables(found).items()]  # fmt: skip
+    tables = [
+        section(title, *([each.as_markdown() for each in shown if each.rows] or ["Not run.\n"]))
+        for title, shown in all_tables(found).items()
+    ]
     parts = [
         HEAD,
         f"Scale: {scale}. {progress(found)}\n",

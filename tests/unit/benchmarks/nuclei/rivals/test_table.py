@@ -13,7 +13,9 @@ COSTS = {"train_cpu_s": 60.4, "steps": 1234, "first_result_cpu_s": 71.0, "train_
 
 def f1(method, value, interval=None, reach="3px"):
     facts = {"group": "small_fluo", "radius_px": 3.21, "mosaics": 4}
-    return Record(f"nuclei.rivals.f1.small_fluo.{reach}", value, n=7, interval=interval, method=method, context=facts)
+    return Record(
+        f"nuclei.rivals.f1.small_fluo.{reach}", value, n=7, interval=interval, level=0.95, method=method, context=facts
+    )
 
 
 def test_the_best_of_a_row_is_bold_and_a_tie_is_two():
