@@ -33,8 +33,12 @@ _HOW = """## How it was done
 - Spotiflow: its default configuration for three channels, but targets 3 px wide in place of 1, since nuclei are no
   points of light; the last weights.
 - linnet: the small network and the settings of `linnet.nuclei.train`, from scratch; without the search for the scale,
-  which the others lack.
+  which the others lack. Its learning rate falls to 0 at the last step, so the number of steps is fixed beforehand, from
+  a short trial; the table says how long they really took.
 - "Until the first result": importing the library, reading the images, training, and choosing the threshold.
+- `python -m benchmarks nuclei --peers` makes an environment for each library first (`.venv-stardist` and
+  `.venv-spotiflow`, about 2 GB each; `LINNET_RIVALS` names another folder for them). What was trained lies in
+  `runs/rivals`, so that the same command goes on where it was stopped; `--only NAME` runs one part.
 - "Search" is timed on every fourth test image of DSB, all programs in turns in one run, one thread each.
 """
 _COST = "## What it costs\n"
