@@ -2,8 +2,8 @@
 
 A residual sum in front of a sign asks whether g1 x1 + g2 x2 + c >= 0, with real numbers g1, g2, c and integers x1, x2
 in proven ranges. The pairs for which it holds lie on one side of a line, and there are finitely many pairs: a line with
-small integer coefficients parts them in the same way. It is searched for among the rational slopes near the real one
-and accepted only if it parts every pair of the two ranges exactly.
+small integer coefficients parts them in the same way. The simplest rational slope that parts every pair of the two
+ranges exactly is taken.
 
 Source:
     linnet's choice. The side of each pair near the line is decided in rationals, by squaring.
@@ -11,17 +11,18 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from math import sqrt
 
 import numpy as np
 
-from linnet.errors import FreezeError
 from linnet.jet.freezing.norm import Norm
 from linnet.jet.integer.nodes import Threshold
 
+Pair = tuple[int, int]
 ROUNDING = 1e-12  # bound of the relative error of a few float64 operations, with much to spare
 
 
@@ -76,22 +77,18 @@ def addend(
     return Addend(*ends, gamma * scale, offset, norm.beta[channel], norm.q[channel])
 
 
-def sign_of_sum(pairs: Sequence[tuple[Addend, Addend]], name: str) -> tuple[np.ndarray, Threshold]:
+def sign_of_sum(pairs: Sequence[tuple[Addend, Addend]]) -> tuple[np.ndarray, Threshold]:
     """Multipliers (2, C) and the threshold on m1 x1 + m2 x2 that give the sign of each channel's sum.
 
     Args:
         pairs: The two addends of each channel.
-        name: Of the addition, for the error.
-
-    Raises:
-        FreezeError: no line with whole coefficients parts the pairs (it exists for all ranges that fit into memory).
     """
     multipliers, thresholds = np.zeros((2, len(pairs)), np.int64), np.zeros(len(pairs), np.int64)
     flips = np.zeros(len(pairs), bool)
     for c, (first, second) in enumerate(pairs):
         turned = abs(first.steepness) > abs(second.steepness)  # the steeper one is solved for: slopes up to 1
         x, y = (second, first) if turned else (first, second)
-        m, r, thresholds[c], flips[c] = _line(x, y, name)
+        m, r, thresholds[c], flips[c] = _line(x, y)
         multipliers[:, c] = (r, m) if turned else (m, r)
     return multipliers, Threshold(thresholds, flips)
 
@@ -131,7 +128,7 @@ def _sign(value: Fraction) -> int:
     return (value > 0) - (value < 0)
 
 
-def _line(x: Addend, y: Addend, name: str) -> tuple[int, int, int, bool]:
+def _line(x: Addend, y: Addend) -> tuple[int, int, int, bool]:
     """(m, r, T, flip): the sum is >= 0 where (m x + r y >= T) differs from the flip."""
     if y.slope == 0:  # then x's is 0 too: the steeper one is y
         return 0, 0, 0, not is_positive(x, y, x.low, y.low)
@@ -141,20 +138,54 @@ def _line(x: Addend, y: Addend, name: str) -> tuple[int, int, int, bool]:
     above, below = first <= y.high, first > y.low
     if not above.any() or not below.any():
         return 0, 0, 0, falling == bool(above.any())
-    slope = -x.steepness / y.steepness
-    limit = 1
+    turn = _sign(x.slope) * _sign(y.slope)  # the line falls where both slopes have one sign
+
+    def least(p: int, r: int) -> int:
+        return int((r * first + turn * p * across)[above].min())
+
+    def parts(p: int, r: int) -> bool:
+        return least(p, r) > int((r * (first - 1) + turn * p * across)[below].max())
+
+    p, r = (0, 1) if parts(0, 1) else _simplest(parts, x.slope**2 * y.q / (y.slope**2 * x.q))
+    return turn * p, r, least(p, r), falling
+
+
+def _simplest(accept: Callable[[int, int], bool], square: Fraction) -> Pair:
+    """The simplest accepted fraction p / r, where all fractions near enough to sqrt(square) are accepted.
+
+    Down the Stern-Brocot tree towards the root; each run to one side is searched by doubling and halving.
+    """
+    low, high, upward = (0, 1), (1, 0), True
     while True:
-        found = Fraction(slope).limit_denominator(limit)
-        m, r = -found.numerator, found.denominator
-        least = int((r * first + m * across)[above].min())
-        if least > int((r * (first - 1) + m * across)[below].max()):
-            return m, r, least, falling
-        if limit > 4 * len(across):
-            raise FreezeError(
-                f"`{name}` adds two batch norms whose ranges of {x.low}..{x.high} and {y.low}..{y.high} no line with "
-                "whole coefficients parts. Put the batch norm after the addition."
-            )
-        limit *= 2
+        near, far = (low, high) if upward else (high, low)
+        k = _first(partial(_ends, near, far, accept, square, upward=upward))
+        before, found = _mixed(near, far, k - 1), _mixed(near, far, k)
+        if accept(*found):
+            return found
+        low, high = (before, found) if upward else (found, before)
+        upward = not upward
+
+
+def _mixed(near: Pair, far: Pair, k: int) -> Pair:
+    return near[0] + k * far[0], near[1] + k * far[1]
+
+
+def _ends(near: Pair, far: Pair, accept: Callable[[int, int], bool], square: Fraction, k: int, *, upward: bool) -> bool:
+    """Whether the k-th fraction of a run is accepted or lies beyond the root."""
+    p, r = _mixed(near, far, k)
+    return accept(p, r) or (p * p < r * r * square) != upward
+
+
+def _first(holds: Callable[[int], bool]) -> int:
+    """The smallest k >= 1 for which something holds that then goes on holding."""
+    last = 1
+    while not holds(last):
+        last *= 2
+    first = last // 2 + 1
+    while first < last:
+        middle = (first + last) // 2
+        first, last = (first, middle) if holds(middle) else (middle + 1, last)
+    return last
 
 
 def _first_above(x: Addend, y: Addend, across: np.ndarray, *, falling: bool) -> np.ndarray:

@@ -138,7 +138,7 @@ class Builder:
         ]
         channels = self.nodes[known.node].shape[0]
         pairs = [(addend(c, *maps[0]), addend(c, *maps[1])) for c in range(channels)]
-        multipliers, threshold = sign_of_sum(pairs, known.sum_name)
+        multipliers, threshold = sign_of_sum(pairs)
         node = self.add(known.sum_name, WeightedAdd(multipliers), known.node, other.node)
         node = self.add(name, threshold, node)
         for pool in known.pools:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from linnet.data import fashion_mnist
-from linnet.errors import FreezeError, InputError, MismatchError
+from linnet.data import circuit_boards, fashion_mnist, mnist
+from linnet.errors import DataError, FreezeError, InputError, MismatchError
 from linnet.jet import BinaryConv2d, BinaryLinear, JetConv2d, Sign, freeze
 from linnet.jet.reference.torch_reference import trace_torch
 from linnet.jet.shipped import shipped
@@ -87,14 +87,25 @@ def test_icarus_agrees_on_a_thousand_random_networks(hundred, proved):
         proved("random networks by Icarus, gaps and back to back", values=record.ran[1].values)
 
 
+def five_hundred(name):
+    """Pixels of 500 real images for the shipped network: 28 x 28, boards cut to their middle."""
+    try:
+        if name == "boards":
+            return circuit_boards("test").images[:500, :, 2:30, 2:30].long()
+        return {"mnist": mnist, "fashion": fashion_mnist}[name]("test").images[:500].long()
+    except DataError as error:
+        pytest.skip(str(error))
+
+
 @needs_simulator
 @pytest.mark.nightly
-def test_a_test_set_of_five_hundred_images_equals_the_references(proved):
-    program = shipped("fashion")
-    images = fashion_mnist("test").images[:500].long()
-    record = program.verify(images, backends=["rtl"])
+@pytest.mark.parametrize("name", ["fashion", "mnist", "boards"])
+def test_five_hundred_images_equal_the_references(name, proved):
+    images = five_hundred(name)
+    assert images.shape == (500, 1, 28, 28)
+    record = shipped("fashion").verify(images, backends=["rtl"])
     assert record.ran[1].values == 500 * 10
-    proved("images of Fashion-MNIST through the shipped network by CXXRTL", count=500, values=record.ran[1].values)
+    proved(f"images of {name} through the shipped network by CXXRTL", count=500, values=record.ran[1].values)
 
 
 @needs_simulator
