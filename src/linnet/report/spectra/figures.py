@@ -112,7 +112,8 @@ def lr_heatmap(found: LRMap) -> Figure:
         axes = fig.subplots()
         shown = found.peaks.clamp(max=1e6).log10().numpy()
         lrs, widths = np.asarray(found.lrs), np.arange(len(found.widths))
-        image = axes.pcolormesh(_edges(lrs), np.arange(len(widths) + 1) - 0.5, shown, cmap="cividis", vmin=0, vmax=6)
+        scale = {"cmap": "cividis", "vmin": 0, "vmax": 6, "rasterized": True}  # as vectors, its cells show seams
+        image = axes.pcolormesh(_edges(lrs), np.arange(len(widths) + 1) - 0.5, shown, **scale)
         axes.plot(found.limits, widths, "o--", color=THEORY, linewidth=2, label="2 / lambda_max, measured at the start")
         axes.set_xscale("log")
         axes.set_yticks(list(widths), [str(w) for w in found.widths])
