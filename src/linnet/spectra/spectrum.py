@@ -106,7 +106,7 @@ class Source(ABC):
 
     def centered(self) -> Source:
         """Rows of the function less its mean over the samples."""
-        raise InputError(f"Centring must be asked of a Fisher matrix (got {self.what}).")
+        raise InputError(f"Only a Fisher matrix can be centred (this is {self.what}).")
 
     def release(self) -> None:
         """Lets go of what can be had again."""

@@ -205,8 +205,8 @@ def _check_same(first: Mapping[Any, Any], second: Mapping[Any, Any], what: str) 
     path, _ = fed[0] if fed else differs[0]
     kind = first[fed[0] if fed else differs[0]][0]
     raise InputError(
-        f"`{path or 'the model'}` ({kind}) {what}, so that no sample has a Jacobian of its own. Call model.eval(), or "
-        "replace the module by one that treats each sample alone."
+        f"`{path or 'the model'}` ({kind}) {what}, so that the Jacobian of one sample depends on the "
+        "others. Call model.eval(), or replace the module by one that treats each sample alone."
     )
 
 

@@ -48,7 +48,7 @@ class Sums:
 
     @property
     def plan(self) -> dict[str, Any]:
-        """Form and sizes without the entries, for a process that has no sums of its own."""
+        """Form and sizes without the entries, for a process that computed no sums."""
         parts = {name: getattr(self, name) for name in ("a", "b", "a_vectors", "b_vectors")}
         sizes = {name: None if part is None else tuple(part.shape) for name, part in parts.items()}
         return {**sizes, "dtype": next(part.dtype for part in parts.values() if part is not None)}
