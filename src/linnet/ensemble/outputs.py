@@ -70,7 +70,7 @@ def require_fitting(argument: str, sizes: Sizes, task: str) -> None:
             f"`{argument}` must give one tensor of logits (got {_shown(sizes)}). Wrap it in a module that returns the "
             'logits alone, or say task="regression" for a pair (mean, log variance).'
         )
-    shape = shapes[0]
+    shape: tuple[int, ...] = sizes["output"]
     if len(shape) > 2 and task == "classification":
         raise InputError(f"`task` must be 'dense' for logits of shape {shape} (got 'classification').")
     if len(shape) < (3 if task == "dense" else 2) or shape[1] < 2:

@@ -118,7 +118,7 @@ class Manner:
         """
         given = self.lr.tolist() if isinstance(self.lr, (np.ndarray, Tensor)) else self.lr
         listed = given if isinstance(given, (list, tuple)) else [given] * members
-        rates = [float(one) if is_positive(one) else 0.0 for one in listed]
+        rates = [float(one) if is_positive(one) else 0.0 for one in listed]  # type: ignore[arg-type]
         if len(rates) != members or not all(rates):
             raise InputError(f"`lr` must be a positive number, or {members} of them (got {self.lr!r}).")
         return rates

@@ -81,7 +81,7 @@ def batches_of_inputs(data: Any, network: nn.Module) -> list[Tensor]:
         kind = "one tensor" if isinstance(data, Tensor) else repr(data)
         raise InputError(f"`data` must be a loader or a list of batches (got {kind}). Give batches: x.split(64).")
     found = list(islice(data.epoch(0) if isinstance(data, Loader) else data, BATCHES))
-    inputs = [batch[0] if isinstance(batch, (tuple, list)) and batch else batch for batch in found]
+    inputs: list[Any] = [batch[0] if isinstance(batch, (tuple, list)) and batch else batch for batch in found]
     if not inputs:
         raise InputError("`data` gave no batch; batches of inputs are needed to measure the batch norms' statistics.")
     wrong = next((type(one).__name__ for one in inputs if not isinstance(one, Tensor)), None)
