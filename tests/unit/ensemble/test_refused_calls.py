@@ -292,16 +292,24 @@ def test_an_exporter_s_error_is_quoted_without_colours_and_by_its_cause():
     assert _reason(RuntimeError("\x1b[96mplain\x1b[0m")) == "RuntimeError: plain"
 
 
+def scaled(factor):
+    layer = nn.Linear(3, 3, bias=False)
+    nn.init.eye_(layer.weight).data.mul_(factor)
+    return layer
+
+
 def test_a_pair_of_tensors_is_read_as_evaluate_reads_it():
-    ens = pair()
+    ens, generator = HatchEnsemble([scaled(1.0), scaled(1.5)]).eval(), torch.Generator().manual_seed(0)
+    labels = torch.arange(40) % 3
+    x = 2 * torch.eye(3)[labels] + torch.randn(40, 3, generator=generator)
     with torch.no_grad():
-        outputs = ens.member_outputs(X)
-    wanted = ens.calibrate([(X, Y)])
-    assert ens.calibrate((X, Y)) == wanted
-    assert ens.calibrate((X.numpy(), Y.numpy())) == wanted
-    assert ens.calibrate((outputs, Y)).temperature == pytest.approx(wanted.temperature, rel=1e-6)
-    assert ens.conformalize((X, Y), 0.3) == ens.conformalize([(X, Y)], 0.3)
-    assert ens.trim((X, Y), tolerance=0).full_nll == pytest.approx(trim(outputs, Y).full_nll, rel=1e-6)
+        outputs = ens.member_outputs(x)
+    wanted = ens.calibrate([(x, labels)])
+    assert ens.calibrate((x, labels)) == wanted
+    assert ens.calibrate((x.numpy(), labels.numpy())) == wanted
+    assert ens.calibrate((outputs, labels)) == wanted
+    assert ens.conformalize((x, labels), 0.3) == ens.conformalize([(x, labels)], 0.3)
+    assert ens.trim((x, labels), tolerance=0).full_nll == pytest.approx(trim(outputs, labels).full_nll, rel=1e-9)
 
 
 def test_a_pair_that_may_be_inputs_or_outputs_is_refused():
