@@ -4,7 +4,7 @@
 #   make test         format, lint, types, layering, documentation, then all tests
 #   make check        the first half of that
 #   make test-all     make test under each supported Python that is there, each in a separate set-up (.venv-3.12): before a release
-#   make verify-all   what takes many minutes: a thousand random jet networks through every C path with sanitizers
+#   make verify-all   what takes many minutes: a thousand random jet networks in C, CXXRTL and Icarus, and hundreds of planted faults
 #   make weights      train the shipped nucleus detector again (needs the data, see docs/model_card.md)
 #   make nuclei       that, then all measurements of it, on a machine that does nothing else; goes on where it was stopped
 #   make docs         the documentation as HTML in docs/_build
