@@ -171,6 +171,26 @@ def test_sections_of_an_ensemble_need_one(tmp_path):
     assert str(caught.value).count("needs an ensemble") == 3
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "only"),
+    [
+        ("noise = 0.3", "noise = -1", "`noise`"),
+        ("noise = 0.3", "nosie = 0.3", "`nosie` is unknown. Did you mean `noise`"),
+        ("[hatch]", "[hatc]", "[hatc]"),
+    ],
+)
+def test_a_wrong_section_of_members_is_the_only_complaint(tmp_path, old, new, only):
+    path = tmp_path / "recipe.toml"
+    text = RECIPE.format(hatch="epochs = 1", more="[calibrate]\n[evaluate]\n[export]\n")
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(RecipeError) as caught:
+        parse(path)
+    assert only in str(caught.value)
+    assert "needs an ensemble" not in str(caught.value)
+    assert "things must be changed" not in str(caught.value)
+
+
 def test_images_from_outside_must_have_the_size_of_the_test_images(tmp_path, monkeypatch):
     monkeypatch.setenv("LINNET_DATA", str(tmp_path))
     path = written(tmp_path, more='[evaluate]\nood = "mnist"\nsuite = "none"\n')
