@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from linnet.core.capture.layers.layer_rule import Sharing
 from linnet.core.capture.layers.matrix import MatrixRule
 from linnet.core.capture.positions import fold, unfold
-from linnet.core.jacobian.layer_jacobian import LayerJacobian, RuleTerm
+from linnet.core.jacobian.layer_jacobian import LayerJacobian
+from linnet.core.jacobian.parameter_rows import RuleTerm
 from linnet.optim.natural.kronecker.damped_inverse import (
     DampedInverse,
     DenseInverse,
