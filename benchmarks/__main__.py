@@ -105,6 +105,7 @@ def _readme() -> int:
     from benchmarks.jet import picture as family
     from benchmarks.natural import page as natural
     from benchmarks.nuclei import card, picture, reach_page
+    from benchmarks.nuclei.rivals import page as rivals
     from benchmarks.padam import page as padam
     from benchmarks.prune import page as prune
     from benchmarks.prune import picture as pruned
@@ -116,6 +117,7 @@ def _readme() -> int:
         padam.paper_page(),
         card.PAGE,
         reach_page.PAGE,
+        rivals.PAGE,
         proofs.PAGE,
         prune.PAGE,
         natural.PAGE,
