@@ -27,7 +27,7 @@ def measure(*, quick: bool) -> list[Record]:
     """One row for each peer."""
     torch.manual_seed(0)
     model, (x, y) = mlp3(64 if quick else 512), batch((784,), 20 if quick else 100)
-    probes, steps = (2, 10) if quick else (4, 40)
+    probes, steps = (2, 25) if quick else (4, 40)
     records = []
     for peer, beside in _BESIDE.items():
         name = f"spectra.density.{peer}"
