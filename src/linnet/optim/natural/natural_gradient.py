@@ -302,6 +302,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             scale=1.0 / alpha if self._relative else 1.0,
             momentum=self._settings.momentum,
             in_functions=self._approximation.function_momentum,
+            shrink=direction.shrink,
         )
         self._side.step(direction.side, dict(self.model.named_parameters()), self._settings.uncovered)
         torch.clear_autocast_cache()  # inside an autocast block it holds the weights of before

@@ -24,6 +24,7 @@ def require_finite(gradients: Mapping[str, Tensor]) -> None:
         raise ArithmeticError("a gradient holds NaN or infinity")
 
 
+@torch.no_grad()
 def times_all(
     blocks: Mapping[str, Block], uncovered: Mapping[str, str], gradient: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:

@@ -30,6 +30,7 @@ from linnet.optim.natural.kronecker.kronecker_block import Sums
 from linnet.optim.natural.kronecker.output_gradient import MEAN, numbers_of, require_mean
 from linnet.optim.natural.kronecker.parallel import own_generator, reduced, refresh
 from linnet.optim.natural.kronecker.saved_blocks import packed_blocks, unpacked_blocks
+from linnet.optim.natural.update import slope
 
 
 class Kfac(Approximation):
@@ -280,10 +281,8 @@ class Kfac(Approximation):
         if self.settings.loss.name == "mse" or size <= MEAN * count:  # else a sum, or scaled: it isn't known
             self.told_losses = (value / count, at_zero / count)
         aside = set(self._uncovered) if self.settings.side else ()
-        known = [name for name in delta if name in gradients and name not in aside]
-        slope = sum(float((gradients[name] * delta[name]).sum()) for name in known)
         if squares > 0:
-            self._alpha = count * slope / squares
+            self._alpha = count * slope({n: d for n, d in delta.items() if n not in aside}, gradients) / squares
 
     def _loss_scale(self) -> float:
         return 1.0 if self.settings.scaler is None else float(self.settings.scaler.get_scale())

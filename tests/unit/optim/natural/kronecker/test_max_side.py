@@ -63,6 +63,52 @@ def test_the_step_is_that_of_block_diagonal_factors(most):
         torch.testing.assert_close(found, moved[:, : found.shape[1]], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("most", [7, 9])
+def test_groups_have_blocks_of_their_own(most):
+    torch.manual_seed(0)
+    x, y = batch()[0].repeat(1, 2, 1, 1), batch()[1]
+    whole = nn.Sequential(nn.Conv2d(4, 6, 3, groups=2, bias=False), nn.Flatten(), nn.Linear(24, 3)).double()
+    cut = copy.deepcopy(whole)
+    opts = [
+        NaturalGradient(m, "cross_entropy", "kfac", damping=RHO, lr=1.0, kl_clip=None, max_side=side)
+        for m, side in ((whole, None), (cut, most))
+    ]
+    grad = torch.autograd.grad(F.cross_entropy(cut(x), y), cut[0].weight)[0].view(2, 3, 18)
+    start = cut[0].weight.detach().clone()
+    for opt in opts:
+        opt.step(x, y)
+    block = opts[0]._approximation.blocks["0.weight"]
+    for group in range(2):
+        a, b = blocked(block.a[group], most, bias=False), block.b[group]
+        pi = (a.diagonal().mean() / b.diagonal().mean()).sqrt()
+        left = torch.linalg.inv(b + RHO**0.5 / pi * torch.eye(3, dtype=b.dtype))
+        right = torch.linalg.inv(a + pi * RHO**0.5 * torch.eye(18, dtype=a.dtype))
+        found = (start - cut[0].weight).detach().view(2, 3, 18)[group]
+        torch.testing.assert_close(found, left @ grad[group] @ right, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("most", [4, 5, 11])
+def test_exact_blocks_beyond_it_keep_what_belongs_to_a_channel_together(most):
+    torch.manual_seed(0)
+    x, y = torch.randn(7, 3).double(), torch.arange(7) % 3
+    whole = nn.Sequential(nn.Linear(3, 6), nn.LayerNorm(6), nn.Linear(6, 3)).double()
+    cut = copy.deepcopy(whole)
+    opts = [
+        NaturalGradient(m, "cross_entropy", "kfac", damping=RHO, lr=1.0, kl_clip=None, max_side=side)
+        for m, side in ((whole, None), (cut, most))
+    ]
+    norm = [cut[1].weight, cut[1].bias]
+    grad = torch.stack(torch.autograd.grad(F.cross_entropy(cut(x), y), norm), 1).flatten()
+    start = torch.stack([p.detach().clone() for p in norm], 1).flatten()
+    for opt in opts:
+        opt.step(x, y)
+    turns = torch.arange(12).view(2, 6).T.flatten()  # scale and shift of channel 0, of channel 1, ...
+    dense = blocked(opts[0]._approximation.blocks["1.weight"].a[0][turns][:, turns], most, bias=False)
+    moved = torch.linalg.solve(dense + RHO * torch.eye(12, dtype=dense.dtype), grad)
+    found = start - torch.stack([p.detach() for p in norm], 1).flatten()
+    torch.testing.assert_close(found, moved, rtol=1e-9, atol=1e-12)
+
+
 def test_a_stopped_run_goes_on_with_the_same_bits():
     options = {"damping": RHO, "lr": 0.1, "factor_every": 2, "inverse_every": 3, "max_side": 8}
     model = net()
