@@ -64,7 +64,7 @@ class DenseInverse(DampedInverse):
             return torch.bmm(self.matrix, right)
         result = torch.empty_like(right, memory_format=torch.contiguous_format)
         for out, given, blocks in self._parts(result, right, axis=0):
-            torch.bmm(blocks, given, out=out)
+            _write(out, blocks, given)
         return result
 
     def times_left(self, left: Tensor) -> Tensor:
@@ -72,10 +72,15 @@ class DenseInverse(DampedInverse):
         left = left.to(self.matrix.dtype)
         if len(self.matrix) == len(left):
             return torch.bmm(left, self.matrix)
-        result = torch.empty_like(left, memory_format=torch.contiguous_format)
+        wide = torch.promote_types(left.dtype, torch.float32)
+        result = torch.empty_like(left, dtype=wide, memory_format=torch.contiguous_format)
         for out, given, blocks in self._parts(result, left, axis=1):
-            torch.bmm(given, blocks, out=out)
+            _write(out, given, blocks)
         return result
+
+    def narrowed(self) -> DenseInverse:
+        """The same in bfloat16."""
+        return DenseInverse(self.matrix.bfloat16(), f"{self.route}, in bfloat16", self.rank)
 
     def _parts(self, result: Tensor, given: Tensor, *, axis: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Views (blocks, ., .) of both and the blocks: of each group those that are whole, then the one that reaches
@@ -94,6 +99,14 @@ class DenseInverse(DampedInverse):
     def tensors(self) -> tuple[Tensor, ...]:
         """The matrix."""
         return (self.matrix,)
+
+
+def _write(out: Tensor, left: Tensor, right: Tensor) -> None:
+    """left right into a view."""
+    if out.dtype is left.dtype and out.dtype is not torch.bfloat16:
+        torch.bmm(left, right, out=out)
+    else:
+        out.copy_(torch.bmm(left, right))  # the fast kernels of bfloat16 write whole tensors only
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class SmallBlock:
         dtype: torch.dtype | None = None,
         keep_vectors: bool = False,
         max_side: int | None = None,
+        rng_seed: int | None = None,
     ) -> Sums:
         """The sums of one batch.
 
@@ -51,6 +52,7 @@ class SmallBlock:
             dtype: Of the product; None for that of the rows. The sum is float32 at least.
             keep_vectors: Keep the rows where they are fewer than the parameters.
             max_side: More parameters than that are taken as diagonal blocks; None: never.
+            rng_seed: Not read: gradients of samples need every position.
         """
         rows = [sample_major(layer.terms[name].rows()) for name in self.names]
         wide = torch.promote_types(rows[0].dtype, torch.float32)

@@ -9,6 +9,7 @@ from torch import nn
 
 from linnet.errors import InputError
 from linnet.optim import KroneckerOptions, NaturalGradient
+from linnet.optim.natural.kronecker import kronecker_block
 
 RHO = 0.05
 
@@ -109,7 +110,10 @@ def test_exact_blocks_beyond_it_keep_what_belongs_to_a_channel_together(most):
     torch.testing.assert_close(found, moved, rtol=1e-9, atol=1e-12)
 
 
-def test_a_stopped_run_goes_on_with_the_same_bits():
+@pytest.mark.parametrize("fewest", [512, 8])
+def test_a_stopped_run_goes_on_with_the_same_bits(fewest, monkeypatch):
+    monkeypatch.setattr(kronecker_block, "FEWEST", fewest)
+    monkeypatch.setattr(kronecker_block, "VECTORS", 1)
     options = {"damping": RHO, "lr": 0.1, "factor_every": 2, "inverse_every": 3, "max_side": 8}
     model = net()
     opt = NaturalGradient(model, "cross_entropy", "kfac", **options)
@@ -129,6 +133,24 @@ def test_a_side_at_the_limit_is_whole_with_its_bias():
     opt = NaturalGradient(model, "cross_entropy", "kfac", damping=RHO, lr=0.1, max_side=16)
     opt.step(torch.randn(5, 16).double(), torch.arange(5) % 3)
     assert opt._approximation.blocks["weight"].a.shape == (1, 17, 17)
-    assert KroneckerOptions().max_side == 1024
+    assert KroneckerOptions().max_side == 128
     with pytest.raises(InputError, match="`max_side`"):
         NaturalGradient(model, "cross_entropy", "kfac", max_side=0)
+
+
+def test_a_part_of_the_positions_is_read_where_there_are_many(monkeypatch):
+    monkeypatch.setattr(kronecker_block, "FEWEST", 8)
+    monkeypatch.setattr(kronecker_block, "VECTORS", 0)
+    x, y = batch()
+    factors = {}
+    for sampled in (True, False):
+        model = net()
+        opt = NaturalGradient(model, "cross_entropy", "kfac", damping=RHO, lr=0.0, ema=0.99, sample_positions=sampled)
+        for _ in range(300 if sampled else 1):
+            opt._approximation._renew = True  # refreshed at every step, of one batch and the same weights
+            opt.step(x, y)
+        block = opt._approximation.blocks["0.weight"]
+        factors[sampled] = block.a[0], block.b[0]
+    for drawn, full in zip(factors[True], factors[False], strict=True):
+        assert not torch.equal(drawn, full)
+        assert (drawn - full).norm() < 0.15 * full.norm()
