@@ -34,12 +34,31 @@ def measure(*, quick: bool) -> list[Record]:
     records: list[Record] = []
     for key, (title, make) in list(NETWORKS.items())[: 1 if quick else None]:
         torch.manual_seed(0)
-        records += _rows(key, title, make(), rounds=2 if quick else 9)
+        model, data = make(), batch((3, 32, 32), SAMPLES, classes=1000)
+        found, optimizer = overheads(f"standard.{key}", title, model, data, GOALS, rounds=2 if quick else 9)
+        records += [*found, _state(key, _described(title, model, data), model, optimizer)]
     return records
 
 
-def _rows(key: str, title: str, model: nn.Module, *, rounds: int) -> list[Record]:
-    x, y = batch((3, 32, 32), SAMPLES, classes=1000)
+def overheads(
+    key: str,
+    title: str,
+    model: nn.Module,
+    data: tuple[Tensor, Tensor],
+    goals: Mapping[tuple[int, int], float],
+    *,
+    rounds: int,
+) -> tuple[list[Record], NaturalGradient]:
+    """Mean K-FAC step over SGD step at pairs of periods, from steps of each kind timed in turns; K-FAC's optimizer.
+
+    Args:
+        key: Of the records' names.
+        title: What the rows call the network.
+        model: The network.
+        data: A batch.
+        goals: (steps between factors, between inverses) -> at most so many SGD steps.
+        rounds: How often each kind has its turn.
+    """
     sgd = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     kfac = {
         kind: NaturalGradient(
@@ -48,7 +67,7 @@ def _rows(key: str, title: str, model: nn.Module, *, rounds: int) -> list[Record
         )
         for kind, (factors, inverses) in KINDS.items()
     }  # fmt: skip
-    step = partial(_step, model, x, y, list(kfac.values()))
+    step = partial(_step, model, data, list(kfac.values()))
     sides: dict[str, Callable[[], object]] = {"SGD": partial(step, sgd)}
     sides |= {kind: partial(step, optimizer) for kind, optimizer in kfac.items()}
     for run in sides.values():
@@ -57,14 +76,18 @@ def _rows(key: str, title: str, model: nn.Module, *, rounds: int) -> list[Record
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     sides["products"] = lambda: times_all(blocks.blocks, {}, gradients)
     kinds = in_turns(sides, rounds)
-    what = f"{title}, {sum(p.numel() for p in model.parameters()):,} parameters, batch {SAMPLES}"
-    rows = [_time(key, what, kinds, periods, goal) for periods, goal in GOALS.items()]
-    return [*rows, _state(key, what, model, kfac["inverse"])]
+    what = _described(title, model, data)
+    return [_time(key, what, kinds, periods, goal) for periods, goal in goals.items()], kfac["inverse"]
+
+
+def _described(title: str, model: nn.Module, data: tuple[Tensor, Tensor]) -> str:
+    return f"{title}, {sum(p.numel() for p in model.parameters()):,} parameters, batch {len(data[1])}"
 
 
 def _step(
-    model: nn.Module, x: Tensor, y: Tensor, all_kfac: list[NaturalGradient], optimizer: torch.optim.Optimizer
+    model: nn.Module, data: tuple[Tensor, Tensor], all_kfac: list[NaturalGradient], optimizer: torch.optim.Optimizer
 ) -> None:
+    x, y = data
     for other in all_kfac:
         other._approximation.listening = other is optimizer
     optimizer.zero_grad()
@@ -73,7 +96,6 @@ def _step(
 
 
 def _time(key: str, what: str, kinds: dict[str, list[float]], periods: tuple[int, int], goal: float) -> Record:
-    """Mean K-FAC step over SGD step, from steps of each kind timed in turns."""
     factor_every, inverse_every = periods
     means = [
         plain + (factor - plain) / factor_every + (inverse - factor) / inverse_every
@@ -82,7 +104,7 @@ def _time(key: str, what: str, kinds: dict[str, list[float]], periods: tuple[int
     found = Comparison("K-FAC", "SGD", tuple(means), tuple(kinds["SGD"]))
     row = f"K-FAC step, {what}, factors every {factor_every}, inverses every {inverse_every}"
     context = about(row, "SGD with momentum", f"<= {goal:g}x", goal) | machine_state()
-    name = f"natural.standard.{key}.every_{factor_every}_{inverse_every}"
+    name = f"natural.{key}.every_{factor_every}_{inverse_every}"
     part = shares(kinds, "SGD")
     parts = {
         "products with the inverses": part["products"],
