@@ -3,7 +3,7 @@
 #   make demo         find nuclei in two real pictures, beside their truth; ends with the place of the report
 #   make test         format, lint, types, layering, documentation, then all tests
 #   make check        the first half of that
-#   make test-all     make test under each supported Python that is there, each in a set-up of its own (.venv-3.12): before a release
+#   make test-all     make test under each supported Python that is there, each in a separate set-up (.venv-3.12): before a release
 #   make verify-all   what takes many minutes: a thousand random jet networks through every C path with sanitizers
 #   make weights      train the shipped nucleus detector again (needs the data, see docs/model_card.md)
 #   make nuclei       that, then all measurements of it, on a machine that does nothing else; goes on where it was stopped
@@ -117,7 +117,7 @@ ifneq ($(PYTHON),)
 	named=$$($(PYTHON) -c 'import sys; print(sys.version)') || { echo "PYTHON=$(PYTHON) doesn't run; it must be a Python 3.11 or newer." >&2; exit 1; }; \
 	if [ "$$has" != "$$named" ]; then \
 	  echo "$(VENV) was made with Python $${has%% *}, and PYTHON=$(PYTHON) is $${named%% *}: it must be the same build." >&2; \
-	  echo "Leave PYTHON out, or give this Python a set-up of its own: add VENV=.venv-$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')" >&2; \
+	  echo "Leave PYTHON out, or give this Python another set-up: add VENV=.venv-$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')" >&2; \
 	  exit 1; \
 	fi
 endif

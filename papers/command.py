@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -25,11 +27,13 @@ class Work:
         next_trials: What can be done, given what is finished.
         run: Does one trial: a function of a module, as worker processes must find it by name.
         workers: Processes with one thread each; 0 does the trials in this process.
+        checkpoints: Whether `run` takes a folder `checkpoints=`, from which a trial that was killed goes on.
     """
 
     next_trials: NextTrials
-    run: Callable[[Trial], Record]
+    run: Callable[..., Record]
     workers: int
+    checkpoints: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,8 @@ class Command(Generic[S]):
     def _carried_out(self, scale: S, path: Path, asked: argparse.Namespace) -> Outcome:
         work = self.work(scale, asked.data)
         workers = work.workers if asked.workers is None else asked.workers
-        return carry_out(path, work.next_trials, work.run, workers=workers, minutes=asked.minutes, told=tell)
+        begun = Begun(work.run, path.with_name(f"{path.stem}_checkpoints") if work.checkpoints else None)
+        return carry_out(path, work.next_trials, begun, workers=workers, minutes=asked.minutes, told=begun.ended)
 
     def _parser(self) -> argparse.ArgumentParser:
         parser = argparse.ArgumentParser(prog=self.prog, description=self.about)
@@ -106,6 +111,33 @@ class Command(Generic[S]):
         if self.quick is not None:
             parser.add_argument("--quick", action="store_true", help="few images and epochs: does it run? No claim")
         return parser
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Does trials, each with its own folder for checkpoints, which goes once the record is kept.
+
+    Attributes:
+        run: Does one trial.
+        folder: Of the folders; None: trials keep no checkpoints.
+    """
+
+    run: Callable[..., Record]
+    folder: Path | None
+
+    def __call__(self, trial: Trial) -> Record:
+        """The record of a trial."""
+        return self.run(trial) if self.folder is None else self.run(trial, checkpoints=self._own(trial.key))
+
+    def ended(self, record: Record, count: int) -> None:
+        """Prints a line for a trial that is finished, and takes its checkpoints away."""
+        tell(record, count)
+        if self.folder is not None:
+            shutil.rmtree(self._own(str(record.context["trial"])), ignore_errors=True)
+
+    def _own(self, key: str) -> Path:
+        assert self.folder is not None
+        return self.folder / hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def tell(record: Record, count: int) -> None:

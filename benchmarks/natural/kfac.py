@@ -15,9 +15,9 @@ from benchmarks.natural.standard import overheads
 from benchmarks.sidebyside import Side, in_turns, unchecked
 from benchmarks.small_networks import batch, mlp3
 from linnet.core.capture.layers.matrix import MatrixRule
-from linnet.core.jacobian.layer_jacobian import RuleTerm
 from linnet.core.jacobian.linearisation import Linearisation
 from linnet.core.jacobian.losses import LOSSES
+from linnet.core.jacobian.parameter_rows import RuleTerm
 from linnet.optim.natural.kronecker.damped_inverse import invert
 from linnet.results import Record
 from papers.resnet18 import ResNet18

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from linnet import cost
+from linnet.engine import Run
 from linnet.models import VGG
 from linnet.prune import Budget, Pruner, Pruning, extract, plan
 from papers.qi2021_pruning.bench import Bench, Data
@@ -46,7 +48,7 @@ def pruned(bench: Bench, **options: Any) -> Made:
     steps = bench.scale.epochs * bench.epoch_steps
     keywords: dict[str, Any] = {"align": bench.scale.align, "steps": steps, "rng_seed": bench.seed} | options
     pruner = Pruner(model, bench.example, Budget(**bench.limits), **keywords)
-    dense_macs, listener = bench.macs(model), Pruning(pruner)
+    dense_macs, listener = bench.macs(model), _Watched(pruner)
     bench.train(model, bench.scale.epochs, bench.lr, listeners=[listener])
     small = pruner.finish()
     facts = {
@@ -54,12 +56,41 @@ def pruned(bench: Bench, **options: Any) -> Made:
         "flips": pruner.changes,
         "skipped": pruner.skipped,
         "difference": _difference(bench, model, small),
-        "most_used": max(max(step.used.values()) for step in listener.steps if step.phase != "warmup"),
+        "most_used": listener.most_used,
     }
     if bench.seed == 1 and not options:
         facts |= {"life": pruner.life.to_json(), "steps": steps}
-    share = next((step.step + 1 for step in listener.steps if step.compacted), steps) / steps
+    share = (listener.whole_steps or steps) / steps
     return Made(small, bench.scale.epochs * (share * dense_macs + (1 - share) * bench.macs(small)), facts)
+
+
+class _Watched(Pruning):
+    """Our pruner in the loop; what is told of it survives a kill.
+
+    Attributes:
+        most_used: Largest share of a limit at any step after the warm-up.
+        whole_steps: Updates until the network became smaller; 0: it didn't.
+    """
+
+    def __init__(self, pruner: Pruner):
+        super().__init__(pruner)
+        self.most_used, self.whole_steps = 0.0, 0
+
+    def on_step(self, run: Run) -> None:
+        super().on_step(run)
+        step = self.steps[-1]
+        if step.phase != "warmup":
+            self.most_used = max(self.most_used, *step.used.values())
+        if step.compacted:
+            self.whole_steps = step.step + 1
+
+    def state_dict(self) -> dict[str, Any]:
+        seen = {"most_used": self.most_used, "whole_steps": self.whole_steps}
+        return {"pruner": super().state_dict(), **seen}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state["pruner"])
+        self.most_used, self.whole_steps = float(state["most_used"]), int(state["whole_steps"])
 
 
 def uniform(bench: Bench) -> Made:
@@ -80,18 +111,18 @@ def uniform_longer(bench: Bench) -> Made:
 
 def one_shot(bench: Bench) -> Made:
     """Trained whole for half of the epochs, pruned by L1 norm in one shot, fine-tuned for the other half."""
-    model, epochs = _half_trained(bench)
+    model, epochs = half_trained(bench)
     found = plan(model, bench.example, Budget(**bench.limits), criterion="l1", align=bench.scale.align)
-    return _fine_tuned(bench, model, extract(model, found), epochs)
+    return fine_tuned(bench, model, extract(model, found), epochs)
 
 
 def torch_pruning(bench: Bench) -> Made:
     """Trained whole for half of the epochs, pruned by Torch-Pruning's group norm, fine-tuned for the other half."""
     from papers.qi2021_pruning.peer import group_norm_pruned
 
-    model, epochs = _half_trained(bench)
+    model, epochs = half_trained(bench)
     limit = Budget(macs=bench.limits["macs"]).limits({"macs": bench.macs(model)})["macs"]
-    return _fine_tuned(bench, model, group_norm_pruned(model, bench.example, limit), epochs)
+    return fine_tuned(bench, model, group_norm_pruned(model, bench.example, limit), epochs)
 
 
 def random_mask(bench: Bench) -> Made:
@@ -122,11 +153,14 @@ RIVALS = ("uniform", "uniform_longer", "l1", "torch_pruning", "random", "per_lay
 
 
 def uniform_stages(bench: Bench) -> Stages:
-    """Widths of the largest uniformly narrow network within the limit on multiply-accumulates."""
-    model = bench.fresh()
-    limit = Budget(macs=bench.limits["macs"])
-    even = plan(model, bench.example, limit, align=1, min_fraction=0.0, select="per_layer")
-    widths = iter(len(kept) for kept in even.kept.values())
+    """Widths of the largest uniformly narrow network within the limits."""
+    return planned_stages(bench, align=1, min_fraction=0.0, select="per_layer")
+
+
+def planned_stages(bench: Bench, **options: Any) -> Stages:
+    """Widths that a plan gives, by options of `plan`, within the limits."""
+    found = plan(bench.fresh(), bench.example, Budget(**bench.limits), **options)
+    widths = iter(len(kept) for kept in found.kept.values())
     return tuple(tuple(next(widths) for _ in stage) for stage in bench.scale.stages)
 
 
@@ -142,25 +176,28 @@ def stages_of(model: nn.Module) -> Stages:
     return tuple(stage for stage in stages if stage)
 
 
-def _half_trained(bench: Bench) -> tuple[nn.Module, int]:
+def half_trained(bench: Bench) -> tuple[nn.Module, int]:
     """The dense network after half of the epochs, and the epochs that are left."""
     first = bench.scale.epochs - bench.scale.epochs // 2
     model = bench.fresh()
-    model.load_state_dict(_half_state(bench.scale, bench.ready, bench.seed, bench.lr, first))
+    model.load_state_dict(_half_state(bench.scale, bench.ready, bench.seed, bench.lr, first, bench.checkpoints))
     return model, bench.scale.epochs - first
 
 
 @lru_cache(maxsize=2)
-def _half_state(scale: Scale, ready: Data, seed: int, lr: float, epochs: int) -> dict[str, torch.Tensor]:
+def _half_state(
+    scale: Scale, ready: Data, seed: int, lr: float, epochs: int, checkpoints: Path | None
+) -> dict[str, torch.Tensor]:
     """Trained once for all rivals that begin with it."""
-    bench = Bench(scale, ready, seed, lr, {})
+    bench = Bench(scale, ready, seed, lr, {}, checkpoints=checkpoints)
     model = bench.fresh()
     bench.train(model, epochs, lr)
     return model.state_dict()
 
 
-def _fine_tuned(bench: Bench, model: nn.Module, small: nn.Module, epochs: int) -> Made:
-    before = (bench.scale.epochs - epochs) * bench.macs(model)
+def fine_tuned(bench: Bench, model: nn.Module, small: nn.Module, epochs: int) -> Made:
+    """A network that was cut out of `half_trained`'s, trained for so many epochs."""
+    before = (bench.scale.epochs - bench.scale.epochs // 2) * bench.macs(model)
     bench.train(small, epochs, bench.lr * bench.fine_tune, part="fine-tuning")
     return Made(small, before + epochs * bench.macs(small))
 

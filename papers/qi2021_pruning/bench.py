@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d, cross_entropy
 
 from linnet import cost
 from linnet.data import ArrayLoader, Augment, ImageSet, Standardise, hold_out
-from linnet.engine import Compute, Listener, Schedule, derive_seed, fit
+from linnet.engine import Checkpoints, Compute, Listener, Schedule, derive_seed, fit
 from linnet.models import VGG
 from linnet.results import classification_records
 from papers.images import read_sets, subset
@@ -64,6 +64,7 @@ class Bench:
         lr: Learning rate, chosen for the dense network.
         limits: The budget.
         fine_tune: Factor on the rate for fine-tuning.
+        checkpoints: Where a training keeps its checkpoints; None: nowhere.
     """
 
     scale: Scale
@@ -72,6 +73,7 @@ class Bench:
     lr: float
     limits: Mapping[str, float]
     fine_tune: float = 1.0
+    checkpoints: Path | None = None
 
     @property
     def example(self) -> Tensor:
@@ -95,10 +97,19 @@ class Bench:
         """Multiply-accumulates of one image."""
         return cost(model, self.example).macs
 
+    def costs(self, model: nn.Module) -> dict[str, int]:
+        """What each limit is about."""
+        found = cost(model, self.example)
+        return {name: getattr(found, name) for name in self.limits}
+
     def train(
         self, model: nn.Module, epochs: int, lr: float, *, listeners: Sequence[Listener] = (), part: str = "training"
     ) -> None:
-        """SGD with momentum, weight decay and a cosine schedule; the last epoch is kept."""
+        """SGD with momentum, weight decay and a cosine schedule; the last epoch is kept.
+
+        With a folder for checkpoints, a training that was killed goes on from its last one.
+        """
+        recipe = self.scale.recipe
         loader = ArrayLoader(
             (self.ready.inputs, self.ready.labels),
             batch_size=self.scale.batch_size,
@@ -107,11 +118,19 @@ class Bench:
             transform=_augmented if self.scale.augmented else None,
         )
         model.to(self.scale.compute().torch_device)
-        optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, weight_decay=1e-4)
-        options: dict[str, Any] = {"schedule": Schedule("cosine"), "progress": "off", "rng_seed": self.seed}
+        optimizer = torch.optim.SGD(
+            model.parameters(), lr=lr, momentum=0.9, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov
+        )
+        warmup = round(recipe.warmup * epochs * self.epoch_steps)
+        folder = None if self.checkpoints is None else self.checkpoints / part
+        options: dict[str, Any] = {"schedule": Schedule("cosine", warmup_steps=warmup), "progress": "off"}
+        options |= {
+            "rng_seed": self.seed,
+            "checkpoints": Checkpoints(folder, every=self.scale.checkpoint_steps or None),
+        }
         fit(
-            model, _Learning(), loader, optimizer=optimizer, epochs=epochs, compute=self.scale.compute(),
-            listeners=listeners, **options,
+            model, _Learning(recipe.label_smoothing), loader, optimizer=optimizer, epochs=epochs,
+            compute=self.scale.compute(), listeners=listeners, **options,
         )  # fmt: skip
 
     def judged(self, model: nn.Module, split: str) -> dict[str, float]:
@@ -125,13 +144,16 @@ class Bench:
         return {record.name: float(record.value or 0) for record in found if record.name in ("accuracy", "nll", "ece")}
 
 
+@dataclass(frozen=True)
 class _Learning:
     """Cross-entropy; nothing is looked at on the way."""
+
+    label_smoothing: float
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean cross-entropy of a batch (images, labels)."""
         images, labels = batch
-        return cross_entropy(model(images), labels), {}
+        return cross_entropy(model(images), labels, label_smoothing=self.label_smoothing), {}
 
     def validate(self, model: nn.Module, compute: Compute) -> dict[str, float]:
         """Nothing."""
@@ -144,7 +166,10 @@ def ready(scale: Scale, name: str, folder: Path | None) -> Data:
     whole, test = read_sets(name, folder)
     if scale.images > 0:
         whole = subset(whole, scale.images + scale.validation_images)
-    train, validation = hold_out(whole, scale.validation_images / len(whole), rng_seed=derive_seed(0, "validation"))
+    train, held = whole, []
+    if scale.tuned:
+        train, validation = hold_out(whole, scale.validation_images / len(whole), rng_seed=derive_seed(0, "validation"))
+        held = [validation]
     test = subset(test, scale.test_images)
     standardise, device = Standardise(*train.channel_statistics()), scale.compute().torch_device
 
@@ -153,8 +178,10 @@ def ready(scale: Scale, name: str, folder: Path | None) -> Data:
         halved = avg_pool2d(standard, 2) if scale.halved else standard
         return halved.contiguous(memory_format=torch.channels_last)
 
-    parts = [x for images in (train, validation, test) for x in (inputs(images), images.labels.to(device))]
-    return Data(*parts, classes=len(train.classes))
+    parts = [(inputs(images), images.labels.to(device)) for images in (train, *held, test)]
+    none = tuple(x[:0] for x in parts[0])
+    chosen_on = parts[1] if held else none
+    return Data(*parts[0], *chosen_on, *parts[-1], classes=len(train.classes))
 
 
 def _augmented(batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:

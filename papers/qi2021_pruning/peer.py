@@ -14,8 +14,10 @@ INSTALLED = importlib.util.find_spec("torch_pruning") is not None
 _HALVINGS = 12
 
 
-def group_norm_pruned(model: nn.Module, example: torch.Tensor, limit: int) -> nn.Module:
-    """The largest network within a limit that Torch-Pruning's group norm makes of a trained one, found by bisection.
+def group_norm_pruned(
+    model: nn.Module, example: torch.Tensor, limit: int, *, most_params: int | None = None
+) -> nn.Module:
+    """The largest network within the limits that Torch-Pruning's group norm makes of a trained one, found by bisection.
 
     Its pruner takes a share of channels, not of cost; widths are left to it. Its sparse training isn't used.
 
@@ -23,13 +25,15 @@ def group_norm_pruned(model: nn.Module, example: torch.Tensor, limit: int) -> nn
         model: A network with a last layer `head`; only read.
         example: Zeros of one image.
         limit: Most multiply-accumulates.
+        most_params: Most parameters; None: any number.
     """
     low, high = 0.0, 0.98
     best = _pruned(model, example, high)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         small = _pruned(model, example, middle)
-        if cost(small, example).macs <= limit:
+        found = cost(small, example)
+        if found.macs <= limit and (most_params is None or found.params <= most_params):
             best, high = small, middle
         else:
             low = middle

@@ -8,7 +8,7 @@ from papers.qi2021_pruning.ablation import images, variants
 from papers.qi2021_pruning.arms import ARMS
 from papers.qi2021_pruning.peer import INSTALLED
 from papers.qi2021_pruning.scales import Scale
-from papers.study import Finished, Trial
+from papers.study import Fact, Finished, Trial
 
 TUNING_SEED = 0
 
@@ -25,10 +25,10 @@ def next_trials(finished: Finished, scale: Scale, *, peer: bool = INSTALLED) -> 
         scale: Sizes.
         peer: Whether Torch-Pruning takes part.
     """
-    tuning = [trial for name in scale.sets for trial in _rates(name, scale)]
+    tuning = [trial for name in scale.sets for trial in _rates(name, scale) if scale.tuned]
     if any(trial.key not in finished for trial in tuning):
         return tuning
-    tuning = [trial for name in scale.sets for trial in _factors(name, finished, scale)]
+    tuning = [trial for name in scale.sets for trial in _factors(name, finished, scale) if scale.tuned]
     if any(trial.key not in finished for trial in tuning):
         return tuning
     arms = [_arms(seed, finished, scale, peer=peer) for seed in range(1, scale.seeds + 1)]
@@ -39,11 +39,13 @@ def next_trials(finished: Finished, scale: Scale, *, peer: bool = INSTALLED) -> 
 
 def chosen_rate(name: str, finished: Finished, scale: Scale) -> float:
     """The learning rate with the best validation accuracy of the dense network."""
-    return float(_best(_rates(name, scale), finished).settings["lr"])
+    return float(_best(_rates(name, scale), finished).settings["lr"]) if scale.tuned else scale.lrs[0]
 
 
 def chosen_factor(name: str, finished: Finished, scale: Scale) -> float:
     """The factor on it for fine-tuning, by validation accuracy of one-shot L1."""
+    if not scale.tuned:
+        return scale.fine_tune[0]
     return float(_best(_factors(name, finished, scale), finished).settings["fine_tune"])
 
 
@@ -65,14 +67,18 @@ def _arms(seed: int, finished: Finished, scale: Scale, *, peer: bool) -> list[Tr
     trials = []
     for place, target in enumerate(scale.budgets):
         for name in scale.sets:
-            settings = {"data": name, "lr": chosen_rate(name, finished, scale), "seed": seed}
-            if place == 0:
-                trials.append(Trial("arms", {**settings, "arm": "dense"}))
+            settings: dict[str, Fact] = {"data": name, "lr": chosen_rate(name, finished, scale), "seed": seed}
+            if scale.gpu_epochs:
+                settings["epochs"] = scale.epochs
             factor = chosen_factor(name, finished, scale)
-            for arm in ARMS:
+            for arm in scale.arms or ARMS:
+                if arm == "dense":
+                    if place == 0:
+                        trials.append(Trial("arms", {**settings, "arm": arm}))
+                    continue
                 longer = arm == "uniform_longer" and place > 0  # at the first budget only: it takes long
-                if arm != "dense" and not longer and (arm != "torch_pruning" or peer):
-                    more = {"fine_tune": factor} if arm in ("l1", "torch_pruning") else {}
+                if not longer and (peer or not arm.startswith("torch_pruning")):
+                    more = {"fine_tune": factor} if arm == "l1" or arm.startswith("torch_pruning") else {}
                     trials.append(Trial("arms", {**settings, "arm": arm, "budget": target.name, **more}))
     return trials
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import torch
@@ -34,14 +34,32 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """How a network is trained, besides its learning rate.
+
+    Attributes:
+        weight_decay: Of all parameters.
+        nesterov: Whether the momentum looks ahead.
+        warmup: Share of the updates over which the rate rises to its largest value; then it falls along a cosine.
+        label_smoothing: Of the cross-entropy.
+    """
+
+    weight_decay: float = 1e-4
+    nesterov: bool = False
+    warmup: float = 0.0
+    label_smoothing: float = 0.0
+
+
+@dataclass(frozen=True)
 class Scale:
     """Everything that sets the size of the study.
 
     Attributes:
-        name: smoke, cpu or gpu.
+        name: smoke, cpu, gpu, headline or headline_full.
         sets: The sets of images, as recipes name them.
         images: Training images that take part; -1: all but those for validation.
-        validation_images: Further training images, that settings are chosen on.
+        validation_images: Further training images, that settings are chosen on; 0: nothing is chosen, the first of
+            `lrs` and of `fine_tune` are taken.
         test_images: Test images that take part; 0: all.
         halved: Whether images are made half as large, by the mean of 2 x 2 pixels.
         stages: Widths of the VGG network.
@@ -59,6 +77,10 @@ class Scale:
         workers: Processes.
         device: Where.
         precision: Of the forward pass.
+        recipe: Of each training.
+        arms: Keys of the arms that take part, the most important first; empty: all of `ARMS`.
+        gpu_epochs: Of each training where torch sees a GPU; 0: as everywhere.
+        checkpoint_steps: Updates between the checkpoints inside a training; 0: it begins again after a kill.
     """
 
     name: str
@@ -82,6 +104,20 @@ class Scale:
     workers: int
     device: str
     precision: Precision = "float32"
+    recipe: Recipe = field(default_factory=Recipe)
+    arms: tuple[str, ...] = ()
+    gpu_epochs: int = 0
+    checkpoint_steps: int = 0
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the learning rate and the factor of fine-tuning are chosen on validation images."""
+        return self.validation_images > 0
+
+    def on_this_machine(self) -> Scale:
+        """The same with the epochs of a GPU, where torch sees one."""
+        long = self.gpu_epochs and torch.cuda.is_available()
+        return replace(self, epochs=self.gpu_epochs) if long else self
 
     def quick(self) -> Scale:
         """The same study with few images, two epochs and one budget: does it run? Claims nothing.
@@ -105,7 +141,16 @@ class Scale:
 
 _THIN: Stages = ((16, 16), (32, 32), (64, 64))
 _VGG16: Stages = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+_HALF_VGG16: Stages = ((32, 32), (64, 64), (128, 128, 128), (256, 256, 256), (256, 256, 256))
+_ONE_CYCLE = Recipe(weight_decay=5e-4, nesterov=True, warmup=0.25, label_smoothing=0.1)
 _SHARES = (Target("25 %", 0.25), Target("10 %", 0.1), Target("50 %", 0.5))
+_HEADLINE = Scale(
+    "headline", ("cifar10_jpeg",), images=-1, validation_images=0, test_images=0, halved=False, stages=_HALF_VGG16,
+    epochs=12, batch_size=128, augmented=True, lrs=(0.1,), fine_tune=(1.0,), seeds=3,
+    budgets=(Target("headline", 0.238, 0.059),), align=4, ablation_seeds=0, variants=(), timing_rounds=100, workers=0,
+    device="auto", precision="bfloat16", recipe=_ONE_CYCLE, gpu_epochs=100, checkpoint_steps=100,
+    arms=("ours", "rank_equal", "uniform", "dense", "random", "torch_pruning_equal", "rank", "uniform_equal"),
+)  # fmt: skip
 
 SCALES: Mapping[str, Scale] = MappingProxyType(
     {
@@ -127,6 +172,10 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             budgets=(Target("headline", 0.238, 0.059),), align=8, ablation_seeds=0, variants=(), timing_rounds=100,
             workers=0, device="auto", precision="bfloat16",
         ),
+        "headline": _HEADLINE,
+        "headline_full": replace(
+            _HEADLINE, name="headline_full", stages=_VGG16, seeds=1, arms=("ours", "rank_equal", "dense")
+        ),
     }
 )  # fmt: skip
-"""The three scales."""
+"""The scales. The rates of the headline are those that the scale cpu chose for its images of `cifar10_jpeg`."""

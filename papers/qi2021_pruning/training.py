@@ -9,8 +9,9 @@ from pathlib import Path
 from linnet.errors import NonFiniteLoss
 from linnet.results import Record
 from papers.qi2021_pruning import ablation
-from papers.qi2021_pruning.arms import ARMS, Made, pruned, stages_of, within
+from papers.qi2021_pruning.arms import Made, pruned, stages_of, within
 from papers.qi2021_pruning.bench import Bench, ready
+from papers.qi2021_pruning.headline import ALL_ARMS
 from papers.qi2021_pruning.scales import Scale
 from papers.study import Trial
 
@@ -18,17 +19,18 @@ NAME = "qi2021_pruning.run"
 """Of the record of each trial; its value is an accuracy: on test images for arms, on validation images else."""
 
 
-def run_trial(trial: Trial, *, scale: Scale, data: Path | None) -> Record:
+def run_trial(trial: Trial, *, scale: Scale, data: Path | None, checkpoints: Path | None = None) -> Record:
     """Trains as a trial says; a run whose loss isn't finite has no value, and says so.
 
     Args:
         trial: Stage and settings.
         scale: Sizes.
         data: Folder with a sub-folder for each set; None: where `linnet.data` finds them.
+        checkpoints: Where this trial's checkpoints are kept; None: nowhere.
     """
     settings = trial.settings
     split = "test" if trial.stage == "arms" else "validation"
-    bench = _bench(trial, scale, data)
+    bench = replace(_bench(trial, scale, data), checkpoints=checkpoints)
     began = time.perf_counter()
     try:
         made = _made(trial, bench)
@@ -65,7 +67,7 @@ def _bench(trial: Trial, scale: Scale, data: Path | None) -> Bench:
 def _made(trial: Trial, bench: Bench) -> Made:
     if trial.stage == "ablation":
         return pruned(bench, **ablation.VARIANTS[str(trial.settings["variant"])].options)
-    return ARMS[str(trial.settings["arm"])][1](bench)
+    return ALL_ARMS[str(trial.settings["arm"])][1](bench)
 
 
 def _size(bench: Bench, made: Made) -> dict[str, float | str]:

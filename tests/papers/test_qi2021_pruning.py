@@ -1,6 +1,9 @@
 """The study of pruning while training: its smallest scale runs to tables, budgets are kept, verdicts follow."""
 
 import math
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from functools import cache, partial
 from itertools import chain
@@ -16,7 +19,7 @@ from papers.qi2021_pruning.peer import INSTALLED, group_norm_pruned
 from papers.qi2021_pruning.report import conclusion, pictures, readme, tables
 from papers.qi2021_pruning.report.abstract import claims
 from papers.qi2021_pruning.report.findings import Study, difference
-from papers.qi2021_pruning.run import main, times_path
+from papers.qi2021_pruning.run import HERE, main, times_path
 from papers.qi2021_pruning.scales import SCALES, Target
 from papers.qi2021_pruning.training import run_trial
 from papers.study import carry_out, finished_trials
@@ -255,3 +258,77 @@ def test_the_largest_scale_takes_the_same_path(tmp_path):
     row = next(claim for claim in claims(study) if claim.claim.startswith("(3)"))
     assert row.n == 1
     assert pictures.drawable(study).keys() == {"life"}
+
+
+def tiny_headline(**changes):
+    """The headline's way on scikit-learn's digits, in seconds."""
+    tiny = {"sets": ("digits",), "images": 256, "test_images": 128, "stages": ((8, 8), (16,)), "epochs": 2, "seeds": 1}
+    tiny |= {"batch_size": 32, "budgets": (Target("headline", 0.5, 0.6),), "align": 2, "device": "cpu"}
+    return replace(SCALES["headline"], **{**tiny, "checkpoint_steps": 3, **changes})
+
+
+def test_the_headline_begins_with_the_arms_that_matter_and_tunes_nothing():
+    asked = plan.next_trials({}, SCALES["headline"], peer=True)
+    order = [(trial.settings["seed"], trial.settings["arm"]) for trial in asked]
+    arms = ["ours", "rank_equal", "uniform", "dense", "random", "torch_pruning_equal", "rank", "uniform_equal"]
+    assert order == [(seed, arm) for seed in (1, 2, 3) for arm in arms]
+    assert {trial.settings["lr"] for trial in asked} == {0.1}
+    assert [t.settings["arm"] for t in plan.next_trials({}, SCALES["headline_full"])] == ["ours", "rank_equal", "dense"]
+
+
+def test_the_headline_runs_to_its_page(tmp_path, monkeypatch):
+    """Two limits, bfloat16, one-cycle rate: every arm within both limits, trained for as many MACs as ours."""
+    pytest.importorskip("sklearn", reason="the headline's small twin learns scikit-learn's digits")
+    monkeypatch.setattr("papers.qi2021_pruning.run.SCALES", {**SCALES, "headline": tiny_headline()})
+    assert main(["--scale", "headline", "--out", str(tmp_path)]) == 0
+    path = tmp_path / "records" / "headline.jsonl"
+    assert not list(path.with_name("headline_checkpoints").iterdir())  # they go with the record
+    study = Study(tiny_headline(), finished_trials(path), {})
+    ours = study.arm("digits", "headline", "ours")[1]
+    for arm in study.scale.arms:
+        if arm == "dense" or (arm == "torch_pruning_equal" and not INSTALLED):
+            continue
+        run = study.arm("digits", "headline", arm)[1]
+        assert run.context["used_macs"] <= 1
+        assert run.context["used_params"] <= 1
+        if arm.endswith("_equal"):
+            # whole epochs, so to half an epoch of a network that is at most as large as the limit
+            assert run.context["train_macs"] == pytest.approx(
+                ours.context["train_macs"], abs=0.51 * run.context["macs"]
+            )
+    assert study.arm("digits", "headline", "rank")[1].context["widths"] == ours.context["widths"]
+    text = (tmp_path / "README.md").read_text()
+    done = len(study.trainings)
+    assert f"{done} of 8 trainings are finished." in text.splitlines()[2]
+    assert "| narrow by rank, same training MACs | 1 |" in text
+
+
+def test_a_training_of_the_headline_goes_on_after_a_kill(tmp_path):
+    """Stopped in its small part, ours goes on from its last checkpoint and ends with the same record."""
+    pytest.importorskip("sklearn", reason="the headline's small twin learns scikit-learn's digits")
+    scale = tiny_headline(precision="float32")
+    trial = plan.next_trials({}, scale)[0]
+    assert trial.settings["arm"] == "ours"
+    whole = run_trial(trial, scale=scale, data=None, checkpoints=tmp_path / "whole")
+    script = (
+        "import os, runpy, sys\n"
+        "from pathlib import Path\n"
+        "from papers.qi2021_pruning import arms, plan\n"
+        "test = runpy.run_path(sys.argv[2])\n"
+        "on_step = arms._Watched.on_step\n"
+        "def killed(self, run):\n"
+        "    on_step(self, run)\n"
+        "    if run.step == 11:\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "arms._Watched.on_step = killed\n"
+        "scale = test['tiny_headline'](precision='float32')\n"
+        "test['run_trial'](plan.next_trials({}, scale)[0], scale=scale, data=None, checkpoints=Path(sys.argv[1]))\n"
+    )
+    folder = tmp_path / "killed"
+    found = subprocess.run([sys.executable, "-c", script, str(folder), __file__], check=False, cwd=HERE.parents[1])
+    assert found.returncode == -signal.SIGKILL
+    assert list((folder / "training").iterdir())
+    again = run_trial(trial, scale=scale, data=None, checkpoints=folder)
+    assert again.value == whole.value
+    same = ("widths", "train_macs", "most_used", "flips", "nll", "life")
+    assert {name: again.context[name] for name in same} == {name: whole.context[name] for name in same}

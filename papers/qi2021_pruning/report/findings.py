@@ -8,7 +8,7 @@ from statistics import median
 
 from linnet.results import Record
 from papers.qi2021_pruning.ablation import VARIANTS
-from papers.qi2021_pruning.arms import ARMS
+from papers.qi2021_pruning.headline import ALL_ARMS
 from papers.qi2021_pruning.scales import Scale
 from papers.study import Finished
 from papers.verdict import Paired, paired
@@ -94,4 +94,4 @@ def difference(ours: Runs, theirs: Runs, name: str = "") -> Paired | None:
 
 def label(arm: str) -> str:
     """As tables name it."""
-    return ARMS[arm][0]
+    return ALL_ARMS[arm][0]

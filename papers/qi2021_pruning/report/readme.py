@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from papers.page import not_run_section, picture_section, provenance, section
 from papers.qi2021_pruning.plan import next_trials
 from papers.qi2021_pruning.report import pictures, tables
 from papers.qi2021_pruning.report.conclusion import ablation_words, outcome_words
 from papers.qi2021_pruning.report.findings import Study
+from papers.qi2021_pruning.report.headline import first_line, section_of
 
-_HEAD = """# Pruned while it trains, straight to a budget
-
+_TITLE = "# Pruned while it trains, straight to a budget\n"
+_HEAD = """\
 C. Qi, S. Shen, R. Li, Z. Zhao, Q. Liu, J. Liang, H. Zhang: An efficient pruning scheme of deep neural networks for
-Internet of Things applications. EURASIP J. Adv. Signal Process. 2021. What is compared with the paper are the claims of
-its abstract, which prints no accuracy; its equations, tables and settings were not seen. So the bar is ours: the sliced
-network of the last epoch, at most 0.4 points below our own dense network, and above rivals with the same epochs and the
-same multiply-accumulates (MACs).
+Internet of Things applications. EURASIP J. Adv. Signal Process. 2021. What is compared with the paper are the claims
+of its abstract, which prints no accuracy; its equations, tables and settings were not seen. So the bar is ours: the
+sliced network of the last epoch, at most 0.4 points below our own dense network, and above rivals with the same epochs
+and the same multiply-accumulates (MACs).
 
 ```console
 $ python papers/qi2021_pruning/run.py --scale smoke          # scikit-learn's digits, seconds; claims nothing
 $ python papers/qi2021_pruning/run.py --scale cpu            # resumable by arm and seed; LINNET_DATA names the data
 $ python papers/qi2021_pruning/run.py --scale cpu --time     # milliseconds, apart from any training, machine at rest
+$ python papers/qi2021_pruning/run.py --scale headline          # VGG-16 of half width; also resumable in a training
+$ python papers/qi2021_pruning/run.py --scale headline_full     # VGG-16, one seed
 $ python papers/qi2021_pruning/run.py --scale gpu --minutes 6   # VGG-16 at the paper's rate; again until all is done
 ```
 
@@ -52,18 +57,29 @@ _LIMITS = """## What this does not show
 """
 
 
-def text(study: Study) -> str:
-    """The page as Markdown."""
-    parts = [_HEAD, _what(study), section("Claims", tables.claims_table(study)), outcome_words(study) + "\n"]
+def text(study: Study | None, headlines: Sequence[Study] = ()) -> str:
+    """The page as Markdown.
+
+    Args:
+        study: At one of the scales with every arm; None: only the headline was run.
+        headlines: The scales of the headline that were run.
+    """
+    first = first_line(headlines)
+    parts = [_TITLE, first and first + "\n", _HEAD, section_of(headlines)]
+    if study is None:
+        return "\n".join([part for part in parts if part] + [provenance(headlines[0].trainings)])
+    claims = section("Claims", tables.claims_table(study, headlines))
+    parts += [_what(study), claims, outcome_words(study) + "\n"]
     parts.append(section("Arms", *(tables.arms_table(study, name) for name in study.scale.sets)))
     parts += [section("Ablation", tables.ablation_table(study)), ablation_words(study) + "\n"]
     parts += [section("Tuning", tables.tuning_table(study)), picture_section(pictures.drawable(study))]
-    parts += [not_run_section(_not_run(study)), _limits(study), provenance(study.trainings)]
+    every = {key: record for one in (study, *headlines) for key, record in one.trainings.items()}
+    parts += [not_run_section(_not_run(study)), _limits(study), provenance(every)]
     return "\n".join(part for part in parts if part)
 
 
 def _what(study: Study) -> str:
-    """What was trained, in a paragraph."""
+    """What was trained in the study beside the headline, in a paragraph."""
     scale = study.scale
     seconds = sum(float(record.context.get("wall_s", 0)) for record in study.trainings.values())
     stages = ", then ".join("-".join(map(str, stage)) for stage in scale.stages)

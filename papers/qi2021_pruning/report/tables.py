@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import fmean
 
 from papers.qi2021_pruning.ablation import VARIANTS
@@ -12,10 +13,10 @@ from papers.table import Table
 from papers.verdict import mean_and_sd, table_of_claims
 
 
-def claims_table(study: Study) -> Table:
+def claims_table(study: Study, headlines: Sequence[Study] = ()) -> Table:
     """Claim, theirs, ours, n, verdict."""
     caption = "The claims of the abstract, then our own bar (ours - theirs in points of test accuracy, 95 % t interval)"
-    return table_of_claims(caption, claims(study))
+    return table_of_claims(caption, claims(study, headlines))
 
 
 def arms_table(study: Study, data: str) -> Table:

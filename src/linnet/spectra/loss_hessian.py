@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from linnet.core.jacobian.losses import Loss
 from linnet.errors import InputError
-from linnet.spectra.rows.checks import check_finite, check_inputs, check_mode, check_samples, loss_of
+from linnet.spectra.rows.checks import check_finite, check_forward, check_inputs, check_mode, check_samples, loss_of
 from linnet.spectra.rows.untouched import untouched
 
 
@@ -43,6 +43,7 @@ class LossHessian:
         known: Loss = loss_of(loss)
         check_mode(model)
         check_inputs(model, x)
+        check_forward(model, x)
         check_samples(model, x)
         if not isinstance(y, Tensor):
             raise InputError(f"`y` must be a tensor of targets (got {type(y).__name__}): the residual needs them.")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from linnet.errors import InputError
 from linnet.spectra.mean_field import MeanField, theory
-from linnet.spectra.rows.checks import check_inputs, check_mode
+from linnet.spectra.rows.checks import check_finite, check_inputs, check_mode, outputs_of_one
 from linnet.spectra.rows.untouched import untouched
 
 _ACTIVATIONS: dict[type[nn.Module], str] = {
@@ -51,6 +51,9 @@ def theory_for(model: nn.Module, x: Tensor, loss: str = "mse") -> MeanField:
     """
     check_mode(model, trainable=False)
     check_inputs(model, x)
+    check_finite(model, x, x, "`x`")
+    with torch.no_grad():
+        outputs_of_one(model, x)
     with untouched(model), torch.no_grad():
         called, outputs = _calls(model, x)
     linear = [module for _, module in called if isinstance(module, nn.Linear)]

@@ -157,7 +157,7 @@ class _Builder:
         if self._flat and not isinstance(operation, Linear) and self._positions > 1:
             raise FreezeError(
                 f"`{node.name}` works on a flattened map of {self._positions} positions, which come one after another. "
-                "Put it before the flatten, or a linear layer between."
+                "Move it in front of the flatten, or put a linear layer between them."
             )
         if isinstance(operation, (Conv, Linear)) and not (self.stream.is_sign or self.stream.is_plain):
             self._append(node, "numbers", plain)

@@ -197,7 +197,7 @@ class Approximation(ABC):
         function_momentum: Whether momentum in function space is made here; else `NaturalGradient` does heavy ball.
         listening: False while `NaturalGradient` itself runs the network; hooks of `attach` then do nothing.
         dampings: Parameter name -> rho of its group, frozen ones too, at construction or at the last step.
-        exact_rows: Whether each position of a sample has rows of its own, and "model" all columns of R.
+        exact_rows: Whether each position of a sample has separate rows, and "model" all columns of R.
         couples: Whether layers that couple samples (batch statistics, dropout) are allowed.
         relative: Whether steps are c / alpha long, so that alpha must be right.
         told_losses: (loss, loss of outputs 0) of the user's last forwards, where their gradients tell them; else None.

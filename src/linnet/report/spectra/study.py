@@ -346,4 +346,4 @@ def check_kinds(what: Sequence[str]) -> None:
     """
     for kind in what:
         if kind not in KINDS and not kind.startswith("feature:"):
-            raise InputError(f"`what` must be of {', '.join(KINDS)}, feature:LAYER (got {kind!r}).")
+            raise InputError(f"`what` must be one of {', '.join(KINDS)}, or feature:LAYER (got {kind!r}).")

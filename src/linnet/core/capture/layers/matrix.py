@@ -53,9 +53,9 @@ class MatrixRule(LayerRule):
             return rows_gram(self.per_sample(module, uses, param), theirs)
         return self._weight_gram(module, uses, others, max_bytes, bias=0.0)
 
-    def plan(self, module: nn.Module, uses: Sequence[Use], param: str) -> GramPlan | None:
+    def plan(self, module: nn.Module, uses: Sequence[Use], param: str, samples: int | None = None) -> GramPlan | None:
         """Of the weight; a bias has one way."""
-        return plan_gram([positions_of(module, use) for use in uses]) if param == "weight" else None
+        return plan_gram([positions_of(module, use) for use in uses], samples) if param == "weight" else None
 
     def joint_gram(
         self,

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from linnet.core.capture.layers.layer_rule import Sharing
 from linnet.core.capture.layers.matrix import MatrixRule
 from linnet.core.capture.positions import fold, unfold
-from linnet.core.jacobian.layer_jacobian import LayerJacobian, RuleTerm
+from linnet.core.jacobian.layer_jacobian import LayerJacobian
+from linnet.core.jacobian.parameter_rows import RuleTerm
 from linnet.optim.natural.kronecker.damped_inverse import (
     DampedInverse,
     DenseInverse,
@@ -50,7 +51,7 @@ class Sums:
 
     @property
     def plan(self) -> dict[str, Any]:
-        """Form and sizes without the entries, for a process that has no sums of its own."""
+        """Form and sizes without the entries, for a process that computed no sums."""
         parts = {name: getattr(self, name) for name in ("a", "b", "a_vectors", "b_vectors")}
         sizes = {name: None if part is None else tuple(part.shape) for name, part in parts.items()}
         return {**sizes, "dtype": next(part.dtype for part in parts.values() if part is not None)}
