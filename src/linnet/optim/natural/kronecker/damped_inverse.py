@@ -103,10 +103,10 @@ class DenseInverse(DampedInverse):
 
 def _write(out: Tensor, left: Tensor, right: Tensor) -> None:
     """left right into a view."""
-    if out.dtype is left.dtype and out.dtype is not torch.bfloat16:
+    if out.dtype is left.dtype and (out.is_contiguous() or out.dtype is not torch.bfloat16):
         torch.bmm(left, right, out=out)
     else:
-        out.copy_(torch.bmm(left, right))  # the fast kernels of bfloat16 write whole tensors only
+        out.copy_(torch.bmm(left, right))  # the fast kernels of bfloat16 write contiguous tensors only
 
 
 @dataclass(frozen=True)
