@@ -51,8 +51,9 @@ last tenth of its characters is held out.
 """
 _ROBUST = """## Rates that are wrong
 
-K-FAC on the small CNN and Fashion-MNIST, 200 steps of 128, one seed: accuracy on 2,000 held-out images, 0 where the run
-diverged. The default clip (0.01) and damping (0.01) of cross entropy were chosen from this table.
+K-FAC with whole factors from all positions on the small CNN and Fashion-MNIST, 200 steps of 128, one seed: accuracy on
+2,000 held-out images, 0 where the run diverged. The default clip (0.01) and damping (0.01) of cross entropy were chosen
+from this table.
 """
 
 
@@ -60,9 +61,11 @@ def text() -> str:
     """The page's text."""
     speed, finished, times, scales = read_records(SPEED), finished_trials(STUDY), read_records(TIMES), SCALES["cpu"]
     parts = [_HEAD, goal.as_markdown(speed), measured(speed), _TARGET, as_markdown(finished, times, scales)]
-    robust, alone = read_records(ROBUST), read_records(DEFAULTS)
+    robust = read_records(ROBUST)
     parts += [words(finished, times, scales), measured([*finished.values(), *times])]
-    parts += [_DEFAULTS, defaults.as_markdown(alone), measured(alone)]
+    if DEFAULTS.is_file():
+        alone = read_records(DEFAULTS)
+        parts += [_DEFAULTS, defaults.as_markdown(alone), measured(alone)]
     parts += [_ROBUST, robustness.as_markdown(robust), measured(robust), "## Settings that were tried\n"]
     for problem in scales:
         parts += [f"{PROBLEMS[problem].title}:\n", f"{settings_table(finished, problem)}\n"]
