@@ -64,6 +64,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def meant(name: object, known: Iterable[object], quoted: str = "`{}`") -> str:
     """A question to add to an error: " Did you mean `a` or `b`?", or "" where no known word is near."""
-    near = difflib.get_close_matches(str(name), [str(word) for word in known], n=3, cutoff=0.5)
+    near = nearest_of(name, known)
     words = ", ".join(map(quoted.format, near))
     return f" Did you mean {' or '.join(words.rsplit(', ', 1))}?" if near else ""
+
+
+def nearest_of(name: object, known: Iterable[object]) -> list[str]:
+    """At most three known words that a misspelt one may stand for, the nearest first."""
+    return difflib.get_close_matches(str(name), [str(word) for word in known], n=3, cutoff=0.5)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from linnet.core.jacobian.losses import Loss
 from linnet.errors import InputError
 from linnet.spectra.rows.checks import check_finite, check_forward, check_inputs, check_mode, check_samples, loss_of
-from linnet.spectra.rows.untouched import untouched
+from linnet.spectra.rows.model_state import preserved_state
 
 
 class LossHessian:
@@ -50,7 +50,7 @@ class LossHessian:
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self.size = sum(p.numel() for p in self._parameters)
         self.device = self._parameters[0].device
-        with untouched(model), torch.enable_grad():
+        with preserved_state(model), torch.enable_grad():
             f = model(x)
             f = f if f.ndim == 2 else f.unsqueeze(1)
             check_finite(model, x, f.detach(), "the model's outputs")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from linnet.errors import InputError
 from linnet.spectra.mean_field import MeanField, theory
 from linnet.spectra.rows.checks import check_finite, check_inputs, check_mode, outputs_of_one
-from linnet.spectra.rows.untouched import untouched
+from linnet.spectra.rows.model_state import preserved_state
 
 _ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
@@ -54,7 +54,7 @@ def theory_for(model: nn.Module, x: Tensor, loss: str = "mse") -> MeanField:
     check_finite(model, x, x, "`x`")
     with torch.no_grad():
         outputs_of_one(model, x)
-    with untouched(model), torch.no_grad():
+    with preserved_state(model), torch.no_grad():
         called, outputs = _calls(model, x)
     linear = [module for _, module in called if isinstance(module, nn.Linear)]
     names = {name for _, module in called if (name := _activation(module)) is not None}

@@ -14,7 +14,7 @@ from linnet.errors import InputError
 from linnet.spectra.fisher_spectrum import root_of
 from linnet.spectra.rows.checks import check_finite, check_forward, check_inputs, check_mode, check_samples, loss_of
 from linnet.spectra.rows.jacobian_rows import check_room
-from linnet.spectra.rows.untouched import untouched
+from linnet.spectra.rows.model_state import preserved_state
 from linnet.spectra.spectrum import Source, Spectrum
 from linnet.suggest import nearest
 
@@ -163,7 +163,7 @@ def signal_rows(model: nn.Module, x: Tensor, loss: Loss, layer: str | None) -> T
 
     handle = None if layer is None else model.get_submodule(layer).register_forward_hook(keep)
     try:
-        with untouched(model), torch.enable_grad():
+        with preserved_state(model), torch.enable_grad():
             f = model(leaf)
             f = f if f.ndim == 2 else f.unsqueeze(1)
     finally:

@@ -9,7 +9,7 @@ import numpy as np
 
 from linnet.errors import FreezeError, InputError
 from linnet.jet.integer.graph import IntegerGraph
-from linnet.jet.integer.nodes import Add, Concat, Conv, Flatten, Linear, Node, Pool, Scores, Threshold
+from linnet.jet.integer.nodes import Add, Concat, Conv, Flatten, Linear, Node, Pool, Scores, Threshold, WeightedAdd
 from linnet.jet.integer.table import table
 from linnet.jet.verilog.convolution import convolution
 from linnet.jet.verilog.linear import linear
@@ -146,7 +146,7 @@ class _Builder:
     def put(self, node: Node) -> None:
         """Adds the layer of a node."""
         operation = node.operation
-        if isinstance(operation, (Add, Concat)):
+        if isinstance(operation, (Add, WeightedAdd, Concat)):
             raise FreezeError(
                 f"`{node.name}` ({type(operation).__name__.lower()}) joins two branches, and the Verilog is one stream "
                 "without branches. Use a network without it; Python and C take it."

@@ -34,7 +34,7 @@ class Section(Protocol):
         """(key, sentence) for each rule between this section and another that is broken.
 
         Args:
-            sections: Every section by name; None where it is absent or wrong by itself.
+            sections: Sections by name; None where one is absent. One that is wrong by itself isn't among them.
         """
         ...
 

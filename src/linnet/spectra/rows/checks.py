@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from linnet.core.jacobian.linearisation import coupling
 from linnet.core.jacobian.losses import LOSSES, Loss
 from linnet.errors import InputError
-from linnet.spectra.rows.untouched import untouched
+from linnet.spectra.rows.model_state import preserved_state
 from linnet.suggest import one_of
 
 _MIXED = 1e3  # units in the last place: far above rounding, far below what one sample does to another
@@ -98,7 +98,7 @@ def outputs_of_one(model: nn.Module, x: Tensor) -> Any:
         InputError: it raises an error, which is told.
     """
     try:
-        with untouched(model):
+        with preserved_state(model):
             return model(x[:1])
     except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
         said = " ".join(str(error).split())
@@ -121,7 +121,7 @@ def check_samples(model: nn.Module, x: Tensor) -> None:
     Raises:
         InputError: the output isn't (N, C); a module is named that mixes samples or draws random numbers.
     """
-    with untouched(model), torch.no_grad():
+    with preserved_state(model), torch.no_grad():
         pair, other = _pairs(x)
         first, inside = _traced(model, pair)
         _check_output(first, len(pair))
@@ -155,7 +155,7 @@ def check_finite(model: nn.Module, x: Tensor, value: Tensor, what: str) -> None:
 
     handles = [m.register_forward_hook(look(path, type(m).__name__)) for path, m in model.named_modules()]
     try:
-        with untouched(model), torch.no_grad():
+        with preserved_state(model), torch.no_grad():
             model(x)
     finally:
         for handle in handles:

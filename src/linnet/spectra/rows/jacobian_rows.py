@@ -18,8 +18,8 @@ from linnet.core.jacobian.linearisation import UNUSED, Linearisation
 from linnet.errors import CaptureError, InputError
 from linnet.spectra.rows.checks import check_finite, check_forward, check_inputs, check_mode, check_samples
 from linnet.spectra.rows.gathered import GatheredLayers
+from linnet.spectra.rows.model_state import preserved_state
 from linnet.spectra.rows.spilled import Layers, SpilledBlocks, bytes_of, room_on_disk
-from linnet.spectra.rows.untouched import untouched
 from linnet.suggest import is_whole, nearest
 
 Cotangents = Callable[[Tensor], Tensor]
@@ -110,7 +110,7 @@ class JacobianRows:
         self.spilled_bytes = 0
         self._cotangents, self._progress = cotangents, progress
         self._names: tuple[str, ...] | None = None
-        with untouched(model):
+        with preserved_state(model):
             f, one = self._captured(x[:1], passes=1)
             self.passes = len(cotangents(f))
             if only is not None:
@@ -283,7 +283,7 @@ class JacobianRows:
     def _block(self, number: int) -> Layers:
         if self._recaptured:
             start = self.starts[number]
-            with untouched(self.model):
+            with preserved_state(self.model):
                 return self._captured_block(self.x[start : start + self.block])[1]
         return self._kept[number] if self._spilled is None else self._spilled.get(number)
 
