@@ -90,11 +90,11 @@ class DenseInverse(DampedInverse):
         for out, one, blocks in zip(result, given, self.matrix.view(len(given), -1, size, size), strict=True):
             whole, rest = divmod(one.shape[axis], size)
             if whole:
-                split = (t.narrow(axis, 0, whole * size).unflatten(axis, (whole, size)) for t in (out, one))
-                yield *(t.movedim(axis, 0) for t in split), blocks[:whole]
+                left, right = (t.narrow(axis, 0, whole * size).unflatten(axis, (whole, size)) for t in (out, one))
+                yield left.movedim(axis, 0), right.movedim(axis, 0), blocks[:whole]
             if rest:
-                last = (t.narrow(axis, whole * size, rest).unsqueeze(0) for t in (out, one))
-                yield *last, blocks[whole:, :rest, :rest]
+                left, right = (t.narrow(axis, whole * size, rest).unsqueeze(0) for t in (out, one))
+                yield left, right, blocks[whole:, :rest, :rest]
 
     def tensors(self) -> tuple[Tensor, ...]:
         """The matrix."""
