@@ -297,7 +297,7 @@ _LEAST_WORK = 2**27
 _LEAST_ROWS = 512
 _BLOCKS = 4
 _BLOCK_ROWS = 256  # of a product that is added, an eighth of its rows or so many: lower ones make slower products
-_MIRRORED = 1024  # rows and columns that are transposed at a time
+_MIRRORED = 256  # rows and columns that are transposed at a time
 
 
 def self_product(x: Tensor) -> Tensor:
