@@ -80,9 +80,9 @@ def _measure(subject: Subject, part: str | None, json: Path | None, *, quick: bo
     return _keep(list((old | {_key(record): record for record in records}).values()), json)
 
 
-def _key(record: Record) -> tuple[str, str, str]:
-    """What tells a record from the others of its file: several methods, and several beside one, share a name."""
-    return record.name, record.method, str(record.context.get("beside", ""))
+def _key(record: Record) -> tuple[str, str, str, str]:
+    """What tells a record from the others of its file: several methods, peers and goals share a name."""
+    return record.name, record.method, str(record.context.get("beside", "")), str(record.context.get("goal", ""))
 
 
 def _keep(records: list[Record], json: Path | None) -> int:

@@ -73,7 +73,7 @@ def require_fitting(argument: str, sizes: Sizes, task: str) -> None:
     shape: tuple[int, ...] = sizes["output"]
     if len(shape) > 2 and task == "classification":
         raise InputError(f"`task` must be 'dense' for logits of shape {shape} (got 'classification').")
-    if len(shape) < (3 if task == "dense" else 2) or shape[1] < 2:
+    if len(shape) < (3 if task == "dense" else 2) or sizes["output"][1] < 2:
         wanted = "(samples, classes, height, width)" if task == "dense" else "(samples, classes)"
         raise InputError(
             f"`{argument}` must give logits of shape {wanted}, of 2 classes or more (got {shape}). Give the `task` "

@@ -171,6 +171,7 @@ class Direction:
         uncovered: Parameter name -> why it has none. With "gradient" it is in `delta` all the same.
         notes: Sentences for the report.
         side: Parameter name -> gradient, of those that follow the side rule.
+        shrink: What the update multiplies delta with: below 1 where the KL clip shortens the step.
     """
 
     delta: dict[str, Tensor]
@@ -180,6 +181,7 @@ class Direction:
     uncovered: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     side: dict[str, Tensor] = field(default_factory=dict)
+    shrink: float = 1.0
 
 
 class Approximation(ABC):
