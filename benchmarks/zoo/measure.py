@@ -118,7 +118,7 @@ def _difference(left: nn.Module, right: nn.Module, shape: tuple[int, ...], *, tr
 def _no_dropout() -> Iterator[None]:
     """Dropout that a forward pass calls as a function does nothing: it draws by the width, which differs here."""
     plain = nn.functional.dropout
-    nn.functional.dropout = lambda input, p=0.5, training=True, inplace=False: input  # noqa: A002, ARG005, FBT002
+    nn.functional.dropout = lambda input, p=0.5, training=True, inplace=False: input
     try:
         yield
     finally:
