@@ -107,6 +107,7 @@ def _readme() -> int:
     from benchmarks.prune import page as prune
     from benchmarks.prune import picture as pruned
     from benchmarks.spectra import page as spectra
+    from benchmarks.zoo import page as zoo
 
     pages = [
         readme.page(),
@@ -117,6 +118,7 @@ def _readme() -> int:
         proofs.PAGE,
         prune.PAGE,
         natural.PAGE,
+        zoo.PAGE,
     ]
     for page in [
         *pages,

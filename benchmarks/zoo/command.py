@@ -18,6 +18,7 @@ from benchmarks.zoo.networks import LIBRARIES, Network, networks
 from linnet.errors import MissingExtra
 from linnet.results import Record, read_records, write_records
 
+LONG_S = 3.0  # a graph should be there sooner
 PACKAGES = {"timm": "timm", "torchvision": "torchvision", "smp": "segmentation-models-pytorch", "monai": "monai"}
 
 
@@ -30,7 +31,7 @@ def run(
         libraries: Some of `LIBRARIES`.
         json: Where records are read and kept after each network.
         minutes: Stops after so long; the next run goes on.
-        again: Measures those once more that linnet didn't do right, or where a limit of time was met.
+        again: Measures those once more that linnet didn't do right, that took long, or where a limit of time was met.
 
     Raises:
         MissingExtra: a library isn't installed.
@@ -62,7 +63,8 @@ def run(
 
 
 def _unsettled(record: Record) -> bool:
-    return record.context["verdict"] not in ("right", "nothing free") or "Late" in record.context["torch-pruning"]
+    slow = record.value is None or record.value > LONG_S or "Late" in record.context["torch-pruning"]
+    return slow or record.context["verdict"] not in ("right", "nothing free")
 
 
 def _record(network: Network) -> Record:
