@@ -3,8 +3,8 @@
 #   make demo         find nuclei in two real pictures, beside their truth; ends with the place of the report
 #   make test         format, lint, types, layering, documentation, then all tests
 #   make check        the first half of that
-#   make test-all     make test under each supported Python that is there, each in a set-up of its own (.venv-3.12): before a release
-#   make verify-all   what takes many minutes: a thousand random jet networks through every C path with sanitizers
+#   make test-all     make test under each supported Python that is there, each in a separate set-up (.venv-3.12): before a release
+#   make verify-all   what takes many minutes: a thousand random jet networks in C, CXXRTL and Icarus, and hundreds of planted faults
 #   make weights      train the shipped nucleus detector again (needs the data, see docs/model_card.md)
 #   make nuclei       that, then all measurements of it, on a machine that does nothing else; goes on where it was stopped
 #   make docs         the documentation as HTML in docs/_build
@@ -21,7 +21,7 @@ WORKERS ?= 2
 PYTHONS ?= python3.11 python3.12 python3.13
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
 
-.PHONY: demo test test-all verify-all check format weights nuclei docs benchmarks peers clean same-python
+.PHONY: demo test test-all verify-all check types layers pages format weights nuclei docs benchmarks peers clean same-python
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -48,11 +48,19 @@ test-all:
 	if [ $$tested = 0 ]; then echo "None of these is there. Name those to test with: make test-all PYTHONS='/path/to/python3.12 ...'" >&2; exit 1; fi; \
 	exit $$status
 
+# Types, documentation and the tool that compiles itself take about a minute each on one core: two go side by side.
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(MAKE) --no-print-directory --jobs=2 types pages layers $(VENV)/.tools
+
+types: $(VENV)/.installed-dev
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+layers: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
+
+pages: $(VENV)/.installed-dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 format: $(VENV)/.installed-dev
@@ -63,7 +71,7 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 	@echo "The documentation is in docs/_build/html/index.html"
 
-verify-all: $(VENV)/.installed-dev
+verify-all: $(VENV)/.tools
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m nightly
 
 weights: $(VENV)/.installed-dev
@@ -117,7 +125,7 @@ ifneq ($(PYTHON),)
 	named=$$($(PYTHON) -c 'import sys; print(sys.version)') || { echo "PYTHON=$(PYTHON) doesn't run; it must be a Python 3.11 or newer." >&2; exit 1; }; \
 	if [ "$$has" != "$$named" ]; then \
 	  echo "$(VENV) was made with Python $${has%% *}, and PYTHON=$(PYTHON) is $${named%% *}: it must be the same build." >&2; \
-	  echo "Leave PYTHON out, or give this Python a set-up of its own: add VENV=.venv-$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')" >&2; \
+	  echo "Leave PYTHON out, or give this Python another set-up: add VENV=.venv-$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')" >&2; \
 	  exit 1; \
 	fi
 endif
@@ -130,6 +138,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt | same-python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) --build-constraint constraints.txt --editable '.[digits,hardware,onnx,slides]' --group dev
+	@touch $@
+
+$(VENV)/.tools: $(VENV)/.installed-dev
 	@echo "yosys compiles itself into its cache folder (~/.cache/YoWASP or YOWASP_CACHE_DIR): about a minute, once"
 	$(BIN)/python -c 'from linnet.jet.verilog.tools import tool; tool("yosys").run("-V")'
 	@touch $@

@@ -46,7 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise InputError(f"`--timm` and the like belong to the subject zoo (got {asked.subject}); leave them out.")
         if asked.zoo and asked.subject != "core":
             raise InputError(f"`--zoo` belongs to the subject core (got {asked.subject}); leave it out.")
-        module = "core.zoo" if asked.zoo else SUBJECTS[asked.subject]
+        if asked.peers and asked.subject != "nuclei":
+            raise InputError(f"`--peers` belongs to the subject nuclei (got {asked.subject}); leave it out.")
+        module = "core.zoo" if asked.zoo else "nuclei.rivals.subject" if asked.peers else SUBJECTS[asked.subject]
         return _measure(import_module(f"benchmarks.{module}").SUBJECT, asked.only, asked.json, quick=asked.quick)
     except LinnetError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -78,9 +80,9 @@ def _measure(subject: Subject, part: str | None, json: Path | None, *, quick: bo
     return _keep(list((old | {_key(record): record for record in records}).values()), json)
 
 
-def _key(record: Record) -> tuple[str, str, str]:
-    """What tells a record from the others of its file: several methods, and several beside one, share a name."""
-    return record.name, record.method, str(record.context.get("beside", ""))
+def _key(record: Record) -> tuple[str, str, str, str]:
+    """What tells a record from the others of its file: several methods, peers and goals share a name."""
+    return record.name, record.method, str(record.context.get("beside", "")), str(record.context.get("goal", ""))
 
 
 def _keep(records: list[Record], json: Path | None) -> int:
@@ -145,6 +147,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="a few images and repetitions: does it run?")
     parser.add_argument("--zoo", action="store_true", help="core: every zoo network, edited at random, with its error")
+    parser.add_argument(
+        "--peers",
+        action="store_true",
+        help="nuclei: StarDist and Spotiflow, trained beside linnet in their environments",
+    )
     for name in LIBRARIES:
         parser.add_argument(f"--{name}", action="store_true", help=f"zoo: the networks of {LIBRARIES[name]}")
     parser.add_argument("--minutes", type=float, help="zoo: stop after so long; the next run goes on")

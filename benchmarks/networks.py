@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -205,3 +207,86 @@ class TransformerBlock(nn.Module):
         x = x + self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
         x = x + self.down(F.gelu(self.up(self.norm2(x))))
         return self.head(x.mean(1))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions, the first with the stride; the shortcut is projected where sizes change."""
+
+    def __init__(self, cin: int, cout: int, stride: int):
+        super().__init__()
+        self.body = nn.Sequential(*_conv_norm(cin, cout, 3, stride), nn.ReLU(inplace=True), *_conv_norm(cout, cout, 3))
+        self.shortcut = None if cin == cout and stride == 1 else nn.Sequential(*_conv_norm(cin, cout, 1, stride))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features."""
+        y = self.body(x)
+        y += x if self.shortcut is None else self.shortcut(x)
+        return F.relu(y, inplace=True)
+
+
+class ResNet18(nn.Module):
+    """He et al. 2016: the stem of 7x7 and a pool, two basic blocks of 64, 128, 256 and 512 channels."""
+
+    def __init__(self, classes: int = 1000) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*_conv_norm(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+        widths = (64, 64, 128, 256, 512)
+        blocks = []
+        for stage, (cin, cout) in enumerate(itertools.pairwise(widths)):
+            blocks += [BasicBlock(cin, cout, 2 if stage else 1), BasicBlock(cout, cout, 1)]
+        self.blocks = nn.Sequential(*blocks)
+        self.pool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(widths[-1], classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        return self.fc(torch.flatten(self.pool(self.blocks(self.stem(x))), 1))
+
+
+class ViTTiny(nn.Module):
+    """The tiny vision transformer of Touvron et al. 2021 as timm builds it: width 192, 12 blocks of 3 heads.
+
+    Args:
+        size: Pixels of a side.
+        patch: Pixels of a side of a patch.
+        classes: Number of logits.
+    """
+
+    def __init__(self, size: int = 224, patch: int = 16, classes: int = 1000) -> None:
+        super().__init__()
+        width = 192
+        self.patches = nn.Conv2d(3, width, patch, patch)
+        self.token = nn.Parameter(torch.zeros(1, 1, width))
+        self.places = nn.Parameter(0.02 * torch.randn(1, (size // patch) ** 2 + 1, width))
+        self.blocks = nn.Sequential(*(AttentionBlock(width, 3) for _ in range(12)))
+        self.norm, self.head = nn.LayerNorm(width, eps=1e-6), nn.Linear(width, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits."""
+        x = self.patches(images).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.places
+        return self.head(self.norm(self.blocks(x))[:, 0])
+
+
+class AttentionBlock(nn.Module):
+    """Norm and attention, norm and an MLP of four times the width, each added to its input."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.qkv, self.proj = (
+            nn.LayerNorm(width, eps=1e-6),
+            nn.Linear(width, 3 * width),
+            nn.Linear(width, width),
+        )
+        self.norm2, self.up, self.down = (
+            nn.LayerNorm(width, eps=1e-6),
+            nn.Linear(width, 4 * width),
+            nn.Linear(4 * width, width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens (N, T, C)."""
+        n, tokens, _ = x.shape
+        q, k, v = self.qkv(self.norm1(x)).view(n, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        x = x + self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return x + self.down(F.gelu(self.up(self.norm2(x))))

@@ -54,7 +54,9 @@ def rules_page() -> str:
     for module in sorted(m.name for m in pkgutil.iter_modules(rules.__path__)):
         source = importlib.import_module(f"{rules.__name__}.{module}")
         about = (inspect.getdoc(source) or "").splitlines()[0]
-        parts.append(f"## {module}\n\n{about}\n\n| operators | what happens | frozen when a channel |\n|---|---|---|")
+        parts.append(
+            f"## {module}\n\n{about}\n\n| operators | what happens | a channel is frozen when |\n|---|---|---|"
+        )
         reasons = _reasons(inspect.getsource(source))
         for names, function in families.get(module, []):
             line = (inspect.getdoc(function) or "").splitlines()[0].replace("|", "\\|")
@@ -71,8 +73,10 @@ def _reasons(source: str) -> dict[str, list[str]]:
     def of(name: str, seen: frozenset[str]) -> Iterator[str]:
         for call in (node for node in ast.walk(functions[name]) if isinstance(node, ast.Call)):
             if isinstance(call.func, ast.Attribute):
-                if call.func.attr in ("freeze", "refuse_unless_frozen") and len(call.args) == 2:
+                if call.func.attr == "freeze" and len(call.args) == 2:
                     yield from _words(call.args[1], functions[name])
+                elif call.func.attr == "refuse_unless_frozen" and len(call.args) == 2:
+                    yield from (f"the operator {words}" for words in _words(call.args[1], functions[name]))
             elif isinstance(call.func, ast.Name) and call.func.id in functions and call.func.id not in seen:
                 yield from of(call.func.id, seen | {call.func.id})
 
@@ -95,19 +99,23 @@ def _targets(node: ast.Assign) -> list[str]:
 
 
 _GRAPHS = """\
-# Four graphs to read
+# Four channel graphs
 
-What `print(linnet.ChannelGraph(model, example))` shows, and `linnet channels` on the command line; [how to read
-it](../howto/read_a_graph.md). This page is written by `python -m benchmarks readme`.
+These tables are what `print(linnet.ChannelGraph(model, example))` and `linnet channels` show for four networks. [Read a
+channel graph](../howto/read_a_graph.md) explains their columns. `python -m benchmarks readme` writes this page.
 """
 
 _RULES = """\
 # What is followed, frozen and refused
 
-Written from the rules themselves by `python -m benchmarks readme`. An operator that isn't here and touches a channel is
-refused with its name, module and source line; [one function teaches it](../howto/channel_rule.md). Frozen everywhere:
-what `frozen=` names, the model's inputs and outputs, weights that are computed or read as a whole, and channels whose
-number can't be doubled because the network's code holds it.
+A channel graph follows channels through the operators below. Each operator has a rule, which says what becomes of the
+channels and when they have to stay as they are. An operator that isn't listed freezes the channels that reach it, and
+the reason names the operator, its module and the line of code; with `unsupported="refuse"` there is no graph at all.
+[One function](../howto/channel_rule.md) teaches linnet a new operator.
+
+Four kinds of channels are frozen whatever the operators: those that `frozen=` names, the model's inputs and outputs,
+channels of weights that are computed or read as a whole, and channels whose number stands in the network's code, so
+that it can't be doubled. `python -m benchmarks readme` writes this page from the rules themselves.
 """
 
 GRAPHS, RULE_LIST = Page(DOCS / "concepts" / "graphs.md", graphs_page), Page(DOCS / "concepts" / "rules.md", rules_page)

@@ -1,4 +1,4 @@
-"""docs/proofs.md: what core reaches and how every zoo network fares, from the records."""
+"""docs/proofs.md: how fast and how exact `linnet.core` is, from the records."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from benchmarks.goal import as_markdown
 from benchmarks.page import Page, measured
 from linnet.results import read_records
 
-_HEAD = """# What core reaches
+_HEAD = """# How fast and how exact core is
 
-This page is written by `python -m benchmarks readme` from the records. Times are ratios of pairs that ran in turns in
-one process, with the bootstrap 95 % interval of their median. A goal that is missed stays in the table, with the
-reason.
+`linnet.core` records networks, edits them and captures what their layers read and write. This page holds each of its
+goals beside the measured figure. A time is the ratio of two runs that took turns in one process: the median of the
+pairs with its bootstrap 95 % interval. A goal that is missed stays in the table, with the reason.
+`python -m benchmarks readme` writes the page from the records.
 """
 _TRAINED = """## Narrowed in the middle of training
 
-The same on real data: a network is trained, narrowed with its optimizer and trained on, beside its masked twin.
+A network is trained on real data, narrowed together with its optimizer, and trained on. Its masked twin, whose removed
+channels are only held at 0, goes through the same training; the two must stay equal.
 """
 _PROOFS = """## Every edit of the zoo
 
-Each network is widened and narrowed at random; the figures are the largest max |f - g| / max |f| over the outputs, in
-eval and train mode, against the given network (widen) and against the masked one (narrow). "Refused" edits were refused
-by name before anything was built. The peer, torch-pruning 1.6.1, gets its documented call and the same channels; what
-it makes is compared with the same masked network.
+The zoo is the set of networks that the tests use. Each network is widened and narrowed at random. The figures are the
+largest max |f - g| / max |f| over the outputs in eval and train mode, where g is the edited network and f is the given
+network (widen) or the masked one (narrow). "Refused" means that an error named the reason before anything was built.
+The peer, torch-pruning 1.6.1, is called as its documentation says, for the same channels, and its result is compared
+with the same masked network.
 """
 
 

@@ -94,9 +94,9 @@ def _areas(device: str, shapes: tuple[tuple[int, int], ...]) -> list[Record]:
         return []
     found = []
     for cin, cout in shapes:
-        binary = _layer(BinaryConv2d(cin, cout, padding=1), cin, device)
+        binary = layer(BinaryConv2d(cin, cout, padding=1), cin, device)
         for taps in ("free", "first_one"):
-            jets = _layer(JetConv2d(cin, cout, taps=taps, padding=1), cin, device)
+            jets = layer(JetConv2d(cin, cout, taps=taps, padding=1), cin, device)
             facts = {
                 "what": f"LUTs of binary 3x3 {cin} -> {cout}, {device}", "beside": f"jets, taps {taps}",
                 "binary_lut": binary.lut, "jet_lut": jets.lut, "binary_ff": binary.ff, "jet_ff": jets.ff,
@@ -108,13 +108,13 @@ def _areas(device: str, shapes: tuple[tuple[int, int], ...]) -> list[Record]:
     return found
 
 
-def _layer(conv: nn.Module, cin: int, device: str) -> Cells:
+def layer(conv: nn.Module, cin: int, device: str) -> Cells:
     """The cells of a convolution that reads signs, alone."""
     torch.manual_seed(0)
     for parameter in conv.parameters():
         nn.init.uniform_(parameter, -1, 1)
     net = nn.Sequential(BinaryConv2d(1, cin, 1), nn.BatchNorm2d(cin), Sign(), conv)
     made = design(freeze(net.eval(), torch.randint(0, 256, (1, 1, 28, 28))).graph, 28, 28, "net", 1)
-    layer = next(layer for layer in made.layers if layer.node == "3")
+    made_layer = next(part for part in made.layers if part.node == "3")
     with tempfile.TemporaryDirectory() as place:
-        return mapped(layer.text, layer.module, DEVICES[device], Path(place))
+        return mapped(made_layer.text, made_layer.module, DEVICES[device], Path(place))

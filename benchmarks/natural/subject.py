@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks import goal
-from benchmarks.natural import dual, kfac, memory, page
+from benchmarks.natural import dual, kfac, memory, page, standard
 from benchmarks.subject import Subject
 from linnet.results import Record
 
@@ -15,4 +15,6 @@ def as_markdown(records: Sequence[Record]) -> str:
     return f"{goal.as_markdown(records)}\n\n{page.target_tables()}"
 
 
-SUBJECT = Subject({"kfac": kfac.measure, "dual": dual.measure, "memory": memory.records}, as_markdown)
+SUBJECT = Subject(
+    {"standard": standard.measure, "kfac": kfac.measure, "dual": dual.measure, "memory": memory.records}, as_markdown
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks import goal
-from benchmarks.padam import memory, step_time
+from benchmarks.padam import everyday, memory, step_time
 from benchmarks.subject import Subject
 from linnet.results import Record
 
@@ -33,4 +33,4 @@ def _reasons(records: Sequence[Record]) -> list[str]:
     return ["Missed:", *sorted(found)] if found else []
 
 
-SUBJECT = Subject({"step": step_time.records, "memory": memory.records}, as_markdown)
+SUBJECT = Subject({"step": step_time.records, "everyday": everyday.records, "memory": memory.records}, as_markdown)

@@ -25,7 +25,7 @@ _EXAMPLE = torch.zeros(1, 3, 32, 32)
 
 
 def use(*, quick: bool) -> list[Record]:
-    """Shares of limits that are used, over budgets and random utilities; what is over them; units that would fit."""
+    """Shares of limits that are used, over budgets and random importances; what is over them; units that would fit."""
     draws = 2 if quick else 10
     found = [row for name in NETWORKS[: 1 if quick else 3] for row in _one_limit(name, draws)]
     return [*found, _two_limits(draws), _while_training(steps=12 if quick else 60)]

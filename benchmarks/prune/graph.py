@@ -128,8 +128,8 @@ def _selection(model: nn.Module, x: Tensor) -> Record:
     law = WidthCost(graph)
     selector = Selector(law, prunable_groups(graph).free, BUDGET.limits(totals_of(law)))
     draw = np.random.default_rng(0)
-    utilities = [draw.random(choice.size) for choice in selector.free]
-    (timing,) = timed(lambda: selector.select(utilities), repeats=31)
+    importances = [draw.random(choice.size) for choice in selector.free]
+    (timing,) = timed(lambda: selector.select(importances), repeats=31)
     words = f"one selection, ResNet-50, {len(selector.free)} classes, {law.dense.sum():,} channels: median"
     return bounded(
         "prune.graph.selection", words, 1e3 * timing.p50_s, bound=50.0, goal="<= 50 ms", beside="", unit="ms"

@@ -37,7 +37,8 @@ _PARTS = {
     "trace": "spectra.trace",
     "contractions": "spectra.contraction",
     "real": "spectra.real",
-    "full": "spectra.full",
+    "full_mlp": "spectra.full.wide_mlp",
+    "full_resnet": "spectra.full.small_resnet",
 }
 """Part of the subject -> how the names of its records begin."""
 

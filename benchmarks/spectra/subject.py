@@ -16,6 +16,7 @@ SUBJECT = Subject(
         "trace": top.trace,
         "contractions": contractions.measure,
         "real": real.measure,
-        "full": full.measure,
+        "full_mlp": full.wide_mlp,
+        "full_resnet": full.small_resnet,
     }
 )

@@ -105,7 +105,9 @@ def _everyday(name: str, model: nn.Module, settings: Mapping[str, Any]) -> torch
         momentum=0.9,
         kl_clip=None,
         dense_start=False,
-        max_side=None,
+        max_side=None,  # as in the records of before blocks, drawn positions and bfloat16 products
+        sample_positions=False,
+        half_products=False,
         **settings,
     )
 

@@ -3,7 +3,8 @@
     python -m benchmarks.time_to_target.robustness --data DATA --out benchmarks/records/time_to_target/robustness.jsonl
 
 Every run trains the small CNN of the time-to-target study with one seed. Its value is the accuracy on held-out training
-images after the last step, 0 where it diverged or was stopped. Runs that the file holds aren't repeated.
+images after the last step, 0 where it diverged or was stopped. Runs that the file holds aren't repeated. Factors are
+whole and taken from all positions.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def optimizer_of(model: nn.Module, settings: Mapping[str, float | str]) -> torch
     bounded = method != UNBOUNDED
     return NaturalGradient(
         model, "cross_entropy", "kfac", "sampled", damping=float(settings["damping"]), lr=lr,
-        kl_clip=CLIPS[method] if bounded else None, kronecker=KroneckerOptions(dense_start=bounded),
+        kl_clip=CLIPS[method] if bounded else None,
+        kronecker=KroneckerOptions(dense_start=bounded, max_side=None, sample_positions=False, half_products=False),
         stop_above=10.0 if bounded else None,
     )  # fmt: skip
 

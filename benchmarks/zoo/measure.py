@@ -17,6 +17,7 @@ from benchmarks.zoo.networks import Network
 from linnet.core import ChannelGraph, resize
 from linnet.core.program.recorder import leaves
 from linnet.errors import LinnetError
+from tests.zoo.check import masked
 
 LIMIT_S = 150
 RIGHT = 1e-6  # of the outputs' variation, in float64
@@ -67,7 +68,7 @@ def _halved(network: Network, model: nn.Module) -> dict[str, Any]:
     except LinnetError as error:
         return {"verdict": "refused", "words": str(error)[:300]}
     modes = (False, True) if not graph.program.training_error else (False,)
-    error = max(_difference(_masked(model, graph, half), small, shape, training=mode) for mode in modes)
+    error = max(_difference(masked(model, graph, half), small, shape, training=mode) for mode in modes)
     return {"verdict": "right" if error < RIGHT else "wrong", "error": error}
 
 
@@ -80,19 +81,6 @@ def _smaller(network: Network, model: nn.Module) -> tuple[ChannelGraph, tuple[in
             if shape == network.shape:
                 raise
     raise AssertionError
-
-
-def _masked(model: nn.Module, graph: ChannelGraph, half: dict[str, list[int]]) -> nn.Module:
-    """A copy in which every weight that reads a removed channel is 0 there; written apart from linnet's own."""
-    masked = copy.deepcopy(model)
-    tensors = {**dict(masked.named_parameters()), **dict(masked.named_buffers())}
-    with torch.no_grad():
-        for name, kept in half.items():
-            for slot in graph.classes[name].slots:
-                if slot.role == "consume":
-                    gone = [int(p) for one, places in zip(kept, slot.index, strict=True) if not one for p in places]
-                    tensors[slot.tensor].index_fill_(slot.axis, torch.tensor(gone, dtype=torch.long), 0.0)
-    return masked
 
 
 def _difference(left: nn.Module, right: nn.Module, shape: tuple[int, ...], *, training: bool) -> float:

@@ -1,9 +1,11 @@
-"""A word among known ones, or the nearest ones for an error."""
+"""A word among known ones, the nearest ones for an error, and whether a value is a number in a range."""
 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Collection, Iterable
+from numbers import Integral, Real
 
 from linnet.errors import InputError
 
@@ -29,6 +31,28 @@ def one_of(argument: str, value: object, known: Collection[str]) -> str:
     raise InputError(f"`{argument}` must be one of {', '.join(map(repr, known))} (got {value!r}).{near}")
 
 
+def is_whole(value: object, least: int) -> bool:
+    """Whether it is a whole number (of Python or NumPy; True isn't one) that isn't too small.
+
+    Example:
+        >>> is_whole(3, 1), is_whole(0, 1), is_whole(2.0, 1), is_whole("3", 1)
+        (True, False, False, False)
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
+def is_number(value: object, least: float = -math.inf, *, above: bool = False) -> bool:
+    """Whether it is a finite number that isn't too small; `above` asks for more than `least`.
+
+    Example:
+        >>> is_number(0.5, 0.0), is_number(float("nan")), is_number("0.5"), is_number(0.0, 0.0, above=True)
+        (True, False, False, False)
+    """
+    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(float(value)):
+        return False
+    return float(value) > least or (not above and float(value) == least)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of an error about an unknown name: ". Did you mean `a` or `b`?", "; there are `c`, `d`.", or "."."""
     names = [name for name in known if name]  # a model itself has the empty path
@@ -40,6 +64,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def meant(name: object, known: Iterable[object], quoted: str = "`{}`") -> str:
     """A question to add to an error: " Did you mean `a` or `b`?", or "" where no known word is near."""
-    near = difflib.get_close_matches(str(name), [str(word) for word in known], n=3, cutoff=0.5)
+    near = nearest_of(name, known)
     words = ", ".join(map(quoted.format, near))
     return f" Did you mean {' or '.join(words.rsplit(', ', 1))}?" if near else ""
+
+
+def nearest_of(name: object, known: Iterable[object]) -> list[str]:
+    """At most three known words that a misspelt one may stand for, the nearest first."""
+    return difflib.get_close_matches(str(name), [str(word) for word in known], n=3, cutoff=0.5)

@@ -5,12 +5,13 @@ import pytest
 from linnet.engine.trials.trial import finished_trials
 from linnet.nuclei.transfer.description import Description
 from linnet.nuclei.transfer.findings import Findings
-from linnet.nuclei.transfer.plan import read_plan
+from linnet.nuclei.transfer.plan import STARTS, read_plan
 from linnet.nuclei.transfer.training import run_training
 from linnet.nuclei.transfer.trainings import Trainings
 from linnet.results import write_records
 from papers.xing2019_nuclei.report import readme
 from papers.xing2019_nuclei.report.claims import claims, not_run
+from papers.xing2019_nuclei.report.left_out import left_out
 from papers.xing2019_nuclei.run import HERE, main
 from tests.unit.nuclei.transfer.made import findings, record
 
@@ -104,6 +105,19 @@ def test_pages_are_written_from_records_alone(tmp_path, capsys):
     assert "never that a figure was" in page.replace("\n", " ")
     for name in ("matrix", "shots", "mixtures"):
         assert (tmp_path / "pictures" / f"{name}.png").exists()
+
+
+def test_what_a_scale_leaves_out_is_told_from_its_description():
+    small = left_out(findings(alone(9, 4), shot_groups=["a"], rehearsal=[2], train_images=40))
+    assert small == (
+        "Left out at this scale: training on k = 4 and 8 images of the target; starting from the shipped detector; few "
+        "images of b, c; rehearsal of the source for k = 1; 3 of 5 seeds. Of each group at most so many images are "
+        "taken: 40 to train on. A training takes 9 steps, one on few images 3."
+    )
+    whole = left_out(
+        findings(alone(9, 4), seeds=5, shots=[1, 2, 4, 8], rehearsal=[1, 2, 4, 8], starts=list(STARTS), train_images=0)
+    )
+    assert whole == "A training takes 9 steps, one on few images 3."
 
 
 def test_the_readme_is_what_its_records_say():

@@ -1,7 +1,6 @@
 """Random networks with hooks, paths of training alone, frozen parts, fixed splits and unreached branches are narrowed
 right, or their channels are frozen with a reason: what is handed over equals the masked network in both modes."""
 
-import copy
 import warnings
 
 import torch
@@ -11,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from linnet.core import ChannelGraph, resize
+from tests.zoo.check import masked
 
 SIDE = 6
 KINDS = (
@@ -71,18 +71,6 @@ class Block(nn.Module):
 def network(kinds, seed):
     torch.manual_seed(seed)
     return nn.Sequential(*(Block(kind, 3 if place == 0 else 8) for place, kind in enumerate(kinds)), nn.Conv2d(8, 2, 1))
-
-
-def masked(model, graph, edit):
-    reference = copy.deepcopy(model)
-    tensors = {**dict(reference.named_parameters()), **dict(reference.named_buffers())}
-    with torch.no_grad():
-        for name, kept in edit.items():
-            for slot in graph.classes[name].slots:
-                if slot.role == "consume":
-                    gone = [int(p) for one, row in zip(kept, slot.index, strict=True) if not one for p in row]
-                    tensors[slot.tensor].index_fill_(slot.axis, torch.tensor(gone, dtype=torch.long), 0.0)
-    return reference
 
 
 def assert_same_in_both_modes(reference, small):

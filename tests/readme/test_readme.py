@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from benchmarks.page import filled
 from benchmarks.prune import picture as pruned_picture
 from linnet.cli.application import main
 from linnet.jet.verification.rtl import missing_rtl
+from tests import forked
 
 PAGE = readme.page()
 README = PAGE.current()
@@ -49,7 +49,7 @@ def test_the_other_code_of_the_readme_runs(code, tmp_path):
     why = missing_rtl() if '"rtl"' in code else ""
     if why:
         pytest.skip(why)
-    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
+    forked.run(code, tmp_path)
 
 
 def test_the_tables_are_those_of_the_records():
@@ -147,7 +147,7 @@ def test_a_file_that_has_moved_is_noticed(repository_paths):
 )
 def test_code_of_the_docs_runs(page, tmp_path):
     for code in blocks((ROOT / "docs" / page).read_text(), "python"):
-        subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
+        forked.run(code, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -169,12 +169,12 @@ def test_code_of_the_docs_runs(page, tmp_path):
 def test_code_of_the_how_tos_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     monkeypatch.setenv("LINNET_CACHE", str(tmp_path))
     code = "\n".join(blocks((ROOT / "docs" / "howto" / f"{page}.md").read_text(), "python"))
-    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
+    forked.run(code, tmp_path)
 
 
 def test_code_of_the_page_of_jets_runs_from_top_to_bottom(tmp_path):
     code = "\n".join(blocks((ROOT / "docs" / "jets.md").read_text(), "python"))
-    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
+    forked.run(code, tmp_path)
     assert (tmp_path / "net_c" / "linnet_jet.c").exists()
     assert (tmp_path / "net_v" / "linnet_jet_tb.v").exists()
 

@@ -164,8 +164,8 @@ def _kernel(finished: Finished) -> Claim:
         growth = ends[1] / ends[0] / (sizes[-1] / sizes[0])
     return Claim(
         "the NTK shows the same pathology", "stated",
-        f"its largest eigenvalue grows as N to the factor {growth:.2f}, {fmean(gaps) if gaps else 1:.1%} from the "
-        "formula",
+        f"its largest eigenvalue grows {growth:.2f} times as much as N and lies {fmean(gaps) if gaps else 1:.1%} from "
+        "the formula",
         len(found), _said(holds=growth > 0.6, known=bool(found)),
     )  # fmt: skip
 

@@ -52,7 +52,7 @@ def html(finished: Finished) -> str:
 
 
 _REAL = (
-    "A small convolutional network (`linnet.models.ConvNet`) learns images by SGD with momentum; in eval mode the "
+    "A small convolutional network (linnet.models.ConvNet) learns images by SGD with momentum; in eval mode the "
     "spectrum of its cross entropy is looked at three times. The theory above doesn't hold for it: the question is "
     "whether the shape does.\n"
 )

@@ -8,6 +8,7 @@ from papers.page import Part, html_page
 from papers.table import Table
 from papers.verdict import table_of_claims
 from papers.xing2019_nuclei.report.claims import NEEDED, claims
+from papers.xing2019_nuclei.report.left_out import left_out
 from papers.xing2019_nuclei.report.pictures import drawable
 from papers.xing2019_nuclei.report.readme import DIFFERS
 
@@ -18,7 +19,11 @@ def text(found: Findings, scale: str) -> str:
     """The page."""
     pictures = drawable(found)
     sections: dict[str, list[Part]] = {
-        "Verdicts": [table_of_claims(f"Fewer than {NEEDED} seeds decide nothing", claims(found)), DIFFERS],
+        "Verdicts": [
+            table_of_claims(f"Fewer than {NEEDED} seeds decide nothing", claims(found)),
+            DIFFERS,
+            left_out(found),
+        ],
         "A rule for users": list(rule_lines(found)),
     }
     for title, shown in all_tables(found).items():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 from linnet.nuclei.transfer.findings import Findings
 from linnet.nuclei.transfer.report.page import all_tables, progress, rule_lines
 from papers.page import not_run_section, picture_section, provenance, section
 from papers.verdict import table_of_claims
 from papers.xing2019_nuclei.report.claims import NEEDED, claims, not_run
+from papers.xing2019_nuclei.report.left_out import left_out
 from papers.xing2019_nuclei.report.pictures import drawable
 
 HEAD = """\
@@ -30,13 +33,16 @@ are marked so. A verdict says in which direction our records point, never that a
 
 def text(found: Findings, scale: str) -> str:
     """The README."""
-    tables = [section(title, *(each.as_markdown() if each.rows else "Not run.\n" for each in shown))
-              for title, shown in all_tables(found).items()]  # fmt: skip
+    tables = [
+        section(title, *([each.as_markdown() for each in shown if each.rows] or ["Not run.\n"]))
+        for title, shown in all_tables(found).items()
+    ]
     parts = [
         HEAD,
         f"Scale: {scale}. {progress(found)}\n",
         section("Verdicts", table_of_claims(f"Fewer than {NEEDED} seeds decide nothing", claims(found))),
         section("What differs from the paper", DIFFERS),
+        section("What this scale leaves out", f"{fill(left_out(found), 120)}\n"),
         section("A rule for users", *(f"{line}\n" for line in rule_lines(found))),
         picture_section(drawable(found)),
         *tables,

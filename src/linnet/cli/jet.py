@@ -29,7 +29,7 @@ Model = Annotated[
 Rows = Annotated[int | None, Parameter(help="Rows of a frame in Verilog, if it is another than the program's.")]
 Columns = Annotated[int | None, Parameter(help="Pixels of a row in Verilog, likewise.")]
 Alone = Annotated[
-    bool, Parameter(name="--no-share", negative="", help="Adders of its own for every output, also after pools.")
+    bool, Parameter(name="--no-share", negative="", help="Separate adders for every output, also after pools.")
 ]
 _FRAMES = 500
 _SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")

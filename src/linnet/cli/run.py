@@ -1,5 +1,6 @@
 """`linnet run`: one recipe file in, one run folder out."""
 
+import json
 import shlex
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from linnet.cli.words import in_cli_words
 from linnet.errors import RecipeError
 
 if TYPE_CHECKING:
-    from linnet.results import Record
+    from linnet.results import Record, RunFolder
 
 
 @in_cli_words
@@ -51,8 +52,9 @@ def run(
     folder = run_recipe(recipe, out=out, overrides=overrides)
     for line in result_lines(folder.records()):
         print(line)
-    then = "open it in a browser; the trained network is"
-    closing(folder.path / "report.html", f"{then} {folder.weights}{_and_now(folder.path)}")
+    for line in ensemble_lines(folder.path):
+        print(line)
+    closing(folder.path / "report.html", f"open it in a browser; {_files(folder)}")
     return 0
 
 
@@ -79,10 +81,28 @@ def result_lines(records: "Sequence[Record]") -> Iterator[str]:
         yield "  ".join([name.ljust(widths[0]), *aligned]).rstrip()
 
 
-def _and_now(folder: Path) -> str:
-    """The other files that a run left for use."""
-    onnx = folder / "model.onnx"
-    return f", for other runtimes {onnx}" if onnx.exists() else ""
+def ensemble_lines(folder: Path) -> Iterator[str]:
+    """Which temperature is which, in the folder of a run with [hatch] and [calibrate]."""
+    from linnet.recipe.ensembles import CALIBRATION
+
+    if (folder / CALIBRATION).exists():
+        own = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))["temperature"]
+        yield (
+            "The temperatures above were fitted on all validation images, one for each column, and make its "
+            f"calibrated_ rows. The ensemble's file keeps {own:.4g}, fitted on one half, "
+            "and the prediction sets of the other."
+        )
+
+
+def _files(folder: "RunFolder") -> str:
+    """The files that a run left for use: the ensemble before the network that it was hatched from."""
+    from linnet.recipe.ensembles import ENSEMBLE, ONNX
+
+    onnx = next((path for path in (folder.path / ONNX, folder.path / "model.onnx") if path.exists()), None)
+    others = f", for other runtimes {onnx}" if onnx else ""
+    if (folder.path / ENSEMBLE).exists():
+        return f"the ensemble is {folder.path / ENSEMBLE}{others}"
+    return f"the trained network is {folder.weights}{others}"
 
 
 def _result(record: "Record") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +14,18 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD
 
 from linnet.engine import Compute, Schedule
+from linnet.ensemble.arguments import is_positive
 from linnet.ensemble.calibration.conformal import Conformal, Method
-from linnet.ensemble.calibration.scaling import Calibration, calibrate, gathered
+from linnet.ensemble.calibration.scaling import Calibration, calibrate, gathered, warn_of_training_set
 from linnet.ensemble.evaluation.trimming import Trimmed, trim
+from linnet.ensemble.outputs import joined, require_members, require_networks
 from linnet.ensemble.prediction.class_prediction import ClassPrediction
 from linnet.ensemble.prediction.shapes import TASKS
 from linnet.ensemble.prediction.value_prediction import ValuePrediction
 from linnet.ensemble.training.choice import Choice, build, choose
-from linnet.ensemble.training.executions import Execution, MemberLoop, Outputs
+from linnet.ensemble.training.executions import Execution, MemberLoop
+from linnet.ensemble.training.first_batch import Loss, unchanged_on_error
 from linnet.ensemble.training.fitting import MakeOptimizer, Manner, MembersFit, fit_by_hand, fit_members
-from linnet.ensemble.training.task import Loss
 from linnet.ensemble.training.trained_on import TrainedOn
 from linnet.ensemble.widening.report import Widening
 from linnet.errors import InputError
@@ -38,21 +40,24 @@ _SGD = partial(SGD, momentum=0.9)
 class HatchEnsemble(nn.Module):
     """Members with equal output shapes, pooled: hatched ones, a deep ensemble, snapshots.
 
-    Calling it gives a prediction with both kinds of uncertainty; gradients flow through it.
+    Calling it gives a prediction with both kinds of uncertainty; gradients flow through it. `linnet.save` stores the
+    members, temperature, prediction sets and mode; `linnet.load(HatchEnsemble(fresh_networks), path)` restores them.
 
     Args:
         members: One network or more.
         task: "classification" (logits (N, C)), "dense" (logits (N, C, H, W)) or "regression" (values, or a pair
             (mean, log variance)).
+        example: Inputs as each member takes them, with which the members' outputs are compared at once; None: when
+            they are first used.
 
     Attributes:
         members: ModuleList.
         task: As given.
-        conformal: What makes prediction sets; None before `conformalize`. It isn't stored by `linnet.save`.
+        conformal: What makes prediction sets; None before `conformalize`.
         forward_impl: Which execution answers, and why; the loop until `choose_execution` has measured.
 
     Raises:
-        InputError: there is no member, or an unknown task.
+        InputError: there is no member, an unknown task, or members whose outputs differ or don't fit the task.
 
     Example:
         >>> ens = HatchEnsemble([nn.Linear(3, 4) for _ in range(5)])
@@ -64,12 +69,12 @@ class HatchEnsemble(nn.Module):
     members: nn.ModuleList
     _temperature: Tensor
 
-    def __init__(self, members: Sequence[nn.Module], task: str = "classification") -> None:
+    def __init__(self, members: Sequence[nn.Module], task: str = "classification", *, example: Any = None) -> None:
         super().__init__()
         self.task = one_of("task", task, TASKS)
-        networks = list(members)
-        if not networks or not all(isinstance(member, nn.Module) for member in networks):
-            raise InputError(f"`members` must be one torch.nn.Module or more (got {len(networks)} items).")
+        networks = require_networks(members)
+        if example is not None:
+            require_members(networks, example, task)
         self.members = nn.ModuleList(networks)
         self.register_buffer("_temperature", torch.zeros((), dtype=torch.float64))
         self.forward_impl = Choice("loop", "not measured")
@@ -92,8 +97,8 @@ class HatchEnsemble(nn.Module):
 
     @temperature.setter
     def temperature(self, value: float | None) -> None:
-        if value is not None and not 0 < float(value) < float("inf"):
-            raise InputError(f"`temperature` must be a positive number or None (got {value}).")
+        if value is not None and not is_positive(value):
+            raise InputError(f"`temperature` must be a positive number or None (got {value!r}).")
         self._temperature.fill_(value or 0.0)
 
     def forward(self, x: Tensor) -> ClassPrediction | ValuePrediction:
@@ -123,17 +128,7 @@ class HatchEnsemble(nn.Module):
         execution = self._execution()
         if not isinstance(execution, MemberLoop):
             return execution(x)
-        outputs = [member(x) for member in self.members]
-        shapes = [_shape(one) for one in outputs]
-        if any(shape != shapes[0] for shape in shapes):
-            other = next(k for k, shape in enumerate(shapes) if shape != shapes[0])
-            raise InputError(
-                f"`members` must have equal outputs (members[0] gives {shapes[0]}, members[{other}] {shapes[other]}). "
-                "Give networks with the same classes."
-            )
-        if isinstance(outputs[0], Tensor):
-            return torch.stack(outputs)
-        return tuple(torch.stack(parts) for parts in zip(*outputs, strict=True))
+        return joined([member(x) for member in self.members])
 
     def choose_execution(self, x: Tensor) -> Choice:
         """Measures which execution answers fastest on inputs like these, and uses it from now on in eval mode.
@@ -160,6 +155,16 @@ class HatchEnsemble(nn.Module):
             made = build(name, list(self.members), example)
             self._joined = (name, example, now, made)
         return MemberLoop(list(self.members)) if made is None else made.eval()
+
+    def saved_facts(self) -> dict[str, Any]:
+        """What `linnet.save` stores beside the tensors: the mode and what makes prediction sets."""
+        return {"training": self.training, "conformal": None if self.conformal is None else self.conformal.to_json()}
+
+    def take_facts(self, facts: Mapping[str, Any]) -> None:
+        """Takes them back; what an older file doesn't tell is eval mode and no sets."""
+        self.train(bool(facts.get("training", False)))
+        stored = facts.get("conformal")
+        self.conformal = None if stored is None else Conformal.from_json(stored)
 
     def fit(
         self,
@@ -205,32 +210,30 @@ class HatchEnsemble(nn.Module):
             How it went: the execution, the history, which members were stopped.
 
         Raises:
-            InputError: an argument is out of its range, or the loader gives no batch.
-            TrainingError: all members' losses are NaN or infinite.
+            InputError: an argument is out of its range, the loader gives no batch, or inputs, labels or the loss don't
+                fit the members.
+            TrainingError: all members' losses are NaN or infinite. After either error the members are as before.
         """
-        if isinstance(epochs, bool) or epochs != int(epochs) or epochs < 1:
-            raise InputError(f"`epochs` must be a whole number >= 1 (got {epochs}).")
+        manner = Manner(
+            optimizer,
+            epochs,
+            lr,
+            schedule,
+            loss,
+            stacked,
+            grad_clip,
+            compute,
+            folder,
+            checkpoint_every,
+            rng_seed,
+            progress,
+        )
         networks = list(self.members)
-        if _is_function(source):
-            found = fit_by_hand(networks, source, epochs)
-        else:
-            manner = Manner(
-                optimizer,
-                epochs,
-                lr,
-                schedule,
-                loss,
-                stacked,
-                grad_clip,
-                compute,
-                folder,
-                checkpoint_every,
-                rng_seed,
-                progress,
-            )
-            found = fit_members(networks, source, manner)
-        if len(found.stopped) == len(networks):
-            raise InputError(f"`members` are all stopped: {found.stopped}. Lower `lr`, or clip gradients.")
+        with unchanged_on_error(networks):
+            by_hand = _is_function(source)
+            found = fit_by_hand(networks, source, epochs) if by_hand else fit_members(networks, source, manner)
+            if len(found.stopped) == len(networks):
+                raise InputError(f"`members` are all stopped: {found.stopped}. Lower `lr`, or clip gradients.")
         self.members = nn.ModuleList(m for k, m in enumerate(networks) if k not in found.stopped)
         self.temperature = self.conformal = None
         self._trained_on = TrainedOn(source)
@@ -243,8 +246,8 @@ class HatchEnsemble(nn.Module):
         Decisions don't change; `probs` do. The entropies stay those of the uncalibrated members.
 
         Args:
-            calibration: Held-out data: a loader of (inputs, targets), or a pair (member_logits, labels). A warning says
-                so if it is the loader that the members were trained on.
+            calibration: Held-out data: a loader of (inputs, targets), a pair of tensors (inputs, targets), or a pair
+                (member_logits (M, N, C), labels). A warning says so if it is what the members were trained on.
             **options: Of `linnet.ensemble.calibrate`.
 
         Returns:
@@ -263,7 +266,8 @@ class HatchEnsemble(nn.Module):
         """Prediction sets that hold the true class in 1 - alpha of all cases: `ens(x).sets` from now on.
 
         Args:
-            calibration: Held-out data, other than that of `calibrate`: a loader, or a pair (member_logits, labels).
+            calibration: Held-out data, other than that of `calibrate`, in the same forms. A warning says so if it is
+                what the members were trained on.
             alpha: Share of cases that may be missed.
             method: "lac", "aps" or "raps"; see `Conformal.fit`.
             **options: Of `Conformal.fit`.
@@ -275,6 +279,8 @@ class HatchEnsemble(nn.Module):
             raise InputError(
                 "`task` must give classes for prediction sets (got 'regression'). Use `ens(x).variance` instead."
             )
+        if self._trained_on.is_same(calibration):
+            warn_of_training_set(stacklevel=2)
         found = gathered(self, calibration, task=self.task)
         out = ClassPrediction(found.outputs, self.temperature)  # type: ignore[arg-type]  classes give no pairs
         self.conformal = Conformal.fit(out.probs, found.targets, alpha, method, **options)
@@ -286,7 +292,7 @@ class HatchEnsemble(nn.Module):
         The members that stay keep their order. Calibrate again afterwards: another pool needs another temperature.
 
         Args:
-            validation: Held-out data: a loader of (inputs, labels), or a pair (member_logits, labels).
+            validation: Held-out data, in the forms of `calibrate`.
             tolerance: In nats, 0 or more.
 
         Returns:
@@ -295,7 +301,7 @@ class HatchEnsemble(nn.Module):
         Raises:
             InputError: the task is a regression, `tolerance` is negative, or labels or outputs don't fit.
         """
-        found = gathered(self, validation, task=self.task)
+        found = gathered(self, validation, task=self.task, argument="validation")
         if isinstance(found.outputs, tuple) or self.task == "regression":
             raise InputError('`trim` must have members that classify (got task "regression").')
         if len(found.outputs) != len(self.members):
@@ -321,6 +327,7 @@ class HatchEnsemble(nn.Module):
 
         Raises:
             MissingExtra: `pip install "linnet[onnx]"` is needed.
+            InputError: the path isn't one of a file that can be written, or the members can't run on the example.
             GraphError: a member can't be expressed in ONNX.
             ProofError: the file computes something else; it isn't kept.
         """
@@ -355,7 +362,7 @@ class HatchEnsemble(nn.Module):
             rng_seed: Of a plain iterable's shuffling and of dropout.
 
         Raises:
-            InputError: a regression ensemble, or no batch.
+            InputError: a regression ensemble, no batch, or an argument of another kind; nothing was trained.
             TrainingError: the student's outputs have another shape.
         """
         from linnet.ensemble.delivery.distillation import distilled
@@ -377,10 +384,6 @@ class HatchEnsemble(nn.Module):
 def _is_function(source: Any) -> bool:
     loads = hasattr(source, "epoch") or hasattr(source, "__iter__") or isinstance(source, nn.Module)
     return callable(source) and not loads
-
-
-def _shape(output: Outputs) -> Any:
-    return tuple(output.shape) if isinstance(output, Tensor) else tuple(tuple(part.shape) for part in output)
 
 
 @torch.no_grad()

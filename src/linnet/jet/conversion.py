@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -217,21 +216,4 @@ def _without_functions(model: nn.Module, report: Conversion) -> nn.Module:
             count += 1
     if not count:
         return model
-    if _adds_norms(graph, model):
-        report.notes.append(
-            "residual sums of batch norms have no integer form: it trains, but freeze will name the layer. Put the "
-            "batch norm after the addition"
-        )
     return fx.GraphModule(model, graph, type(model).__name__).train(model.training)
-
-
-def _adds_norms(graph: fx.Graph, model: nn.Module) -> bool:
-    def norm(argument: Any) -> bool:
-        return (
-            isinstance(argument, fx.Node)
-            and argument.op == "call_module"
-            and isinstance(model.get_submodule(str(argument.target)), nn.BatchNorm2d)
-        )
-
-    adds = [n for n in graph.nodes if n.op == "call_function" and n.target in (operator.add, torch.add)]
-    return any(norm(argument) for node in adds for argument in node.args)

@@ -7,7 +7,8 @@ The data that all backends read is `program.graph`, an `integer.graph.IntegerGra
     graph.readers        for each node the numbers of the nodes that read it
     graph.resized(h, w)  the same program for frames of another size
     graph.hash           SHA-256 over operations, arrays and shapes
-    node.operation       Input | Conv | Threshold | Pool | Flatten | Linear | Add | Concat | Scores (integer/nodes.py)
+    node.operation       Input, Conv, Threshold, Pool, Flatten, Linear, Add, WeightedAdd, Concat or Scores
+                         (integer/nodes.py)
     node.sources .shape .kind .low .high .bits .name .identifier
 """
 

@@ -51,7 +51,7 @@ class NucleusData:
         more: Further nucleus sets, by their names beside the first one; each keeps its own split.
         scale: Log-range of the random magnification.
         artefacts: Whether crops get colour maps, dust, hot pixels, JPEG and uneven light.
-        negatives: Whether pictures without a nucleus are trained on too, as a group of their own.
+        negatives: Whether pictures without a nucleus are trained on too, as a separate group.
     """
 
     path: str | None = setting("folder of a nucleus set, relative to the recipe's", default=None, is_path=True)

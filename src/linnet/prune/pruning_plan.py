@@ -24,7 +24,7 @@ from linnet.prune.allocate.ranks import LayerRanks, Shape, shaped
 from linnet.prune.allocate.widths import Price, Selection, Selector
 from linnet.prune.budget import Budget
 from linnet.prune.importance.criterion import FROM_DATA, Criterion, Loss, from_data
-from linnet.prune.importance.from_weights import Normalise, utilities_from_weights
+from linnet.prune.importance.from_weights import Normalise, importances_from_weights
 from linnet.prune.latency.target import LatencyModel, meet
 from linnet.prune.masks.reads import maskable_reads
 from linnet.suggest import one_of
@@ -182,21 +182,21 @@ def plan(
     latency_model = LatencyModel.of(inner, graph, found.free, budget, align=align)
     names = tuple(name for group in found.free for name in group.classes)
     if criterion in FROM_DATA:
-        utilities = from_data(inner, graph, names, criterion, data, loss=loss, normalise=normalise)
+        importances = from_data(inner, graph, names, criterion, data, loss=loss, normalise=normalise)
     else:
-        utilities = utilities_from_weights(inner, graph, names, criterion, rng_seed=rng_seed, normalise=normalise)
+        importances = importances_from_weights(inner, graph, names, criterion, rng_seed=rng_seed, normalise=normalise)
     if criterion in FROM_DATA:
-        found = held(found, unmeasured(found, utilities))
+        found = held(found, unmeasured(found, importances))
         selector = Selector(law, found.free, selector.limits)
-    ranked = ranks(found, utilities)
+    ranked = ranks(found, importances)
     if latency_model is None:
         if shape == "utility":
             selected = same_rate(selector, ranked) if select == "per_layer" else selector.select(ranked)
         else:
             selected = shaped(selector, LayerRanks.of(graph, found.free), ranked, shape)
-        return planned(graph, budget, found, kept_channels(found, selected, utilities))
-    selected, latency = on_time(latency_model, inner, found, selector.limits, utilities, select=select)
-    return replace(planned(graph, budget, found, kept_channels(found, selected, utilities)), latency=latency)
+        return planned(graph, budget, found, kept_channels(found, selected, importances))
+    selected, latency = on_time(latency_model, inner, found, selector.limits, importances, select=select)
+    return replace(planned(graph, budget, found, kept_channels(found, selected, importances)), latency=latency)
 
 
 def on_time(
@@ -204,7 +204,7 @@ def on_time(
     model: nn.Module,
     found: PrunableGroups,
     limits: Mapping[str, int],
-    utilities: Mapping[str, Floats],
+    importances: Mapping[str, Floats],
     *,
     select: Select = "global",
     price: Price | None = None,
@@ -216,14 +216,14 @@ def on_time(
         model: The network, without masks.
         found: What may be pruned.
         limits: The counted limits.
-        utilities: Class name -> (size,).
+        importances: Class name -> (size,).
         select: "global" or "per_layer".
         price: None looks for one, once.
 
     Raises:
         BudgetError: the target can't be reached.
     """
-    ranked = ranks(found, utilities)
+    ranked = ranks(found, importances)
     chosen: list[Price] = [] if price is None else [price]
 
     def selected(limit_ns: int | None) -> Selection:
@@ -239,26 +239,28 @@ def on_time(
         return made
 
     def edit(selection: Selection) -> dict[str, list[int]]:
-        kept = kept_channels(found, selection, utilities)
-        return {name: np.bincount(channels, minlength=len(utilities[name])).tolist() for name, channels in kept.items()}
+        kept = kept_channels(found, selection, importances)
+        return {
+            name: np.bincount(channels, minlength=len(importances[name])).tolist() for name, channels in kept.items()
+        }
 
     return meet(latency_model, model, selected, edit, ranked=ranked, limits=limits)
 
 
-def ranks(found: PrunableGroups, utilities: Mapping[str, Floats]) -> list[Floats]:
+def ranks(found: PrunableGroups, importances: Mapping[str, Floats]) -> list[Floats]:
     """For each prunable group (size,): importances, descending; the mean over classes that are cut together."""
-    return [np.mean([np.sort(utilities[name])[::-1] for name in group.classes], axis=0) for group in found.free]
+    return [np.mean([np.sort(importances[name])[::-1] for name in group.classes], axis=0) for group in found.free]
 
 
 UNMEASURED = "no gradient reaches it (no_grad, detached or not used), so its channels' importance isn't known"
 
 
-def unmeasured(found: PrunableGroups, utilities: Mapping[str, Floats]) -> frozenset[str]:
+def unmeasured(found: PrunableGroups, importances: Mapping[str, Floats]) -> frozenset[str]:
     """Classes of groups in which the importance of every channel of a class is 0: nothing was measured."""
     return frozenset(
         name
         for group in found.free
-        if not all(np.any(utilities[one] > 0) for one in group.classes)
+        if not all(np.any(importances[one] > 0) for one in group.classes)
         for name in group.classes
     )
 
@@ -315,11 +317,11 @@ def planned(graph: ChannelGraph, budget: Budget, found: PrunableGroups, kept: Ma
 
 
 def kept_channels(
-    found: PrunableGroups, selection: Selection, utilities: Mapping[str, Floats]
+    found: PrunableGroups, selection: Selection, importances: Mapping[str, Floats]
 ) -> dict[str, tuple[int, ...]]:
     """Class name -> its most important channels at the selected width, the first of equal ones."""
     return {
-        name: tuple(sorted(np.argsort(-utilities[name], kind="stable")[:width].tolist()))
+        name: tuple(sorted(np.argsort(-importances[name], kind="stable")[:width].tolist()))
         for group, width in zip(found.free, selection.widths, strict=True)
         for name in group.classes
     }

@@ -11,6 +11,7 @@ from linnet.recipe.toml.document import all_problems, read_tables, read_text
 from linnet.recipe.toml.lines import Place, lines_of
 from linnet.recipe.toml.section import Problem, read_section, settings_of, unknown
 from linnet.recipe.toml.setting import shown
+from linnet.suggest import nearest_of
 
 
 def parse(
@@ -47,7 +48,9 @@ def parse(
             continue
         sections[name], found = _section(name, section, tables)
         problems += found
-    problems += _against_each_other(sections)
+    meant = {word for name in tables if name not in known for word in nearest_of(name, known)}
+    sound = {n: s for n, s in sections.items() if s is not None or (n not in tables and n not in meant)}
+    problems += _against_each_other(sound)
     judged = ("task",) if task else ("task", "data", "model")  # a task that isn't known may have these
     problems += [_unknown_name(name, tables[name], known) for name in tables if name not in (*known, *judged)]
     if problems or task is None:
@@ -94,7 +97,10 @@ def _section(name: str, section: type, tables: Mapping[str, Any]) -> tuple[Any, 
 
 
 def _against_each_other(sections: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong between sections that are fine by themselves."""
+    """What is wrong between sections that are fine by themselves.
+
+    A section that is wrong by itself isn't among them, nor one whose name may be misspelt: that has its own complaint.
+    """
     return [
         Problem((name, key), f"[{name}] {complaint}")
         for name, section in sections.items()

@@ -71,7 +71,7 @@ def figure(fig: "Figure", *, alt: str, caption: str = "") -> Markup:
     """
     buffer = io.StringIO()
     with drawing(), warnings.catch_warnings():
-        # The page's browser draws the text, with fonts of its own.
+        # The browser draws the text, with its fonts.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()

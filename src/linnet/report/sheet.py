@@ -36,7 +36,9 @@ def picture_sheet(
 
     for name, pictures in rows.items():
         if len(pictures) != len(columns):
-            raise InputError(f"`rows[{name!r}]` must hold {len(columns)} pictures, one a column (got {len(pictures)}).")
+            raise InputError(
+                f"`rows[{name!r}]` must hold {len(columns)} pictures, one for each column (got {len(pictures)})."
+            )
     if not rows or not columns:
         raise InputError(f"`rows` and `columns` must not be empty (got {len(rows)} and {len(columns)}).")
     names_inches, head_inches = 1.6, 0.35

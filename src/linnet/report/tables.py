@@ -1,6 +1,7 @@
 """Tables of facts, and how a number is written in them."""
 
 import math
+import re
 from collections.abc import Sequence
 from numbers import Integral, Real
 
@@ -90,6 +91,12 @@ def _cell(tag: str, cell: Cell, *, numeric: bool, scope: str) -> Markup:
 
 
 def _is_numeric(cells: Sequence[Cell]) -> bool:
-    """A column of numbers; `measured` counts as one, and so does a missing value beside a number."""
-    kinds = [isinstance(c, Real) or (isinstance(c, Markup) and 'class="value"' in c) for c in cells if c is not None]
-    return bool(kinds) and all(kinds)
+    """A column of numbers, written ones among them; a missing value beside a number counts as one."""
+    known = [cell for cell in cells if cell not in (None, "-")]
+    return bool(known) and all(map(_reads_as_number, known))
+
+
+def _reads_as_number(cell: Cell) -> bool:
+    if isinstance(cell, Markup):
+        return 'class="value"' in cell
+    return isinstance(cell, Real) or re.fullmatch(r"[-+]?[\d.,]*\d(e[-+]?\d+)?\s?%?", str(cell)) is not None

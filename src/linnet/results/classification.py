@@ -94,7 +94,10 @@ def _checked(logits: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[npt.NDArray[
             f"{truth.shape})."
         )
     if truth.dtype.kind not in "iu" or truth.min() < 0 or truth.max() >= scores.shape[1]:
-        raise InputError(f"`labels` must be whole numbers from 0 to {scores.shape[1] - 1}, one for each class.")
+        raise InputError(
+            f"`labels` must be whole numbers from 0 to {scores.shape[1] - 1}, the numbers of the classes (got "
+            f"{truth.dtype} from {truth.min()} to {truth.max()})."
+        )
     if not np.isfinite(scores).all():
         raise InputError("`logits` must be finite (got NaN or infinity). Train the classifier again, at a lower rate.")
     return scores, truth.astype(np.int64)

@@ -85,7 +85,7 @@ class RunFolder:
         try:
             return json.loads((self.path / _RUN).read_text(encoding="utf-8"))
         except ValueError as error:
-            raise InputError(f"{self.path / _RUN} isn't JSON ({error}). The folder can't be used.") from error
+            raise InputError(f"{self.path / _RUN} isn't JSON ({error}). Give the folder of another run.") from error
 
     @property
     def checkpoints(self) -> Path:

@@ -51,6 +51,7 @@ def moments_of(activation: str | Function) -> Moments:
         InputError: the name is unknown.
     """
     if not isinstance(activation, str):
+        _check_function(activation)
         return _integrated(activation)
     if activation not in MOMENTS:
         raise InputError(
@@ -58,6 +59,23 @@ def moments_of(activation: str | Function) -> Moments:
             f"{activation!r}).{meant(activation, MOMENTS)} Pass the function itself for another one."
         )
     return MOMENTS[activation]
+
+
+def _check_function(activation: Function) -> None:
+    try:
+        given = torch.linspace(-2.0, 2.0, 6, dtype=torch.float64).reshape(2, 3)
+        found = activation(given)
+        sound = isinstance(found, Tensor) and found.shape == given.shape
+        what = f"a result of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+    except Exception as error:  # whatever a user's function raises is told
+        raise InputError(
+            f"`activation` must be a name or a function of a float64 tensor (got {activation!r}, which raises "
+            f"{type(error).__name__}: {error})."
+        ) from error
+    if not sound:
+        raise InputError(
+            f"`activation` must give a tensor of the shape of its argument, entry by entry (got {what} for (2, 3))."
+        )
 
 
 def _cosine(a: Tensor, other: Tensor, b: Tensor) -> Tensor:

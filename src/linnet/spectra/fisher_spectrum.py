@@ -12,7 +12,7 @@ from linnet.errors import InputError
 from linnet.spectra.kernel_engine import MEMORY
 from linnet.spectra.rows.checks import loss_of
 from linnet.spectra.rows.jacobian_rows import JacobianRows, LayerCost, Progress, every_output
-from linnet.spectra.rows.untouched import versions
+from linnet.spectra.rows.model_state import versions
 from linnet.spectra.spectrum import Source, Spectrum
 
 

@@ -77,7 +77,9 @@ def layer_kernels(
     """
     first, second = x1.flatten(1).double(), x2.flatten(1).double()
     if first.shape[1] != second.shape[1]:
-        raise InputError(f"`x1` has {first.shape[1]} entries a sample and `x2` {second.shape[1]}; the same is needed.")
+        raise InputError(
+            f"`x2` must have as many entries in each sample as `x1`, {first.shape[1]} (got {second.shape[1]})."
+        )
     size = first.shape[1]
     own1, own2, cross = first.square().sum(1) / size, second.square().sum(1) / size, first @ second.T / size
     read, slopes = [], []

@@ -9,7 +9,7 @@ import torch
 
 from linnet.errors import InputError
 from linnet.spectra.activation_moments import Moments
-from linnet.suggest import one_of
+from linnet.suggest import is_number, one_of
 
 Pair = tuple[float, float]
 
@@ -50,12 +50,12 @@ def checked(
     for name, value in (("depth", depth), ("samples", samples), ("classes", classes)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(f"`{name}` must be a whole number >= 1 (got {value!r}).")
-    if not width >= 1:
+    if not is_number(width, 1.0):
         raise InputError(f"`width` must be at least 1 (got {width!r}).")
     one_of("loss", loss, ("mse", "cross_entropy"))
     if loss == "cross_entropy" and classes < 2:
         raise InputError(f"`classes` must be 2 or more for cross entropy (got {classes}).")
-    if widths is not None and (len(widths) != depth or min(widths) < 1):
+    if widths is not None and (len(widths) != depth or not all(is_number(m, 1.0) for m in widths)):
         raise InputError(
             f"`widths` must hold {depth} sizes >= 1, of the input and of each hidden layer (got {tuple(widths)})."
         )
@@ -66,7 +66,8 @@ def checked(
             sign = "above 0" if least else "0 or more"
             raise InputError(f"`{name}` must be {sign}, one number or one for each of {depth} layers (got {value!r}).")
         variances.append(of_layers)
-    q1, q2 = input_moments
+    pair = tuple(input_moments)
+    q1, q2 = pair if len(pair) == 2 and all(map(is_number, pair)) else (0.0, 0.0)
     if not (0 < q1 < math.inf and abs(q2) <= q1 * (1 + 1e-9)):
         raise InputError(f"`input_moments` must be (q1, q2) with q1 > 0 and |q2| <= q1 (got {input_moments}).")
     return variances[0], variances[1]

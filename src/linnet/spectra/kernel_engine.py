@@ -13,7 +13,7 @@ from linnet.core.capture.gram import DEFAULT_BYTES
 from linnet.errors import InputError
 from linnet.spectra.rows.checks import check_inputs
 from linnet.spectra.rows.jacobian_rows import Cotangents, JacobianRows, Progress, every_output
-from linnet.suggest import one_of
+from linnet.suggest import is_whole, one_of
 
 MEMORY = 4 * DEFAULT_BYTES
 _DRAWS = 4  # linnet's choice: the fewest that give an error bar one can use
@@ -140,8 +140,10 @@ def ntk(
     if outputs == "full":
         found = take(every_output)
         return found if layers == "each" else found[""]
-    if draws < 2:
-        raise InputError(f"`draws` must be 2 or more, for an error bar (got {draws}).")
+    if not is_whole(draws, 2):
+        raise InputError(f"`draws` must be 2 or more, for an error bar (got {draws!r}).")
+    if not is_whole(rng_seed, 0):
+        raise InputError(f"`rng_seed` must be a whole number >= 0 (got {rng_seed!r}).")
     generator = torch.Generator().manual_seed(rng_seed)
     means: dict[str, _RunningMean] = {}
     for _ in range(draws):

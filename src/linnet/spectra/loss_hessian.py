@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from linnet.core.jacobian.losses import Loss
 from linnet.errors import InputError
-from linnet.spectra.rows.checks import check_finite, check_inputs, check_mode, check_samples, loss_of
-from linnet.spectra.rows.untouched import untouched
+from linnet.spectra.rows.checks import check_finite, check_forward, check_inputs, check_mode, check_samples, loss_of
+from linnet.spectra.rows.model_state import preserved_state
 
 
 class LossHessian:
@@ -43,13 +43,14 @@ class LossHessian:
         known: Loss = loss_of(loss)
         check_mode(model)
         check_inputs(model, x)
+        check_forward(model, x)
         check_samples(model, x)
         if not isinstance(y, Tensor):
             raise InputError(f"`y` must be a tensor of targets (got {type(y).__name__}): the residual needs them.")
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self.size = sum(p.numel() for p in self._parameters)
         self.device = self._parameters[0].device
-        with untouched(model), torch.enable_grad():
+        with preserved_state(model), torch.enable_grad():
             f = model(x)
             f = f if f.ndim == 2 else f.unsqueeze(1)
             check_finite(model, x, f.detach(), "the model's outputs")

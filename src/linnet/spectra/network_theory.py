@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from linnet.errors import InputError
 from linnet.spectra.mean_field import MeanField, theory
-from linnet.spectra.rows.checks import check_inputs, check_mode
-from linnet.spectra.rows.untouched import untouched
+from linnet.spectra.rows.checks import check_finite, check_inputs, check_mode, outputs_of_one
+from linnet.spectra.rows.model_state import preserved_state
 
 _ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
@@ -51,7 +51,10 @@ def theory_for(model: nn.Module, x: Tensor, loss: str = "mse") -> MeanField:
     """
     check_mode(model, trainable=False)
     check_inputs(model, x)
-    with untouched(model), torch.no_grad():
+    check_finite(model, x, x, "`x`")
+    with torch.no_grad():
+        outputs_of_one(model, x)
+    with preserved_state(model), torch.no_grad():
         called, outputs = _calls(model, x)
     linear = [module for _, module in called if isinstance(module, nn.Linear)]
     names = {name for _, module in called if (name := _activation(module)) is not None}

@@ -19,7 +19,7 @@ from linnet.spectra.kernel_engine import MEMORY
 from linnet.spectra.loss_hessian import LossHessian
 from linnet.spectra.rows.checks import loss_of
 from linnet.spectra.spectrum import DENSE_ROWS, Spectrum
-from linnet.suggest import one_of
+from linnet.suggest import is_number, is_whole, one_of
 
 _RESAMPLES = 500
 _LEVEL = 0.95
@@ -139,8 +139,8 @@ def safe_lr(
     """
     known = loss_of(loss)
     one_of("curvature", curvature, ("gauss_newton", "hessian"))
-    if not 0 <= momentum < 1:
-        raise InputError(f"`momentum` must be within [0, 1) (got {momentum}).")
+    if not is_number(momentum, 0.0) or momentum >= 1:
+        raise InputError(f"`momentum` must be within [0, 1) (got {momentum!r}).")
     parts, whole = read_batches(data, batches, labels=curvature == "hessian")
     x = torch.cat([part[0] for part in parts])
     if curvature == "hessian":
@@ -210,11 +210,13 @@ def read_batches(data: Any, batches: int | None, *, labels: bool) -> tuple[list[
         batches: So many at most; None: all.
         labels: Whether y must be there.
     """
-    if batches is not None and batches < 1:
-        raise InputError(f"`batches` must be 1 or more (got {batches}).")
+    if batches is not None and not is_whole(batches, 1):
+        raise InputError(f"`batches` must be 1 or more (got {batches!r}).")
     if isinstance(data, Tensor) or (isinstance(data, tuple) and all(isinstance(part, Tensor) for part in data)):
         parts, whole = [_batch(data, labels=labels)], True
     else:
+        if not isinstance(data, Iterable):
+            raise InputError(f"`data` must be x, (x, y) or batches of them (got {type(data).__name__}).")
         given = iter(data)
         parts = [_batch(part, labels=labels) for part in islice(given, batches)]
         whole = batches is None or next(given, None) is None
@@ -224,9 +226,16 @@ def read_batches(data: Any, batches: int | None, *, labels: bool) -> tuple[list[
 
 
 def _batch(part: Any, *, labels: bool) -> tuple[Tensor, Tensor | None]:
+    if not isinstance(part, Tensor) and not (isinstance(part, (tuple, list)) and part):
+        raise InputError(
+            f"`data` must be x, (x, y) or batches of them (got a batch of {type(part).__name__}). Give "
+            "pairs of tensors."
+        )
     x, y = (part, None) if isinstance(part, Tensor) else (part[0], part[1] if len(part) > 1 else None)
     if not isinstance(x, Tensor):
         raise InputError(f"`data` must be x, (x, y) or batches of them (got a batch of {type(x).__name__}).")
+    if y is not None and not isinstance(y, Tensor):
+        raise InputError(f"`data` must hold labels as tensors (got {type(y).__name__}). Use torch.tensor(labels).")
     if labels and y is None:
         raise InputError("`data` must hold labels for curvature='hessian' (got inputs alone). Give (x, y).")
     return x, y

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from linnet.core.jacobian.losses import Loss
 from linnet.errors import InputError
 from linnet.spectra.fisher_spectrum import root_of
-from linnet.spectra.rows.checks import check_finite, check_inputs, check_mode, check_samples, loss_of
+from linnet.spectra.rows.checks import check_finite, check_forward, check_inputs, check_mode, check_samples, loss_of
 from linnet.spectra.rows.jacobian_rows import check_room
-from linnet.spectra.rows.untouched import untouched
+from linnet.spectra.rows.model_state import preserved_state
 from linnet.spectra.spectrum import Source, Spectrum
 from linnet.suggest import nearest
 
@@ -60,6 +60,7 @@ def feature_metric(model: nn.Module, x: Tensor, layer: str, loss: str | nn.Modul
         InputError: as in `input_metric`; there is no such module (the nearest are listed), or its output isn't one
             tensor with a row for each sample.
     """
+    check_mode(model, trainable=False)
     if layer not in dict(model.named_modules()):
         known = [name for name, _ in model.named_modules()]
         raise InputError(f"`layer` must be a module of the model (got {layer!r}){nearest(layer, known)}")
@@ -146,6 +147,7 @@ def signal_rows(model: nn.Module, x: Tensor, loss: Loss, layer: str | None) -> T
             f"`x` must be floating, as gradients in it are taken (got {x.dtype}). Take feature_metric of the module "
             "that makes numbers of it, an embedding for instance."
         )
+    check_forward(model, x, trainable=False)
     check_samples(model, x)
     leaf = x.detach().clone().requires_grad_(x.is_floating_point())
     signals: list[Tensor] = [] if layer is not None else [leaf]
@@ -161,7 +163,7 @@ def signal_rows(model: nn.Module, x: Tensor, loss: Loss, layer: str | None) -> T
 
     handle = None if layer is None else model.get_submodule(layer).register_forward_hook(keep)
     try:
-        with untouched(model), torch.enable_grad():
+        with preserved_state(model), torch.enable_grad():
             f = model(leaf)
             f = f if f.ndim == 2 else f.unsqueeze(1)
     finally:

@@ -42,6 +42,8 @@ def statistics_of(p: Tensor) -> SoftmaxStatistics:
     Raises:
         InputError: they aren't probabilities.
     """
+    if not isinstance(p, Tensor):
+        raise InputError(f"`probs` must be a tensor of probabilities (N, C) (got {type(p).__name__}).")
     if p.ndim != 2 or p.shape[1] < 2 or not bool(((p >= 0) & (p <= 1)).all()) or not _sums_to_one(p):
         raise InputError(
             f"`probs` must be probabilities (N, C) of 2 classes or more, each row adding up to 1 (got shape "

@@ -14,7 +14,7 @@ from linnet.core.linalg.implicit_matrix import ImplicitMatrix, Matvec
 from linnet.core.linalg.lanczos import ritz_pairs
 from linnet.errors import InputError
 from linnet.results import t_interval
-from linnet.suggest import one_of
+from linnet.suggest import is_number, is_whole, one_of
 
 _POINTS = 1024  # of the default grid
 _WIDTHS = 5  # the default grid goes so many bandwidths beyond the eigenvalues: 3e-7 of a Gaussian lie outside
@@ -130,16 +130,38 @@ def density(
         >>> round(found.integral, 3), round(found.moment(1)[0], 1)
         (1.0, 20.5)
     """
-    one_of("scale", scale, ("linear", "log"))
-    if steps < 1 or probes < 2 or deflate < 0 or zeros < 0 or not 0 < level < 1:
-        raise InputError(
-            "`steps` must be >= 1, `probes` >= 2, `deflate` and `zeros` >= 0 and `level` within (0, 1) (got "
-            f"{steps}, {probes}, {deflate}, {zeros}, {level})."
-        )
+    check_lanczos(scale, steps, probes, deflate, level)
+    if not is_whole(zeros, 0):
+        raise InputError(f"`zeros` must be a whole number >= 0 (got {zeros!r}).")
+    if isinstance(matrix, Tensor) and matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1]:
+        gap = float((matrix - matrix.T).abs().max()) if len(matrix) else 0.0
+        if gap > 1e-4 * float(matrix.abs().max()):
+            raise InputError(
+                f"`matrix` must be symmetric (got entries that differ by {gap:.3g} from their mirror images). Take "
+                "(matrix + matrix.T) / 2 if that is what is meant."
+            )
     implicit = ImplicitMatrix.of(matrix, size=size, dtype=torch.float64, device=device)
     rules = _rules(implicit, min(deflate, implicit.size // 2), start, steps, probes, rng_seed)
     semi = zeros > 0 or scale == "log"
     return density_of(rules, implicit.size, zeros, grid, scale, bandwidth, level, rng_seed, semi_definite=semi)
+
+
+def check_lanczos(scale: str, steps: int, probes: int, deflate: int, level: float = 0.99) -> None:
+    """Refuses what a density can't be computed with."""
+    one_of("scale", scale, ("linear", "log"))
+    whole = is_whole(steps, 1) and is_whole(probes, 2) and is_whole(deflate, 0)
+    if not whole or not is_number(level, 0.0, above=True) or level >= 1:
+        raise InputError(
+            "`steps` must be a whole number >= 1, `probes` >= 2, `deflate` >= 0 and `level` within (0, 1) (got "
+            f"{steps!r}, {probes!r}, {deflate!r}, {level!r})."
+        )
+
+
+def _check_grid(grid: Tensor) -> None:
+    sound = isinstance(grid, Tensor) and grid.ndim == 1 and len(grid) and bool(torch.isfinite(grid).all())
+    if not sound or bool((grid.diff() <= 0).any()):
+        what = f"shape {tuple(grid.shape)}" if isinstance(grid, Tensor) else type(grid).__name__
+        raise InputError(f"`grid` must be a tensor of finite, ascending points (got {what}). Use torch.linspace(...).")
 
 
 def density_of(
@@ -177,9 +199,11 @@ def density_of(
     points = [rule.nodes.log10() if scale == "log" else rule.nodes for rule in kept]
     low, high = min(float(p.min()) for p in points), max(float(p.max()) for p in points)
     width = bandwidth if bandwidth is not None else 0.05 if scale == "log" else max(high - low, 1e-12) / 200
-    if width <= 0:
-        raise InputError(f"`bandwidth` must be above 0 (got {width}).")
-    if grid is None:
+    if not is_number(width, 0.0, above=True):
+        raise InputError(f"`bandwidth` must be above 0 (got {width!r}).")
+    if grid is not None:
+        _check_grid(grid)
+    else:
         count = max(_POINTS, int(3 * (high - low + 2 * _WIDTHS * width) / width))
         grid = torch.linspace(low - _WIDTHS * width, high + _WIDTHS * width, count, dtype=torch.float64)
     share = (1 - atom) / (alive if alive > 0 else 1.0)
@@ -208,6 +232,8 @@ def _rules(
 
     def beside(v: Tensor) -> Tensor:
         """The matrix in what is orthogonal to the vectors that are out."""
+        if not deflate:
+            return implicit(v)
         product = implicit(v - vectors @ (vectors.T @ v))
         return product - vectors @ (vectors.T @ product)
 

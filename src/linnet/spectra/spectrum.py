@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from linnet.core.linalg.block_lanczos import TopEigenpairs, block_lanczos
 from linnet.core.linalg.estimate import Estimate
 from linnet.errors import InputError
 from linnet.spectra.rows.jacobian_rows import LayerCost, free_bytes
-from linnet.spectra.spectral_density import Density, Rule, density, density_of
+from linnet.spectra.spectral_density import Density, Rule, check_lanczos, density, density_of
 
 DENSE_ROWS = 30_000  # up to here every eigenvalue is taken: 7 GB in float64, and hours
 _EIGEN_COPIES = 3  # of the float64 matrix, while its eigenvalues are taken
@@ -106,7 +106,7 @@ class Source(ABC):
 
     def centered(self) -> Source:
         """Rows of the function less its mean over the samples."""
-        raise InputError(f"Centring must be asked of a Fisher matrix (got {self.what}).")
+        raise InputError(f"Only a Fisher matrix can be centred (this is {self.what}).")
 
     def release(self) -> None:
         """Lets go of what can be had again."""
@@ -121,6 +121,7 @@ class Source(ABC):
         return ()
 
 
+@runtime_checkable
 class Theory(Protocol):
     """What a spectrum can be compared with, such as `MeanField`."""
 
@@ -289,6 +290,7 @@ class Spectrum:
             deflate: Top eigenpairs taken out first.
             rng_seed: Of the probes.
         """
+        check_lanczos(scale, steps, probes, deflate)
         if self._values is not None:
             values = self._values
             rule = Rule(values, torch.full_like(values, 1 / max(len(values), 1)))
@@ -315,6 +317,8 @@ class Spectrum:
         Raises:
             InputError: there is no such layer (the nearest names are listed), or the model has changed since.
         """
+        if not isinstance(name, str):
+            raise InputError(f"`name` must be the path of a layer (got {name!r}). Use '0.conv' for model[0].conv.")
         return Spectrum.of(self.source.layer(name))
 
     def centered(self) -> Spectrum:
@@ -330,6 +334,10 @@ class Spectrum:
         Args:
             theory: Of a network of the same shape, such as `theory_for(model, x)` gives.
         """
+        if not isinstance(theory, Theory):
+            raise InputError(
+                f"`theory` must be what theory(...) or theory_for(model, x) gives (got {type(theory).__name__})."
+            )
         expected = theory.expected()
         outliers = [name for name, _ in expected if name.startswith("outlier ")]
         found: dict[str, float] = {"mean": self.mean, "second moment": self.second_moment, "max": self.max}

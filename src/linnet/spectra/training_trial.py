@@ -15,7 +15,7 @@ from linnet.core.jacobian.losses import LOSSES, Loss
 from linnet.errors import InputError
 from linnet.spectra.rows.checks import check_inputs, check_mode, check_samples, loss_of
 from linnet.spectra.safe_step import SafeLR, read_batches, safe_lr
-from linnet.suggest import one_of
+from linnet.suggest import is_number, is_whole, one_of
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,10 @@ def verify_lr(
     (x, y), *_ = read_batches(data, None, labels=False)[0]
     if targets == "data" and y is None:
         raise InputError("`data` must hold labels for targets='data' (got inputs alone). Give (x, y).")
-    if not float(lr) > 0 or not math.isfinite(float(lr)) or steps < 1:
-        raise InputError(f"`lr` must be above 0 and `steps` 1 or more (got {float(lr)} and {steps}).")
+    if not (isinstance(lr, SafeLR) or is_number(lr)) or not is_number(float(lr), 0.0, above=True):
+        raise InputError(f"`lr` must be above 0 (got {lr!r}). Give what safe_lr(...) gives, or a number.")
+    if not is_whole(steps, 1):
+        raise InputError(f"`steps` must be 1 or more (got {steps!r}).")
     check_mode(model)
     check_inputs(model, x)
     check_samples(model, x)
@@ -229,6 +231,12 @@ def lr_map(
         InputError: there is no width or step size, or the step sizes aren't above 0 and ascending.
     """
     known = loss_of(loss)
+    sound = [is_whole(width, 1) for width in widths] + [is_number(lr) for lr in lrs]
+    if not callable(make) or isinstance(make, nn.Module) or not all(sound) or not is_whole(steps, 1):
+        raise InputError(
+            "`make` must be a function from a width to a network, `widths` whole numbers >= 1, `lrs` numbers and "
+            f"`steps` 1 or more (got {type(make).__name__}, {list(widths)}, {list(lrs)}, {steps!r})."
+        )
     if not widths or not lrs or min(lrs) <= 0 or sorted(lrs) != list(lrs):
         raise InputError(
             f"`widths` and `lrs` must not be empty, and `lrs` above 0 and ascending (got {list(widths)}, {list(lrs)})."
@@ -236,6 +244,8 @@ def lr_map(
     rows, peaks, limits = [], [], []
     for width in widths:
         model, x = make(width), data(width) if callable(data) else data
+        check_mode(model)
+        check_inputs(model, x)
         limits.append(float(safe_lr(model, x, known.name)))
         trials = [
             Trial(lr, tuple(_train(model, x, None, known, lr, 0.0, "own", steps, displacement, rng_seed))) for lr in lrs

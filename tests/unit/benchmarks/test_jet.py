@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.jet import sizes, subject
+from benchmarks.jet import bank, cortex, sizes, subject
 from benchmarks.jet.networks import compiled, frame_of, one_conv, small_net
 from linnet.jet import BinaryConv2d, JetConv2d, freeze
+from linnet.jet.verification.cortex import missing_cortex
 from tests.unit.jet.c.needs_compiler import needs_compiler
 
 
@@ -15,9 +16,10 @@ def test_operations_have_their_goal_and_both_other_counts():
     row = next(r for r in records if r.name == "jet.operations.16.16")
     assert row.value >= row.context["least"] == 9.0
     assert {r.name for r in records} >= {"jet.operations.16.16.adds_only", "jet.operations.16.16.bit_weighted"}
-    software = {"conv", "held", "net", "training", "tools", "flash", "operations"}
+    software = {"conv", "held", "net", "training", "tools", "flash", "operations", "cortex", "bank"}
     assert set(subject.SUBJECT.parts) == software | {
         "lut",
+        "lut_da4ml",
         "lut_large",
         "lut_shared",
         "lut_xc7",
@@ -25,6 +27,24 @@ def test_operations_have_their_goal_and_both_other_counts():
         "clock_boards",
         "clock_mnist",
     }
+
+
+@needs_compiler
+def test_jets_by_bank_give_the_bits_of_the_composed_kernels():
+    if not bank.paths():
+        pytest.skip("the bank is written for AVX2, which this CPU lacks")
+    assert set(bank.callers()) >= {"bank", "avx2"}  # equal results are asserted there
+
+
+@pytest.mark.skipif(bool(missing_cortex()), reason=missing_cortex() or "a compiler and QEMU are here")
+def test_the_core_counts_instructions_of_the_same_int8_network_written_twice():
+    plain, dsp = cortex.int8(plain=True), cortex.int8(plain=False)
+    assert plain.check == dsp.check
+    assert dsp.instructions < plain.instructions < 4e6
+    binary = cortex.binarized(BinaryConv2d)
+    assert 1e5 < binary.instructions < plain.instructions
+    assert binary.flash < dsp.flash
+    assert binary.ram < dsp.ram
 
 
 @needs_compiler
@@ -56,12 +76,11 @@ def test_the_page_and_the_readme_say_what_the_records_say():
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", ["jets.md", "howto/jet_c.md"])
-def test_the_code_of_the_pages_runs(name, tmp_path, monkeypatch):
+def test_the_code_of_the_page_on_c_runs(tmp_path, monkeypatch):
     import re
 
     from benchmarks import DOCS
 
     monkeypatch.chdir(tmp_path)
-    code = "\n".join(re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(), re.DOTALL))
-    exec(compile(code, name, "exec"), {})
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (DOCS / "howto" / "jet_c.md").read_text(), re.DOTALL))
+    exec(compile(code, "jet_c.md", "exec"), {})

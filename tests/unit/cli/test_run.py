@@ -83,3 +83,22 @@ def test_a_plan_is_shown_with_the_command_that_does_it(monkeypatch, capsys):
     assert "Next:   linnet run r.toml --set 'report.title=two words' -o there" in shown.replace(
         "linnet  run", "linnet run"
     )
+
+
+def test_a_run_with_members_names_their_file_and_tells_the_temperatures_apart(monkeypatch, tmp_path, capsys):
+    def run(path, *, out, overrides):
+        folder = RunFolder.create(tmp_path, "digits")
+        for name, value in (("seed", 1.1), ("ensemble", 0.8)):
+            folder.record(Record("temperature", value, method=name, split="validation"))
+        (folder.path / "ensemble.safetensors").write_bytes(b"")
+        (folder.path / "ensemble.onnx").write_bytes(b"")
+        (folder.path / "calibration.json").write_text('{"temperature": 0.7654321}')
+        return folder
+
+    monkeypatch.setattr(linnet.recipe, "run", run)
+    assert main(["run", "r.toml"]) == 0
+    shown = capsys.readouterr().out
+    assert "The ensemble's file keeps 0.7654, fitted on one half" in shown
+    assert f"the ensemble is {tmp_path / 'digits' / 'ensemble.safetensors'}, for other runtimes" in shown
+    assert "ensemble.onnx" in shown
+    assert "weights.safetensors" not in shown

@@ -179,6 +179,7 @@ def test_shared_weights_are_widened_together_and_stay_shared():
     wide, x = widen(model, FOUR), torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
     assert wide[4].weight is wide[2].weight
     assert wide[2].weight.shape == (9, 9)
+    assert all((layer.in_features, layer.out_features) == (9, 9) for layer in (wide[2], wide[4]))
     assert torch.allclose(wide(x), model(x), atol=1e-5)
 
 

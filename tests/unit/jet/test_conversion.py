@@ -3,10 +3,13 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from linnet import models
 from linnet.errors import FreezeError, InputError
 from linnet.jet import BinaryConv2d, BinaryLinear, JetConv2d, Sign, convert, freeze
+from linnet.jet.integer.nodes import WeightedAdd
+from tests.unit.jet.c.needs_compiler import needs_compiler
 
 
 @pytest.mark.parametrize("kind", ["jet", "binary"])
@@ -37,9 +40,26 @@ def test_functional_activations_of_tiny_and_resnet_become_signs():
     resnet(x.float()).sum().backward()
     assert resnet.conv1.latents.grad is not None
     assert isinstance(resnet.get_submodule("layer2.0.shortcut.0"), BinaryConv2d)  # 1 x 1
-    assert "put the batch norm after the addition" in str(resnet.linnet_conversion).lower()
-    with pytest.raises(FreezeError, match=r"layer1\.0\.conv2.*batch norm after the addition"):
-        freeze(resnet.eval(), x)
+
+
+@needs_compiler
+@pytest.mark.parametrize("taps", ["free", "first_one"])
+def test_a_resnet_is_converted_trained_frozen_and_runs_in_c(taps, tmp_path):
+    torch.manual_seed(0)
+    net = convert(models.create("resnet", input_shape=(1, 16, 16), depth=8, width=4), taps=taps)
+    x, labels = torch.randint(0, 256, (24, 1, 16, 16)), torch.randint(0, 10, (24,))
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.05)
+    for _ in range(4):
+        optimizer.zero_grad()
+        functional.cross_entropy(net(x.float()), labels).backward()
+        optimizer.step()
+    program = freeze(net.eval(), x)
+    sums = [node.name for node in program.graph.nodes if isinstance(node.operation, WeightedAdd)]
+    assert sums == ["add", "add#2", "add#3"]
+    torch.testing.assert_close(program.logits(x).double(), net.double()(x.double()), rtol=1e-9, atol=1e-9)
+    program.verify(x, backends=["c"], thorough=False)
+    with pytest.raises(FreezeError, match=r"`add` \(weightedadd\) joins two branches"):
+        program.to_verilog(tmp_path)
 
 
 def test_what_stays_is_listed_with_the_reason():

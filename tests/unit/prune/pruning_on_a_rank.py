@@ -82,7 +82,7 @@ class Wrapped:
 
 
 def compare(alone, reference, *, odd):
-    """Masks, utilities and weights of two ranks are those of one process with the joined batch."""
+    """Masks, importances and weights of two ranks are those of one process with the joined batch."""
     model = net()
     wrapped = Wrapped(model)
     pruner = pruner_of(model, rewrap=wrapped.rewrap)

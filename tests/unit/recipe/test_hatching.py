@@ -1,5 +1,6 @@
 """[hatch], [calibrate], [evaluate] and [export] of a recipe: one folder, resumable after each stage."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -101,12 +102,9 @@ def test_a_run_that_fails_in_a_stage_goes_on_there(tmp_path, monkeypatch, stage)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("export", [False, True])
-def test_a_run_that_is_killed_in_each_of_its_stages_goes_on(tmp_path, export):
+def test_a_run_that_is_killed_in_each_of_its_stages_goes_on(tmp_path):
     """SIGKILL in the middle of both trainings and at the end of every stage; in the end all is as if undisturbed."""
-    if export:
-        for package in ("onnx", "onnxscript", "onnxruntime"):
-            pytest.importorskip(package)
+    export = all(importlib.util.find_spec(package) for package in ("onnx", "onnxscript", "onnxruntime"))
     path = written(tmp_path, more=EVALUATE + "[export]\n" * export)
     stages = ["train", "hatch", "calibrate", *["export"] * export, "evaluate", "report"]
     doomed = ["step train", "write train", "step hatch", *(f"write {stage}" for stage in stages[1:])]
@@ -171,6 +169,26 @@ def test_sections_of_an_ensemble_need_one(tmp_path):
     with pytest.raises(RecipeError, match=r"3 things must be changed") as caught:
         parse(path)
     assert str(caught.value).count("needs an ensemble") == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "only"),
+    [
+        ("noise = 0.3", "noise = -1", "`noise`"),
+        ("noise = 0.3", "nosie = 0.3", "`nosie` is unknown. Did you mean `noise`"),
+        ("[hatch]", "[hatc]", "[hatc]"),
+    ],
+)
+def test_a_wrong_section_of_members_is_the_only_complaint(tmp_path, old, new, only):
+    path = tmp_path / "recipe.toml"
+    text = RECIPE.format(hatch="epochs = 1", more="[calibrate]\n[evaluate]\n[export]\n")
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(RecipeError) as caught:
+        parse(path)
+    assert only in str(caught.value)
+    assert "needs an ensemble" not in str(caught.value)
+    assert "things must be changed" not in str(caught.value)
 
 
 def test_images_from_outside_must_have_the_size_of_the_test_images(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from linnet.recipe import parse, run
 from linnet.recipe.classifier_file import CLASSIFIER
 from linnet.recipe.classify import TASK, read_parts, scores
 from linnet.results import RunFolder
+from tests import forked
 
 recipe_run = import_module("linnet.recipe.runner")  # the package has a function of the same name
 
@@ -195,15 +196,15 @@ run(sys.argv[1], out=sys.argv[2], overrides={"train.epochs": 30}, task_named=lam
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bits(started, recipe):
     out = recipe.parent / "killed"
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(recipe), str(out)], env=environment)
-    while process.poll() is None and not any((out / "checkpoints").glob("checkpoint-*[1-9].safetensors")):
+    torch.set_num_threads(1)
+    process = forked.start(SCRIPT, recipe.parent, str(recipe), str(out))
+    while process.is_alive() and not any((out / "checkpoints").glob("checkpoint-*[1-9].safetensors")):
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert json.loads((out / "run.json").read_text())["settings"]["train"]["epochs"] == 30
     assert not (out / "weights.safetensors").exists()
-    torch.set_num_threads(1)
     resumed = started("killed", epochs=30)
     assert digest(resumed) == digest(started("whole", epochs=30))
 

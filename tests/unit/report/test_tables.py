@@ -56,3 +56,10 @@ def test_a_column_with_text_stays_left_aligned():
 def test_a_ragged_row_is_refused():
     with pytest.raises(ValueError, match="columns"):
         table(["a", "b"], [["x"]], caption="c")
+
+
+def test_written_numbers_are_aligned_as_numbers_are():
+    text = str(table(["what", "share", "size"], [["a", "12.5%", "1,234"], ["b", "-", "2e-07"]], caption="c"))
+    assert text.count('<td class="number">') == 4
+    words = str(table(["what", "value"], [["a", "1 of 2"], ["b", "3"]], caption="c"))
+    assert 'class="number"' not in words

@@ -140,5 +140,24 @@ def test_what_cant_be_used_is_named():
         fisher(nn.Linear(4, 1).double(), x, "cross_entropy")
     with pytest.raises(InputError, match=r"`layer`.*'layer0'"):
         fisher(model, x).layer("layer0")
+    found = fisher(model, x)
+    for call, match in (
+        (lambda: found.layer(None), r"`name` must be the path of a layer \(got None\)"),
+        (lambda: found.compare("theory"), r"`theory` must be what theory.*got str"),
+        (lambda: found.top(0), "`count` and `steps`"),
+        (lambda: found.top("a"), "`count` and `steps`"),
+        (lambda: found.top(2.5), "`count` and `steps`"),
+        (lambda: found.top(2, steps=0), "`count` and `steps`"),
+        (lambda: found.top(2, tolerance=-1.0), "`tolerance` must be a number >= 0"),
+        (lambda: found.top(2, tolerance=float("nan")), "`tolerance` must be a number >= 0"),
+        (lambda: found.density(probes=0), "`probes` >= 2"),
+        (lambda: found.density(scale="cubic"), "`scale` must be one of"),
+        (lambda: found.density([1.0, 2.0]), r"`grid` must be a tensor.*got list"),
+        (lambda: found.density(torch.tensor([float("nan")])), "`grid` must be a tensor of finite"),
+        (lambda: found.density(torch.empty(0)), r"`grid`.*got shape \(0,\)"),
+        (lambda: found.density(torch.tensor([2.0, 1.0])), "`grid`.*ascending"),
+    ):
+        with pytest.raises(InputError, match=match):
+            call()
     with pytest.raises(InputError, match=r"must converge.*got a residual of \d.*Raise `steps` or `tolerance`"):
         fisher(model, x).top(3, steps=1, tolerance=0.0)

@@ -194,6 +194,12 @@ def test_a_perceptron_of_the_zoo_is_read_and_other_networks_are_refused_by_name(
     assert theory_for(MLP(input_shape=(3, 8, 8), classes=4, hidden=(16, 16)), x).depth == 3
     with pytest.raises(InputError, match=r"perceptron \(got `features.0`, a Conv2d\)"):
         theory_for(ConvNet(input_shape=(3, 8, 8)).eval(), x)
+    with pytest.raises(InputError, match=r"perceptron \(got `0`, a Conv2d\)"):
+        theory_for(nn.Sequential(nn.Conv2d(3, 4, 3)), x)
+    with pytest.raises(InputError, match=r"forward takes \(got shape \(5, 4\)"):
+        theory_for(nn.Sequential(nn.Linear(3, 2)), torch.zeros(5, 4))
+    with pytest.raises(InputError, match="`x` holds NaN"):
+        theory_for(nn.Sequential(nn.Linear(3, 2)), torch.full((5, 3), float("nan")))
     with pytest.raises(InputError, match="a ScaledLinear"):
         theory_for(ntk_mlp(width=8, inputs=4), torch.randn(3, 4))
 
@@ -233,6 +239,21 @@ def test_a_perceptron_of_the_zoo_is_read_and_other_networks_are_refused_by_name(
         ({"widths": [10, 10]}, "`widths` must hold 3 sizes"),
         ({"input_moments": (1.0, 2.0)}, "`input_moments`"),
         ({"loss": "cross_entropy", "probs": torch.ones(3, 2)}, "`probs` must be probabilities"),
+        ({"loss": "cross_entropy", "probs": [[0.5, 0.5]]}, r"`probs` must be a tensor.*got list"),
+        ({"loss": "cross_entropy", "probs": torch.full((4, 2), float("nan"))}, "`probs` must be probabilities"),
+        ({"depth": "3"}, "`depth`"),
+        ({"depth": 2.5}, "`depth`"),
+        ({"samples": 1.5}, "`samples`"),
+        ({"width": "wide"}, "`width` must be at least 1"),
+        ({"width": float("nan")}, "`width` must be at least 1"),
+        ({"weight_variance": float("inf")}, "`weight_variance`"),
+        ({"weight_variance": "2"}, "`weight_variance`"),
+        ({"widths": [10, "a", 10]}, "`widths` must hold 3 sizes"),
+        ({"input_moments": "a"}, "`input_moments`"),
+        ({"activation": None}, r"`activation` must be a name or a function.*got None"),
+        ({"activation": lambda z: z.nothing}, "raises AttributeError"),
+        ({"activation": torch.sum}, r"`activation` must give a tensor of the shape.*got a result of shape \(\)"),
+        ({"activation": torch.log}, "don't converge"),
     ],
 )
 def test_what_cant_be_used_is_named(changed, match):

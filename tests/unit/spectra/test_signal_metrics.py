@@ -82,6 +82,10 @@ def test_wide_networks_come_near_the_theory_of_the_last_hidden_layer():
             "2 classes",
         ),
         (lambda m, x: input_metric(nn.Sequential(nn.Dropout(), m), x), r"active dropout.*model\.eval\(\)"),
+        (lambda m, x: feature_metric("m", x, "0"), r"`model` must be a torch.nn.Module \(got str\)"),
+        (lambda m, x: feature_metric(m, x, 3), r"`layer` must be a module.*got 3\)"),
+        (lambda m, x: input_metric(m, x[:, :1]), "forward takes"),
+        (lambda m, x: input_metric(m, list(x)), r"got list"),
     ],
 )
 def test_what_cant_be_used_is_named(call, match):

@@ -72,3 +72,13 @@ def test_what_cant_be_used_is_named():
         density(matrix(), bandwidth=0.0)
     with pytest.raises(InputError, match="`size`"):
         density(lambda v: v)
+    with pytest.raises(InputError, match=r"a tensor or a function \(got str\)"):
+        density("matrix")
+    with pytest.raises(InputError, match=r"`matrix` must be symmetric.*matrix\.T"):
+        density(torch.tensor([[1.0, 2.0], [0.0, 1.0]]))
+    with pytest.raises(InputError, match="NaN"):
+        density(torch.full((3, 3), float("nan")))
+    with pytest.raises(InputError, match="`steps` must be a whole number"):
+        density(matrix(), steps=2.5)
+    with pytest.raises(InputError, match="`zeros`"):
+        density(matrix(), zeros=-1)

@@ -33,3 +33,11 @@ def test_what_cant_be_used_is_named():
         lr_map(make, (8,), (0.2, 0.1), data)
     with pytest.raises(InputError, match="`widths` and `lrs`"):
         lr_map(make, (), (0.1,), data)
+    with pytest.raises(InputError, match=r"`make` must be a function.*got Linear"):
+        lr_map(torch.nn.Linear(3, 2), (8,), (0.1,), data(3))
+    with pytest.raises(InputError, match=r"`widths` whole numbers >= 1"):
+        lr_map(make, ("a",), (0.1,), data)
+    with pytest.raises(InputError, match=r"`model` must be a torch.nn.Module \(got int\)"):
+        lr_map(lambda width: width, (8,), (0.1,), data)
+    with pytest.raises(InputError, match=r"`x` must be a tensor.*got list"):
+        lr_map(make, (8,), (0.1,), [1.0])

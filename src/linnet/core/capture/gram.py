@@ -58,17 +58,19 @@ class GramPlan:
         return "positions" if self.positions_cost <= self.gradients_cost else "gradients"
 
 
-def plan_gram(uses: Sequence[Positions]) -> GramPlan:
+def plan_gram(uses: Sequence[Positions], samples: int | None = None) -> GramPlan:
     """What the Gram matrix of a layer costs by either way.
 
     Args:
         uses: The uses of one layer; their positions add up.
+        samples: Of so many samples; None: of those that the uses hold.
 
     Source:
         Counts of the two products written out, and a measured weight of what is written; ours.
     """
     first = uses[0]
-    samples, rows = first.samples, first.samples * first.passes
+    samples = first.samples if samples is None else samples
+    rows = samples * first.passes
     positions = sum(use.count for use in uses)
     inputs, outputs = first.inputs_size, first.outputs_size
     pairs = positions * positions
@@ -122,6 +124,34 @@ def rows_gram(rows: Tensor, others: Tensor | None) -> Tensor:
     """Inner products of gradients given as (passes, N, ...): (N * passes, M * passes), sample-major."""
     with full_float32():
         return _product(sample_major(rows), None if others is None else sample_major(others))
+
+
+def add_rows_gram(total: Tensor, rows: Tensor, others: Tensor | None) -> None:
+    """Adds `rows_gram` to a matrix; without `others` to the entries on and above its diagonal alone.
+
+    Args:
+        total: (N * passes, M * passes), in the dtype of the rows.
+        rows: (passes, N, ...).
+        others: Those of the columns; None for the symmetric matrix, of which `mirror` makes the rest at the end.
+    """
+    left = sample_major(rows)
+    with full_float32():
+        if others is not None:
+            total.addmm_(left, sample_major(others).T)
+            return
+        size = max(_BLOCK_ROWS, len(left) // 8)
+        for start in range(0, len(left), size):
+            total[start : start + size, start:].addmm_(left[start : start + size], left[start:].T)
+
+
+def mirror(total: Tensor) -> Tensor:
+    """Fills what lies below the diagonal of a square matrix with what lies above, in place."""
+    for start in range(0, len(total), _MIRRORED):
+        block = slice(start, start + _MIRRORED)
+        square = total[block, block]
+        square.copy_(square.triu() + square.triu(1).T)
+        total[start + _MIRRORED :, block] = total[block, start + _MIRRORED :].T
+    return total
 
 
 def sample_major(rows: Tensor) -> Tensor:
@@ -266,6 +296,8 @@ def _by_gradients(uses: Sequence[Positions], others: Sequence[Positions] | None,
 _LEAST_WORK = 2**27
 _LEAST_ROWS = 512
 _BLOCKS = 4
+_BLOCK_ROWS = 256  # of a product that is added, an eighth of its rows or so many: lower ones make slower products
+_MIRRORED = 256  # rows and columns that are transposed at a time
 
 
 def self_product(x: Tensor) -> Tensor:

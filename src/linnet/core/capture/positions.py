@@ -6,7 +6,7 @@ of `a`; for a transposed convolution `a` and `g` change places, and the outputs 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -41,6 +41,7 @@ class Positions:
         g: Output gradients, (passes, N, ...).
         groups: Number of independent groups.
         count: S, the number of positions.
+        grid: The positions that are read, a slice for each axis of positions (one for a linear layer); () for all.
     """
 
     module: nn.Module
@@ -48,6 +49,12 @@ class Positions:
     g: Tensor
     groups: int
     count: int
+    grid: tuple[slice, ...] = ()
+
+    @property
+    def weight(self) -> int:
+        """How many positions each one that is read stands for."""
+        return math.prod(places.step for places in self.grid)
 
     @property
     def samples(self) -> int:
@@ -86,18 +93,26 @@ class Positions:
         a = self.a[samples]
         n = a.shape[0]
         if isinstance(self.module, LINEAR):
-            return a.reshape(n, self.count, self.inputs_size).transpose(1, 2).unsqueeze(1)
+            return self._rows(a.reshape(n, -1, self.inputs_size)).transpose(1, 2).unsqueeze(1)
         if isinstance(self.module, TRANSPOSED):
             return a.reshape(n, self.groups, self.inputs_size, self.count)
         padded = _padded(a, self.module)
-        patches = _patches(padded, self.module, self.g.shape[3:])
+        patches = self._on_grid(_patches(padded, self.module, self.g.shape[3:]))
         return patches.reshape(n, self.groups, self.inputs_size, self.count)
+
+    def _rows(self, values: Tensor) -> Tensor:
+        """The positions (axis -2) of a linear layer that are read."""
+        return values[..., self.grid[0], :] if self.grid else values
+
+    def _on_grid(self, values: Tensor) -> Tensor:
+        """The positions (last axes) of a convolution that are read."""
+        return values[(..., *self.grid)] if self.grid else values
 
     def input_columns(self, samples: slice = slice(None)) -> Tensor:
         """Input vectors of all samples side by side, (groups, I, n * S)."""
         if not isinstance(self.module, CONVOLUTIONS):
             return self.inputs(samples).permute(1, 2, 0, 3).flatten(2)
-        patches = _patches(_padded(self.a[samples], self.module), self.module, self.g.shape[3:])
+        patches = self._on_grid(_patches(_padded(self.a[samples], self.module), self.module, self.g.shape[3:]))
         ordered = patches.movedim(0, patches.ndim - 1 - len(self.g.shape[3:]))  # one copy, not two
         return ordered.reshape(self.groups, self.inputs_size, -1)
 
@@ -106,11 +121,11 @@ class Positions:
         g = self.g[:, samples]
         passes, n = g.shape[:2]
         if isinstance(self.module, LINEAR):
-            return g.reshape(passes, n, self.count, self.outputs_size).transpose(2, 3).unsqueeze(2)
+            return self._rows(g.reshape(passes, n, -1, self.outputs_size)).transpose(2, 3).unsqueeze(2)
         if isinstance(self.module, TRANSPOSED):
             patches = _patches(_padded(g.flatten(0, 1), self.module), self.module, self.a.shape[2:])
             return patches.reshape(passes, n, self.groups, self.outputs_size, self.count)
-        return g.reshape(passes, n, self.groups, self.outputs_size, self.count)
+        return self._on_grid(g).reshape(passes, n, self.groups, self.outputs_size, self.count)
 
     @property
     def grouped_kernel_fits(self) -> bool:
@@ -170,6 +185,30 @@ def positions_of(module: nn.Module, use: Use) -> Positions:
         return Positions(module, use.a, use.g, groups=1, count=math.prod(use.a.shape[1:-1]))
     spatial = use.a.shape[2:] if isinstance(module, TRANSPOSED) else use.g.shape[3:]
     return Positions(module, use.a, use.g, groups=cast(int, module.groups), count=math.prod(spatial))
+
+
+def thinned(positions: Positions, most: int, rng_seed: int) -> Positions:
+    """Positions on a grid, so that about `most` input vectors are left, up to twice as many; all where they are few.
+
+    The grid's place is drawn: each position is read with the chance 1 / `weight`, so that the mean of `weight` times
+    the sum over those that are read is the sum over all. Transposed convolutions are left whole.
+
+    Args:
+        positions: All of a use.
+        most: Input vectors, samples times positions.
+        rng_seed: Of the place.
+    """
+    left = positions.samples * positions.count / most
+    if left < 2 or isinstance(positions.module, TRANSPOSED):
+        return positions
+    sizes = (positions.count,) if isinstance(positions.module, LINEAR) else tuple(positions.g.shape[3:])
+    draw, grid = torch.Generator().manual_seed(rng_seed), list[slice]()
+    for axis, size in enumerate(sizes):
+        step = min(size, max(1, int(left ** (1 / (len(sizes) - axis)) + 1e-9)))
+        left /= step
+        grid.append(slice(int(torch.randint(step, (1,), generator=draw)), size, step))
+    count = math.prod(len(range(places.start, places.stop, places.step)) for places in grid)
+    return replace(positions, count=count, grid=tuple(grid))
 
 
 def fold(module: nn.Module, gradient: Tensor) -> Tensor:

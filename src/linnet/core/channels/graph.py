@@ -138,7 +138,7 @@ class ChannelGraph:
             raise GraphError(f"`{tensor}` isn't a tensor of this network{nearest(tensor, tensors)}")
         shape = self.program.shape(tensors[tensor])
         if not -len(shape) <= axis < len(shape):
-            raise GraphError(f"`{tensor}` has the axes 0..{len(shape) - 1} (got {axis}).")
+            raise GraphError(f"`axis` must be an axis of `{tensor}`, from 0 to {len(shape) - 1} (got {axis}).")
         places: list[tuple[str, int] | None] = [None] * shape[axis]
         for known in self.classes.values():
             for slot in known.slots:

@@ -46,9 +46,10 @@ class Resize:
         return self.shapes.get(given.value, self.program.shape(given.value)) if isinstance(given, Ref) else ()
 
     def new_parameter(self, leaf: str) -> tuple[int, ...]:
-        """The size of one of the layer's own parameters after the edit."""
+        """The size of one of the layer's own parameters after the edit; a tied one is known by its first name."""
         shape = tuple(self.module.get_parameter(leaf).shape)
-        return self.shapes.get(self.program.parameters.get(f"{self.node.module}.{leaf}".lstrip("."), -1), shape)
+        name = f"{self.node.module}.{leaf}".lstrip(".")
+        return self.shapes.get(self.program.parameters.get(self.program.aliases.get(name, name), -1), shape)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from linnet.core.program.window import Window
 Outcome = Flow | tuple[Flow, ...] | None
 Rule = Callable[["Call"], Outcome]
 
-COMPUTED = "meets a tensor that is computed, not a parameter"
+COMPUTED = "it meets a tensor that is computed, not a parameter"
 
 
 def rule(*ops: Any) -> Callable[[Rule], Rule]:
@@ -136,7 +136,7 @@ class Call:
         if (self.node.index, name, count) not in made:
             made[self.node.index, name, count] = self.walk.atoms.new(count)
         labels = made[self.node.index, name, count]
-        self.freeze(labels, "is a constant")
+        self.freeze(labels, "it is a constant")
         return labels
 
     def table(self, position: int) -> Ints | None:
@@ -191,7 +191,7 @@ class Call:
         if value is not None and labels is not None:
             self.touch(value, axis, labels, role)
         elif value is not None:
-            self.fix(value, axis, "meets a tensor of fixed size")
+            self.fix(value, axis, "it meets a tensor of fixed size")
 
     def fix(self, value: int, axis: int, why: str) -> None:
         """A parameter's axis is used at its present size, whatever else it is used for."""

@@ -95,7 +95,7 @@ class BinaryCrossEntropy(Loss):
         return ((p - y) * self._scale(f, shares)).unsqueeze(0)
 
     def ways(self, f: Tensor, generator: torch.Generator, shares: Tensor | None = None) -> Tensor:
-        """R up to 128 outputs; beyond, all its columns together with random signs."""
+        """R up to 32 outputs; beyond, all its columns together with random signs."""
         if f.shape[1] <= MOST_PASSES:
             return self.root(f, shares)
         return (self._deviation(f, shares) * signs(f.shape, generator, f)).unsqueeze(0)

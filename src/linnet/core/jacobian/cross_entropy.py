@@ -14,7 +14,7 @@ from linnet.core.jacobian.output_loss import Loss, signs
 from linnet.errors import InputError
 
 _FLOOR = 1e-12  # of a probability, so that (p - onehot) / sqrt(p) stays finite
-MOST_PASSES = 128  # of an everyday step; beyond, random signs stand for the exact root (linnet's choice)
+MOST_PASSES = 32  # of an everyday step; beyond, random signs stand for the exact root (linnet's choice)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +175,7 @@ class CrossEntropy(Loss):
         return self._flat(w if self.positions == 1 and shares is None else w * self._scale(rows, shares)).unsqueeze(0)
 
     def ways(self, f: Tensor, generator: torch.Generator, shares: Tensor | None = None) -> Tensor:
-        """R up to 128 passes; beyond, its columns at all positions together, or all columns, with random signs."""
+        """R up to 32 passes; beyond, its columns at all positions together, or all columns, with random signs."""
         if self.passes(f) <= MOST_PASSES:
             return self.root(f, shares)
         rows = self._rows(f)

@@ -20,7 +20,8 @@ from linnet.core.capture.layers.norm import BATCH_NORMS
 from linnet.core.capture.positions import CONVOLUTIONS, LINEAR, TRANSPOSED, Use
 from linnet.core.capture.scaled_weight import multiple_of
 from linnet.core.jacobian.chosen_output import tensor_of
-from linnet.core.jacobian.layer_jacobian import LayerJacobian, RowsTerm, RuleTerm, Term
+from linnet.core.jacobian.layer_jacobian import LayerJacobian
+from linnet.core.jacobian.parameter_rows import RowsTerm, RuleTerm, Term
 from linnet.core.jacobian.unknown_layer import OwnCall, own_rows
 from linnet.errors import CaptureError
 

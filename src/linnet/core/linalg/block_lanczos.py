@@ -11,6 +11,7 @@ from torch import Tensor
 
 from linnet.core.linalg.implicit_matrix import ImplicitMatrix, Matvec
 from linnet.errors import InputError
+from linnet.suggest import is_number, is_whole
 
 _DEPENDENT = 1e-10  # of a column's length before it was orthogonalised: what is left below it is rounding
 
@@ -74,8 +75,10 @@ def block_lanczos(
     Source:
         Golub & Underwood 1977; full re-orthogonalisation and residuals from stored products: linnet's choice.
     """
-    if count < 1 or steps < 1:
-        raise InputError(f"`count` and `steps` must be 1 or more (got {count} and {steps}).")
+    if not is_whole(count, 1) or not is_whole(steps, 1):
+        raise InputError(f"`count` and `steps` must be 1 or more (got {count!r} and {steps!r}).")
+    if not is_number(tolerance, 0.0):
+        raise InputError(f"`tolerance` must be a number >= 0 (got {tolerance!r}).")
     given = len(start) if start is not None and size is None else size
     implicit = ImplicitMatrix.of(matrix, size=given, dtype=dtype, device=device if start is None else start.device)
     count = min(count, implicit.size)

@@ -41,6 +41,8 @@ class ImplicitMatrix:
                 raise InputError(f"The matrix must be square (got shape {tuple(matrix.shape)}).")
             own = matrix.to(dtype)
             return cls(len(own), dtype, own.device, own.__matmul__, own)
+        if not callable(matrix):
+            raise InputError(f"The matrix must be a tensor or a function (got {type(matrix).__name__}).")
         if size is None or size < 1:
             raise InputError(
                 f"`size` must be the length >= 1 of the vectors that the function multiplies (got {size})."

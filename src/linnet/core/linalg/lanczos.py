@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from linnet.core.linalg.implicit_matrix import ImplicitMatrix, Matvec
 from linnet.errors import InputError
 
+_CANCELLED = 0.7  # of its length: a vector that lost more to those before has kept rounding errors along them
 BREAKDOWN = 1e-12  # relative to the largest Ritz value: below it the Krylov space is exhausted
 
 
@@ -20,13 +22,18 @@ class Lanczos:
         values: Ritz values, (k,), ascending.
         residuals: |beta_k s_ki|: the distance of each Ritz value to an eigenvalue is at most this, (k,).
         weights: Squared first components of the tridiagonal matrix' eigenvectors, (k,); they sum to 1.
-        vectors: Ritz vectors, (n, k).
     """
 
     values: Tensor
     residuals: Tensor
     weights: Tensor
-    vectors: Tensor
+    _basis: Tensor  # (k, n)
+    _inner: Tensor  # the tridiagonal matrix' eigenvectors
+
+    @cached_property
+    def vectors(self) -> Tensor:
+        """Ritz vectors, (n, k); computed when they are first read."""
+        return self._basis.T @ self._inner
 
 
 def ritz_pairs(
@@ -41,7 +48,8 @@ def ritz_pairs(
 ) -> Lanczos:
     """Ritz values and vectors of a symmetric matrix after at most `steps` products.
 
-    A Q = Q T + beta_k q_{k+1} e_k^T with T tridiagonal; every new vector is orthogonalised twice against all before.
+    A Q = Q T + beta_k q_{k+1} e_k^T with T tridiagonal; every new vector is orthogonalised against all before, and
+    once more where that took much of it away.
     Stops early when beta falls below 1e-12 of the matrix' norm: the Ritz values are then eigenvalues. Exact after
     rank(A) + 1 steps.
 
@@ -84,25 +92,39 @@ def _first(implicit: ImplicitMatrix, start: Tensor | None, rng_seed: int) -> Ten
 
 def _run(implicit: ImplicitMatrix, start: Tensor, steps: int) -> Lanczos:
     """The recurrence."""
-    basis = start.new_zeros(implicit.size, steps)
+    basis = start.new_zeros(steps, implicit.size)  # vectors in rows: each is read and written in one piece
     diagonal: list[float] = []
     beside: list[float] = []
     scale, vector = 0.0, start
     for k in range(steps):
-        basis[:, k] = vector
+        basis[k] = vector
         product = implicit(vector)
         diagonal.append(float(vector @ product))
-        known = basis[:, : k + 1]
-        for _ in range(2):
-            product = product - known @ (known.T @ product)
-        beta = float(product.norm())
+        near = product.new_tensor([*beside[-1:], diagonal[-1]])
+        product = torch.addmv(product, basis[max(k - 1, 0) : k + 1].T, near, alpha=-1)
+        product, beta = _orthogonal(product, basis[: k + 1])
         beside.append(beta)
         scale = max(scale, abs(diagonal[-1]) + beta)
         if beta <= BREAKDOWN * scale:
             beside[-1] = 0.0
             break
         vector = product / beta
-    return _ritz(basis[:, : len(diagonal)], diagonal, beside)
+    return _ritz(basis[: len(diagonal)], diagonal, beside)
+
+
+def _orthogonal(vector: Tensor, known: Tensor) -> tuple[Tensor, float]:
+    """A vector without its parts along orthonormal rows, and its length.
+
+    Source:
+        The test for the second pass: Daniel, Gragg, Kaufman & Stewart 1976.
+    """
+    before, after = float(vector.norm()), 0.0
+    for _ in range(2):
+        vector = torch.addmv(vector, known.T, known @ vector, alpha=-1)
+        after = float(vector.norm())
+        if after > _CANCELLED * before:
+            break
+    return vector, after
 
 
 def _ritz(basis: Tensor, diagonal: list[float], beside: list[float]) -> Lanczos:
@@ -110,4 +132,4 @@ def _ritz(basis: Tensor, diagonal: list[float], beside: list[float]) -> Lanczos:
     inner = basis.new_tensor(beside[:-1])
     tridiagonal = torch.diag(basis.new_tensor(diagonal)) + torch.diag(inner, 1) + torch.diag(inner, -1)
     values, vectors = torch.linalg.eigh(tridiagonal)
-    return Lanczos(values, (beside[-1] * vectors[-1]).abs(), vectors[0].square(), basis @ vectors)
+    return Lanczos(values, (beside[-1] * vectors[-1]).abs(), vectors[0].square(), basis, vectors)

@@ -68,7 +68,7 @@ def rebound(hook: Any, memo: Mapping[int, Any], *, private: bool) -> Any:
     Args:
         hook: A function, a bound method, a `functools.partial` or another callable.
         memo: id of the network's modules and tensors -> those of the copy.
-        private: Whether it gets lists and dicts of its own, so that a trial run leaves nothing in the caller's.
+        private: Whether its lists and dicts are copied, so that a trial run leaves nothing in the caller's.
 
     Returns:
         The hook itself where nothing changes.
@@ -116,7 +116,7 @@ def _cell(cell: types.CellType, swapped: Callable[[Any], Any]) -> types.CellType
 
 
 def _own(item: Any, swapped: Callable[[Any], Any]) -> Any:
-    """A shallow copy of an object with lists and dicts of its own; modules and what can't be copied stay."""
+    """A shallow copy of an object whose lists and dicts are copied too; modules and what can't be copied stay."""
     if isinstance(item, (nn.Module, type)) or not hasattr(item, "__dict__"):
         return item
     made = copy.copy(item)

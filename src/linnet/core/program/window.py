@@ -39,7 +39,7 @@ class Window:
         return all(k == 1 for k in self.size) and all(s == 1 for s in self.stride) and all(p == 0 for p in self.padding)
 
     def depthwise(self, channels: int) -> bool:
-        """Whether each of so many input channels is a group of its own."""
+        """Whether each of so many input channels is one group."""
         return self.groups > 1 and self.groups == channels
 
     def output(self, extent: Sequence[int]) -> list[int]:

@@ -104,7 +104,7 @@ def to_sides(x: Floats, height: int, width: int) -> Floats:
 
 
 def sampled(x: Floats, y: Floats, left: Floats) -> Floats:
-    """Each image (H, W, C) at places of its own, by linear interpolation, mirrored beyond the border.
+    """Each image (H, W, C) at other places, by linear interpolation, mirrored beyond the border.
 
     Args:
         x: (N, H, W, C).

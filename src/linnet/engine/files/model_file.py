@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,20 @@ from linnet.core.edit.resizing import Resized
 from linnet.core.program import module_copy
 from linnet.engine.files.tensor_file import Kind, kind_of, read_tensors, write_tensors
 from linnet.errors import CheckpointError, InputError
+
+
+@runtime_checkable
+class KeepsFacts(Protocol):
+    """A module with state beside its tensors, as plain data that goes into the file's header."""
+
+    def saved_facts(self) -> dict[str, Any]:
+        """That state, as JSON holds it."""
+        ...
+
+    def take_facts(self, facts: Mapping[str, Any]) -> None:
+        """Takes it back; empty for a file that was written before there was any."""
+        ...
+
 
 NETWORK = Kind("network")
 """What `save` writes; for `linnet.engine.files.tensor_file.read_tensors`."""
@@ -73,6 +87,7 @@ def _facts(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         "class": type(model).__qualname__,
         "base": _base_sizes(tensors, {} if edit is None else edit.base),
         "plan": None if edit is None else _to_json(edit),
+        "own": {path: m.saved_facts() for path, m in model.named_modules() if isinstance(m, KeepsFacts)},
     }
 
 
@@ -85,7 +100,9 @@ def load(model: nn.Module, path: str | os.PathLike[str], *, strict_class: bool =
         strict_class: Whether the class must have the saved one's name; names and sizes of tensors must fit anyway.
 
     Returns:
-        A new module of `model`'s class, in its mode and on its device (CPU for the meta device), in the saved types.
+        A new module of `model`'s class, in its mode and on its device (CPU for the meta device), in the saved types. A
+        module that keeps facts beside its tensors takes them back: a HatchEnsemble its prediction sets, and the mode
+        that it was saved in.
 
     Raises:
         InputError: `model` isn't a module, or `path` isn't a path.
@@ -111,7 +128,11 @@ def load(model: nn.Module, path: str | os.PathLike[str], *, strict_class: bool =
     edit = None if facts["plan"] is None else _from_json(facts["plan"])
     _check_plan(path, model, tensors, facts["base"], edit)
     _check_ties(path, own, tensors)
-    return _built(model, tensors, edit)
+    new = _built(model, tensors, edit)
+    for name, module in new.named_modules():
+        if isinstance(module, KeepsFacts):
+            module.take_facts(facts.get("own", {}).get(name, {}))
+    return new
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -74,7 +74,7 @@ def _header(tensors: Mapping[str, Tensor], names: Sequence[str], about: Mapping[
 def read(
     path: Path, content: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 ) -> tuple[dict[str, Tensor], dict[str, Any], str]:
-    """Reads a file whose layout has been checked, each tensor into memory of its own.
+    """Reads a file whose layout has been checked, each tensor into separate memory.
 
     Args:
         path: The file.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from linnet.core.program.example import Example, example_from_dict
 from linnet.core.program.module_copy import rebuild, unwrap
 from linnet.errors import GraphError, InputError
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _TRACED = 2  # samples while recording: a size of 1 would be taken for a constant
 
 
@@ -56,7 +58,7 @@ def to_onnx(
                 verbose=False,
             )
     except Exception as error:  # whatever the exporter or an operator's rule raises
-        lines = [line for line in str(error).splitlines() if line.strip()]
+        said = _reason(error)
         hooked = any(module._forward_pre_hooks or module._forward_hooks for module in plain.modules())
         remedy = (
             "It has hooks, perhaps a pruner's masks: export the network that `finish` returned."
@@ -64,12 +66,17 @@ def to_onnx(
             else "Every operator needs an ONNX form, and none may depend on the number of samples; `linnet.save` keeps "
             "any network."
         )
-        raise GraphError(
-            f"`{type(plain).__name__}` can't be expressed in ONNX ({type(error).__name__}: "
-            f"{lines[0] if lines else ''}). {remedy}"
-        ) from error
+        raise GraphError(f"`{type(plain).__name__}` can't be expressed in ONNX ({said}). {remedy}") from error
     assert program is not None
     return _stripped(program.model_proto)
+
+
+def _reason(error: BaseException) -> str:
+    """What an exporter's error comes from, in one line: its own text is a list of steps, in colours."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in _COLOUR.sub("", str(error)).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
 
 
 def example_of(network: nn.Module, example: Any) -> Example:
@@ -130,12 +137,14 @@ def _stripped(model: Any) -> bytes:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """The exporter's own warnings and log lines are about its insides, not about the network."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export")]
+    levels = [logger.level for logger in loggers]
     try:
+        for logger, level in zip(loggers, (logging.ERROR, logging.CRITICAL), strict=True):
+            logger.setLevel(level)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -112,6 +113,16 @@ class Conformal:
         own = made._scores(held)[np.arange(n), truth]
         threshold = math.inf if rank > n else float(np.partition(own, rank - 1)[rank - 1])
         return cls(threshold, alpha, method, penalty, free_ranks, randomised, rng_seed, n)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain data; an infinite threshold is None."""
+        return {**asdict(self), "threshold": self.threshold if math.isfinite(self.threshold) else None}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Conformal:
+        """What `to_json` gave."""
+        threshold = stored["threshold"]
+        return cls(**{**stored, "threshold": math.inf if threshold is None else threshold})
 
     def sets(self, probs: Any) -> Any:
         """The classes of each sample's set.

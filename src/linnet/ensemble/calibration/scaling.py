@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from linnet.ensemble.metrics.answers import class_labels, rows
 from linnet.ensemble.metrics.calibration_errors import ece
 from linnet.ensemble.prediction.class_prediction import ClassPrediction
-from linnet.ensemble.prediction.member_outputs import Gathered, gather, task_of
+from linnet.ensemble.prediction.member_outputs import Ensemble, Gathered, gather, task_of
 from linnet.ensemble.prediction.shapes import refuse_probabilities, require_class_logits, require_finite
 from linnet.ensemble.prediction.value_prediction import ValuePrediction
 from linnet.errors import InputError
@@ -61,8 +61,9 @@ def calibrate(
 
     Args:
         model: An ensemble or a module.
-        calibration: A loader of (inputs, targets), or a pair (member_logits (M, N, C), labels) of outputs at hand;
-            for a regression (member_means, targets). It must not have been trained on, nor chosen any setting.
+        calibration: A loader of (inputs, targets), a pair of tensors (inputs, targets), or a pair (member_logits
+            (M, N, C), labels) of outputs at hand; for a regression (member_means, targets). A pair is read as
+            `holds_outputs` says. It must not have been trained on, nor chosen any setting.
         task: Of a module; an ensemble has its own.
         training: What the model was trained on; a warning says so if it is the same object.
         batch_size: Of whole tensors.
@@ -75,14 +76,19 @@ def calibrate(
         Guo et al. 2017; pooling before the temperature: Rahaman & Thiery 2021.
     """
     if training is not None and calibration is training:
-        warnings.warn(
-            "`calibration` is the training set itself, on which a network is surer than on new data. Calibrate on data "
-            "that was held out.",
-            stacklevel=2,
-        )
+        warn_of_training_set(stacklevel=3)
     kind = task_of(model, task)
     found = gathered(model, calibration, task=kind, batch_size=batch_size, prepare=prepare)
     return fitted(found, task=kind)
+
+
+def warn_of_training_set(*, stacklevel: int) -> None:
+    """Says that calibration data must be held out."""
+    warnings.warn(
+        "`calibration` is the training set itself, on which a network is surer than on new data. Calibrate on data "
+        "that was held out.",
+        stacklevel=stacklevel + 1,
+    )
 
 
 def fitted(found: Gathered, *, task: str) -> Calibration:
@@ -91,27 +97,71 @@ def fitted(found: Gathered, *, task: str) -> Calibration:
     Raises:
         InputError: as `calibrate`.
     """
-    if found.targets is None:
-        raise InputError("calibration data must have targets (got inputs alone). Give pairs (inputs, targets).")
     if task == "regression":
         return fit_variance(found.outputs, found.targets)
     if isinstance(found.outputs, tuple):
         raise InputError('`task` must be "regression" for pairs (mean, log variance).')
-    return fit_temperature(found.outputs, found.targets)
+    return fit_temperature(found.outputs, found.targets)  # type: ignore[arg-type]  `gathered` saw to the targets
 
 
-def gathered(model: Any, calibration: Any, *, task: str, batch_size: int = 256, prepare: Any = None) -> Gathered:
-    """Outputs and targets of calibration data: of a pair as they are, else the model's own on each batch.
+def gathered(
+    model: Any,
+    calibration: Any,
+    *,
+    task: str,
+    batch_size: int = 256,
+    prepare: Any = None,
+    argument: str = "calibration",
+) -> Gathered:
+    """Outputs and targets of calibration data: of a pair of outputs as they are, else the model's own on each batch.
 
     Raises:
-        InputError: outputs aren't what the task needs.
+        InputError: outputs aren't what the task needs, or there are no targets.
     """
-    if isinstance(calibration, tuple) and len(calibration) == 2:
+    if isinstance(calibration, tuple) and len(calibration) == 2 and holds_outputs(model, calibration, argument):
         outputs, targets = calibration
-        targets = torch.as_tensor(targets)
         outputs = outputs if isinstance(outputs, tuple) else torch.as_tensor(outputs)
-        return Gathered(outputs, targets)
-    return gather(model, calibration, argument="calibration", task=task, batch_size=batch_size, prepare=prepare)
+        return Gathered(outputs, torch.as_tensor(targets))
+    if isinstance(calibration, tuple) and len(calibration) == 2:
+        calibration = tuple(map(torch.as_tensor, calibration))
+    found = gather(model, calibration, argument=argument, task=task, batch_size=batch_size, prepare=prepare)
+    if found.targets is None:
+        raise InputError(f"`{argument}` must have targets (got inputs alone). Give pairs (inputs, targets).")
+    return found
+
+
+def holds_outputs(model: Any, pair: tuple[Any, Any], argument: str) -> bool:
+    """Whether a pair is (member_outputs (M, N, ...), targets (N, ...)) rather than (inputs (N, ...), targets (N, ...)).
+
+    The axis that is as long as the targets decides: the second one of outputs, the first one of inputs. Where both are,
+    inputs are meant unless the model has N members.
+
+    Args:
+        model: An ensemble or a module.
+        pair: The two.
+        argument: Its name, for the error.
+
+    Raises:
+        InputError: neither axis fits, or both may be meant.
+    """
+    outputs, targets = pair
+    if isinstance(outputs, tuple):
+        return True  # (means, log variances)
+    samples, shape = len(targets), tuple(np.shape(outputs))
+    first, second = shape[:1] == (samples,), shape[1:2] == (samples,) and len(shape) > 1
+    members = len(model) if isinstance(model, Ensemble) and isinstance(model, Sized) else 1
+    if not first and not second:
+        raise InputError(
+            f"`{argument}` must be a loader, a pair (inputs, targets) of as many samples, or a pair (member_logits "
+            f"(M, N, C), labels (N,)) (got shapes {shape} and {tuple(np.shape(targets))})."
+        )
+    if first and second and members == samples:
+        raise InputError(
+            f"`{argument}` must tell inputs from outputs (got a pair of shapes {shape} and {tuple(np.shape(targets))}, "
+            f"which may be {samples} inputs or the outputs of {samples} members). Give [(inputs, targets)] for inputs, "
+            "and another number of samples for outputs."
+        )
+    return second and not first
 
 
 def fit_temperature(member_logits: Tensor, labels: Any) -> Calibration:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from linnet.core import cost
 from linnet.engine import Compute, Schedule, as_loader
+from linnet.ensemble.arguments import positive_number, running, whole_number
 from linnet.ensemble.evaluation.protocol import evaluate
+from linnet.ensemble.evaluation.report import Report
+from linnet.ensemble.outputs import evaluating
 from linnet.ensemble.training.fitting import MakeOptimizer
 from linnet.errors import InputError, TrainingError
 
@@ -57,11 +60,6 @@ class _Teach:
         with torch.no_grad():
             wanted = self._teacher(x).probs
         logits = model(x)
-        if not isinstance(logits, Tensor) or logits.shape != wanted.shape:
-            shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise TrainingError(
-                f"`student` gives {shape}; logits of the ensemble's shape {tuple(wanted.shape)} are needed."
-            )
         return -(wanted * logits.double().log_softmax(1)).sum(1).mean().to(logits.dtype), {}
 
     def validate(self, model: nn.Module, compute: Compute) -> dict[str, float]:
@@ -97,20 +95,33 @@ def distilled(
         rng_seed: Of a plain iterable's shuffling and of dropout.
 
     Raises:
-        InputError: a regression ensemble, or no batch.
+        InputError: a regression ensemble, no batch, or an argument of another kind; nothing was trained.
         TrainingError: the student's outputs have another shape.
     """
     from linnet.engine import fit  # loads rich, for its progress bar
 
     if ensemble.task == "regression":
         raise InputError('`ensemble` must give probabilities to be distilled (got task "regression").')
+    if not isinstance(student, nn.Module):
+        raise InputError(
+            f"`student` must be a torch.nn.Module (got {type(student).__name__}): distill(student, loader)."
+        )
+    positive_number("lr", lr)
+    whole_number("epochs", epochs, least=1)
     compute = compute or Compute.pick()
     loader = as_loader(source, rng_seed=rng_seed)
     first = next(iter(loader.epoch(0)), None)
     if first is None:
         raise InputError("`loader` must give at least one batch of inputs (got none).")
-    example = (first[0] if isinstance(first, (tuple, list)) else first)[:1]
+    inputs = first[0] if isinstance(first, (tuple, list)) and first else first
+    if not isinstance(inputs, Tensor):
+        raise InputError(f"`loader` must give batches of inputs (got a {type(first).__name__}). Give tensors.")
+    example = inputs[:1]
     ensemble.to(compute.torch_device).eval()
+    pool = None if test is None else evaluate(ensemble, test, shifted)  # before the training, so that bad data shows
+    student.to(compute.torch_device)
+    with evaluating(student), torch.no_grad(), running("loader", student, inputs):
+        _require_student(student(inputs.to(compute.torch_device)), ensemble(inputs.to(compute.torch_device)).probs)
     steps = epochs * len(loader)
     fit(
         student,
@@ -130,15 +141,20 @@ def distilled(
         student,
         (own.macs, sum(one.macs for one in members)),
         (own.params, sum(one.params for one in members)),
-        {} if test is None else _scores(ensemble, student, test, shifted),
+        {} if pool is None else _scores([evaluate(student, test, shifted, task=ensemble.task), pool]),
     )
 
 
-def _scores(ensemble: Any, student: nn.Module, test: Any, shifted: Any) -> dict[str, dict[str, tuple[float, float]]]:
-    reports = [
-        evaluate(student, test, shifted, task=ensemble.task),
-        evaluate(ensemble, test, shifted),
-    ]
+def _require_student(logits: Any, wanted: Tensor) -> None:
+    if not isinstance(logits, Tensor) or logits.shape != wanted.shape:
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise TrainingError(
+            f"`student` gives {shape}; logits of the ensemble's shape {tuple(wanted.shape)} are needed. Give a network "
+            "with as many classes."
+        )
+
+
+def _scores(reports: Sequence[Report]) -> dict[str, dict[str, tuple[float, float]]]:
     return {
         where: {name: tuple(report.metrics[where][name] for report in reports) for name in KEPT}  # type: ignore[misc]
         for where in ("clean", "shifted")

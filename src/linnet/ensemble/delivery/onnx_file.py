@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from linnet.core.program.example import Example
 from linnet.engine.onnx.model import batch_of, still, to_onnx
 from linnet.engine.onnx.runtime import require, session
+from linnet.ensemble.arguments import file_path, running
 from linnet.errors import InputError, ProofError
 from linnet.results import atomic_write
 
@@ -99,14 +100,12 @@ def write_onnx(
 
     Raises:
         MissingExtra: `pip install "linnet[onnx]"` is needed.
-        InputError: the path doesn't end in `.onnx`, or the example is no tensor.
+        InputError: the path isn't one of a file that can be written, or the members can't run on the example.
         GraphError: a member can't be expressed in ONNX.
         ProofError: the file computes something else; it isn't kept.
     """
     require("onnx", "onnxscript", "onnxruntime")
-    path = Path(path)
-    if path.suffix != ".onnx":
-        raise InputError(f"`path` must end in .onnx, such as ens.onnx (got {path}).")
+    path = file_path(path, ".onnx", call="export(path, example)")
     if not isinstance(example, Tensor):
         raise InputError(f"`example` must be a tensor: inputs as the members take them (got {type(example).__name__}).")
     copies = [still(member) for member in members]
@@ -114,6 +113,9 @@ def write_onnx(
     made = ValueAnswers(copies, temperature) if regression else ClassAnswers(copies, temperature)
     plain = made.eval().requires_grad_(requires_grad=False)
     given = Example.of(example).on_cpu()
+    for copy in copies:
+        with torch.no_grad(), running("example", copy, example):
+            copy(given.args[0])
     names = VALUE_OUTPUTS if regression else CLASS_OUTPUTS
     written = to_onnx(plain, given, outputs=names)
     error = _difference(plain, given, written)

@@ -126,6 +126,11 @@ def compare(
     Source:
         Student 1908; hierarchical bootstrap of seeds and, within, images: Davison & Hinkley 1997, section 3.8.
     """
+    if not isinstance(reports, Mapping):
+        raise InputError(
+            f"`reports` must be a mapping of method to its reports (got {type(reports).__name__}). Give "
+            '{"hatched": [report, ...], "single": [...]}.'
+        )
     if baseline not in reports:
         raise InputError(
             f"`baseline` must be one of {', '.join(map(repr, reports))} (got {baseline!r}).{meant(baseline, reports)}"
@@ -156,6 +161,11 @@ def compare(
 
 def _by_seed(method: str, reports: Sequence[Report]) -> dict[int, Report]:
     found: dict[int, Report] = {}
+    if not isinstance(reports, (list, tuple)) or not all(isinstance(report, Report) for report in reports):
+        raise InputError(
+            f"`reports[{method!r}]` must be a list of reports, one for each seed (got {type(reports).__name__}). Give "
+            "what `evaluate` returned, in a list."
+        )
     for report in reports:
         if report.rng_seed is None or report.rng_seed in found:
             raise InputError(

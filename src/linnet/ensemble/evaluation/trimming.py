@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from linnet.ensemble.arguments import positive_number
 from linnet.ensemble.calibration.scaling import newton_inverse_temperature
 from linnet.ensemble.metrics.answers import class_labels, rows
 from linnet.ensemble.prediction.shapes import refuse_probabilities, require_class_logits, require_finite
-from linnet.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,7 @@ def trim(member_logits: Tensor, labels: Any, *, tolerance: float = 0.001) -> Tri
     Source:
         Caruana et al. 2004 (greedy selection); without replacement: linnet's choice.
     """
-    if not tolerance >= 0:
-        raise InputError(f"`tolerance` must be 0 or more (got {tolerance}). Give it in nats, like 0.001.")
+    positive_number("tolerance", tolerance, zero=True, remedy="Give it in nats, like 0.001.")
     require_class_logits("member_logits", member_logits)
     require_finite(member_logits, "logits")
     refuse_probabilities("member_logits", member_logits)

@@ -12,8 +12,12 @@ from torch import nn
 
 from linnet.core.channels.union_find import Ints
 from linnet.engine import derive_seed
+from linnet.ensemble.arguments import require_callable, whole_number
 from linnet.ensemble.hatch_ensemble import HatchEnsemble
 from linnet.ensemble.hatching.widths import member_factors
+from linnet.ensemble.outputs import require_equal_sizes, require_fitting
+from linnet.ensemble.prediction.shapes import TASKS
+from linnet.ensemble.widening.batch_norm import batches_of_inputs
 from linnet.ensemble.widening.construction import drawn_copies, generator_of, settle
 from linnet.ensemble.widening.maps import rarest_first
 from linnet.ensemble.widening.seed_network import Copies, Manner, SeedNetwork
@@ -90,21 +94,27 @@ def hatch(
         (3, 10)
     """
     seeds = _seeds(model, members)
+    one_of("task", task, TASKS)
     one_of("maps", maps, MAPS)
+    whole_number("rng_seed", rng_seed, least=0)
+    batches = None if data is None else batches_of_inputs(data, seeds[0])
     manner = Manner(split, noise, noise_on, reinit)
     factors = member_factors(widths, factor, members, rng_seed=derive_seed(rng_seed, "widths") % 2**32)
-    if chain:
-        made = _chained(seeds, example, factors, manner, _trainer(train), rng_seed=rng_seed, align=align, frozen=frozen)
+    steps = _trainer(train, chain=chain)
+    if steps is not None:
+        made = _chained(seeds, example, factors, manner, steps, task, rng_seed=rng_seed, align=align, frozen=frozen)
     else:
-        made = _from_seeds(seeds, example, factors, manner, maps, rng_seed=rng_seed, align=align, frozen=frozen)
+        made = _from_seeds(seeds, example, factors, manner, maps, task, rng_seed=rng_seed, align=align, frozen=frozen)
         if noise:
-            settle(made, data)
+            settle(made, batches)
     return HatchEnsemble(made, task=task)
 
 
 def _seeds(model: Any, members: int) -> list[nn.Module]:
     if not isinstance(members, Integral) or isinstance(members, bool) or members < 1:
         raise InputError(f"`members` must be a whole number >= 1 (got {members!r}).")
+    if not isinstance(model, (nn.Module, Sequence)):
+        raise InputError(f"`model` must be a torch.nn.Module, or a list of them (got {type(model).__name__}).")
     seeds = [model] if isinstance(model, nn.Module) else list(model)
     if not seeds or len(seeds) > members or not all(isinstance(seed, nn.Module) for seed in seeds):
         raise InputError(
@@ -114,16 +124,30 @@ def _seeds(model: Any, members: int) -> list[nn.Module]:
     return seeds
 
 
-def _trainer(train: TrainOne | None) -> TrainOne:
+def _trainer(train: TrainOne | None, *, chain: bool) -> TrainOne | None:
+    """What trains the members of a chain; None where there is none."""
+    if not chain:
+        if train is not None:
+            raise InputError("`train` must be None without `chain` (got a function). Say chain=True, or use `ens.fit`.")
+        return None
     if train is None:
         raise InputError("`chain` widens each member from the trained one before it: give train(member, index).")
+    require_callable("train", train, "train(member, index)", "member", "index")
     return train
 
 
 def _from_seeds(
-    seeds: list[nn.Module], example: Any, factors: Sequence[float], manner: Manner, maps: str, **options: Any
+    seeds: list[nn.Module],
+    example: Any,
+    factors: Sequence[float],
+    manner: Manner,
+    maps: str,
+    task: str,
+    **options: Any,
 ) -> list[nn.Module]:
     traced = [SeedNetwork(seed, example, frozen=options["frozen"]) for seed in seeds]
+    require_equal_sizes([seed.answers for seed in traced])
+    require_fitting("model", traced[0].answers, task)
     taken = [{name: np.zeros(known.size, dtype=np.int64) for name, known in seed.free.items()} for seed in traced]
     made = []
     for number, factor in enumerate(factors):
@@ -148,6 +172,7 @@ def _chained(
     factors: Sequence[float],
     manner: Manner,
     train: TrainOne,
+    task: str,
     *,
     rng_seed: int,
     align: int | None,
@@ -158,6 +183,7 @@ def _chained(
     made, current = [], seeds[0]
     for number, factor in enumerate(factors):
         seed, own = SeedNetwork(current, example, frozen=frozen), derive_seed(rng_seed, "member", number)
+        require_fitting("model", seed.answers, task)
         current = seed.widened(drawn_copies(seed, seed.sizes(factor, align=align), own), manner, rng_seed=own)
         train(current, number)
         made.append(current)

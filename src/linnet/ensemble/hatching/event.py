@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from inspect import signature
 from typing import Any
 
 import torch
@@ -12,12 +13,15 @@ from torch import Tensor, nn
 from linnet.core.distributed import added
 from linnet.engine import Compute, Listener, Ranks, Run, Schedule
 from linnet.engine.listeners.schedule import learning_rates, set_learning_rates
+from linnet.ensemble.arguments import is_positive, whole_number
 from linnet.ensemble.hatch_ensemble import HatchEnsemble
 from linnet.ensemble.hatching.construction import hatch
 from linnet.errors import CheckpointError, InputError, TrainingError
+from linnet.suggest import nearest
 
 _log = logging.getLogger(__name__)
 WARMUP = 0.05  # share of the members' steps; linnet's choice
+_OPTIONS = tuple(signature(hatch).parameters)[3:]
 
 
 class Hatch(Listener):
@@ -47,7 +51,7 @@ class Hatch(Listener):
         macs: MACs of one training image: of the seed, and of all members together; (0, 0) before the hatch.
 
     Raises:
-        InputError: `at` or `lr` is out of its range.
+        InputError: `at`, `members` or `lr` is out of its range, or an option isn't known.
 
     Example:
         >>> hatching = Hatch(example, at=0.4, members=5)  # doctest: +SKIP
@@ -58,10 +62,16 @@ class Hatch(Listener):
     def __init__(
         self, example: Any, *, at: float = 0.4, members: int = 5, lr: float | None = None, **options: Any
     ) -> None:
-        if not 0 < at < 1:
-            raise InputError(f"`at` must be a share of the budget in (0, 1) (got {at}). Give 0.4 to hatch after 40 %.")
-        if lr is not None and not 0 < lr < math.inf:
-            raise InputError(f"`lr` must be a positive number, or None (got {lr}).")
+        if not is_positive(at) or at >= 1:
+            raise InputError(
+                f"`at` must be a share of the budget in (0, 1) (got {at!r}). Give 0.4 to hatch after 40 %."
+            )
+        if lr is not None and not is_positive(lr):
+            raise InputError(f"`lr` must be a positive number, or None (got {lr!r}).")
+        whole_number("members", members, least=1)
+        for name in options:
+            if name not in _OPTIONS:
+                raise InputError(f"`{name}` isn't an option of `hatch`{nearest(name, _OPTIONS)}")
         self.example, self.at, self.members, self.lr, self.options = example, at, members, lr, options
         self.ensemble: HatchEnsemble | None = None
         self.stopped: dict[int, str] = {}

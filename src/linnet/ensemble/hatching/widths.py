@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -41,9 +41,9 @@ def member_factors(widths: str | Sequence[float], factor: float, members: int, *
             return (float(factor),) * members
         spread = np.linspace(1 + 0.4 * (factor - 1), 1 + 1.6 * (factor - 1), members)
         return tuple(np.random.default_rng(rng_seed).permutation(spread).tolist())
-    given = tuple(widths)
+    given = tuple(widths) if isinstance(widths, Iterable) else ()
     if len(given) != members or not all(map(widens, given)):
         raise InputError(
-            f"`widths` must be 'same', 'varied' or {members} factors > 1, one for each member (got {list(widths)})."
+            f"`widths` must be 'same', 'varied' or {members} factors > 1, one for each member (got {widths!r})."
         )
     return tuple(map(float, given))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from linnet.engine import Loader
+from linnet.ensemble.arguments import running, whole_number
+from linnet.ensemble.outputs import evaluating
 from linnet.ensemble.prediction.shapes import refuse_probabilities, require_class_logits, require_finite
 from linnet.errors import InputError
 
@@ -92,13 +93,15 @@ def gather(
     Raises:
         InputError: the source gives nothing or something else, or outputs aren't what the task needs.
     """
+    whole_number("batch_size", batch_size, least=1)
     parts: list[tuple[Tensor, ...]] = []
     targets: list[Tensor] = []
     with evaluating(model), torch.no_grad():
         device = _device(model)
         for inputs, truth in batches_of(source, argument=argument, batch_size=batch_size):
             ready = inputs if prepare is None else prepare(inputs)
-            found = outputs_of(model, ready.to(device) if device is not None else ready)
+            with running(argument, model, ready):
+                found = outputs_of(model, ready.to(device) if device is not None else ready)
             pair = found if isinstance(found, tuple) else (found,)
             parts.append(tuple(part.detach().cpu() for part in pair))
             targets += [] if truth is None else [truth.detach().cpu()]
@@ -106,6 +109,8 @@ def gather(
         raise InputError(f"`{argument}` must give at least one batch (got none). Check that the loader isn't used up.")
     if targets and len(targets) != len(parts):
         raise InputError(f"`{argument}` must give targets with every batch or with none (got both kinds).")
+    if not any(part[0].shape[1] for part in parts):
+        raise InputError(f"`{argument}` must give at least one sample (got 0). Check how the set was cut out.")
     whole = tuple(torch.cat(piece, dim=1) for piece in zip(*parts, strict=True))
     _check_outputs(whole, task)
     return Gathered(whole[0] if len(whole) == 1 else (whole[0], whole[1]), torch.cat(targets) if targets else None)
@@ -140,19 +145,6 @@ def batches_of(source: Any, *, argument: str, batch_size: int = 256) -> Iterator
         )
     for batch in source.epoch(0) if isinstance(source, Loader) else source:
         yield _parted(batch, argument)
-
-
-@contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    """Eval mode inside, every module's own mode afterwards; what is no module is left alone."""
-    modes = {module: module.training for module in model.modules()} if isinstance(model, nn.Module) else {}
-    try:
-        if modes:
-            model.eval()
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def task_of(model: Any, task: str | None) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from linnet.ensemble.outputs import joined
+
 Outputs = Tensor | tuple[Tensor, ...]
 
 
@@ -121,14 +123,6 @@ class JoinedExecution(Execution):
 
     def _part(self, tensor: Tensor, member: int) -> Tensor:
         return tensor.unflatten(0, (self.members, -1))[member]
-
-
-def joined(outputs: Sequence[Outputs]) -> Outputs:
-    """Outputs of members along a new first axis; of pairs, each part."""
-    first = outputs[0]
-    if isinstance(first, Tensor):
-        return torch.stack([one for one in outputs if isinstance(one, Tensor)])
-    return tuple(torch.stack(parts) for parts in zip(*outputs, strict=True))
 
 
 def alike(members: Sequence[nn.Module]) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -18,10 +19,12 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from linnet.engine import Compute, Epoch, Ranks, Schedule, as_loader
+from linnet.ensemble.arguments import is_positive, positive_number, require_callable, whole_number
 from linnet.ensemble.training.choice import Choice, build, choose
 from linnet.ensemble.training.executions import Execution, MemberLoop
+from linnet.ensemble.training.first_batch import Loss, first_of, require_loaders, require_trainable
 from linnet.ensemble.training.member_batches import MemberBatches
-from linnet.ensemble.training.task import Loss, MemberRules, MembersTask
+from linnet.ensemble.training.task import MemberRules, MembersTask
 from linnet.errors import InputError, TrainingError
 from linnet.results import atomic_write
 
@@ -31,6 +34,12 @@ ELEMENTWISE = {
     "SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop", "ASGD", "Rprop", "Padam"
 }  # fmt: skip
 WARMUP = 0.05  # share of the run over which the learning rate rises; linnet's choice
+_KINDS = (
+    ("schedule", (Schedule,), "a linnet.engine.Schedule"),
+    ("stacked", (bool,), "True or False"),
+    ("compute", (Compute,), "a linnet.engine.Compute"),
+    ("folder", (str, os.PathLike), "the path of a folder"),
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,9 @@ class Manner:
         checkpoint_every: Updates between checkpoints; None: after each epoch.
         rng_seed: Of dropout and of plain iterables' shuffling.
         progress: As in `linnet.engine.fit`.
+
+    Raises:
+        InputError: a value is of another kind or out of its range.
     """
 
     optimizer: MakeOptimizer
@@ -84,15 +96,31 @@ class Manner:
     rng_seed: int = 0
     progress: Any = "off"
 
+    def __post_init__(self) -> None:
+        whole_number("epochs", self.epochs, least=1)
+        whole_number("rng_seed", self.rng_seed, least=0)
+        if self.checkpoint_every is not None:
+            whole_number("checkpoint_every", self.checkpoint_every, least=1)
+        if self.grad_clip is not None:
+            positive_number("grad_clip", self.grad_clip, remedy="None doesn't clip.")
+        for name, call in (("optimizer", "optimizer(parameters, lr=rate)"), ("loss", "loss(outputs, targets)")):
+            if not callable(getattr(self, name)):
+                raise InputError(f"`{name}` must be a function, called as {call} (got {getattr(self, name)!r}).")
+        for name, kinds, words in _KINDS:
+            if not isinstance(getattr(self, name), (*kinds, type(None))):
+                raise InputError(f"`{name}` must be {words}, or None (got {getattr(self, name)!r}).")
+
     def rates(self, members: int) -> list[float]:
         """Each member's learning rate.
 
         Raises:
             InputError: a rate isn't positive, or there isn't one for each member.
         """
-        rates = [float(self.lr)] * members if isinstance(self.lr, (int, float)) else [float(one) for one in self.lr]
-        if len(rates) != members or not all(0 < rate < math.inf for rate in rates):
-            raise InputError(f"`lr` must be a positive number, or {members} of them (got {self.lr}).")
+        given = self.lr.tolist() if isinstance(self.lr, (np.ndarray, Tensor)) else self.lr
+        listed = given if isinstance(given, (list, tuple)) else [given] * members
+        rates = [float(one) if is_positive(one) else 0.0 for one in listed]  # type: ignore[arg-type]
+        if len(rates) != members or not all(rates):
+            raise InputError(f"`lr` must be a positive number, or {members} of them (got {self.lr!r}).")
         return rates
 
 
@@ -119,11 +147,7 @@ def fit_members(members: Sequence[nn.Module], source: Any, manner: Manner) -> Me
     ranks = Ranks.join(compute)
     rates = manner.rates(len(members))
     own = list(range(ranks.rank, len(members), ranks.world))
-    if isinstance(source, (list, tuple)) and len(source) != len(members):
-        raise InputError(
-            f"`loader` must be one loader for all members, or a list of {len(members)}, one for each (got "
-            f"{len(source)}). Wrap tensors as linnet.data.ArrayLoader((x, y), batch_size=32)."
-        )
+    require_loaders(source, len(members))
     batches = MemberBatches(source, rng_seed=manner.rng_seed) if isinstance(source, (list, tuple)) else source
     stopped: dict[int, str] = {}
     choice, history = Choice("loop", "this process trains no member"), ()
@@ -153,7 +177,8 @@ def _fit_own(
     if folder is not None and ranks.world > 1:
         folder = folder / f"rank-{ranks.rank}"
     rate = max(rates[k] for k in own)
-    first = compute.to_device(_first(loader))
+    first = compute.to_device(first_of(loader))
+    require_trainable(networks, first, manner.loss, compute, separate=separate)
     task = MembersTask(manner.loss, separate=separate, numbers=own)
     choice = _choice(networks, first, manner, task, compute, rate, folder)
     execution = build(choice.name, networks, first[0][0] if separate else first[0])
@@ -184,15 +209,6 @@ def _fit_own(
     for network in networks:
         network.eval()
     return choice, result.history, task.stopped
-
-
-def _first(loader: Any) -> Any:
-    batch = next(iter(loader.epoch(0)), None)
-    if batch is None:
-        raise InputError("`loader` gave no batch; batches (inputs, targets) are needed.")
-    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-        raise InputError(f"`loader` gave a {type(batch).__name__}; pairs (inputs, targets) are needed.")
-    return batch
 
 
 def _choice(
@@ -263,7 +279,11 @@ def fit_by_hand(members: Sequence[nn.Module], train_one: Callable[[nn.Module, in
 
     Returns:
         How it went; a member whose loss or weights become NaN or infinite is stopped.
+
+    Raises:
+        InputError: it can't be called like that.
     """
+    require_callable("source", train_one, "train_one(model, member_index)", "model", "member_index")
     start = time.perf_counter()
     stopped: dict[int, str] = {}
     for _ in range(epochs):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from linnet.engine import Compute, Listener, Run
 from linnet.ensemble.training.executions import Execution
+from linnet.ensemble.training.first_batch import Loss, pair_of, require_labels
 from linnet.errors import TrainingError
 
 _log = logging.getLogger(__name__)
-Loss = Callable[[Any, Tensor], Tensor]
 
 
 class MembersTask:
@@ -40,10 +40,10 @@ class MembersTask:
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch; see `linnet.engine.Task`."""
-        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-            raise TrainingError(f"`loader` gave a {type(batch).__name__}; pairs (inputs, targets) are needed.")
-        x, targets = batch
+        x, targets = pair_of(batch)
         outputs = model(x, separate=self.separate)
+        for k in range(len(self._numbers) if self.separate else 1):
+            require_labels(self._of(outputs, k), targets[k] if self.separate else targets, self._loss)
         each = torch.stack(
             [
                 self._loss(self._of(outputs, k), targets[k] if self.separate else targets)

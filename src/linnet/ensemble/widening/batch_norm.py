@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from linnet.engine import Loader
+from linnet.ensemble.arguments import running
+from linnet.ensemble.outputs import evaluating
 from linnet.errors import InputError
 
 _NORMS = nn.modules.batchnorm._BatchNorm
@@ -48,20 +51,43 @@ def measure_statistics(network: nn.Module, batches: Iterable[Any], *, most: int 
     used = list(islice(batches, most))
     if not used:
         raise InputError("`data` gave no batch; batches of inputs are needed to measure the batch norms' statistics.")
-    modes = {module: module.training for module in network.modules()}
     momenta = [norm.momentum for norm in norms]
-    try:
-        network.eval()
-        for norm in norms:
-            norm.train()
-            norm.reset_running_stats()
-            norm.momentum = None  # the plain average over all batches
-        for batch in used:
-            inputs = batch if isinstance(batch, Tensor) else batch[0]
-            network(inputs.to(next(network.parameters()).device))
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        for module, training in modes.items():
-            module.training = training
+    with evaluating(network):
+        try:
+            for norm in norms:
+                norm.train()
+                norm.reset_running_stats()
+                norm.momentum = None  # the plain average over all batches
+            for batch in used:
+                inputs = batch if isinstance(batch, Tensor) else batch[0]
+                network(inputs.to(next(network.parameters()).device))
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
     return len(used)
+
+
+def batches_of_inputs(data: Any, network: nn.Module) -> list[Tensor]:
+    """The inputs of the first batches of `data`, after a network has run on one of them.
+
+    Args:
+        data: A loader, or an iterable of batches: inputs, or tuples that begin with the inputs. Gone through once.
+        network: Asked in eval mode, without gradients; its modes are restored.
+
+    Raises:
+        InputError: it is something else, gives no batch, or the network can't run on its batches.
+    """
+    if isinstance(data, Tensor) or not isinstance(data, (Loader, Iterable)) or isinstance(data, (str, Mapping)):
+        kind = "one tensor" if isinstance(data, Tensor) else repr(data)
+        raise InputError(f"`data` must be a loader or a list of batches (got {kind}). Give batches: x.split(64).")
+    found = list(islice(data.epoch(0) if isinstance(data, Loader) else data, BATCHES))
+    inputs: list[Any] = [batch[0] if isinstance(batch, (tuple, list)) and batch else batch for batch in found]
+    if not inputs:
+        raise InputError("`data` gave no batch; batches of inputs are needed to measure the batch norms' statistics.")
+    wrong = next((type(one).__name__ for one in inputs if not isinstance(one, Tensor)), None)
+    if wrong is not None:
+        raise InputError(f"`data` must give batches of inputs, each a tensor (got {wrong}). Give x.split(64).")
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    with evaluating(network), torch.no_grad(), running("data", network, inputs[0]):
+        network(inputs[0].to(device))
+    return inputs

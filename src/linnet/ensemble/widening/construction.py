@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from linnet.engine import derive_seed
-from linnet.ensemble.widening.batch_norm import BATCHES, has_statistics, measure_statistics
+from linnet.ensemble.arguments import whole_number
+from linnet.ensemble.widening.batch_norm import batches_of_inputs, has_statistics, measure_statistics
 from linnet.ensemble.widening.maps import random_copies
 from linnet.ensemble.widening.seed_network import Copies, Manner, SeedNetwork, with_notes
 
@@ -79,11 +79,13 @@ def widen(
         (12, True)
     """
     manner = Manner(split, noise, noise_on, reinit)
+    whole_number("rng_seed", rng_seed, least=0)
+    batches = None if data is None else batches_of_inputs(data, model)
     seed = SeedNetwork(model, example, frozen=frozen)
     sizes = seed.sizes(factor, align=align)
     wide = seed.widened(drawn_copies(seed, sizes, rng_seed), manner, rng_seed=rng_seed, optimizer=optimizer)
     if noise:
-        settle([wide], data)
+        settle([wide], batches)
     return wide
 
 
@@ -100,21 +102,17 @@ def generator_of(rng_seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng(derive_seed(rng_seed, "map", name))
 
 
-def settle(networks: Sequence[Any], data: Iterable[Any] | None) -> None:
+def settle(networks: Sequence[Any], data: Sequence[Any] | None) -> None:
     """After noise: the batch norms' statistics are measured again, or a note and a warning say that they are stale.
 
     Args:
         networks: What `SeedNetwork.widened` made.
-        data: Batches of inputs; gone through once. None: there are none.
-
-    Raises:
-        InputError: `data` gave no batch.
+        data: Batches of inputs; None: there are none.
     """
     stale = [network for network in networks if has_statistics(network)]
     if data is not None and stale:
-        batches = list(islice(data, BATCHES))
         for network in stale:
-            used = measure_statistics(network, batches)
+            used = measure_statistics(network, data)
             network.widening = with_notes(
                 network.widening, f"batch norm statistics were measured again on {used} batches"
             )

@@ -15,6 +15,7 @@ from linnet.core.edit.edit_plan import Edit
 from linnet.core.edit.proof import drawn
 from linnet.core.program.recorder import leaves
 from linnet.engine import derive_seed
+from linnet.ensemble.outputs import evaluating
 
 Masks = Mapping[str, npt.NDArray[np.bool_]]
 
@@ -97,11 +98,6 @@ class Change:
 
 @torch.no_grad()
 def _outputs(network: nn.Module, given: Any) -> list[Tensor]:
-    modes = {module: module.training for module in network.modules()}
-    try:
-        network.eval()
+    with evaluating(network):
         found = leaves(network(*given.args, **given.kwargs), "output")
         return [leaf.double() for _, leaf in found if leaf.is_floating_point()]
-    finally:
-        for module, training in modes.items():
-            module.training = training

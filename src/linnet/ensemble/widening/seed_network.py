@@ -19,6 +19,7 @@ from linnet.core.channels.union_find import Ints
 from linnet.core.edit.edit_plan import Edit, plan
 from linnet.core.edit.optimizer_state import NextState, next_state
 from linnet.core.edit.resizing import apply, proved
+from linnet.core.program.example import Example
 from linnet.core.program.module_copy import rebuild
 from linnet.ensemble.widening.noise import Change, add_noise, copied_positions
 from linnet.ensemble.widening.report import WidenedClass, Widening
@@ -92,10 +93,12 @@ class SeedNetwork:
 
     Raises:
         GraphError: the model can't be traced, or has no channels that may be copied.
+        InputError: the example holds NaN.
         UnsupportedOperator: an operator has no channel rule; the message names it and the remedy.
     """
 
     def __init__(self, model: nn.Module, example: Any, *, frozen: Iterable[str] = ()) -> None:
+        _require_numbers(example)
         self.graph = ChannelGraph(model, example, frozen=frozen, unsupported="refuse")
         self.model = self.graph.check(model)
         self.free: dict[str, ChannelClass] = {c.name: c for c in self.graph.classes.values() if c.frozen is None}
@@ -107,6 +110,12 @@ class SeedNetwork:
             )
         self._checked: dict[Widths, float] = {}
         self._costs: dict[Widths, Cost] = {}
+
+    @property
+    def answers(self) -> dict[str, tuple[int, ...]]:
+        """Sizes of the outputs on the example, by name."""
+        program = self.graph.program
+        return {name: program.shape(value) for name, value in program.outputs}
 
     def sizes(self, factor: float, *, align: int | None = None) -> dict[str, int]:
         """Channels of each class after widening: max(n + 1, round(factor * n)), rounded up to a multiple of `align`.
@@ -278,6 +287,14 @@ class SeedNetwork:
         dropout = any("Dropout" in type(m).__name__ and getattr(m, "p", 0) > 0 for m in self.model.modules())
         note = "dropout: in train mode the functions are equal in expectation only, and copies lower its variance"
         return (note,) if dropout else ()
+
+
+def _require_numbers(example: Any) -> None:
+    for name, tensor in Example.of(example).tensors():
+        if tensor.is_floating_point() and bool(tensor.isnan().any()):
+            raise InputError(
+                f"`example` must be free of NaN (got NaN in `{name}`). Give inputs as the network takes them."
+            )
 
 
 def _widths(multiplicity: Mapping[str, Ints]) -> Widths:

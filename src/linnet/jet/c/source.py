@@ -12,7 +12,7 @@ from linnet.jet.c.sections import sections
 from linnet.jet.c.steps import Steps, steps_of
 from linnet.jet.c.workspace import ALIGNMENT, plan
 from linnet.jet.integer.graph import IntegerGraph
-from linnet.jet.integer.nodes import Scores
+from linnet.jet.integer.nodes import Conv, Scores
 from linnet.jet.integer.table import table
 
 KEYWORDS = frozenset((
@@ -20,6 +20,10 @@ KEYWORDS = frozenset((
     "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed",
     "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "main",
 ))  # fmt: skip
+_JETS = """
+/* Jets run as composed kernels, not by their bank of nine maps: of the two ways the faster one where the CPU counts the
+ * bits of a vector at once, and about as fast on AVX2. Measured by `python -m benchmarks jet --only bank`. */
+"""
 _FAST = ("bit_conv", "int_conv", "linear_bits")
 _PATHS = """    switch (path) {{
     case 2:
@@ -120,6 +124,7 @@ def _header(graph: IntegerGraph, name: str, room: int) -> str:
     }
     if isinstance(graph.output.operation, Scores):
         macros["SCORE_SHIFT"] = f"({graph.output.operation.shift})"
+    jets = any(isinstance(node.operation, Conv) and node.operation.family == "jet" for node in graph.nodes)
     defines = "\n".join(f"#define {upper}_{key} {value}" for key, value in macros.items())
     return f"""
 #ifndef {upper}_H
@@ -134,7 +139,7 @@ extern "C" {{
 /* Bytes of one frame, int32 numbers of its result, and bytes that a run needs to work in. */
 {defines}
 #define {upper}_PROGRAM_HASH "{graph.hash}"
-
+{_JETS if jets else ""}
 /* One frame. `input`: rows of pixels, channel last (H, W, C), {"bytes" if pixel == "uint8_t" else "int16_t"}, each in
  * {upper}_INPUT_LOW..{upper}_INPUT_HIGH. `output`: {_meaning(graph)}.
  * `workspace`: {upper}_WORKSPACE_BYTES bytes at any address; a multiple of 64 is fastest. Two threads may run at once,

@@ -12,7 +12,7 @@ from linnet.errors import FreezeError
 from linnet.jet.c.bit_tables import Layout, above, bit_tables, flips, int_kernels, limits, linear_rows
 from linnet.jet.c.workspace import Buffer
 from linnet.jet.integer.graph import IntegerGraph
-from linnet.jet.integer.nodes import Add, Concat, Conv, Flatten, Linear, Node, Pool, Scores, Threshold
+from linnet.jet.integer.nodes import Add, Concat, Conv, Flatten, Linear, Node, Pool, Scores, Threshold, WeightedAdd
 from linnet.jet.integer.shapes import window_of
 
 
@@ -244,6 +244,8 @@ def _other(steps: Steps, number: int) -> None:
         _linear(steps, number, operation)
     elif isinstance(operation, Add):
         _add(steps, number)
+    elif isinstance(operation, WeightedAdd):
+        _weighted_add(steps, number, operation)
     elif isinstance(operation, Concat):
         _concat(steps, number)
     else:
@@ -344,6 +346,16 @@ def _add(steps: Steps, number: int) -> None:
     first, second = (steps.integers(source) for source in node.sources)
     out = steps.places[number] = _target(steps, number)
     steps.call("add", f"lj_add({first}, {second}, {out}, {math.prod(node.shape)});", first, second, out)
+
+
+def _weighted_add(steps: Steps, number: int, operation: WeightedAdd) -> None:
+    node = steps.graph.nodes[number]
+    first, second = (steps.integers(source) for source in node.sources)
+    table = steps.table("int32_t", f"multipliers{number}", operation.multipliers)
+    out = steps.places[number] = _target(steps, number)
+    sizes = f"{math.prod(node.shape[1:])}, {node.shape[0]}"
+    call = f"lj_weighted_add({first}, {second}, {out}, {sizes}, {table});"
+    steps.call("weighted_add", call, first, second, out)
 
 
 def _concat(steps: Steps, number: int) -> None:

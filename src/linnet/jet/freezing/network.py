@@ -17,7 +17,7 @@ from linnet.jet.freezing.norm import scores_of
 from linnet.jet.freezing.operators import Reading, read_node
 from linnet.jet.freezing.pixels import Pixels, pixels_of, whole_pixels
 from linnet.jet.freezing.stand_ins import jet_layers, with_stand_ins
-from linnet.jet.freezing.values import Builder, Call, Known
+from linnet.jet.freezing.values import SIGN_AFTER_SUM, Builder, Call, Known, described_sum
 from linnet.jet.integer.graph import IntegerGraph, made_node
 from linnet.jet.integer.nodes import Input, Node
 from linnet.jet.program import Facts, Program
@@ -105,6 +105,8 @@ def _read(net: nn.Module, whole: Tensor, seen: Pixels) -> tuple[Builder, Known]:
 
 def _finished(builder: Builder, known: Known) -> tuple[IntegerGraph, list[Call]]:
     """The graph of what the output needs, with its scores; the calls to be compared, numbered alike."""
+    if known.addend is not None:
+        raise FreezeError(f"the output is {described_sum(known)}. {SIGN_AFTER_SUM}")
     known = builder.pooled(known, "the output")
     last = builder.nodes[known.node]
     if known.node == 0:

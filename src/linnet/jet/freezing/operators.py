@@ -19,7 +19,7 @@ from linnet.errors import FreezeError
 from linnet.jet.freezing.norm import norm_of
 from linnet.jet.freezing.refusals import refusal, refuse
 from linnet.jet.freezing.stand_ins import JetLayer
-from linnet.jet.freezing.values import Builder, Known, PendingPool, plain
+from linnet.jet.freezing.values import SIGN_AFTER_SUM, Builder, Known, PendingPool, described_sum, plain
 from linnet.jet.integer.nodes import Add, Concat, Conv, Flatten, Linear, Pool
 from linnet.jet.layers import BinaryConv2d, BinaryLinear, JetConv2d, Sign
 
@@ -46,12 +46,15 @@ class Reading:
     known: dict[int, Known]
     batch: int
 
-    def source(self, node: Recorded, position: int = 0) -> Known:
-        """What is known of the argument at `position`."""
+    def source(self, node: Recorded, position: int = 0, *, sums: bool = False) -> Known:
+        """What is known of the argument at `position`; a sum of batch norms is refused unless `sums`."""
         argument = node.argument(position)
         if not isinstance(argument, Ref) or argument.value not in self.known:
             raise refusal(node)
-        return self.known[argument.value]
+        known = self.known[argument.value]
+        if known.addend is not None and not sums:
+            refuse(node, f"reads {described_sum(known)}", SIGN_AFTER_SUM)
+        return known
 
     def tensor(self, argument: Any) -> Tensor | None:
         """The parameter or buffer that an argument is."""
@@ -161,7 +164,7 @@ def _integers(reading: Reading, node: Recorded, position: int = 0) -> Known:
 def _sign(reading: Reading, node: Recorded) -> Known:
     if not isinstance(reading.layers.get(node.module), Sign):
         raise refusal(node)
-    source = reading.source(node)
+    source = reading.source(node, sums=True)
     terms = reading.builder.terms(source)
     known = reading.builder.signed(node.module, source)
     reading.builder.note(node.module, known, terms)
@@ -188,8 +191,9 @@ def _batch_norm(reading: Reading, node: Recorded) -> Known:
 
 def _max_pool(reading: Reading, node: Recorded) -> Known:
     window, stride = _plain_window(reading, node, ceil=node.argument(5, "ceil_mode", False))
-    known, name = reading.source(node), node.module or "max_pool"
-    if reading.builder.nodes[known.node].kind == "sign" and known.norm is None and not known.pools:
+    known, name = reading.source(node, sums=True), node.module or "max_pool"
+    signs = reading.builder.nodes[known.node].kind == "sign"
+    if signs and known.norm is None and not known.pools and known.addend is None:
         channels = reading.builder.nodes[known.node].shape[0]
         pool = Pool("bits", window, stride, np.zeros(channels, bool))
         return plain(reading.builder.add(name, pool, known.node), reading.builder.nodes)
@@ -280,35 +284,27 @@ def _flattened(reading: Reading, node: Recorded, known: Known) -> Known:
 
 
 def _same(reading: Reading, node: Recorded) -> Known:
-    return reading.source(node)
+    return reading.source(node, sums=True)
 
 
 def _add(reading: Reading, node: Recorded) -> Known:
     if node.argument(2, "alpha", 1) != 1 or len(node.inputs) != 2:
         raise refusal(node)
-    parts = [_part(reading, node, place) for place in range(2)]
+    parts = [reading.builder.pooled(reading.source(node, place), "an addition") for place in range(2)]
+    shapes = [reading.builder.nodes[p.node].shape for p in parts]
+    if shapes[0] != shapes[1]:
+        refuse(node, f"adds maps of {shapes[0]} and {shapes[1]}", "Give both branches one size.")
+    name = f"{node.module}.add".lstrip(".")
+    if any(part.norm is not None for part in parts):
+        return dataclasses.replace(parts[0], addend=parts[1], sum_name=name)
     kinds = {reading.builder.nodes[p.node].kind for p in parts}
     if "sign" in kinds and len(kinds) > 1:
         refuse(node, "adds a sign map and a map of integers", "Add before the Sign, or put a Sign on both branches.")
     if parts[0].scale != parts[1].scale:
         refuse(node, "adds two maps of different scale", "Pool both branches alike.")
-    shapes = [reading.builder.nodes[p.node].shape for p in parts]
-    if shapes[0] != shapes[1]:
-        refuse(node, f"adds maps of {shapes[0]} and {shapes[1]}", "Give both branches one size.")
-    number = reading.builder.add(f"{node.module}.add".lstrip("."), Add(), *(p.node for p in parts))
+    number = reading.builder.add(name, Add(), *(p.node for p in parts))
     shifts = tuple(a + b for a, b in zip(parts[0].shifts, parts[1].shifts, strict=True))
     return Known(number, parts[0].scale, shifts)
-
-
-def _part(reading: Reading, node: Recorded, position: int) -> Known:
-    known = reading.builder.pooled(reading.source(node, position), "an addition")
-    if known.norm is not None:
-        refuse(
-            node,
-            f"adds the batch norm of `{reading.builder.nodes[known.node].name}`, and two norms have no common scale",
-            "Put the batch norm after the addition, or a Sign on each branch before it.",
-        )
-    return known
 
 
 def _concat(reading: Reading, node: Recorded) -> Known:
@@ -318,7 +314,8 @@ def _concat(reading: Reading, node: Recorded) -> Known:
     parts = []
     for argument in node.argument(0):
         known = reading.known.get(argument.value)
-        if known is None or known.norm is not None or known.pools or reading.builder.nodes[known.node].kind != "sign":
+        waits = known is None or known.norm is not None or known.pools or known.addend is not None
+        if known is None or waits or reading.builder.nodes[known.node].kind != "sign":
             refuse(node, "joins maps that aren't signs", "Put linnet.jet.Sign() on each of them.")
         assert known is not None
         parts.append(known.node)

@@ -24,7 +24,7 @@ def refusal(node: Node, reason: str = "") -> FreezeError:
 
 
 def refuse(node: Node, reason: str, remedy: str) -> NoReturn:
-    """Raises the error with a reason and a remedy of its own."""
+    """Raises the error with this reason and this remedy."""
     where = node.module or "forward"
     kind = f"{node.layer}, `{node.name}`" if node.layer else f"`{node.name}`"
     raise FreezeError(f"`{where}` ({kind}) {reason}. {remedy}")

@@ -11,8 +11,11 @@ import numpy as np
 
 from linnet.errors import FreezeError
 from linnet.jet.freezing.norm import Norm, slopes, threshold_of
+from linnet.jet.freezing.sums import addend, sign_of_sum
 from linnet.jet.integer.graph import made_node
-from linnet.jet.integer.nodes import Node, Operation, Pool
+from linnet.jet.integer.nodes import Node, Operation, Pool, WeightedAdd
+
+SIGN_AFTER_SUM = "Put linnet.jet.Sign() right after the addition, or the batch norm after it."
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,16 @@ class PendingPool:
 class Known:
     """A tensor of the trained network: norm(scale * a + shifts[c]), max pooled, for the integers a of a node.
 
+    With an addend it is the sum of two such tensors, at least one of which has a norm; the pools come after the sum.
+
     Attributes:
         node: Number of the node.
         scale: Not 0.
         shifts: One a channel.
         norm: A batch norm that no threshold or score has taken in yet.
         pools: Max poolings likewise.
+        addend: What is added to it before the pools.
+        sum_name: Name of that addition.
     """
 
     node: int
@@ -42,6 +49,8 @@ class Known:
     shifts: tuple[Fraction, ...]
     norm: Norm | None = None
     pools: tuple[PendingPool, ...] = ()
+    addend: Known | None = None
+    sum_name: str = ""
 
 
 @dataclass
@@ -111,6 +120,8 @@ class Builder:
         source = self.nodes[known.node]
         if source.kind == "sign" and known.norm is None and not known.pools and known.scale > 0:
             return known
+        if known.addend is not None:
+            return self._signed_sum(name, known, known.addend)
         threshold = threshold_of(source.low, source.high, known.scale, known.shifts, known.norm)
         node = self.add(name, threshold, known.node)
         falling = slopes(known.norm, source.shape[0]) < 0
@@ -119,8 +130,25 @@ class Builder:
             node = self.add(pool.name, Pool("bits", pool.window, pool.stride, conjunction), node)
         return plain(node, self.nodes)
 
+    def _signed_sum(self, name: str, known: Known, other: Known) -> Known:
+        """The signs of a sum with batch norms: a whole combination of both maps, and its threshold."""
+        maps = [
+            (self.nodes[part.node].low, self.nodes[part.node].high, part.scale, part.shifts, part.norm)
+            for part in (known, other)
+        ]
+        channels = self.nodes[known.node].shape[0]
+        pairs = [(addend(c, *maps[0]), addend(c, *maps[1])) for c in range(channels)]
+        multipliers, threshold = sign_of_sum(pairs)
+        node = self.add(known.sum_name, WeightedAdd(multipliers), known.node, other.node)
+        node = self.add(name, threshold, node)
+        for pool in known.pools:
+            node = self.add(pool.name, Pool("bits", pool.window, pool.stride, np.zeros(channels, bool)), node)
+        return plain(node, self.nodes)
+
     def terms(self, known: Known) -> np.ndarray:
         """Per channel the largest size of what a float64 batch norm adds up."""
+        if known.addend is not None:
+            return self.terms(dataclasses.replace(known, addend=None)) + self.terms(known.addend)
         source, norm = self.nodes[known.node], known.norm
         largest = np.maximum(np.abs(source.low), np.abs(source.high)) * abs(float(known.scale))
         largest = largest + np.abs([float(s) for s in known.shifts])
@@ -133,3 +161,8 @@ class Builder:
 def plain(node: int, nodes: Sequence[Node]) -> Known:
     """A tensor that is its integers."""
     return Known(node, Fraction(1), (Fraction(0),) * nodes[node].shape[0])
+
+
+def described_sum(known: Known) -> str:
+    """A sum of batch norms in the words of an error."""
+    return f"the sum `{known.sum_name}` of batch norms, which have no common scale"

@@ -18,7 +18,7 @@ import numpy as np
 
 from linnet.jet import kernel_family
 from linnet.jet.integer.graph import IntegerGraph
-from linnet.jet.integer.nodes import Conv, Linear, Node, Pool, Scores, Threshold
+from linnet.jet.integer.nodes import Conv, Linear, Node, Pool, Scores, Threshold, WeightedAdd
 from linnet.jet.integer.shapes import window_of
 
 Bounds = tuple[int, int]
@@ -121,6 +121,10 @@ def _node_cost(node: Node, source: Node) -> NodeCost | None:
     if isinstance(operation, Scores):
         table = sum(int(v).bit_length() + 1 for v in (*operation.multipliers, *operation.offsets))
         return NodeCost(node.name, "scores", positions, table_bits=table)
+    if isinstance(operation, WeightedAdd):
+        table = sum(int(v).bit_length() + 1 for v in operation.multipliers.ravel())
+        adds = math.prod(node.shape)
+        return NodeCost(node.name, "weightedadd", positions, 0, adds, adds * node.bits, table_bits=table)
     if isinstance(operation, Pool) and len(source.shape) == 3:
         window, _ = window_of(operation, source.shape)
         rows = 0 if operation.everything else (window[0] - 1) * source.shape[2] * source.shape[0] * source.bits

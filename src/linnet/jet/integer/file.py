@@ -21,7 +21,7 @@ from linnet.jet.integer.nodes import Node, Operation
 PROGRAM = Kind("integer program")
 """What `write_graph` writes; for `linnet.engine.files.tensor_file.read_tensors`."""
 
-_OPERATIONS = ("Input", "Conv", "Threshold", "Pool", "Flatten", "Linear", "Add", "Concat", "Scores")
+_OPERATIONS = ("Input", "Conv", "Threshold", "Pool", "Flatten", "Linear", "Add", "WeightedAdd", "Concat", "Scores")
 _FRACTIONS, _TUPLES = ("scale", "shift"), ("window", "stride")
 
 

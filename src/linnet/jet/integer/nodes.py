@@ -126,6 +126,17 @@ class Add:
     """The sum of two or more maps or vectors of one shape."""
 
 
+@dataclass(frozen=True, eq=False)
+class WeightedAdd:
+    """The sum of two maps or vectors of one shape, each multiplied by one whole number a channel.
+
+    Attributes:
+        multipliers: int64 (2, C).
+    """
+
+    multipliers: np.ndarray
+
+
 @dataclass(frozen=True)
 class Concat:
     """Maps or vectors one after another along the channels."""
@@ -148,7 +159,7 @@ class Scores:
     error: float
 
 
-Operation = Input | Conv | Threshold | Pool | Flatten | Linear | Add | Concat | Scores
+Operation = Input | Conv | Threshold | Pool | Flatten | Linear | Add | WeightedAdd | Concat | Scores
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from linnet.jet.integer.nodes import (
     Pool,
     Scores,
     Threshold,
+    WeightedAdd,
 )
 
 LARGEST = 2**31 - 1
@@ -58,6 +59,8 @@ def result_of(name: str, operation: Operation, sources: Sequence[Node], shape: t
     if isinstance(operation, Add):
         low, high = sum(s.low for s in sources), sum(s.high for s in sources)
         return _checked(name, (source.shape, "int", np.asarray(low), np.asarray(high)))
+    if isinstance(operation, WeightedAdd):
+        return _checked(name, _weighted_add(name, operation, sources))
     if isinstance(operation, Concat):
         shape = (sum(s.shape[0] for s in sources), *source.shape[1:])
         low, high = (np.concatenate([getattr(s, end) for s in sources]) for end in ("low", "high"))
@@ -113,6 +116,15 @@ def _pool(name: str, pool: Pool, source: Node) -> Result:
         count = window[0] * window[1]
         return shape, "int", source.low * count, source.high * count
     return shape, source.kind if source.kind != "pixels" else "int", source.low, source.high
+
+
+def _weighted_add(name: str, operation: WeightedAdd, sources: Sequence[Node]) -> Result:
+    ends = np.stack([
+        np.stack((m * source.low, m * source.high)) for m, source in zip(operation.multipliers, sources, strict=True)
+    ])  # fmt: skip
+    for products in ends:
+        _require_int32(name, int(products.min()), int(products.max()))
+    return sources[0].shape, "int", ends.min(1).sum(0), ends.max(1).sum(0)
 
 
 def window_of(pool: Pool, shape: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:

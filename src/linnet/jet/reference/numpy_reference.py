@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from linnet.jet.integer.graph import IntegerGraph
-from linnet.jet.integer.nodes import Add, Concat, Conv, Flatten, Linear, Node, Pool, Scores, Threshold
+from linnet.jet.integer.nodes import Add, Concat, Conv, Flatten, Linear, Node, Pool, Scores, Threshold, WeightedAdd
 
 
 def trace_numpy(graph: IntegerGraph, pixels: np.ndarray) -> list[np.ndarray]:
@@ -56,6 +56,9 @@ def _result(node: Node, inputs: Sequence[np.ndarray]) -> np.ndarray:
         return 2 * np.stack([x[:, row].sum(1, dtype=np.int64) for row in ones], 1) - total[:, None]
     if isinstance(operation, Add):
         return sum((v.astype(np.int64) for v in inputs), np.int64(0))  # pyright: ignore[reportReturnType]
+    if isinstance(operation, WeightedAdd):
+        stacked = np.stack([v.swapaxes(0, 1) for v in inputs]).astype(np.int64)
+        return np.einsum("kc,kc...->c...", operation.multipliers, stacked).swapaxes(0, 1)
     if isinstance(operation, Concat):
         return np.concatenate(inputs, 1)
     assert isinstance(operation, Scores)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from linnet.jet.integer.graph import IntegerGraph
-from linnet.jet.integer.nodes import Add, Concat, Conv, Flatten, Linear, Node, Pool, Scores, Threshold
+from linnet.jet.integer.nodes import Add, Concat, Conv, Flatten, Linear, Node, Pool, Scores, Threshold, WeightedAdd
 from linnet.jet.integer.shapes import window_of
 
 
@@ -47,6 +47,9 @@ def _result(node: Node, inputs: Sequence[Tensor]) -> Tensor:
         return (x.double() @ torch.from_numpy(operation.weights).double().T).round().long()
     if isinstance(operation, Add):
         return torch.stack(tuple(inputs)).sum(0)
+    if isinstance(operation, WeightedAdd):
+        first, second = torch.from_numpy(operation.multipliers)
+        return x * _channels(first, x) + inputs[1] * _channels(second, x)
     if isinstance(operation, Concat):
         return torch.cat(tuple(inputs), 1)
     assert isinstance(operation, Scores)

@@ -24,14 +24,7 @@ def simulated_by_icarus(
 ) -> tuple[np.ndarray, float]:
     """The output of frames, by the test bench that is written beside the Verilog.
 
-    Args:
-        design: What the interface is.
-        text: The Verilog.
-        pixels: Integers (N, C, H, W).
-        rng_seed: Of the gaps.
-
-    Returns:
-        int64 (values,) in the order in which they came: frame, position, channel; and seconds of simulation.
+    Arguments and result are those of `linnet.jet.verification.cxxrtl.simulated`.
 
     Raises:
         MismatchError: an output is x or z.

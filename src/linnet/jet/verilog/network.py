@@ -9,7 +9,7 @@ import numpy as np
 
 from linnet.errors import FreezeError, InputError
 from linnet.jet.integer.graph import IntegerGraph
-from linnet.jet.integer.nodes import Add, Concat, Conv, Flatten, Linear, Node, Pool, Scores, Threshold
+from linnet.jet.integer.nodes import Add, Concat, Conv, Flatten, Linear, Node, Pool, Scores, Threshold, WeightedAdd
 from linnet.jet.integer.table import table
 from linnet.jet.verilog.convolution import convolution
 from linnet.jet.verilog.linear import linear
@@ -146,7 +146,7 @@ class _Builder:
     def put(self, node: Node) -> None:
         """Adds the layer of a node."""
         operation = node.operation
-        if isinstance(operation, (Add, Concat)):
+        if isinstance(operation, (Add, WeightedAdd, Concat)):
             raise FreezeError(
                 f"`{node.name}` ({type(operation).__name__.lower()}) joins two branches, and the Verilog is one stream "
                 "without branches. Use a network without it; Python and C take it."
@@ -157,7 +157,7 @@ class _Builder:
         if self._flat and not isinstance(operation, Linear) and self._positions > 1:
             raise FreezeError(
                 f"`{node.name}` works on a flattened map of {self._positions} positions, which come one after another. "
-                "Put it before the flatten, or a linear layer between."
+                "Move it in front of the flatten, or put a linear layer between them."
             )
         if isinstance(operation, (Conv, Linear)) and not (self.stream.is_sign or self.stream.is_plain):
             self._append(node, "numbers", plain)

@@ -255,7 +255,7 @@ def _checked(points: Points, what: str) -> np.ndarray:
         array = np.asarray(points, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise PointsError(
-            f"`{what}` holds no numbers ({error}); finite points of shape (n, 2), y and x, were needed."
+            f"`{what}` must hold points as finite numbers (y, x), of shape (n, 2) (got something else: {error})."
         ) from error
     if array.size == 0:
         return np.zeros((0, 2))

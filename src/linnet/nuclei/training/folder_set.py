@@ -1,4 +1,4 @@
-"""A folder of images and points as a nucleus set, with a split of its own."""
+"""A folder of images and points as a nucleus set, split into training, validation and test."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ _LEAST = 5
 
 
 def read_folder_set(images: str | Path, points: str | Path) -> list[NucleusImage]:
-    """Images and their points, each image a picture of its own; of five in the order of names one is for validation
+    """Images and their points, each image a separate picture; of five in the order of names one is for validation
     and one for the test.
 
     Args:

@@ -171,6 +171,7 @@ class Direction:
         uncovered: Parameter name -> why it has none. With "gradient" it is in `delta` all the same.
         notes: Sentences for the report.
         side: Parameter name -> gradient, of those that follow the side rule.
+        shrink: What the update multiplies delta with: below 1 where the KL clip shortens the step.
     """
 
     delta: dict[str, Tensor]
@@ -180,6 +181,7 @@ class Direction:
     uncovered: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     side: dict[str, Tensor] = field(default_factory=dict)
+    shrink: float = 1.0
 
 
 class Approximation(ABC):
@@ -195,7 +197,7 @@ class Approximation(ABC):
         function_momentum: Whether momentum in function space is made here; else `NaturalGradient` does heavy ball.
         listening: False while `NaturalGradient` itself runs the network; hooks of `attach` then do nothing.
         dampings: Parameter name -> rho of its group, frozen ones too, at construction or at the last step.
-        exact_rows: Whether each position of a sample has rows of its own, and "model" all columns of R.
+        exact_rows: Whether each position of a sample has separate rows, and "model" all columns of R.
         couples: Whether layers that couple samples (batch statistics, dropout) are allowed.
         relative: Whether steps are c / alpha long, so that alpha must be right.
         told_losses: (loss, loss of outputs 0) of the user's last forwards, where their gradients tell them; else None.

@@ -78,7 +78,7 @@ def plain_number(value: Any) -> Any:
 
 
 def rates(asked: Request) -> dict[str, Any]:
-    """What a parameter group may have of its own."""
+    """The settings that a parameter group may override."""
     lr, side = (asked.c if asked.lr is None else asked.lr), side_rate(asked.side_lr, asked.uncovered)
     named = {"lr": lr, "damping": asked.damping, "weight_decay": asked.weight_decay, "side_lr": side}
     return {key: float(value) for key, value in named.items()}

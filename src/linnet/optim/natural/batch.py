@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from linnet.core.distributed import rows_of_all, world
-from linnet.core.jacobian.layer_jacobian import LayerJacobian, RowsTerm
+from linnet.core.jacobian.layer_jacobian import LayerJacobian
 from linnet.core.jacobian.linearisation import DROPOUTS, UNUSED, Linearisation, coupling
+from linnet.core.jacobian.parameter_rows import RowsTerm
 from linnet.errors import CaptureError, InputError
 from linnet.optim.natural.approximation import Approximation, Batch, Direction, Settings
 

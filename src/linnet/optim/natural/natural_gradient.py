@@ -126,6 +126,8 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         compute_dtype: torch.dtype | None = UNSET,
         sharing: Literal["expand", "reduce"] = UNSET,
         max_side: int | None = UNSET,
+        sample_positions: bool = UNSET,
+        half_products: bool = UNSET,
         rng_seed: int = 0,
         scaler: torch.amp.GradScaler | None = None,
         class_dim: int | None = None,
@@ -135,7 +137,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         kronecker = option_value(
             "kronecker", kronecker, KroneckerOptions(), factor_every=factor_every, inverse_every=inverse_every, ema=ema,
             dense_start=dense_start, adapt_damping=adapt_damping, compute_dtype=compute_dtype, sharing=sharing,
-            max_side=max_side,
+            max_side=max_side, sample_positions=sample_positions, half_products=half_products,
         )  # fmt: skip
         request = Request(
             model=model, loss=(named := loss_of(loss)), approx=approx, fisher=fisher, lr=lr, c=c, momentum=momentum,
@@ -196,11 +198,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         return loss, {"alpha": self._alpha or 0.0, "isotropy error": self._isotropy.error}
 
     def report(self) -> StepReport:
-        """The last step: alpha, isotropy error, and how every trainable parameter was treated.
-
-        Raises:
-            TrainingError: there was no step yet.
-        """
+        """The last step: alpha, isotropy error, how every parameter was treated; TrainingError before the first."""
         if self._report is None:
             raise TrainingError("opt.report() needs a step, and none was made yet. Call opt.step(x, y) first.")
         return self._report
@@ -302,6 +300,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
             scale=1.0 / alpha if self._relative else 1.0,
             momentum=self._settings.momentum,
             in_functions=self._approximation.function_momentum,
+            shrink=direction.shrink,
         )
         self._side.step(direction.side, dict(self.model.named_parameters()), self._settings.uncovered)
         torch.clear_autocast_cache()  # inside an autocast block it holds the weights of before

@@ -1,4 +1,4 @@
-"""The side rule: parameters that have no curvature follow Adam or Padam, at a rate of their own."""
+"""The side rule: parameters that have no curvature follow Adam or Padam, at a rate chosen for them."""
 
 from __future__ import annotations
 

@@ -27,8 +27,9 @@ def apply_update(
     scale: float,
     momentum: float,
     in_functions: bool,
+    shrink: float = 1.0,
 ) -> None:
-    """theta <- (1 - eta wd) theta - eta Delta, eta = lr * scale, with heavy ball if `momentum` isn't 0.
+    """theta <- (1 - eta wd) theta - eta shrink Delta, eta = lr * scale, with heavy ball if `momentum` isn't 0.
 
     Args:
         optimizer: Its groups have "lr" and "weight_decay"; its state holds the momentum.
@@ -36,39 +37,46 @@ def apply_update(
         scale: 1 / alpha where a group's "lr" is c, else 1.
         momentum: mu.
         in_functions: Whether momentum is that of function space: the direction is kept for the next step.
+        shrink: What the directions are multiplied with.
     """
     for group in optimizer.param_groups:
         lr = float(group["lr"])
         pairs = [(p, delta[id(p)]) for p in group["params"] if id(p) in delta]
         if not pairs:
             continue
-        parameters, steps = [p for p, _ in pairs], [found for _, found in pairs]
+        parameters, steps, length = [p for p, _ in pairs], [found for _, found in pairs], scale * shrink
         if momentum and in_functions:
             for p, found in pairs:
-                optimizer.state[p]["previous"] = found.to(p.dtype, copy=True)
-        if scale != 1.0:
-            steps = list(_lists._foreach_mul(steps, scale))
+                optimizer.state[p]["previous"] = (found * shrink).to(p.dtype)
         if momentum and not in_functions:
-            steps = _heavy_ball(optimizer, parameters, steps, momentum)
+            steps, length = _heavy_ball(optimizer, parameters, steps, momentum, length), 1.0
         if group["weight_decay"]:
             _lists._foreach_mul_(parameters, 1 - group["weight_decay"] * lr * scale)
         _lists._foreach_add_(
-            parameters, [step.to(p.dtype) for p, step in zip(parameters, steps, strict=True)], alpha=-lr
+            parameters, [step.to(p.dtype) for p, step in zip(parameters, steps, strict=True)], alpha=-lr * length
         )
 
 
 def _heavy_ball(
-    optimizer: torch.optim.Optimizer, parameters: list[Tensor], steps: list[Tensor], momentum: float
+    optimizer: torch.optim.Optimizer, parameters: list[Tensor], steps: list[Tensor], momentum: float, length: float
 ) -> list[Tensor]:
-    """m <- mu m + Delta, in place where there is an m."""
+    """m <- mu m + length Delta, in place where there is an m."""
     states: list[dict[str, Any]] = [optimizer.state[p] for p in parameters]
     for state, p in zip(states, parameters, strict=True):
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(p)  # of its dtype: so torch loads a saved one
     buffers = [state["momentum_buffer"] for state in states]
     _lists._foreach_mul_(buffers, momentum)
-    _lists._foreach_add_(buffers, [step.to(m.dtype) for m, step in zip(buffers, steps, strict=True)])
+    _lists._foreach_add_(buffers, [step.to(m.dtype) for m, step in zip(buffers, steps, strict=True)], alpha=length)
     return buffers
+
+
+@torch.no_grad()
+def slope(delta: Mapping[str, Tensor], gradient: Mapping[str, Tensor]) -> float:
+    """Delta . grad over the names that both have."""
+    pairs = [(d.reshape(-1), gradient[name].reshape(-1)) for name, d in delta.items() if name in gradient]
+    dots = [torch.dot(d, g.to(d.dtype)) for d, g in pairs]
+    return float(torch.stack([dot.double() for dot in dots]).sum()) if dots else 0.0
 
 
 def clip_scale(delta: Mapping[str, Tensor], gradient: Mapping[str, Tensor], *, eta: float, most: float) -> float:
@@ -86,7 +94,7 @@ def clip_scale(delta: Mapping[str, Tensor], gradient: Mapping[str, Tensor], *, e
     Source:
         Ba, Grosse & Martens 2017: a trust region in the distributions, by scaling the step.
     """
-    moved = eta * eta * sum(float((gradient[name] * d).sum()) for name, d in delta.items() if name in gradient)
+    moved = eta * eta * slope(delta, gradient)
     if math.isinf(moved):
         raise ArithmeticError("the length of the step in the metric is infinite")
     return min(1.0, math.sqrt(most / moved)) if moved > 0 else 1.0
@@ -112,8 +120,7 @@ def clipped(
         most: Largest eta^2 Delta^T G Delta.
     """
     scale = clip_scale(direction.delta, gradient, eta=eta, most=most)
-    delta = {name: d * scale for name, d in direction.delta.items()}
-    return replace(direction, delta=delta, alpha=alpha), None if measured is None else measured.shrunk(scale)
+    return replace(direction, shrink=scale, alpha=alpha), None if measured is None else measured.shrunk(scale)
 
 
 def previous_directions(

@@ -58,7 +58,7 @@ class Padam(Optimizer):
     AdamW, and load with `weights_only=True`. Loaded hyperparameters win; those that Adam doesn't have stay.
 
     Args:
-        params: Parameters, or groups with settings of their own, as for every optimizer of torch.
+        params: Parameters, or groups with different settings, as for every optimizer of torch.
         lr: Learning rate; a number, or a tensor of one element.
         betas: (b1, b2).
         p: Partial adaptivity, 0 to 1/2. May be changed between steps: `opt.param_groups[0]["p"] = 0.0`.

@@ -14,14 +14,14 @@ Select = Literal["global", "per_layer"]
 """How widths are chosen: all channels compete, or all classes keep one share."""
 
 
-def same_rate(selector: Selector, utilities: Sequence[Floats]) -> Selection:
+def same_rate(selector: Selector, importances: Sequence[Floats]) -> Selection:
     """The widths of the largest rate r that keeps every limit, each the largest allowed one not above r C.
 
     Then, while one fits, the class with the smallest share takes its next width: no single unit fits any more.
 
     Args:
         selector: Of the network and the budget.
-        utilities: For each group (size,): importance of its channels, in any order.
+        importances: For each group (size,): importance of its channels, in any order.
 
     Returns:
         Widths that keep every limit.
@@ -36,7 +36,7 @@ def same_rate(selector: Selector, utilities: Sequence[Floats]) -> Selection:
         else:
             high = middle - 1
     widths = _filled(selector, _widths(selector, rates[low]))
-    kept = selector.kept_utility([np.sort(u)[::-1] for u in utilities], widths)
+    kept = selector.kept_importance([np.sort(u)[::-1] for u in importances], widths)
     count = len(selector.limits)
     return Selection(tuple(int(width) for width in widths), Price(0.0, tuple([1 / count] * count)), kept)
 

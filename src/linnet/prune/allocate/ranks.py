@@ -82,7 +82,7 @@ def _side(graph: ChannelGraph, names: Sequence[str], group_of: dict[str, int], c
     return slope, fixed
 
 
-def by_rank(selector: Selector, ranks: LayerRanks, utilities: Sequence[Floats]) -> Selection:
+def by_rank(selector: Selector, ranks: LayerRanks, importances: Sequence[Floats]) -> Selection:
     """The widths with the largest sum over layers of log min(kept in, kept out) that keep every limit.
 
     They are found as real numbers, rounded down to allowed ones, and filled up until no single unit fits any more.
@@ -90,23 +90,23 @@ def by_rank(selector: Selector, ranks: LayerRanks, utilities: Sequence[Floats]) 
     Args:
         selector: Of the network and the budget.
         ranks: Of its layers.
-        utilities: For each group (size,): importance of its channels, for the sum of what is kept.
+        importances: For each group (size,): importance of its channels, for the sum of what is kept.
 
     Source:
         linnet's choice.
     """
     targets = _optimum(selector, ranks)
     widths = _rounded(selector, targets)
-    kept = selector.kept_utility([np.sort(u)[::-1] for u in utilities], widths)
+    kept = selector.kept_importance([np.sort(u)[::-1] for u in importances], widths)
     count = len(selector.limits)
     return Selection(tuple(int(width) for width in widths), Price(0.0, tuple([1 / count] * count)), kept)
 
 
-def shaped(selector: Selector, ranks: LayerRanks, utilities: Sequence[Floats], shape: Shape) -> Selection:
+def shaped(selector: Selector, ranks: LayerRanks, importances: Sequence[Floats], shape: Shape) -> Selection:
     """A selection by one of the shapes; "utility" without a price."""
     if shape == "rank":
-        return by_rank(selector, ranks, utilities)
-    return same_rate(selector, utilities) if shape == "uniform" else selector.select(utilities)
+        return by_rank(selector, ranks, importances)
+    return same_rate(selector, importances) if shape == "uniform" else selector.select(importances)
 
 
 def _optimum(selector: Selector, ranks: LayerRanks) -> Floats:

@@ -47,12 +47,12 @@ class Selection:
     Attributes:
         widths: Kept channels of each group, in its classes alike.
         price: The price they were found with.
-        kept_utility: Sum of the kept channels' importances.
+        kept_importance: Sum of the kept channels' importances.
     """
 
     widths: tuple[int, ...]
     price: Price
-    kept_utility: float
+    kept_importance: float
 
 
 class Costs(Protocol):
@@ -146,11 +146,11 @@ class Selector:
         self._refuse_unreachable()
         self._fair = self._unstarved()
 
-    def select(self, utilities: Sequence[Floats], price: Price | Literal["auto", "none"] = "auto") -> Selection:
+    def select(self, importances: Sequence[Floats], price: Price | Literal["auto", "none"] = "auto") -> Selection:
         """Widths for these importances.
 
         Args:
-            utilities: For each group (size,): importance of its channels, in any order.
+            importances: For each group (size,): importance of its channels, in any order.
             price: A price, "none" (importance alone), or "auto". With one limit "auto" is "none". With several, prices
                 are tried for which every limit is used; of those selections that use at least 0.9 of every limit (of
                 all, if there are none) and starve no class, the one that keeps most importance is taken. For two limits
@@ -159,7 +159,7 @@ class Selector:
         Returns:
             Widths that keep every limit; no class can take its next width without breaking one.
         """
-        ranked = [np.sort(np.asarray(u, dtype=np.float64))[::-1] for u in utilities]
+        ranked = [np.sort(np.asarray(u, dtype=np.float64))[::-1] for u in importances]
         if isinstance(price, Price):
             return self._selected(ranked, price)
         plain = self._selected(ranked, Price(0.0, (1 / len(self._caps),) * len(self._caps)))
@@ -170,7 +170,7 @@ class Selector:
             trials += self._pair(ranked, alpha) if len(self._caps) == 2 else self._mixes(ranked, alpha)
         fair = [trial for trial in trials if not self._starves(trial)] or trials
         spent = [trial for trial in fair if self.use(trial).min() >= _SPENT] or fair
-        return max(spent, key=lambda trial: trial.kept_utility)
+        return max(spent, key=lambda trial: trial.kept_importance)
 
     def use(self, selection: Selection) -> Floats:
         """Share of each limit that a selection uses; of a limit that the whole network keeps, its share of that."""
@@ -213,7 +213,7 @@ class Selector:
         for _ in range(_ROUNDS if price.alpha else 0):
             scale = self._prices(widths, price)
             widths = self._refilled(ranked, self._by_threshold(ranked, scale, allowed))
-        return Selection(tuple(int(width) for width in widths), price, self.kept_utility(ranked, widths))
+        return Selection(tuple(int(width) for width in widths), price, self.kept_importance(ranked, widths))
 
     def _by_threshold(self, ranked: Sequence[Floats], scale: Floats, allowed: Sequence[Ints]) -> Ints:
         """The widths of the lowest threshold on u / scale that keeps every limit, by bisection."""
@@ -242,7 +242,7 @@ class Selector:
         return np.array([row[place] for row, place in zip(allowed, places, strict=True)], dtype=np.int64)
 
     def _refilled(self, ranked: Sequence[Floats], widths: Ints) -> Ints:
-        """Takes the next width of the class that gains most utility per cost, while one fits."""
+        """Takes the next width of the class that gains most importance per cost, while one fits."""
         now = self.totals(widths)[0]
         while True:
             rows, trials = self.wider(widths)
@@ -281,7 +281,7 @@ class Selector:
             trials[trial, row] = allowed[np.searchsorted(allowed, widths[row], side="left") - 1]
         return rows, trials
 
-    def kept_utility(self, ranked: Sequence[Floats], widths: Ints) -> float:
+    def kept_importance(self, ranked: Sequence[Floats], widths: Ints) -> float:
         """Sum of the kept channels' importances.
 
         Args:

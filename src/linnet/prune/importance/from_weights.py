@@ -19,7 +19,7 @@ Normalise = Literal["max", "mean"]
 """What the importances of a class are divided by, so that classes can compete."""
 
 
-def utilities_from_weights(
+def importances_from_weights(
     model: nn.Module,
     graph: ChannelGraph,
     names: tuple[str, ...],
@@ -54,13 +54,13 @@ def utilities_from_weights(
     return {name: scaled(_CRITERIA[criterion](model, graph.classes[name], draw), by=normalise) for name in names}
 
 
-def scaled(utilities: Floats, *, by: Normalise = "max") -> Floats:
+def scaled(importances: Floats, *, by: Normalise = "max") -> Floats:
     """Divided by the largest, or by the mean; as they are when all are 0.
 
     By the largest, one outstanding channel makes all others of its class small; by the mean it does so less.
     """
-    size = utilities.max(initial=0.0) if by == "max" or not len(utilities) else utilities.mean()
-    return utilities / size if size > 0 else utilities
+    size = importances.max(initial=0.0) if by == "max" or not len(importances) else importances.mean()
+    return importances / size if size > 0 else importances
 
 
 def _l1(model: nn.Module, known: ChannelClass, draw: np.random.Generator) -> Floats:

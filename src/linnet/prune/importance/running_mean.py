@@ -114,7 +114,7 @@ class RunningMean:
         self.measurements += 1
 
     def by_class(self) -> dict[str, Floats]:
-        """Class name -> (channels,) utilities."""
+        """Class name -> (channels,) importances."""
         return {name: self.utility[part] for name, part in self.slices.items()}
 
     def state_dict(self) -> dict[str, Any]:

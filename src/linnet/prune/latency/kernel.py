@@ -28,7 +28,7 @@ class Kernel:
         dilation: By axis.
         output_padding: By axis.
         transposed: Whether it is a transposed convolution.
-        groups: Of channels; 0 where every channel is a group of its own.
+        groups: Of channels; 0 where every channel is a group (depthwise).
         extent: Of the input, by axis; of a product: (rows,).
     """
 

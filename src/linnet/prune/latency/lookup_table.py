@@ -108,7 +108,7 @@ def _grid(use: Use, inputs: Sequence[int], outputs: Sequence[int], measured: Mea
 
 
 def _time(use: Use, i: int, o: int, inputs: Sequence[int], outputs: Sequence[int], measured: Measured) -> float:
-    """Of one entry; where every channel is a group of its own, outputs follow the inputs."""
+    """Of one entry; where every channel is a group, outputs follow the inputs."""
     if not use.kernel.groups:
         o = i * outputs[-1] // inputs[-1]
     return measured.kernel_ns(use.kernel, i, o)

@@ -219,7 +219,7 @@ def meet(
         model: The network, without masks.
         select: Limit on the table's sum in nanoseconds (None: no such limit) -> selection.
         multiplicity: Selection -> the edit that makes it.
-        ranked: For each group (size,): utilities, descending.
+        ranked: For each group (size,): importances, descending.
         limits: The counted limits.
 
     Returns:
@@ -301,8 +301,8 @@ class _Search:
             then = ns + latency_model.expected_ns(key) - latency_model.expected_ns(base.widths)
             if key in self.tried or not selector.fits(trial)[0] or (met and then > target):
                 continue
-            made = Selection(key, base.price, selector.kept_utility(ranked, trial))
-            lost = base.kept_utility - made.kept_utility
+            made = Selection(key, base.price, selector.kept_importance(ranked, trial))
+            lost = base.kept_importance - made.kept_importance
             found.append((-then if met else max(then - AIM * target, 0.0) + 1e-9 * lost, key, made))
         yield from (made for _, _, made in sorted(found, key=lambda entry: entry[:2]))
 

@@ -91,7 +91,7 @@ def _difference(plain: nn.Module, examples: Sequence[Example], written: bytes) -
         feed = dict(zip(names, tensors, strict=True))
         try:
             found = run.run(None, feed)
-        except Exception as error:  # onnxruntime raises classes of its own for sizes that don't fit
+        except Exception as error:  # onnxruntime raises private classes for sizes that don't fit
             raise ProofError(f"onnxruntime refuses a batch of {samples}: {str(error).splitlines()[0]}") from error
         for ours, its in zip(wanted, found, strict=True):
             its = torch.from_numpy(its)

@@ -14,7 +14,7 @@ from linnet.arrays import Floats
 from linnet.core.distributed import added
 from linnet.errors import TrainingError
 from linnet.prune.importance.criterion import FROM_DATA, Criterion
-from linnet.prune.importance.from_weights import Normalise, utilities_from_weights
+from linnet.prune.importance.from_weights import Normalise, importances_from_weights
 from linnet.prune.importance.running_mean import Forgetting, RunningMean
 from linnet.prune.masks.masked_network import MaskedNetwork
 from linnet.prune.training.checks import REMEDY
@@ -127,7 +127,7 @@ class RunningImportance:
     def _weigh(self) -> None:
         everywhere = np.ones(self._masked_network.total, dtype=np.bool_)
         network = self._masked_network
-        found = utilities_from_weights(
+        found = importances_from_weights(
             network.model, network.graph, network.names, self.criterion, rng_seed=self.rng_seed
         )
         living = torch.from_numpy(np.concatenate([found[name] for name in network.names]))

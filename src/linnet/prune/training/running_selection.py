@@ -74,27 +74,27 @@ class RunningSelection:
         self._auto = price == "auto" and len(self.limits) > 1
         self._price = Price(0.0, tuple([1 / len(self.limits)] * len(self.limits)))
 
-    def choose(self, utilities: Mapping[str, Floats], *, anew: bool = False) -> dict[str, tuple[int, ...]]:
+    def choose(self, importances: Mapping[str, Floats], *, anew: bool = False) -> dict[str, tuple[int, ...]]:
         """The channels that stay by these importances; the selection is kept.
 
         Args:
-            utilities: Class name -> (size,).
+            importances: Class name -> (size,).
             anew: Look for the price anew.
 
         Returns:
             Class name -> channels.
         """
-        self.selection = self._select(utilities, anew=anew)
+        self.selection = self._select(importances, anew=anew)
         self._price = self.selection.price
-        return kept_channels(self.found, self.selection, utilities)
+        return kept_channels(self.found, self.selection, importances)
 
-    def hold_unmeasured(self, utilities: Mapping[str, Floats]) -> None:
+    def hold_unmeasured(self, importances: Mapping[str, Floats]) -> None:
         """Groups of which nothing was measured stay whole: that doesn't make them worthless.
 
         Raises:
             BudgetError: the budget can't be reached so.
         """
-        self.unmeasured = unmeasured(self.found, utilities)
+        self.unmeasured = unmeasured(self.found, importances)
         rows = enumerate(self.found.free)
         self.selector.hold(row for row, group in rows if not self.unmeasured.isdisjoint(group.classes))
 
@@ -103,12 +103,12 @@ class RunningSelection:
         if self.latency_model is not None:
             self._limit_latency(numbers_of_first([self.limits["latency_ns"]])[0])
 
-    def on_time(self, model: nn.Module, utilities: Mapping[str, Floats]) -> dict[str, tuple[int, ...]]:
+    def on_time(self, model: nn.Module, importances: Mapping[str, Floats]) -> dict[str, tuple[int, ...]]:
         """The channels that stay so that the measured latency meets its target; the selection is kept.
 
         Args:
             model: The network, without masks.
-            utilities: Class name -> (size,).
+            importances: Class name -> (size,).
 
         Returns:
             Class name -> channels.
@@ -122,21 +122,21 @@ class RunningSelection:
         held = [replace(g, widths=a) for g, a in zip(self.found.free, self.selector.allowed, strict=True)]
         found = replace(self.found, free=tuple(held))
         selection, self.latency = on_time(
-            self.latency_model, model, found, counted, utilities, select=self.rule, price=price
+            self.latency_model, model, found, counted, importances, select=self.rule, price=price
         )
         widths = tuple(numbers_of_first(selection.widths))
         self.selection = replace(selection, widths=widths)
         self._limit_latency(max(self.limits["latency_ns"], self.latency_model.predicted_ns(widths)))
-        return kept_channels(self.found, self.selection, utilities)
+        return kept_channels(self.found, self.selection, importances)
 
     def measure(self, small: nn.Module) -> None:
         """Measures the latency of the final small network anew."""
         if self.latency_model is not None and self.latency is not None:
             self.latency = self.latency_model.again(small, self.latency)
 
-    def trial(self, utilities: Mapping[str, Floats]) -> dict[str, tuple[int, ...]]:
+    def trial(self, importances: Mapping[str, Floats]) -> dict[str, tuple[int, ...]]:
         """The channels that would stay; nothing is kept."""
-        return kept_channels(self.found, self._select(utilities, anew=False), utilities)
+        return kept_channels(self.found, self._select(importances, anew=False), importances)
 
     def narrow(self, widths: Ints) -> None:
         """From now on no group may be wider than this, (groups,)."""
@@ -175,8 +175,8 @@ class RunningSelection:
         widths = [(group.classes, group.widths) for group in self.found.free]
         return f"{self.limits}, price {'auto' if self._auto else 'none'}, {self.rule}, {widths}"
 
-    def _select(self, utilities: Mapping[str, Floats], *, anew: bool) -> Selection:
-        ranked = ranks(self.found, utilities)
+    def _select(self, importances: Mapping[str, Floats], *, anew: bool) -> Selection:
+        ranked = ranks(self.found, importances)
         if self.rule == "per_layer":
             return same_rate(self.selector, ranked)
         if self._ranks is not None:

@@ -42,7 +42,7 @@ def natural_conflicts(section: Any, train: Any, model: Any) -> Iterator[tuple[st
 
     Args:
         section: An `OptimizerSection` of name "natural".
-        train: The `TrainSection`, or None where it has faults of its own.
+        train: The `TrainSection`, or None where it is faulty itself.
         model: The section of the network, likewise.
     """
     approx = section.approx or "exact"

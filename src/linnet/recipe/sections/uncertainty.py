@@ -8,7 +8,7 @@ from linnet.recipe.toml.setting import setting
 
 
 def _needs_hatch(key: str, sections: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if sections.get("hatch") is None:
+    if "hatch" in sections and sections["hatch"] is None:
         yield key, "this section needs an ensemble; add [hatch], such as members = 5 and epochs = 5"
 
 

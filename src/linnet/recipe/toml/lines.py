@@ -11,7 +11,7 @@ def lines_of(text: str) -> dict[Place, int]:
     """The line, from 1, in which each table and each key of a TOML text begins.
 
     Python's TOML reader tells no lines. So the text is cut into statements: beginning at a line, lines are added until
-    what has gathered is valid TOML of its own. (No beginning of a longer statement is: its string, list or table would
+    those so far are valid TOML by themselves. (No beginning of a longer statement is: its string, list or table would
     still be open.) The reader then also says which names the statement sets, quoted and dotted ones included.
 
     Args:

@@ -34,7 +34,7 @@ class Section(Protocol):
         """(key, sentence) for each rule between this section and another that is broken.
 
         Args:
-            sections: Every section by name; None where it is absent or wrong by itself.
+            sections: Sections by name; None where one is absent. One that is wrong by itself isn't among them.
         """
         ...
 
@@ -42,7 +42,7 @@ class Section(Protocol):
 def settings_of(section: type) -> dict[str, tuple[Any, Setting, Any]]:
     """Type, setting and default (`dataclasses.MISSING` if there is none) of each key of a section's dataclass.
 
-    A key that Python has as a word of its own, such as `from`, is a field with an underscore behind it.
+    A key that is a keyword of Python, such as `from`, is a field with an underscore behind it.
     """
     hints = get_type_hints(section)
     return {

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from linnet.report.figures import SERIES_COLORS, drawing
@@ -35,6 +36,9 @@ def eigenvalue_histogram(values: Sequence[float], theory: MeanField | None = Non
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.7)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
         if theory is not None:
             _theory_lines(axes, found, theory)
         axes.set_xlabel("eigenvalue")
@@ -108,7 +112,8 @@ def lr_heatmap(found: LRMap) -> Figure:
         axes = fig.subplots()
         shown = found.peaks.clamp(max=1e6).log10().numpy()
         lrs, widths = np.asarray(found.lrs), np.arange(len(found.widths))
-        image = axes.pcolormesh(_edges(lrs), np.arange(len(widths) + 1) - 0.5, shown, cmap="cividis", vmin=0, vmax=6)
+        scale = {"cmap": "cividis", "vmin": 0, "vmax": 6, "rasterized": True}  # as vectors, its cells show seams
+        image = axes.pcolormesh(_edges(lrs), np.arange(len(widths) + 1) - 0.5, shown, **scale)
         axes.plot(found.limits, widths, "o--", color=THEORY, linewidth=2, label="2 / lambda_max, measured at the start")
         axes.set_xscale("log")
         axes.set_yticks(list(widths), [str(w) for w in found.widths])
@@ -132,7 +137,12 @@ def kappa_curves(variances: Sequence[float], curves: Mapping[str, Sequence[tuple
         axes = fig.subplots()
         for color, (name, pairs) in zip(SERIES_COLORS, curves.items(), strict=False):
             axes.plot(
-                variances, [p[0] for p in pairs], "-", color=color, linewidth=1.8, label=f"{name}: kappa 1, dashed 2"
+                variances,
+                [p[0] for p in pairs],
+                "-",
+                color=color,
+                linewidth=1.8,
+                label=f"{name}: kappa_1, dashed kappa_2",
             )
             axes.plot(variances, [p[1] for p in pairs], "--", color=color, linewidth=1.8)
         axes.set_yscale("log")

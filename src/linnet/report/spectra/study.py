@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from markupsafe import Markup
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor, nn
@@ -305,7 +306,7 @@ def _beside_theory(study: SpectrumStudy, theory: MeanField) -> Section:
         for r in study.records
         if r.name.startswith(_THEORY)
     ]
-    known = [list(row) for row in theory.table()]
+    known = [[quantity, formula, _unbroken(value), why] for quantity, formula, value, why in theory.table()]
     return Section(
         "Beside mean-field theory",
         [
@@ -313,10 +314,20 @@ def _beside_theory(study: SpectrumStudy, theory: MeanField) -> Section:
             "grows. alpha M kappa_1 is the squared length of an output's gradient at one sample, and alpha M kappa_2 "
             "its inner product with that at another sample; alpha is the number of hidden layers where all widths are "
             "equal. The outliers come from kappa_2, the bulk from kappa_1 - kappa_2.",
+            "N is the number of samples, C that of outputs. qh_1 is the mean square of a layer's signals and qt_1 "
+            "that of the gradients that come back to it, in the theory's units; qh_2 and qt_2 are the mean products "
+            "between two samples. kbar = (N-1)/N kappa_2 + kappa_1/N. kappa' and kt are the same sums for the neural "
+            "tangent kernel and for the gradient in the input; p are the softmax probabilities and Q = diag(p) - p "
+            "p^T.",
             table(["quantity", "measured", "theory"], rows, caption="This network beside the theory of its shape"),
             table(["quantity", "formula", "value", "assumption"], known, caption="What the theory says, and when"),
         ],
     )
+
+
+def _unbroken(value: str) -> Markup:
+    """Numbers that a narrow page doesn't break within."""
+    return Markup(", ").join(Markup('<span style="white-space: nowrap">{}</span>').format(n) for n in value.split(", "))
 
 
 def _costs(found: Spectrum) -> Section:
@@ -324,17 +335,16 @@ def _costs(found: Spectrum) -> Section:
     rows = [
         [
             cost.name or "(root)",
-            cost.kind,
             cost.way,
-            cost.positions_cost or None,
-            cost.gradients_cost or None,
             cost.wall_s,
+            cost.positions_cost / 1e9 or None,
+            cost.gradients_cost / 1e9 or None,
         ]
         for cost in method.layers
     ]
-    columns = ["layer", "kind", "contraction", "cost by positions", "cost by gradients", "seconds"]
+    columns = ["layer", "contraction", "seconds", "cost by positions", "by gradients"]
     head = f"Route {method.route}: {method.wall_s:.2f} s, {method.peak_bytes / 2**20:,.0f} MiB held at most."
-    told = table(columns, rows, caption="Costs in multiply-accumulates as the choice weighs them")
+    told = table(columns, rows, caption="Costs in 10^9 multiply-accumulates, as the choice weighs them")
     return Section("How it was computed", [head, told] if rows else [head])
 
 
@@ -346,4 +356,4 @@ def check_kinds(what: Sequence[str]) -> None:
     """
     for kind in what:
         if kind not in KINDS and not kind.startswith("feature:"):
-            raise InputError(f"`what` must be of {', '.join(KINDS)}, feature:LAYER (got {kind!r}).")
+            raise InputError(f"`what` must be one of {', '.join(KINDS)}, or feature:LAYER (got {kind!r}).")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from linnet.core.jacobian.linearisation import coupling
 from linnet.core.jacobian.losses import LOSSES, Loss
 from linnet.errors import InputError
-from linnet.spectra.rows.untouched import untouched
+from linnet.spectra.rows.model_state import preserved_state
 from linnet.suggest import one_of
 
 _MIXED = 1e3  # units in the last place: far above rounding, far below what one sample does to another
@@ -30,7 +30,11 @@ def check_inputs(model: nn.Module, x: Tensor, x2: Tensor | None = None) -> None:
     for name, value in (("x", x), ("x2", x2)):
         if value is not None and (not isinstance(value, Tensor) or value.ndim < 1 or not len(value)):
             what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            raise InputError(f"`{name}` must be a tensor with at least one sample on axis 0 (got {what}).")
+            then = "" if isinstance(value, Tensor) else ". Give one tensor of all samples, without labels"
+            raise InputError(f"`{name}` must be a tensor with at least one sample on axis 0 (got {what}){then}.")
+        if value is not None and (value.layout != torch.strided or value.is_complex()):
+            what = value.dtype if value.is_complex() else value.layout
+            raise InputError(f"`{name}` must be a dense, real tensor (got {what}). Use x.to_dense() or x.real.")
     if x2 is not None:
         for what, ours, theirs in (
             ("shape after axis 0", tuple(x.shape[1:]), tuple(x2.shape[1:])),
@@ -66,6 +70,45 @@ def check_mode(model: nn.Module, *, trainable: bool = True) -> None:
         raise InputError(f"`{path}`: {why}. Call model.eval() first.")
 
 
+def check_forward(model: nn.Module, x: Tensor, *, trainable: bool = True) -> None:
+    """Refuses inputs that the model's forward doesn't take, and outputs that have no Jacobian.
+
+    Args:
+        model: The network.
+        x: Inputs, of which the first is tried.
+        trainable: Whether the outputs must depend on a trainable parameter.
+
+    Raises:
+        InputError: the forward raises an error, which is told; the output isn't (N, C), or hangs on no parameter.
+    """
+    with torch.enable_grad():
+        f = outputs_of_one(model, x)
+    _check_output(f, 1)
+    if trainable and not f.requires_grad:
+        raise InputError(
+            "`model` must give outputs that depend on a trainable parameter (got outputs without a gradient). Look for "
+            ".detach(), torch.no_grad() or a conversion to numbers in its forward."
+        )
+
+
+def outputs_of_one(model: nn.Module, x: Tensor) -> Any:
+    """What the forward gives for the first sample.
+
+    Raises:
+        InputError: it raises an error, which is told.
+    """
+    try:
+        with preserved_state(model):
+            return model(x[:1])
+    except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
+        said = " ".join(str(error).split())
+        raise InputError(
+            f"`x` must be inputs that the model's forward takes (got shape {tuple(x.shape)}, {x.dtype}, for which it "
+            f"raises {type(error).__name__}: {said[:160]}). Check shape and dtype of x and of the model's layers: "
+            "model(x[:1]) must run."
+        ) from error
+
+
 def check_samples(model: nn.Module, x: Tensor) -> None:
     """Refuses a model whose output rows aren't functions of one sample each.
 
@@ -78,7 +121,7 @@ def check_samples(model: nn.Module, x: Tensor) -> None:
     Raises:
         InputError: the output isn't (N, C); a module is named that mixes samples or draws random numbers.
     """
-    with untouched(model), torch.no_grad():
+    with preserved_state(model), torch.no_grad():
         pair, other = _pairs(x)
         first, inside = _traced(model, pair)
         _check_output(first, len(pair))
@@ -112,7 +155,7 @@ def check_finite(model: nn.Module, x: Tensor, value: Tensor, what: str) -> None:
 
     handles = [m.register_forward_hook(look(path, type(m).__name__)) for path, m in model.named_modules()]
     try:
-        with untouched(model), torch.no_grad():
+        with preserved_state(model), torch.no_grad():
             model(x)
     finally:
         for handle in handles:
@@ -194,6 +237,9 @@ def _check_output(output: Any, samples: int) -> None:
     if output.ndim not in (1, 2) or len(output) != samples:
         shape = ("N", *output.shape[1:]) if output.ndim and len(output) == samples else tuple(output.shape)
         raise InputError(f"`model` must give outputs of shape (N, C) (got {shape}). {REDUCE}.".replace("'", ""))
+    if not output.is_floating_point() or not output.numel():
+        what = f"shape {tuple(output.shape)}" if output.is_floating_point() else output.dtype
+        raise InputError(f"`model` must give floating outputs (N, C) with C >= 1 (got {what}). Give its logits.")
 
 
 def _check_same(first: Mapping[Any, Any], second: Mapping[Any, Any], what: str) -> None:
@@ -205,8 +251,8 @@ def _check_same(first: Mapping[Any, Any], second: Mapping[Any, Any], what: str) 
     path, _ = fed[0] if fed else differs[0]
     kind = first[fed[0] if fed else differs[0]][0]
     raise InputError(
-        f"`{path or 'the model'}` ({kind}) {what}, so that no sample has a Jacobian of its own. Call model.eval(), or "
-        "replace the module by one that treats each sample alone."
+        f"`{path or 'the model'}` ({kind}) {what}, so that the Jacobian of one sample depends on the "
+        "others. Call model.eval(), or replace the module by one that treats each sample alone."
     )
 
 

@@ -12,16 +12,23 @@ from typing import Self, TypeVar
 import torch
 from torch import Tensor, nn
 
+from linnet.core.capture.gram import mirror
 from linnet.core.jacobian.layer_jacobian import LayerJacobian
 from linnet.core.jacobian.linearisation import UNUSED, Linearisation
 from linnet.errors import CaptureError, InputError
-from linnet.spectra.rows.checks import check_finite, check_inputs, check_mode, check_samples
+from linnet.spectra.rows.checks import check_finite, check_forward, check_inputs, check_mode, check_samples
+from linnet.spectra.rows.gathered import GatheredLayers
+from linnet.spectra.rows.model_state import preserved_state
 from linnet.spectra.rows.spilled import Layers, SpilledBlocks, bytes_of, room_on_disk
-from linnet.spectra.rows.untouched import untouched
-from linnet.suggest import nearest
+from linnet.suggest import is_whole, nearest
 
 Cotangents = Callable[[Tensor], Tensor]
 """From outputs f (n, C) to cotangents (passes, n, C): what each row of the Jacobian is taken along."""
+
+# Captured at a time on the CPU where the rows that are kept hold less than half of (a, g): so much stays near the
+# processor, and the same pages serve again. Fewer samples make slower convolutions.
+_PART_BYTES = 2**26
+_PART_SAMPLES = 16
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -93,16 +100,17 @@ class JacobianRows:
         only: str | None = None,
         progress: Progress | None = None,
     ) -> None:
-        if memory < 1:
-            raise InputError(f"`memory` must be a number of bytes, such as 2**30 (got {memory}).")
+        if not is_whole(memory, 1):
+            raise InputError(f"`memory` must be a number of bytes, such as 2**30 (got {memory!r}).")
         check_mode(model)
         check_inputs(model, x)
+        check_forward(model, x)
         self.model, self.x, self.memory = model, x, memory
         self.costs: dict[str, LayerCost] = {}
         self.spilled_bytes = 0
         self._cotangents, self._progress = cotangents, progress
         self._names: tuple[str, ...] | None = None
-        with untouched(model):
+        with preserved_state(model):
             f, one = self._captured(x[:1], passes=1)
             self.passes = len(cotangents(f))
             if only is not None:
@@ -113,7 +121,10 @@ class JacobianRows:
             check_samples(model, x)
             size = one[0].gram().element_size()
             tile = math.isqrt(memory // 4 // size) // self.passes
-            self.block = max(1, min(len(x), memory // (4 * captured), tile))
+            fewer = x.device.type == "cpu" and 2 * each <= captured
+            self.block = max(1, min(len(x), memory // (4 * (each if fewer else captured)), tile))
+            part = min(memory // 4, max(_PART_BYTES, _PART_SAMPLES * captured)) // captured
+            self._part = max(1, part) if fewer else self.block
             self._kept: list[Layers] = []
             self.held_bytes = each * (len(x) if 2 * each * len(x) <= memory else min(len(x), 2 * self.block))
             self._spilled: SpilledBlocks | None = None
@@ -165,15 +176,15 @@ class JacobianRows:
     def kernel(self, other: JacobianRows | None = None) -> Tensor:
         """J J^T, or J(x) J(x')^T: the sum over the layers."""
         total = self._empty(other, 1)
-        for (_, rows), columns, part in self._tiles(other):
-            total[rows, columns] += part
+        for layer, rows, columns, beside in self._tiles(other):
+            self._add(total[rows, columns], layer, beside)
         return self._finished(total, other)
 
     def kernels(self, other: JacobianRows | None = None) -> dict[str, Tensor]:
         """The kernel of each layer, in order of first use."""
         found = {name: self._empty(other, len(self.widths)) for name in self.widths}
-        for (name, rows), columns, part in self._tiles(other):
-            found[name][rows, columns] += part
+        for layer, rows, columns, beside in self._tiles(other):
+            self._add(found[layer.name][rows, columns], layer, beside)
         return {name: self._finished(kernel, other) for name, kernel in found.items()}
 
     def primal(self) -> Tensor:
@@ -228,12 +239,15 @@ class JacobianRows:
         return self.f.new_zeros(self.rows, columns)
 
     def _finished(self, kernel: Tensor, other: JacobianRows | None) -> Tensor:
-        if not bool(torch.isfinite(kernel).all()):
+        if other is None:
+            mirror(kernel)
+        ends = torch.stack(kernel.aminmax())  # NaN where there is one; no copy of the kernel
+        if not bool(torch.isfinite(ends).all()):
             check_finite(self.model, self.x, kernel, "the kernel")
         return kernel
 
-    def _tiles(self, other: JacobianRows | None) -> Iterator[tuple[tuple[str, slice], slice, Tensor]]:
-        """((layer, rows), columns, part) of every tile and layer; without `other` the mirror images as well."""
+    def _tiles(self, other: JacobianRows | None) -> Iterator[tuple[LayerJacobian, slice, slice, LayerJacobian | None]]:
+        """(layer, rows, columns, layer of the columns or None for the same) of every tile, without mirror images."""
         right = self if other is None else other
         height, width = len(self.starts), len(right.starts)
         done, total = 0, height * (height + 1) // 2 if other is None else height * width
@@ -246,35 +260,32 @@ class JacobianRows:
                 first = right.starts[b]
                 columns = slice(first * self.passes, (first + theirs[0].samples) * self.passes)
                 for left, beside in zip(ours, theirs, strict=True):
-                    part = self._part(left, None if same else beside)
-                    yield (left.name, rows), columns, part
-                    if other is None and not same:
-                        yield (left.name, columns), rows, part.T
+                    yield left, rows, columns, None if same else beside
                 done += 1
                 if self._progress is not None:
                     self._progress(done, total)
 
-    def _part(self, left: LayerJacobian, right: LayerJacobian | None) -> Tensor:
-        return self._timed(left, lambda: left.gram(right, max_bytes=max(1, self.memory // 4)))
+    def _add(self, total: Tensor, left: LayerJacobian, right: LayerJacobian | None) -> None:
+        """One layer's part of a tile, in place; of a tile on the diagonal its upper half alone."""
+        self._timed(left, left.samples, lambda: left.add_gram(total, right, max_bytes=max(1, self.memory // 4)))
 
-    def _condensed(self, layer: LayerJacobian) -> LayerJacobian:
+    def _condensed(self, layer: LayerJacobian, samples: int) -> LayerJacobian:
         """With its rows, where they are smaller than what they are made from: made once, not for each tile."""
-        return self._timed(layer, layer.condensed)
+        return self._timed(layer, samples, lambda: layer.condensed(samples))
 
-    def _timed(self, layer: LayerJacobian, run: Callable[[], T]) -> T:
+    def _timed(self, layer: LayerJacobian, samples: int, run: Callable[[], T]) -> T:
         begin = time.perf_counter()
         found = run()
         if layer.name not in self.costs:
-            self.costs[layer.name] = _cost(layer)
+            self.costs[layer.name] = _cost(layer, samples)
         self.costs[layer.name].wall_s += time.perf_counter() - begin
         return found
 
     def _block(self, number: int) -> Layers:
         if self._recaptured:
             start = self.starts[number]
-            with untouched(self.model):
-                _, layers = self._captured(self.x[start : start + self.block])
-            return tuple(self._condensed(layer) for layer in layers)
+            with preserved_state(self.model):
+                return self._captured_block(self.x[start : start + self.block])[1]
         return self._kept[number] if self._spilled is None else self._spilled.get(number)
 
     def _capture_all(self) -> Tensor:
@@ -283,8 +294,7 @@ class JacobianRows:
         if not self._fits and not self._recaptured:
             self._spilled = SpilledBlocks(self.x.device)
         for start in self.starts:
-            f, layers = self._captured(self.x[start : start + self.block])
-            layers = tuple(self._condensed(layer) for layer in layers)
+            f, layers = self._captured_block(self.x[start : start + self.block])
             outputs.append(f)
             if self._spilled is not None:
                 self._spilled.put(layers)
@@ -292,6 +302,21 @@ class JacobianRows:
             elif not self._recaptured:
                 self._kept.append(layers)
         return torch.cat(outputs)
+
+    def _captured_block(self, x: Tensor) -> tuple[Tensor, Layers]:
+        """Outputs and layers with their rows, of all samples at once or of a few at a time."""
+        if len(x) <= self._part:
+            return self._captured_part(x, len(x))
+        outputs, gathered = [], GatheredLayers(len(x))
+        for part in x.split(self._part):
+            f, layers = self._captured_part(part, len(x))
+            gathered.add(layers)
+            outputs.append(f)
+        return torch.cat(outputs), gathered.layers
+
+    def _captured_part(self, x: Tensor, samples: int) -> tuple[Tensor, Layers]:
+        f, layers = self._captured(x)
+        return f, tuple(self._condensed(layer, samples) for layer in layers)
 
     def _captured(self, x: Tensor, passes: int | None = None) -> tuple[Tensor, Layers]:
         with Linearisation(self.model, self._names) as linear:
@@ -349,8 +374,8 @@ def _ending(name: str, layers: Layers) -> str:
     return nearest(name, [layer.name for layer in layers])
 
 
-def _cost(layer: LayerJacobian) -> LayerCost:
-    plan = layer.plan()
+def _cost(layer: LayerJacobian, samples: int) -> LayerCost:
+    plan = layer.plan(samples)
     kind = type(layer.module).__name__
     if plan is None:
         return LayerCost(layer.name, kind, "rows", 0.0, 0.0)

@@ -50,7 +50,7 @@ class SpilledBlocks:
         """Keeps one more block."""
         held: list[Tensor] = []
 
-        def take(tensor: Tensor) -> Tensor:
+        def take(tensor: Tensor, axis: int) -> Tensor:
             held.append(tensor if self._folder is not None else tensor.to("cpu"))
             self.bytes += tensor.numel() * tensor.element_size()
             return torch.empty_like(tensor, device="meta")
@@ -68,10 +68,10 @@ class SpilledBlocks:
         skeleton = self._skeletons[number]
         if self._folder is None:
             hosted = iter(self._hosted[number])
-            return tuple(layer.with_tensors(lambda _: next(hosted).to(self._device)) for layer in skeleton)
+            return tuple(layer.with_tensors(lambda _, axis: next(hosted).to(self._device)) for layer in skeleton)
         with self._path(number).open("rb") as file:
 
-            def read(like: Tensor) -> Tensor:
+            def read(like: Tensor, axis: int) -> Tensor:
                 values = np.empty(tuple(like.shape), _NUMPY[like.dtype])
                 file.readinto(values.reshape(-1).view(np.uint8).data)
                 return torch.from_numpy(values)

@@ -122,7 +122,7 @@ def test_the_map_of_step_sizes_has_its_line(monkeypatch, nets, tmp_path):
         (["mlp", "--demo"], "MODEL must be given, or --demo"),
         (["mlp", "--samples", "0"], "`--samples` must be 1 or more"),
         (["mlp", "--memory-gib", "0"], "`--memory-gib` must be above 0"),
-        (["mlp", "--what", "hessian"], "`--what` must be of fisher, ntk, input"),
+        (["mlp", "--what", "hessian"], "`--what` must be one of fisher, ntk, input"),
         (["mlp", "--loss", "hinge", "-n", "2"], "`--loss` must be one of"),
         (["mlp", "--data", "nowhere"], "`--data` must be digits"),
         (["mlp", "--reduce", "sum"], "`--reduce` must be one of"),

@@ -1,11 +1,7 @@
 """Hatch in engine.fit: at its share of the budget the seed becomes members; a killed run ends with the same bits."""
 
 import copy
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +12,7 @@ from linnet.data import ArrayLoader
 from linnet.engine import Listener, Schedule, fit
 from linnet.ensemble import Hatch, HatchEnsemble
 from linnet.errors import CheckpointError, InputError, TrainingError
+from tests import forked
 
 torch.manual_seed(5)
 CENTRES = torch.randn(3, 4) * 2
@@ -119,23 +116,21 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, step):
 
 KILLED = """
 import os, signal, sys
-sys.path.insert(0, sys.argv[1])
 from tests.unit.ensemble.hatching.test_hatch_event import Dies, Listener, train
 class Kill(Listener):
     def on_step(self, run):
-        if run.step == int(sys.argv[3]):
+        if run.step == int(sys.argv[2]):
             os.kill(os.getpid(), signal.SIGKILL)
-train(sys.argv[2], [Kill()])
+train(sys.argv[1], [Kill()])
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [20, 36, 40])
 def test_a_process_that_is_killed_before_in_and_after_the_hatch_goes_on(tmp_path, step):
-    root = str(Path(__file__).parents[4])
-    command = [sys.executable, "-c", KILLED, root, str(tmp_path / "run"), str(step)]
-    run = subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": f"{root}/src:{root}"}, timeout=120)
-    assert run.returncode == -signal.SIGKILL
+    process = forked.start(KILLED, tmp_path, str(tmp_path / "run"), str(step))
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
     again, _ = train(tmp_path / "run")
     whole, _ = train()
     assert same_bits(bits(again.model), bits(whole.model))
@@ -180,7 +175,6 @@ RANKS = """
 import copy, sys, torch
 from torch import nn
 import torch.distributed as dist
-sys.path.insert(0, sys.argv[1])
 from linnet.data import ArrayLoader
 from linnet.engine import fit
 from linnet.ensemble import Hatch, HatchEnsemble
@@ -207,23 +201,19 @@ for norm in (False, True):
     dist.broadcast(first, 0)
     assert torch.equal(mine, first), "the processes have different members"
     if not norm and dist.get_rank() == 0:
-        torch.save(mine, sys.argv[2])
+        torch.save(mine, sys.argv[1])
 print("rank", dist.get_rank(), "is done")
 """
 
 
 @pytest.mark.slow
-def test_under_torchrun_members_are_hatched_alike_and_learn_from_the_whole_batches(tmp_path):
+def test_on_two_ranks_members_are_hatched_alike_and_learn_from_the_whole_batches(tmp_path):
     script, kept = tmp_path / "ranks.py", tmp_path / "members.pt"
     script.write_text(RANKS)
-    root = str(Path(__file__).parents[4])
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    run = subprocess.run([*command, root, str(kept)], capture_output=True, text=True, check=False, timeout=180)
-    assert run.returncode == 0, run.stderr[-2000:]
-    assert run.stdout.count("is done") == 2
+    assert forked.run_on_ranks(script, tmp_path, str(kept)).count("is done") == 2
     # One process with the whole batches ends with the same members: without batch norm nothing depends on the split.
     names = {}
     alone = RANKS.split("for norm in")[0].replace("import torch.distributed as dist", "")
-    exec(alone.replace("sys.path.insert(0, sys.argv[1])", ""), names)
+    exec(alone, names)
     mine = torch.cat([t.double().flatten() for t in names["trained"](norm=False).state_dict().values()])
     assert torch.allclose(mine, torch.load(kept), rtol=0, atol=1e-10)

@@ -2,10 +2,7 @@
 
 import copy
 import math
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +14,7 @@ from linnet.engine import Schedule
 from linnet.ensemble import HatchEnsemble, hatch
 from linnet.errors import InputError, TrainingError
 from linnet.optim import Padam
+from tests import forked
 
 torch.manual_seed(5)
 CENTRES = torch.randn(3, 4) * 2
@@ -223,8 +221,7 @@ class Empty:
 
 
 RANKS = """
-import sys, torch
-sys.path.insert(0, sys.argv[1])
+import torch
 from tests.unit.ensemble.training.test_fit import ensemble, loader, states, far_apart
 import torch.distributed as dist
 ens = ensemble()
@@ -241,14 +238,10 @@ print("rank", dist.get_rank(), "has all members")
 
 
 @pytest.mark.slow
-def test_under_torchrun_the_members_are_spread_over_the_processes(tmp_path):
+def test_the_members_are_spread_over_the_ranks(tmp_path):
     script = tmp_path / "ranks.py"
     script.write_text(RANKS)
-    root = str(Path(__file__).parents[4])
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script), root]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert run.returncode == 0, run.stderr[-2000:]
-    assert run.stdout.count("has all members") == 2
+    assert forked.run_on_ranks(script, tmp_path).count("has all members") == 2
 
 
 def test_a_list_of_loaders_needs_one_for_each_member():

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 
 import numpy as np
@@ -41,11 +42,32 @@ def test_five_files_are_written_and_the_header_tells_sizes_and_hash(folder, prog
     assert "float" not in (folder / "linnet_jet.c").read_text().split("*/", 1)[1].replace("__m256", "")
 
 
+def require_build(command, folder):
+    """Skips where the compiler, or a system library for its options, isn't installed."""
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} isn't installed (Debian: apt install {command[0]})")
+    probe = folder / "probe.c"
+    probe.write_text(
+        "#include <stdint.h>\n#include <string.h>\nint32_t probe(void);\nint32_t probe(void) { return 0; }\n"
+    )
+    run = subprocess.run([*command, "-o", str(folder / "probe.o"), str(probe)], capture_output=True, check=False)
+    if run.returncode:
+        pytest.skip(f"{command[0]} can't build for {command[1:]} here (Debian: apt install gcc-multilib)")
+
+
 @needs_compiler
-@pytest.mark.parametrize("flags", [["-O2"], ["-O2", "-DLINNET_JET_PORTABLE"], ["-O3", "-march=native"]])
-def test_it_compiles_without_a_warning_and_calls_nothing_but_memory_moves(folder, tmp_path, flags):
+@pytest.mark.parametrize("word_bits", [64, 32])
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize(
+    "flags", [["-O2"], ["-O2", "-DLINNET_JET_PORTABLE"], ["-O3", "-march=native"], ["-O2", "-m32"]]
+)
+def test_it_compiles_without_a_warning_and_calls_nothing_but_memory_moves(
+    program, tmp_path, compiler, flags, word_bits
+):
+    require_build([compiler, *flags, "-c"], tmp_path)
+    program.to_c(tmp_path / "c", word_bits=word_bits)
     target = tmp_path / "x.o"
-    command = ["gcc", *STRICT, *flags, "-c", "-o", str(target), str(folder / "linnet_jet.c")]
+    command = [compiler, *STRICT, *flags, "-c", "-o", str(target), str(tmp_path / "c" / "linnet_jet.c")]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")
     names = subprocess.run(["nm", "-u", str(target)], capture_output=True, text=True, check=True).stdout.split()

@@ -99,7 +99,7 @@ def test_two_hundred_faults_are_caught_or_have_no_effect(planted):
     [
         ("count <= c->limit[o]", "count < c->limit[o]"),
         ("!= flip) << (o", "== flip) << (o"),
-        ("x[w] ^ *sign", "x[w] & *sign"),
+        ("popcount(*x ^ *sign)", "popcount(*x & *sign)"),
         ("differ &= *mask", "differ |= *mask"),
         ("sum > c->above[o]", "sum >= c->above[o]"),
         ("(any & ~both[w]) | (all & both[w])", "(any & both[w]) | (all & ~both[w])"),

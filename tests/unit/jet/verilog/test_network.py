@@ -6,20 +6,39 @@ import pytest
 import torch
 from torch import nn
 
-from linnet.data import fashion_mnist
-from linnet.errors import FreezeError, InputError, MismatchError
+from linnet.data import circuit_boards, fashion_mnist, mnist
+from linnet.errors import DataError, FreezeError, InputError, MismatchError
 from linnet.jet import BinaryConv2d, BinaryLinear, JetConv2d, Sign, freeze
+from linnet.jet.reference.torch_reference import trace_torch
 from linnet.jet.shipped import shipped
 from linnet.jet.verification import rtl
+from linnet.jet.verification.cxxrtl import Stimulus, simulated_together
 from linnet.jet.verilog.network import design
 from tests.jet_networks import Branches
 from tests.jet_stream_networks import stream_program
 from tests.unit.jet.verilog.needs_simulator import needs_icarus, needs_simulator
 
 
+def stream_order(maps):
+    """Values in the order in which a stream gives them: frame, position, channel."""
+    maps = maps.numpy()
+    return (maps if maps.ndim == 2 else maps.transpose(0, 2, 3, 1)).reshape(-1)
+
+
 def frozen(*layers, size=(1, 6, 5)):
     torch.manual_seed(0)
     return freeze(nn.Sequential(*layers).eval(), torch.randint(0, 256, (3, *size)))
+
+
+@needs_simulator
+def test_designs_built_together_give_what_each_gives_alone():
+    stimuli = []
+    for seed in (0, 4):
+        program, pixels = stream_program(seed)
+        made = design(program.graph, *program.graph.input_shape[1:], "net")
+        stimuli.append(Stimulus(made, made.text, pixels.numpy()))
+    for one, (found, _) in zip(stimuli, simulated_together(stimuli), strict=True):
+        np.testing.assert_array_equal(found, rtl.SIMULATORS["rtl"](one.design, one.text, one.pixels)[0])
 
 
 @needs_simulator
@@ -41,30 +60,52 @@ def test_icarus_agrees_and_sees_no_undefined_value(seed):
 @needs_simulator
 @pytest.mark.nightly
 @pytest.mark.parametrize("hundred", range(10))
-def test_a_thousand_random_networks_equal_the_references(hundred):
-    for seed in range(100 * hundred, 100 * hundred + 100):
-        program, pixels = stream_program(seed)
-        record = program.verify(torch.cat([pixels] * 4), backends=["rtl"])
-        assert record.ran[1].values == 16 * int(np.prod(program.graph.output.shape))
+def test_a_thousand_random_networks_equal_the_references(hundred, proved):
+    for start in range(100 * hundred, 100 * hundred + 100, 25):
+        programs, stimuli = [], []
+        for seed in range(start, start + 25):
+            program, pixels = stream_program(seed)
+            made = design(program.graph, *program.graph.input_shape[1:], "net")
+            programs.append(program)
+            stimuli.append(Stimulus(made, made.text, torch.cat([pixels] * 4).numpy()))
+        for program, one, (found, _) in zip(programs, stimuli, simulated_together(stimuli), strict=True):
+            expected = trace_torch(program.graph, torch.from_numpy(one.pixels))[-1]
+            if not np.array_equal(found, stream_order(expected)):
+                program.verify(one.pixels, backends=["rtl"])  # tells the layer
+                pytest.fail("the designs built together give other values than the one built alone")
+            proved("random networks by CXXRTL, gaps and back to back", values=found.size)
 
 
 @needs_icarus
 @pytest.mark.nightly
 @pytest.mark.parametrize("hundred", range(10))
-def test_icarus_agrees_on_a_thousand_random_networks(hundred):
+def test_icarus_agrees_on_a_thousand_random_networks(hundred, proved):
     for seed in range(100 * hundred, 100 * hundred + 100):
         program, pixels = stream_program(seed)
         record = program.verify(torch.cat([pixels] * 4), backends=["icarus"])
         assert record.ran[1].values == 16 * int(np.prod(program.graph.output.shape))
+        proved("random networks by Icarus, gaps and back to back", values=record.ran[1].values)
+
+
+def five_hundred(name):
+    """Pixels of 500 real images for the shipped network: 28 x 28, boards cut to their middle."""
+    try:
+        if name == "boards":
+            return circuit_boards("test").images[:500, :, 2:30, 2:30].long()
+        return {"mnist": mnist, "fashion": fashion_mnist}[name]("test").images[:500].long()
+    except DataError as error:
+        pytest.skip(str(error))
 
 
 @needs_simulator
 @pytest.mark.nightly
-def test_a_test_set_of_five_hundred_images_equals_the_references():
-    program = shipped("fashion")
-    images = fashion_mnist("test").images[:500].long()
-    record = program.verify(images, backends=["rtl"])
+@pytest.mark.parametrize("name", ["fashion", "mnist", "boards"])
+def test_five_hundred_images_equal_the_references(name, proved):
+    images = five_hundred(name)
+    assert images.shape == (500, 1, 28, 28)
+    record = shipped("fashion").verify(images, backends=["rtl"])
     assert record.ran[1].values == 500 * 10
+    proved(f"images of {name} through the shipped network by CXXRTL", count=500, values=record.ran[1].values)
 
 
 @needs_simulator

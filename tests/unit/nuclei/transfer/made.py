@@ -12,6 +12,10 @@ from linnet.results import Record
 SETTINGS = {"shots": [1, 2], "shot_groups": [], "seeds": 2, "margin": 0.01, "few": 2, "radius_px": 5.0}
 SETTINGS |= {
     "starts": ["best", "mixture", "scratch"],
+    "steps": 9,
+    "shot_steps": 3,
+    "train_images": 0,
+    "validation_images": 0,
     "test_images": 0,
     "mixtures": ["pooled"],
     "rehearsal": [],

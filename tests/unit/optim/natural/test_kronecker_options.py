@@ -18,6 +18,9 @@ OTHERS = {
     "adapt_damping": True,
     "compute_dtype": torch.float32,
     "sharing": "reduce",
+    "max_side": 2,
+    "sample_positions": False,
+    "half_products": False,
 }
 
 

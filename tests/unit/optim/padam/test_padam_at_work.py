@@ -1,8 +1,6 @@
 """Padam among the package's other parts: processes, edits of the network, the training loop."""
 
-import os
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,19 +8,14 @@ from torch import nn
 
 import linnet
 from linnet.optim import Padam
+from tests.forked import run_on_ranks
 
 from .padam_on_a_rank import examples, network, trained
 
 
 @pytest.mark.slow
 def test_two_processes_end_with_the_same_bits_and_where_one_does(tmp_path):
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    words += ["-m", "tests.unit.optim.padam.padam_on_a_rank", str(tmp_path)]
-    paths = os.pathsep.join(sys.path)
-    run = subprocess.run(
-        words, env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
-    )
-    assert run.returncode == 0, run.stderr[-2000:]
+    run_on_ranks(Path(__file__).with_name("padam_on_a_rank.py"), tmp_path, str(tmp_path))
     ends = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
     model = network()
     trained(model, *examples())

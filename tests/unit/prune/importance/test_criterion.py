@@ -57,10 +57,10 @@ def test_gates_find_what_explicit_hooks_and_a_loop_over_samples_find():
     found = from_data(net, graph, _names(graph), "taylor", [(inputs, targets)])
     together = [t.abs().mean(0).numpy() for t in _by_hooks(net, inputs, targets)]
     alone = [_by_hooks(net, inputs[i : i + 1], targets[i : i + 1]) for i in range(len(inputs))]
-    for place, utilities in enumerate(found.values()):
+    for place, importances in enumerate(found.values()):
         slow = np.mean([t[place][0].abs().numpy() for t in alone], axis=0)
-        np.testing.assert_allclose(utilities, together[place] / together[place].max(), rtol=1e-12)
-        np.testing.assert_allclose(utilities, slow / slow.max(), rtol=1e-12)
+        np.testing.assert_allclose(importances, together[place] / together[place].max(), rtol=1e-12)
+        np.testing.assert_allclose(importances, slow / slow.max(), rtol=1e-12)
 
 
 def test_data_is_weighted_by_samples_and_the_network_is_left_as_it_was():
@@ -69,8 +69,8 @@ def test_data_is_weighted_by_samples_and_the_network_is_left_as_it_was():
     graph = ChannelGraph(net, EXAMPLE.double())
     whole = from_data(net, graph, _names(graph), "taylor", [(inputs, targets)])
     parts = from_data(net, graph, _names(graph), "taylor", [(inputs[:5], targets[:5]), (inputs[5:], targets[5:])])
-    for name, utilities in whole.items():
-        np.testing.assert_allclose(parts[name], utilities, rtol=1e-12)
+    for name, importances in whole.items():
+        np.testing.assert_allclose(parts[name], importances, rtol=1e-12)
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
     assert net.training
     assert all(parameter.grad is None for parameter in net.parameters())
@@ -83,10 +83,10 @@ def test_bn_taylor_is_what_the_batch_norm_has_and_taylor_is_not():
     absolute = from_data(net, graph, _names(graph), "taylor", [(inputs, targets)])
     nn.functional.cross_entropy(net(inputs), targets).backward()
     norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm, utilities, other in zip(norms, signed.values(), absolute.values(), strict=True):
+    for norm, importances, other in zip(norms, signed.values(), absolute.values(), strict=True):
         by_hand = (norm.weight * norm.weight.grad + norm.bias * norm.bias.grad).abs().detach().numpy()
-        np.testing.assert_allclose(utilities, by_hand / by_hand.max(), rtol=1e-9)
-        assert not np.allclose(utilities, other, rtol=0.05)
+        np.testing.assert_allclose(importances, by_hand / by_hand.max(), rtol=1e-9)
+        assert not np.allclose(importances, other, rtol=0.05)
 
 
 def test_a_pruner_measures_the_same_in_training_mode():
@@ -100,9 +100,9 @@ def test_a_pruner_measures_the_same_in_training_mode():
         )
         nn.functional.cross_entropy(net(inputs), targets).backward()
         pruner.step(optimizer)
-        for t, utilities in zip(by_hand, pruner._importance.memory.by_class().values(), strict=True):
+        for t, importances in zip(by_hand, pruner._importance.memory.by_class().values(), strict=True):
             expected = t.abs().mean(0) if criterion == "taylor" else t.mean(0).abs()
-            np.testing.assert_allclose(utilities, (expected / expected.max()).numpy(), rtol=1e-10)
+            np.testing.assert_allclose(importances, (expected / expected.max()).numpy(), rtol=1e-10)
         pruner.remove()
 
 

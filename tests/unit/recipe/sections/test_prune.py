@@ -1,9 +1,6 @@
 """[prune]: a recipe whose network becomes small while it trains; resumed to the same bits in every phase."""
 
-import os
 import re
-import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -19,6 +16,7 @@ from linnet.prune import Budget, Plan
 from linnet.recipe import dry_run, parse, run
 from linnet.recipe.classifier_file import load_classifier
 from linnet.recipe.classify import TASK
+from tests import forked
 
 recipe_run = import_module("linnet.recipe.runner")
 EXAMPLE = torch.zeros(1, 1, 6, 5)
@@ -131,16 +129,12 @@ run(sys.argv[1], out=sys.argv[2], overrides={"train.epochs": 6}, task_named=lamb
 def test_a_killed_run_goes_on_to_the_same_bits(pruned, task_named):
     whole = run(pruned, out=pruned.parent / "whole", overrides={"train.epochs": 6}, task_named=task_named)
     out = pruned.parent / "killed"
-    environment = os.environ | {
-        "OMP_NUM_THREADS": str(torch.get_num_threads()),
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
     for step in (3, 15):  # of 24: under masks, small
-        process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(pruned), str(out)], env=environment)
-        while process.poll() is None and _newest(out) < step:
+        process = forked.start(SCRIPT, pruned.parent, str(pruned), str(out))
+        while process.is_alive() and _newest(out) < step:
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
     folder = run(pruned, out=out, overrides={"train.epochs": 6}, task_named=task_named)
     assert folder.weights.read_bytes() == whole.weights.read_bytes()
     assert (out / "plan.json").read_bytes() == (whole.path / "plan.json").read_bytes()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from linnet.errors import InputError
-from linnet.spectra import ntk
+from linnet.spectra import fisher, ntk
 from linnet.spectra.rows import jacobian_rows
 from linnet.spectra.rows.checks import loss_of
 from linnet.spectra.rows.jacobian_rows import JacobianRows
@@ -102,6 +102,80 @@ def head(*before: nn.Module) -> nn.Module:
 )
 def test_it_is_refused_by_name(match, model, arguments):
     assert_refused(match, model, *arguments)
+
+
+class Returning(nn.Module):
+    """Gives what a function makes of a linear layer's outputs."""
+
+    def __init__(self, then):
+        super().__init__()
+        self.linear, self.then = nn.Linear(3, 2), then
+
+    def forward(self, x):
+        return self.then(self.linear(x))
+
+
+@pytest.mark.parametrize(
+    ("then", "match"),
+    [
+        (lambda f: {"logits": f}, r"must give a tensor \(N, C\) \(got a dict\)"),
+        (lambda f: (f, f), r"got a tuple\)"),
+        (lambda f: None, r"got a NoneType\)"),
+        (lambda f: f.sum(), r"outputs of shape \(N, C\) \(got \(\)\)"),
+        (lambda f: f[:1], r"outputs of shape \(N, C\) \(got \(1, 2\)\)"),
+        (lambda f: f[:, :0], r"with C >= 1 \(got shape \(1, 0\)\)"),
+        (lambda f: f.argmax(1), r"floating outputs.*got torch.int64.*logits"),
+        (lambda f: f.detach(), r"depend on a trainable parameter.*\.detach\(\)"),
+        (
+            lambda f: f.double() @ f,
+            r"`x` must be inputs that the model's forward takes.*RuntimeError.*model\(x\[:1\]\)",
+        ),
+    ],
+)
+def test_outputs_that_have_no_jacobian_are_refused(then, match):
+    assert_refused(match, Returning(then), X)
+
+
+@pytest.mark.parametrize(
+    ("x", "match"),
+    [
+        ([[1.0, 2.0, 3.0]], r"`x` must be a tensor.*got list\)\. Give one tensor"),
+        (X.numpy(), r"got ndarray"),
+        ((row for row in X), r"got generator"),
+        ((X, X), r"got tuple\).*without labels"),
+        (torch.tensor(1.0), r"got shape \(\)"),
+        (X[:, :2], r"forward takes \(got shape \(4, 2\), torch.float32, for which it raises RuntimeError"),
+        (X.long(), r"got shape \(4, 3\), torch.int64"),
+        (X > 0, r"torch.bool"),
+        (X.to(torch.complex64), r"dense, real tensor \(got torch.complex64\)"),
+        (X.to_sparse(), r"dense, real tensor \(got torch.sparse_coo\)"),
+    ],
+    ids=lambda value: value[:20] if isinstance(value, str) else "",
+)
+def test_inputs_that_the_model_cant_take_are_refused(x, match):
+    assert_refused(match, head(), x)
+
+
+def test_a_model_of_two_dtypes_is_refused_with_what_its_forward_says():
+    assert_refused(r"Check shape and dtype", nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2).double()), X)
+
+
+@pytest.mark.parametrize("memory", [-5, 0, "1GB", 1e9, float("nan"), None, True])
+def test_memory_that_isnt_a_number_of_bytes_is_refused(memory):
+    assert_refused("`memory` must be a number of bytes", head(), X, memory=memory)
+    with pytest.raises(InputError, match="`memory` must be a number of bytes"):
+        fisher(head(), X, memory=memory)
+
+
+@pytest.mark.parametrize("options", [{"draws": "3"}, {"draws": 2.5}, {"rng_seed": "a"}, {"rng_seed": -1}])
+def test_draws_that_cant_be_made_are_refused(options):
+    assert_refused(f"`{next(iter(options))}` must be", head(), X, outputs="trace", **options)
+
+
+@pytest.mark.parametrize("loss", [None, 3, nn.functional.cross_entropy, nn.L1Loss(), ["mse"]])
+def test_losses_of_another_kind_are_refused(loss):
+    with pytest.raises(InputError, match="`loss` must be one of 'mse', 'cross_entropy'"):
+        fisher(head(), X, loss)
 
 
 def test_options_are_refused_by_name():

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from linnet.core.jacobian.linearisation import Linearisation
 from linnet.core.jacobian.losses import LOSSES
 from linnet.spectra import ntk
 from linnet.spectra.rows import jacobian_rows
-from linnet.spectra.rows.jacobian_rows import JacobianRows
+from linnet.spectra.rows.jacobian_rows import JacobianRows, every_output
 from linnet.spectra.rows.spilled import SpilledBlocks
+from tests.unit.optim.natural.dense import jacobian
 
 
 def network() -> tuple[nn.Module, torch.Tensor]:
@@ -62,6 +64,43 @@ def test_rows_that_are_smaller_than_what_they_are_made_from_take_its_place(memor
         assert [rows.costs[layer.name].way for layer in (conv, norm, head)] == ["gradients", "rows", "positions"]
         assert rows.costs["0"].gradients_cost > 0
     torch.testing.assert_close(ntk(model, x, x[:4], memory=memory), (matrix @ matrix.T)[:, :8])
+
+
+@pytest.mark.parametrize("memory", [2**30, 40_000])
+def test_samples_are_captured_a_few_at_a_time(memory, monkeypatch):
+    """Shared inputs and shared uses of a layer stay shared; the ways are those of the whole block."""
+    monkeypatch.setattr(jacobian_rows, "_PART_BYTES", 1)
+    monkeypatch.setattr(jacobian_rows, "_PART_SAMPLES", 2)
+    torch.manual_seed(0)
+
+    class Forked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Conv2d(2, 2, 3, padding=1), nn.Conv2d(2, 2, 1)
+            self.norm, self.head = nn.BatchNorm2d(2), nn.Linear(2 * 64, 3)
+
+        def forward(self, x):
+            y = self.norm(self.one(self.one(x).tanh()) + self.two(x))
+            return self.head(y.flatten(1))
+
+    model, x = Forked().double().eval(), torch.randn(7, 2, 8, 8, dtype=torch.float64)
+    j = torch.cat(list(jacobian(model, x).values()), dim=1)
+    with JacobianRows(model, x, memory=memory) as rows:
+        assert rows._part < rows.block
+        assert (rows.block < len(x)) == (memory < 2**20)
+        torch.testing.assert_close(rows.kernel(), j @ j.T, rtol=1e-10, atol=1e-12)
+        assert torch.equal(rows.kernel(), rows.kernel().T)
+        torch.testing.assert_close(sum(rows.kernels().values()), j @ j.T, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(rows.diagonal(), j.square().sum(1), rtol=1e-10, atol=1e-12)
+        v = torch.randn(21, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        torch.testing.assert_close(rows.product(v), j @ (j.T @ v), rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(rows.f, model(x).detach())
+        whole = Linearisation(model)
+        with whole as linear:
+            layers = linear.rows(every_output(linear.forward(x[: rows.block]).detach()))
+        assert {layer.name: rows.costs[layer.name].gradients_cost for layer in layers if layer.plan()} == {
+            layer.name: layer.plan().gradients_cost for layer in layers if layer.plan()
+        }
 
 
 def test_cotangents_put_the_curvature_of_the_loss_into_the_rows():

@@ -56,8 +56,8 @@ class LayerRule(ABC):
     ) -> Tensor:
         """Inner products of one parameter's per-sample gradients, (N * passes, M * passes), sample-major."""
 
-    def plan(self, module: nn.Module, uses: Sequence[Use], param: str) -> GramPlan | None:
-        """What `gram` of a parameter costs by either way; None where there is one way alone."""
+    def plan(self, module: nn.Module, uses: Sequence[Use], param: str, samples: int | None = None) -> GramPlan | None:
+        """What `gram` of a parameter costs by either way, of so many samples; None where there is one way alone."""
         return None
 
     def joint_gram(

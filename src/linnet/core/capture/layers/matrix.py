@@ -10,7 +10,17 @@ from linnet.core.capture import autocorrelation
 from linnet.core.capture.gram import GramPlan, plan_gram, rows_gram, self_product, weight_gram
 from linnet.core.capture.layers.layer_rule import LayerRule, Sharing
 from linnet.core.capture.per_sample import TILE_BYTES, tiles, weight_gradients
-from linnet.core.capture.positions import CONVOLUTIONS, LINEAR, TRANSPOSED, Positions, Use, fold, positions_of, unfold
+from linnet.core.capture.positions import (
+    CONVOLUTIONS,
+    LINEAR,
+    TRANSPOSED,
+    Positions,
+    Use,
+    fold,
+    positions_of,
+    thinned,
+    unfold,
+)
 from linnet.core.linalg.precision import full_float32
 
 
@@ -43,9 +53,9 @@ class MatrixRule(LayerRule):
             return rows_gram(self.per_sample(module, uses, param), theirs)
         return self._weight_gram(module, uses, others, max_bytes, bias=0.0)
 
-    def plan(self, module: nn.Module, uses: Sequence[Use], param: str) -> GramPlan | None:
+    def plan(self, module: nn.Module, uses: Sequence[Use], param: str, samples: int | None = None) -> GramPlan | None:
         """Of the weight; a bias has one way."""
-        return plan_gram([positions_of(module, use) for use in uses]) if param == "weight" else None
+        return plan_gram([positions_of(module, use) for use in uses], samples) if param == "weight" else None
 
     def joint_gram(
         self,
@@ -116,15 +126,33 @@ class MatrixRule(LayerRule):
         return self.factor_blocks(module, uses, homogeneous=homogeneous, sharing=sharing, parts=(1, 1))
 
     def factor_blocks(
-        self, module: nn.Module, uses: Sequence[Use], *, homogeneous: bool, sharing: Sharing, parts: tuple[int, int]
+        self,
+        module: nn.Module,
+        uses: Sequence[Use],
+        *,
+        homogeneous: bool,
+        sharing: Sharing,
+        parts: tuple[int, int],
+        most: int | None = None,
+        rng_seed: int = 0,
     ) -> tuple[Tensor, Tensor]:
         """The diagonal blocks of both, so many of each side, as (groups * parts, size, size).
 
         Blocks are alike: the last is filled up with zeros. Products between blocks aren't computed.
+
+        Args:
+            module: The layer.
+            uses: Its uses.
+            homogeneous: See `factors`.
+            sharing: Likewise.
+            parts: Number of blocks of both sides.
+            most: Input vectors of each use to read, at positions that are drawn; None: all.
+            rng_seed: Of the draw.
         """
-        pairs = [
-            _factors(positions_of(module, use), homogeneous=homogeneous, sharing=sharing, parts=parts) for use in uses
-        ]
+        every = [positions_of(module, use) for use in uses]
+        if most is not None and sharing == "expand":
+            every = [thinned(positions, most, rng_seed) for positions in every]
+        pairs = [_factors(positions, homogeneous=homogeneous, sharing=sharing, parts=parts) for positions in every]
         return sum_of([pair[0] for pair in pairs]), sum_of([pair[1] for pair in pairs])
 
     def columns(self, module: nn.Module, uses: Sequence[Use], *, sharing: Sharing) -> int:
@@ -187,7 +215,7 @@ def _factors(
         )
         return (left[0], right[0]) if positions.groups == 1 and parts == (1, 1) else (left, right)
     out = tuple(positions.g.shape[3:])
-    if parts == (1, 1) and sharing == "expand" and autocorrelation.fits(positions.module, out):
+    if parts == (1, 1) and sharing == "expand" and not positions.grid and autocorrelation.fits(positions.module, out):
         left = autocorrelation.input_factor(positions.module, positions.a, out, homogeneous=homogeneous)
         g = positions.outputs()[:, :, 0].permute(2, 0, 1, 3).flatten(1)
         return left, self_product(g)
@@ -200,6 +228,8 @@ def _factors(
         right = part[1] if right is None else right.add_(part[1])
     assert left is not None
     assert right is not None
+    if positions.grid:
+        left, right = left.mul_(positions.weight), right.mul_(positions.weight)
     return (left[0], right[0]) if positions.groups == 1 and parts == (1, 1) else (left, right)
 
 

@@ -62,9 +62,9 @@ class ScaledRule(LayerRule):
         theirs = None if others is None else _scaled(module, others, param)
         return _LINEAR.gram(module, _scaled(module, uses, param), theirs, param=param, max_bytes=max_bytes)
 
-    def plan(self, module: nn.Module, uses: Sequence[Use], param: str) -> GramPlan | None:
+    def plan(self, module: nn.Module, uses: Sequence[Use], param: str, samples: int | None = None) -> GramPlan | None:
         """As of a linear layer."""
-        return _LINEAR.plan(module, uses, param)
+        return _LINEAR.plan(module, uses, param, samples)
 
     def joint_gram(
         self, module: nn.Module, uses: Sequence[Use], others: Sequence[Use] | None, *, max_bytes: int

@@ -19,7 +19,7 @@ def dot_product_attention(call: Call) -> tuple[Flow, ...]:
     """softmax(q k^T) v: q and k are contracted over their last axis, tokens are mixed, v's last axis passes."""
     last = len(call.shape(0)) - 1
     for position in (0, 1):
-        call.freeze(call.flow(position), "is contracted in attention")
+        call.freeze(call.flow(position), "it is contracted in attention")
     kept: list[Factor] = []
     for factor in call.flow(2).factors:
         if last - 1 in factor.axes:

@@ -16,7 +16,7 @@ from linnet.core.program.program import Ref
 
 @rule("slice", "narrow", "slice_copy")
 def cut(call: Call) -> Flow:
-    """Every step-th position from start to end."""
+    """It keeps every step-th position from start to end, and their channels."""
     axis, size = _axis(call, 1)
     start, end, step = call.arg(2), call.arg(3), call.arg(4, default=1)
     if call.node.name == "narrow":
@@ -36,7 +36,7 @@ def cut(call: Call) -> Flow:
     "unsafe_chunk",
 )
 def split(call: Call) -> tuple[Flow, ...]:
-    """Consecutive parts."""
+    """It cuts an axis into consecutive parts; each part keeps its channels."""
     axis, size = _axis(call, 2)
     sizes = [call.walk.program.shape(value)[axis] for value in call.node.outputs]
     if sum(sizes) != size:
@@ -50,14 +50,14 @@ def split(call: Call) -> tuple[Flow, ...]:
 
 @rule("select", "select_copy")
 def select(call: Call) -> Flow:
-    """One position; its axis vanishes."""
+    """It picks one position, so that the axis vanishes."""
     axis, size = _axis(call, 1)
     return _without_axis(call, axis, call.arg(2) % size)
 
 
 @rule("unbind", "unbind_copy")
 def unbind(call: Call) -> tuple[Flow, ...]:
-    """Every position as a tensor of its own."""
+    """It gives each position of an axis as a separate tensor."""
     axis, _ = _axis(call, 1)
     return tuple(_without_axis(call, axis, place) for place in range(len(call.node.outputs)))
 
@@ -84,7 +84,7 @@ def _without_axis(call: Call, axis: int, place: int) -> Flow:
 
 @rule("index_select")
 def index_select(call: Call) -> Flow:
-    """Positions by a table."""
+    """It picks positions by a table."""
     axis, _ = _axis(call, 1)
     table = call.table(2)
     if call.flow(0).on(axis) is None and call.flow(0).view is None:
@@ -94,7 +94,7 @@ def index_select(call: Call) -> Flow:
 
 @rule("index", "_unsafe_index")
 def index(call: Call) -> Flow | None:
-    """Positions by one table on one axis; several tables at once only beside labelled axes."""
+    """It picks positions of one axis by a table; several tables at once may index only axes without channels."""
     given = call.arg(1)
     used = [axis for axis, item in enumerate(given) if item is not None]
     flow = call.flow(0)
@@ -112,7 +112,7 @@ def index(call: Call) -> Flow | None:
         axes = flow.view.axes
         return Flow(view=replace(flow.view, axes=(*axes[:axis], *(None,) * width, *axes[axis + 1 :])))
     for factor in flow.touching([axis]):
-        call.freeze(factor.labels.ravel(), "is indexed by a table of several axes")
+        call.freeze(factor.labels.ravel(), "it is indexed by a table of several axes")
     rank = len(call.shape(0))
     return flow.without([axis]).renamed({a: a + (width - 1) * (a > axis) for a in range(rank) if a != axis})
 
@@ -121,7 +121,7 @@ def _by_table(call: Call, axis: int, table: Ints | None) -> Flow:
     flow = call.flow(0)
     if table is None:
         for factor in flow.touching([axis]):
-            call.freeze(factor.labels.ravel(), "is indexed by numbers that aren't known")
+            call.freeze(factor.labels.ravel(), "it is indexed by numbers that aren't known")
         if flow.view is not None:
             return NOTHING
         return flow.without([axis])
@@ -130,7 +130,7 @@ def _by_table(call: Call, axis: int, table: Ints | None) -> Flow:
 
 @rule("flip")
 def flip(call: Call) -> Flow:
-    """Axes in reverse order."""
+    """It reverses axes; the channels go with their positions."""
     rank = len(call.shape(0))
     flow = call.flow(0)
     for axis in call.arg(1):
@@ -141,13 +141,13 @@ def flip(call: Call) -> Flow:
 
 @rule("roll")
 def roll(call: Call) -> Flow:
-    """Axes shifted in a circle; a shift of channels is a fixed number of them."""
+    """It shifts axes in a circle; channels are shifted by a fixed number of them."""
     rank, flow = len(call.shape(0)), call.flow(0)
     for shift, axis in zip(call.arg(1), call.arg(2, default=()), strict=False):
         size = call.shape(0)[axis]
         flow = pick(call, axis % rank, (np.arange(size) - shift) % size, flow)
     if not call.arg(2, default=()):
-        call.freeze(flow, "is rolled across all axes")
+        call.freeze(flow, "it is rolled across all axes")
         return NOTHING
     return flow
 
@@ -201,7 +201,7 @@ def _stake(call: Call, axis: int) -> Ints:
 
 @rule("cat", "concat")
 def cat(call: Call) -> Flow:
-    """Tensors one after another: labels side by side on that axis, tied on the others."""
+    """It joins tensors along an axis: channels on that axis stand side by side, those on other axes are tied."""
     values = [ref.value for ref in call.arg(0)]
     shapes = [call.walk.shape(value) for value in values]
     values = [value for value, shape in zip(values, shapes, strict=True) if shape != (0,)]
@@ -253,13 +253,13 @@ def _tied_beside(call: Call, values: Sequence[int], axis: int) -> Flow:
                 if flow.view is not None:
                     call.touch(value, other, call.collapse(factor, other), "produce")
                 elif flow.on(other) is None:
-                    call.freeze(factor.labels.ravel(), "meets a tensor of fixed size")
+                    call.freeze(factor.labels.ravel(), "it meets a tensor of fixed size")
     return kept
 
 
 @rule("stack")
 def stack(call: Call) -> Flow:
-    """Tensors along a new axis: labels are tied."""
+    """It joins tensors along a new axis: channels at the same position are tied."""
     values = [ref.value for ref in call.arg(0)]
     rank = len(call.walk.shape(values[0])) + 1
     new = call.arg(1, "dim", 0) % rank
@@ -269,7 +269,7 @@ def stack(call: Call) -> Flow:
 
 @rule("constant_pad_nd")
 def pad(call: Call) -> Flow:
-    """A border of one value: added channels are fixed ones."""
+    """It adds a border of one value; channels that it adds keep their number."""
     flow, rank, sizes = call.flow(0), len(call.shape(0)), call.arg(1)
     if flow.view is not None:
         return NOTHING
@@ -283,7 +283,7 @@ def pad(call: Call) -> Flow:
         factors.remove(factor)
         labels = call.collapse(factor, axis)
         if before < 0 or after < 0:
-            call.freeze(labels, "is cropped")
+            call.freeze(labels, "it is cropped")
             continue
         call.sized()
         parts = [call.fixed(("before", axis), before), labels, call.fixed(("after", axis), after)]

@@ -13,7 +13,7 @@ from linnet.core.program.program import Ref
 
 @rule("convolution", "convolution_overrideable", "_convolution")
 def convolution(call: Call) -> Flow:
-    """Any convolution: dense, depthwise, grouped, and their transposed forms."""
+    """A convolution (dense, depthwise or grouped) or a transposed one: it sums over inputs and makes outputs."""
     window = call.window()
     groups, transposed = window.groups, window.transposed
     channels = call.choose("in", lambda: call.shape(0)[1])
@@ -115,11 +115,11 @@ def _uneven(call: Call, labels: Ints, groups: int) -> Ints:
 
 @rule("addmm", "addbmm", "baddbmm")
 def addmm(call: Call) -> Flow:
-    """bias + a @ b."""
+    """bias + a @ b: as for the product, and the bias belongs to the channels that it makes."""
     out = product(call, 1, 2)
     if not out:
         if call.flow(0):
-            call.freeze(call.flow(0), "meets a product of fixed size")
+            call.freeze(call.flow(0), "it meets a product of fixed size")
         return out
     last = len(call.out_shape()) - 1
     bias = call.flow(0)
@@ -131,16 +131,16 @@ def addmm(call: Call) -> Flow:
             ):
                 call.produce(0, axis, call.collapse(factor, factor.axes[-1]))
     elif bias:
-        call.freeze(bias, "is added to a product")
-        call.freeze(out, "is added to")
+        call.freeze(bias, "it is added to a product")
+        call.freeze(out, "it is added to")
     elif call.choose("sized bias", lambda: max(call.shape(0), default=1) > 1):
-        call.freeze(out, "meets a tensor of fixed size")
+        call.freeze(out, "it meets a tensor of fixed size")
     return out
 
 
 @rule("mm", "bmm", "matmul", "mv")
 def matrix_product(call: Call) -> Flow:
-    """a @ b for two tensors of equal rank 2 or 3."""
+    """a @ b for two tensors of equal rank, 2 or 3: the inner axis is summed over, the outer ones pass."""
     return product(call, 0, 1)
 
 
@@ -178,7 +178,9 @@ def _outer(call: Call, rest: Flow, made: Ints | None, axis: int, weight: int) ->
 def contracted(call: Call, a: Flow, b: Flow, inner_a: int, inner_b: int) -> Flow:
     """Two activations multiplied: labels on the summed axis are frozen, the outer ones pass."""
     summed = [*a.touching([inner_a]), *b.touching([inner_b])]
-    why = "is contracted in attention" if len(summed) > 1 else "is summed over with a tensor that isn't a parameter"
+    why = (
+        "it is contracted in attention" if len(summed) > 1 else "it is summed over with a tensor that isn't a parameter"
+    )
     for factor in summed:
         call.freeze(factor.labels.ravel(), why)
     rank = inner_a + 1
@@ -200,11 +202,11 @@ def contracted(call: Call, a: Flow, b: Flow, inner_a: int, inner_b: int) -> Flow
 
 @rule("_trilinear")
 def bilinear(call: Call) -> Flow | None:
-    """`nn.Bilinear`: both inputs are summed over, outputs are made."""
+    """`nn.Bilinear`: it sums over both inputs and makes new channels."""
     weight = call.flow(1).view
     if weight is None or [call.arg(p) for p in (3, 4, 5, 6)] != [[1, 3], [0], [1, 2], [2, 3]]:
         for position in (0, 1, 2):
-            call.freeze(call.flow(position), "is multiplied")
+            call.freeze(call.flow(position), "it is multiplied")
         return None
     call.consume(1, 1, call.labels(0, 1))
     call.consume(1, 2, call.labels(2, 1))
@@ -220,13 +222,13 @@ def bilinear(call: Call) -> Flow | None:
     "cudnn_batch_norm",
 )
 def batch_norm(call: Call) -> tuple[Flow, ...]:
-    """Scale, shift and running statistics belong to the channels of axis 1."""
+    """Scale, shift and running statistics belong to the channels of axis 1, which pass."""
     return (_channel_norm(call, (1, 2, 3, 4)),)
 
 
 @rule("instance_norm")
 def instance_norm(call: Call) -> Flow:
-    """Like batch norm, with each sample's own statistics; no demand on multiplicities."""
+    """As batch norm, but with the statistics of each sample; every multiplicity is fine."""
     return _channel_norm(call, (1, 2, 3, 4))
 
 
@@ -242,7 +244,7 @@ def _channel_norm(call: Call, tensors: tuple[int, ...]) -> Flow:
 
 @rule("native_layer_norm", "layer_norm", "rms_norm", "_fused_rms_norm")
 def layer_norm(call: Call) -> tuple[Flow, ...]:
-    """All channels of the normalised axes are taken together."""
+    """It normalises all channels of some axes together, so they need one equal multiplicity."""
     flow, rank = call.flow(0), len(call.shape(0))
     normalised = range(rank - len(call.arg(1)), rank)
     for factor in flow.touching(normalised):
@@ -260,7 +262,7 @@ def layer_norm(call: Call) -> tuple[Flow, ...]:
 
 @rule("native_group_norm", "group_norm")
 def group_norm(call: Call) -> tuple[Flow, ...]:
-    """Channels of one group are taken together; copies stay inside their group."""
+    """It normalises the channels of a group together; copies stay inside their group."""
     native = call.node.name == "native_group_norm"
     groups = call.arg(6) if native else call.arg(1)
     labels = call.labels(0, 1)
@@ -283,7 +285,7 @@ def group_norm(call: Call) -> tuple[Flow, ...]:
 
 @rule("embedding_renorm")
 def embedding_renorm(call: Call) -> Flow:
-    """`max_norm` shortens whole rows of the table, so its columns are taken together."""
+    """`max_norm` shortens whole rows of the table, so its columns can't be told apart."""
     call.freeze(_made(call.fresh(0, 1)), "its rows are shortened to `max_norm`")
     return call.flow(0)
 
@@ -294,29 +296,29 @@ def _made(labels: Ints | None) -> Ints:
 
 @rule("embedding")
 def embedding(call: Call) -> Flow | None:
-    """The weight's columns are channels; its rows are fixed by the vocabulary."""
+    """The weight's columns make channels; the vocabulary fixes the number of its rows."""
     made = call.fresh(0, 1)
     rank = len(call.out_shape())
-    call.freeze(call.flow(1), "is an index")
+    call.freeze(call.flow(1), "it is an index")
     return None if made is None else Flow((Factor((rank - 1,), made),))
 
 
 @rule("_embedding_bag", "_embedding_bag_forward_only", "embedding_bag")
 def embedding_bag(call: Call) -> tuple[Flow, ...]:
-    """Like embedding, summed over bags."""
+    """As embedding, summed over bags."""
     made = call.fresh(0, 1)
     return () if made is None else (Flow((Factor((1,), made),)),)
 
 
 @rule("_weight_norm_interface")
 def computed_weight(call: Call) -> None:
-    """A weight made of others: no view of a parameter any more."""
+    """It computes a weight from other parameters; the result no longer shows which channels a parameter holds."""
     return
 
 
 @rule("linear")
 def linear(call: Call) -> Flow:
-    """x @ weight.T + bias in one operator."""
+    """x @ weight.T + bias: inputs are summed over, outputs are made."""
     last = len(call.shape(0)) - 1
     call.consume(1, 1, call.labels(0, last))
     made = call.fresh(1, 0)
@@ -328,5 +330,5 @@ def linear(call: Call) -> Flow:
 
 @rule("addcmul", "addcdiv")
 def fused(call: Call) -> Flow:
-    """a + value * b * c."""
+    """a + value * b * c (or b / c): channels that meet are tied."""
     return meet(call, call.refs())

@@ -25,25 +25,25 @@ LINEAR = {"neg", "mul", "div", "true_divide"}
     "dropout",
 )
 def same(call: Call) -> Flow:
-    """A copy: everything passes."""
+    """It copies or relabels a tensor; all channels pass."""
     return call.flow(0)
 
 
 @rule("zeros_like", "ones_like", "full_like", "empty_like")
 def constant_like(call: Call) -> Flow:
-    """A constant of the same sizes, one value in every channel; or room for a dropout mask."""
+    """It makes a constant of the same sizes, with one value in every channel, or room for a dropout mask."""
     return replace(call.flow(0), view=None)
 
 
 @rule("new_zeros", "new_ones", "new_full", "new_empty")
 def constant_of_given_sizes(call: Call) -> Flow:
-    """A constant of sizes that the caller's code gives: it carries no channels."""
+    """It makes a constant whose sizes stand in the caller's code, so it has no channels."""
     return NOTHING
 
 
 @rule(*operators_with("elementwise", 1))
 def unary(call: Call) -> Flow | tuple[Flow, ...]:
-    """One tensor, element by element."""
+    """It changes one tensor element by element; all channels pass."""
     flow = call.flow(0)
     if flow.view is not None:
         flow = Flow(view=replace(flow.view, exact=flow.view.exact and call.node.name in LINEAR))
@@ -52,7 +52,7 @@ def unary(call: Call) -> Flow | tuple[Flow, ...]:
 
 @rule(*operators_with("elementwise", 2))
 def binary(call: Call) -> Flow:
-    """Several tensors broadcast against each other: what meets is tied; a parameter's axes belong to the channels."""
+    """It combines tensors element by element: channels that meet are tied, parameters go with those they meet."""
     refs = call.refs()
     if len(refs) == 1:
         flow = call.walk.flow(refs[0])
@@ -64,7 +64,7 @@ def binary(call: Call) -> Flow:
 
 @rule("_prelu_kernel")
 def prelu(call: Call) -> Flow:
-    """A slope per channel, or one for all."""
+    """It has one slope for each channel, or one for all of them."""
     return meet(call, call.refs())
 
 
@@ -154,4 +154,4 @@ def _meet_unlabelled(
         if call.walk.flow(ref).view is not None:
             call.touch(ref, place, call.collapse(factor, axis), "produce")
         else:
-            call.freeze(factor.labels.ravel(), "meets a tensor of fixed size")
+            call.freeze(factor.labels.ravel(), "it meets a tensor of fixed size")

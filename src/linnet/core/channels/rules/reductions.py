@@ -24,7 +24,7 @@ def _asked(call: Call, position: int) -> list[int]:
 
 @rule(*operators_with("reduces"))
 def reduce(call: Call) -> tuple[Flow, ...]:
-    """Axes summed up (or their maximum, norm ...): they vanish; a channel axis among them is frozen."""
+    """It sums over axes (or takes their maximum, norm ...), which vanish; a channel axis among them is frozen."""
     return _reduced(call, _asked(call, operator_of(call.node).reduces or 1))
 
 
@@ -63,7 +63,7 @@ def _beside(call: Call, axes: Sequence[int]) -> tuple[Flow, list[Factor]]:
 
 @rule(*operators_with("along"))
 def along(call: Call) -> tuple[Flow, ...]:
-    """Positions of one axis depend on each other; sizes stay."""
+    """It keeps all sizes, but each position of an axis depends on the others."""
     axes = _asked(call, operator_of(call.node).along or 1)
     flow = call.flow(0)
     if flow.view is not None:
@@ -75,7 +75,7 @@ def along(call: Call) -> tuple[Flow, ...]:
 
 @rule(*operators_with("mixes"))
 def spatial(call: Call) -> tuple[Flow, ...]:
-    """Pooling, resizing and padding: the last axes are mixed, the channel axis passes."""
+    """It pools, resizes or pads: positions of the last axes are mixed, the channel axis passes."""
     return _mixed(call, operator_of(call.node).mixes or 0)
 
 
@@ -85,7 +85,7 @@ def _mixed(call: Call, count: int) -> tuple[Flow, ...]:
         return (NOTHING,)
     axes = range(rank - count, rank)
     if call.node.name.startswith("grid_sampler"):
-        call.freeze(call.flow(1), "is a sampling grid")
+        call.freeze(call.flow(1), "it is a sampling grid")
     kept, lost = _beside(call, axes)
     for factor in lost:
         call.freeze(factor.labels.ravel(), f"positions along its labelled axis are mixed ({call.node.name})")
@@ -94,13 +94,13 @@ def _mixed(call: Call, count: int) -> tuple[Flow, ...]:
 
 @rule("_pad_circular")
 def pad_circular(call: Call) -> tuple[Flow, ...]:
-    """Positions of the last axes repeated around the border."""
+    """It repeats positions of the last axes around the border; the channel axis passes."""
     return _mixed(call, len(call.arg(1)) // 2)
 
 
 @rule("glu")
 def glu(call: Call) -> Flow:
-    """Half of the channels gates the other half: position i of both is one unit."""
+    """One half of the channels gates the other: position i of both halves is one channel."""
     rank = len(call.shape(0))
     axis = call.arg(1, "dim", -1) % rank
     labels = call.labels(0, axis)

@@ -51,7 +51,7 @@ def groups(before: Sequence[int], after: Sequence[int]) -> list[Group]:
 
 @rule("view", "_unsafe_view", "reshape", "_reshape_alias", "unflatten", "flatten", "view_copy", "_reshape_copy")
 def view(call: Call) -> Flow:
-    """Sizes are factored into groups; merging adds positions, splitting asks which axis grows."""
+    """It merges and splits axes: a merged channel has several positions; a split one stays on the axis that grows."""
     flow = call.flow(0)
     if flow.view is not None:
         return _view_of_parameter(call, flow.view)
@@ -170,7 +170,7 @@ def _view_of_parameter(call: Call, known: View) -> Flow:
 
 @rule("as_strided")
 def as_strided(call: Call) -> Flow | None:
-    """Pooling of channels-last tensors gives its result strides of its own; elements stay where they are."""
+    """It changes strides alone, as after pooling of channels-last tensors; every element stays where it is."""
     pooled = call.node.caller.startswith("adaptive_avg_pool")
     if call.choose("still", lambda: pooled and call.shape(0) == tuple(call.arg(1))):
         return call.flow(0)
@@ -179,14 +179,14 @@ def as_strided(call: Call) -> Flow | None:
 
 @rule("permute")
 def permute(call: Call) -> Flow:
-    """Axes in another order."""
+    """It reorders axes."""
     rank = len(call.shape(0))
     return _permuted(call.flow(0), [axis % rank for axis in call.arg(1)])
 
 
 @rule("transpose", "swapaxes")
 def transpose(call: Call) -> Flow:
-    """Two axes exchanged."""
+    """It exchanges two axes."""
     rank = len(call.shape(0))
     order = list(range(rank))
     a, b = call.arg(1) % rank, call.arg(2) % rank
@@ -196,7 +196,7 @@ def transpose(call: Call) -> Flow:
 
 @rule("t", "numpy_T")
 def matrix_transpose(call: Call) -> Flow:
-    """Rows and columns exchanged."""
+    """It exchanges rows and columns."""
     return _permuted(call.flow(0), list(reversed(range(len(call.shape(0))))))
 
 
@@ -208,7 +208,7 @@ def _permuted(flow: Flow, order: Sequence[int]) -> Flow:
 
 @rule("unsqueeze")
 def unsqueeze(call: Call) -> Flow:
-    """A new axis of size 1."""
+    """It adds an axis of size 1."""
     rank = len(call.shape(0)) + 1
     new = call.arg(1) % rank
     flow = call.flow(0)
@@ -220,7 +220,7 @@ def unsqueeze(call: Call) -> Flow:
 
 @rule("squeeze")
 def squeeze(call: Call) -> Flow:
-    """Axes of size 1 removed."""
+    """It removes axes of size 1."""
     shape = call.shape(0)
     given = call.arg(1)
     asked = range(len(shape)) if given is None else [given] if isinstance(given, int) else given
@@ -236,7 +236,7 @@ def squeeze(call: Call) -> Flow:
 
 @rule("expand", "expand_copy", "broadcast_to")
 def expand(call: Call) -> Flow:
-    """Axes of size 1 repeated without copying."""
+    """It repeats axes of size 1 without copying."""
     shape, sizes = call.shape(0), call.arg(1)
     new = len(sizes) - len(shape)
     recorded = call.out_shape()
@@ -252,7 +252,7 @@ def expand(call: Call) -> Flow:
 
 @rule("repeat")
 def repeat(call: Call) -> Flow:
-    """The whole tensor several times along its axes."""
+    """It repeats the whole tensor along its axes."""
     shape, counts = call.shape(0), call.arg(1)
     new = len(counts) - len(shape)
     flow = call.flow(0)
@@ -280,7 +280,7 @@ def repeat(call: Call) -> Flow:
 
 @rule("pixel_shuffle")
 def pixel_shuffle(call: Call) -> Flow:
-    """(C r^2, H, W) -> (C, H r, W r): each run of r^2 channels is one unit."""
+    """(C r^2, H, W) -> (C, H r, W r): each run of r^2 positions is one channel of an edit."""
     axis = len(call.shape(0)) - 3
     return _onto_axis(call, axis, _runs(call, axis, call.arg(1) ** 2))
 
@@ -297,7 +297,7 @@ def pixel_unshuffle(call: Call) -> Flow:
 
 @rule("channel_shuffle", "native_channel_shuffle")
 def channel_shuffle(call: Call) -> Flow:
-    """Position (group g, i) goes to (i, g): position i of all groups is one unit."""
+    """Position (group g, i) goes to (i, g): position i of all groups is one channel of an edit."""
     labels, count = call.labels(0, 1), call.arg(1)
     if labels is None:
         return _onto_axis(call, 1, None)
@@ -339,5 +339,5 @@ def im2col(call: Call) -> Flow:
 
 @rule("col2im")
 def col2im(call: Call) -> Flow:
-    """`F.fold`: (C K, positions) -> (C, H, W): each run of K channels is one unit."""
+    """`F.fold`: (C K, positions) -> (C, H, W): each run of K positions is one channel of an edit."""
     return _onto_axis(call, 1, _runs(call, 1, math.prod(call.arg(2))))

@@ -119,15 +119,18 @@ static inline int32_t lj_bit_count(const lj_bit_convolution *c, const lj_word *p
     const lj_word *mask = c->mask + (o / LJ_LANES) * c->mask_words * LJ_LANES + o % LJ_LANES;
     int32_t total = 0;
     for (int32_t p = 0; p < c->planes; p++) {
-        const lj_word *x = patch + c->plane_start[p];
+        const lj_word *x = patch + c->plane_start[p], *const end = x + c->plane_words[p];
         int32_t count = 0;
-        for (int32_t w = 0; w < c->plane_words[p]; w++, sign += LJ_LANES) {
-            lj_word differ = x[w] ^ *sign;
-            if (c->plane_masked[p]) {
+        if (c->plane_masked[p]) {
+            for (; x < end; x++, sign += LJ_LANES, mask += LJ_LANES) {
+                lj_word differ = *x ^ *sign;
                 differ &= *mask;
-                mask += LJ_LANES;
+                count += lj_popcount(differ);
             }
-            count += lj_popcount(differ);
+        } else {
+            for (; x < end; x++, sign += LJ_LANES) {
+                count += lj_popcount(*x ^ *sign);
+            }
         }
         total += count * ((int32_t)1 << c->plane_shift[p]);
     }
@@ -210,25 +213,44 @@ static inline void lj_int_patch(const lj_int_convolution *c, const int16_t *at, 
 }
 
 /*@ int_conv needs int_patch */
+/* The bit of output o in its word. */
+static inline lj_word lj_int_bit(const lj_int_convolution *c, int32_t o, int32_t sum)
+{
+    const uint32_t flip = ((uint32_t)c->flip[o / 8] >> (o % 8)) & 1u;
+    return (lj_word)((uint32_t)(sum > c->above[o]) ^ flip) << (o % LJ_WORD_BITS);
+}
+
+/* Two outputs side by side read each number of the patch once; the second repeats the first where one is left. */
 static void lj_int_conv_portable(const lj_int_convolution *c, const int16_t *map, lj_word *bits, int32_t *sums, int16_t *patch)
 {
+    const int32_t pairs = c->pairs, channels = c->channels, next = LJ_LANES == 1 ? 2 * pairs : 2;
     for (int32_t y = 0; y < c->out_height; y++) {
         for (int32_t x = 0; x < c->out_width; x++) {
-            lj_int_patch(c, map + (y * c->width + x) * c->stride * c->channels_in, patch);
             lj_word word = 0;
-            for (int32_t o = 0; o < c->channels; o++) {
-                const int8_t *k = c->kernels + ((o / LJ_LANES) * c->pairs * LJ_LANES + o % LJ_LANES) * 2;
-                int32_t sum = 0;
-                for (int32_t p = 0; p < c->pairs; p++, k += 2 * LJ_LANES) {
-                    sum += patch[2 * p] * k[0] + patch[2 * p + 1] * k[1];
+            lj_int_patch(c, map + (y * c->width + x) * c->stride * c->channels_in, patch);
+            for (int32_t o = 0; o < channels; o += 2) {
+                const int8_t *k = c->kernels + ((o / LJ_LANES) * pairs * LJ_LANES + o % LJ_LANES) * 2;
+                const int8_t *l = o + 1 < channels ? k + next : k;
+                int32_t first = 0, second = 0;
+                for (int32_t p = 0; p < pairs; p++, k += 2 * LJ_LANES, l += 2 * LJ_LANES) {
+                    const int32_t a = patch[2 * p], b = patch[2 * p + 1];
+                    first += a * k[0];
+                    second += a * l[0];
+                    first += b * k[1];
+                    second += b * l[1];
                 }
                 if (sums) {
-                    *sums++ = sum;
+                    *sums++ = first;
+                    if (o + 1 < channels) {
+                        *sums++ = second;
+                    }
                     continue;
                 }
-                const int32_t flip = (c->flip[o / 8] >> (o % 8)) & 1;
-                word |= (lj_word)((sum > c->above[o]) != flip) << (o % LJ_WORD_BITS);
-                if (o % LJ_WORD_BITS == LJ_WORD_BITS - 1 || o == c->channels - 1) {
+                word |= lj_int_bit(c, o, first);
+                if (o + 1 < channels) {
+                    word |= lj_int_bit(c, o + 1, second);
+                }
+                if ((o + 2) % LJ_WORD_BITS == 0 || o + 2 >= channels) {
                     *bits++ = word;
                     word = 0;
                 }
@@ -353,6 +375,17 @@ static void lj_add(const int32_t *a, const int32_t *b, int32_t *out, int32_t cou
 {
     for (int32_t n = 0; n < count; n++) {
         out[n] = a[n] + b[n];
+    }
+}
+
+/*@ weighted_add */
+/* Two maps, each times one whole number a channel: channels numbers for the first, then as many for the second. */
+static void lj_weighted_add(const int32_t *a, const int32_t *b, int32_t *out, int32_t pixels, int32_t channels, const int32_t *multipliers)
+{
+    for (int32_t n = 0; n < pixels; n++) {
+        for (int32_t c = 0; c < channels; c++) {
+            out[n * channels + c] = a[n * channels + c] * multipliers[c] + b[n * channels + c] * multipliers[channels + c];
+        }
     }
 }
 

@@ -1,10 +1,5 @@
-// Feeds frames into a design and writes what comes out: driver FRAMES RESULTS COUNT SEED LATENCY
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <vector>
-
-#include "design.cc"
+// Feeds frames into one design and writes what comes out: FRAMES RESULTS COUNT SEED LATENCY
+namespace run${number} {
 
 static const size_t IN_WORDS = ${in_words}, OUT_WORDS = ${out_words}, PIXELS = ${pixels};
 static uint32_t state = 1;
@@ -20,7 +15,7 @@ static uint32_t random_below(uint32_t n)
 template <size_t N> const uint32_t *words(const cxxrtl::value<N> &v) { return v.data; }
 template <size_t N> const uint32_t *words(const cxxrtl::wire<N> &v) { return v.curr.data; }
 
-static cxxrtl_design::p_${name} top;
+static design${number}::p_${name} top;
 static FILE *results;
 static uint64_t clocks = 0, last_output = 0;
 
@@ -43,17 +38,15 @@ static void clock(bool reset, const uint32_t *pixel, bool keep)
     clocks++;
 }
 
-int main(int count, char **arguments)
+static int run(char **arguments)
 {
-    if (count != 6)
-        return 2;
-    FILE *frames = fopen(arguments[1], "rb");
-    results = fopen(arguments[2], "wb");
+    FILE *frames = fopen(arguments[0], "rb");
+    results = fopen(arguments[1], "wb");
     if (!frames || !results)
         return 2;
-    const int number = atoi(arguments[3]);
-    state = (uint32_t)atoi(arguments[4]) | 1u;
-    const uint32_t latency = (uint32_t)atoi(arguments[5]);
+    const int number = atoi(arguments[2]);
+    state = (uint32_t)atoi(arguments[3]) | 1u;
+    const uint32_t latency = (uint32_t)atoi(arguments[4]);
     std::vector<uint32_t> pixel(IN_WORDS);
 
     // Pixels before the reset leave every register in disorder, as power-up does.
@@ -84,3 +77,5 @@ int main(int count, char **arguments)
     printf("%llu %llu\n", (unsigned long long)clocks, (unsigned long long)(last_output - last_pixel));
     return fclose(results) != 0;
 }
+
+} // namespace run${number}

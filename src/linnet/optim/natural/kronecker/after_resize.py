@@ -25,8 +25,8 @@ def edited_blocks(old: nn.Module, new: nn.Module, edit: Edit, blocks: Mapping[st
         blocks: Blocks of the old network; they stay as they are.
 
     Returns:
-        The blocks that can follow exactly. Factors of grouped and transposed convolutions whose channels changed, and
-        sides that are kept as vectors, are left out.
+        The blocks that can follow exactly. Factors of grouped and transposed convolutions and factors in diagonal
+        blocks, where channels changed, and sides that are kept as vectors, are left out.
     """
     paths = {id(module): path for path, module in old.named_modules()}
     shapes = {name: parameter.shape for name, parameter in old.named_parameters()}
@@ -65,6 +65,10 @@ def _kronecker(block: KroneckerBlock, module: nn.Module, edit: Edit, shape: torc
 
 def _small(block: SmallBlock, edit: Edit, shapes: Mapping[str, torch.Size]) -> SmallBlock | None:
     if block.a is None:
+        return None
+    if not any(edit.axes.get(name) for name in block.names):
+        return SmallBlock(block.names, block.a.clone(), block.mass, size=block.size)
+    if len(block.a) > 1:
         return None
     indices, shares, start = [], [], 0
     for name in block.names:

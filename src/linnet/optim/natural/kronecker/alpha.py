@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from linnet.core.jacobian.layer_jacobian import RuleTerm
+from linnet.core.jacobian.parameter_rows import RuleTerm
 from linnet.optim.natural.approximation import Batch
 from linnet.optim.natural.kronecker.blocks import Block
 from linnet.optim.natural.kronecker.kronecker_block import KroneckerBlock

@@ -12,7 +12,8 @@ from linnet.core.capture.layers.coverage import constant_statistics, refusal, ru
 from linnet.core.capture.layers.layer_rule import Sharing
 from linnet.core.capture.positions import TRANSPOSED
 from linnet.core.capture.scaled_weight import scaled_leaf
-from linnet.core.jacobian.layer_jacobian import LayerJacobian, RuleTerm
+from linnet.core.jacobian.layer_jacobian import LayerJacobian
+from linnet.core.jacobian.parameter_rows import RuleTerm
 from linnet.errors import InputError
 from linnet.optim.natural.batch import LIMIT
 from linnet.optim.natural.kronecker.exact_block import SmallBlock

@@ -7,12 +7,11 @@ tensors carry a leading axis of groups, each with its own rho.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-from linnet.core.capture.layers.matrix import split_rows
 
 # At rho = 0 eigenvalues up to this share of the largest count as 0: rounding of a Gram matrix in float64 is 1e-15, and
 # directions below 1e-10 hold nothing that the data determined.
@@ -59,28 +58,55 @@ class DenseInverse(DampedInverse):
     rank: int | None = None
 
     def times(self, right: Tensor) -> Tensor:
-        """One product."""
+        """One product for each block, written where it belongs."""
         right = right.to(self.matrix.dtype)
         if len(self.matrix) == len(right):
             return torch.bmm(self.matrix, right)
-        split = split_rows(right, len(self.matrix) // len(right))
-        return torch.bmm(self.matrix, split).view(len(right), -1, right.shape[2])[:, : right.shape[1]]
+        result = torch.empty_like(right, memory_format=torch.contiguous_format)
+        for out, given, blocks in self._parts(result, right, axis=0):
+            _write(out, blocks, given)
+        return result
 
     def times_left(self, left: Tensor) -> Tensor:
-        """One product, of a contiguous result."""
+        """One product for each block, of a contiguous result."""
         left = left.to(self.matrix.dtype)
         if len(self.matrix) == len(left):
             return torch.bmm(left, self.matrix)
-        groups, rows, side = left.shape
-        parts, size = len(self.matrix) // groups, self.matrix.shape[1]
-        filled = torch.nn.functional.pad(left, (0, parts * size - side)).view(groups, rows, parts, size)
-        split = filled.transpose(1, 2).reshape(groups * parts, rows, size)
-        moved = torch.bmm(split, self.matrix).view(groups, parts, rows, size).transpose(1, 2)
-        return moved.reshape(groups, rows, -1)[:, :, :side]
+        wide = torch.promote_types(left.dtype, torch.float32)
+        result = torch.empty_like(left, dtype=wide, memory_format=torch.contiguous_format)
+        for out, given, blocks in self._parts(result, left, axis=1):
+            _write(out, given, blocks)
+        return result
+
+    def narrowed(self) -> DenseInverse:
+        """The same in bfloat16."""
+        return DenseInverse(self.matrix.bfloat16(), f"{self.route}, in bfloat16", self.rank)
+
+    def _parts(self, result: Tensor, given: Tensor, *, axis: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Views (blocks, ., .) of both and the blocks: of each group those that are whole, then the one that reaches
+        beyond the side.
+        """
+        size = self.matrix.shape[1]
+        for out, one, blocks in zip(result, given, self.matrix.view(len(given), -1, size, size), strict=True):
+            whole, rest = divmod(one.shape[axis], size)
+            if whole:
+                left, right = (t.narrow(axis, 0, whole * size).unflatten(axis, (whole, size)) for t in (out, one))
+                yield left.movedim(axis, 0), right.movedim(axis, 0), blocks[:whole]
+            if rest:
+                left, right = (t.narrow(axis, whole * size, rest).unsqueeze(0) for t in (out, one))
+                yield left, right, blocks[whole:, :rest, :rest]
 
     def tensors(self) -> tuple[Tensor, ...]:
         """The matrix."""
         return (self.matrix,)
+
+
+def _write(out: Tensor, left: Tensor, right: Tensor) -> None:
+    """left right into a view."""
+    if out.dtype is left.dtype and (out.is_contiguous() or out.dtype is not torch.bfloat16):
+        torch.bmm(left, right, out=out)
+    else:
+        out.copy_(torch.bmm(left, right))  # the fast kernels of bfloat16 write contiguous tensors only
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,23 @@ from linnet.optim.natural.kronecker.after_resize import edited_blocks
 from linnet.optim.natural.kronecker.agreement import Facts, agreed, planned_blocks, plans_of, told
 from linnet.optim.natural.kronecker.alpha import alpha_of, rank_notes
 from linnet.optim.natural.kronecker.backward_hook import Listener, RecordedForward
-from linnet.optim.natural.kronecker.block_products import filled, finite, require_finite, routes, times_all
+from linnet.optim.natural.kronecker.block_products import (
+    filled,
+    finite,
+    narrow,
+    require_finite,
+    routes,
+    take,
+    times_all,
+    together,
+)
 from linnet.optim.natural.kronecker.blocks import Allotment, Block, allot, not_covered, too_large
 from linnet.optim.natural.kronecker.exact_block import SmallBlock
 from linnet.optim.natural.kronecker.kronecker_block import Sums
 from linnet.optim.natural.kronecker.output_gradient import MEAN, numbers_of, require_mean
 from linnet.optim.natural.kronecker.parallel import own_generator, reduced, refresh
 from linnet.optim.natural.kronecker.saved_blocks import packed_blocks, unpacked_blocks
+from linnet.optim.natural.update import slope
 
 
 class Kfac(Approximation):
@@ -112,15 +122,16 @@ class Kfac(Approximation):
 
     def _damped(self, gradient: Mapping[str, Tensor], damping: Mapping[str, float], alpha: float | None) -> Direction:
         """The direction of every parameter that has a gradient; the others, frozen ones for instance, stay."""
-        self._refresh_if_due(damping)
+        refreshed = self._refresh_if_due(damping)
         live = {key: block for key, block in self.blocks.items() if any(name in gradient for name in block.names)}
-        found = times_all(live, self._uncovered, filled(gradient, self.blocks, self.model))
+        whole = filled(gradient, self.blocks, self.model)
+        found = times_all(live, self._uncovered, whole)
+        if self.settings.kronecker.half_products:
+            narrow({key: block for key, block in live.items() if key in refreshed}, whole, found)
         delta = {name: d for name, d in found.items() if name in gradient}
         self.steps, self._renew = self.steps + 1, False
         told = ({name: how for name, how in of.items() if name in damping} for of in (self._covered, self._uncovered))
         return Direction(delta, alpha, routes(self.blocks), *told, notes=self._notes())
-
-    # loss.backward(); opt.step()
 
     def attach(self) -> Sequence[RemovableHandle]:
         """One hook on the network; it goes with the optimizer."""
@@ -247,16 +258,10 @@ class Kfac(Approximation):
     def _sums_of_watches(self) -> dict[str, Sums]:
         """What all of them add to each block; "empirical": the rows of the user's own backward, of a mean loss."""
         total = sum(watch.samples for watch in self._watches)
-        pending: dict[str, Sums] = {}
         for watch in self._watches:
             if watch.sums is None:
                 watch.sums = self._backward_sums(watch, total)
-            for key, part in watch.sums.items():
-                if key in pending:
-                    pending[key].add(part)
-                else:
-                    pending[key] = part
-        return pending
+        return together(watch.sums or {} for watch in self._watches)
 
     def _backward_sums(self, watch: RecordedForward, total: int) -> dict[str, Sums]:
         linear, loss = watch.linear, watch.loss
@@ -280,10 +285,8 @@ class Kfac(Approximation):
         if self.settings.loss.name == "mse" or size <= MEAN * count:  # else a sum, or scaled: it isn't known
             self.told_losses = (value / count, at_zero / count)
         aside = set(self._uncovered) if self.settings.side else ()
-        known = [name for name in delta if name in gradients and name not in aside]
-        slope = sum(float((gradients[name] * delta[name]).sum()) for name in known)
         if squares > 0:
-            self._alpha = count * slope / squares
+            self._alpha = count * slope({n: d for n, d in delta.items() if n not in aside}, gradients) / squares
 
     def _loss_scale(self) -> float:
         return 1.0 if self.settings.scaler is None else float(self.settings.scaler.get_scale())
@@ -293,8 +296,6 @@ class Kfac(Approximation):
             watch.release()
         self._watches, self._error = [], None
         self._listener.drop()
-
-    # factors
 
     def _allotted(
         self, layers: Sequence[LayerJacobian], damping: Mapping[str, float], known: Mapping[str, Block]
@@ -321,12 +322,13 @@ class Kfac(Approximation):
         found = {name: why for name, why in unread.items() if why != UNUSED} | allotment.uncovered
         kept = {name: why for name, why in self._uncovered.items() if name not in allotment.covered}
         self._uncovered = kept | found
-        options, sums, alone = self.settings.kronecker, {}, world()[1] == 1
+        options, sums, seed = self.settings.kronecker, {}, self.steps
+        reading = {"dtype": options.compute_dtype, "keep_vectors": world()[1] == 1 and options.ema == 0.0}
+        reading |= {"max_side": options.max_side, "rng_seed": seed if options.sample_positions else None}
         for key, (block, layer) in allotment.blocks.items():
             if not whole and self.blocks.get(key) is block:
                 continue
-            kept = {"keep_vectors": alone and options.ema == 0.0, "max_side": options.max_side}
-            part = block.read(layer, dtype=options.compute_dtype, **kept)
+            part = block.read(layer, **reading)
             if not part.columns:  # an expert that got no sample
                 continue
             part.as_samples(positions, exact=isinstance(block, SmallBlock))
@@ -335,25 +337,17 @@ class Kfac(Approximation):
 
     def _take(self, sums: Mapping[str, Sums]) -> None:
         """Takes the sums into the running means, all or none."""
-        for part in sums.values():
-            finite(part)
-        for key, part in sums.items():
-            if not part.samples:
-                continue
-            block = self._found.get(key) or self.blocks[key]
-            replaced = [k for k, b in self.blocks.items() if b is not block and set(b.names) & set(block.names)]
-            for old in replaced:  # of parameters that were frozen, or are no longer
-                del self.blocks[old]
-            block.update(part, ema=self.settings.kronecker.ema)
-            self.blocks[key] = block
+        take(sums, self._found, self.blocks, ema=self.settings.kronecker.ema)
         self._found = {}
 
-    def _refresh_if_due(self, damping: Mapping[str, float]) -> None:
-        due = self._due(self.settings.kronecker.inverse_every)
-        rho = {key: damping[name] for key, b in self.blocks.items() for name in b.names if name in damping}
-        blocks = {key: b for key, b in self.blocks.items() if key in rho and (due or b.a_inverse is None)}
+    def _refresh_if_due(self, damping: Mapping[str, float]) -> set[str]:
+        """Keys of the blocks that got new inverses."""
+        due, every = self._due(self.settings.kronecker.inverse_every), self.blocks.items()
+        rho = {key: damping[name] for key, b in every for name in b.names if name in damping}
+        blocks = {key: b for key, b in every if key in rho and (due or b.a_inverse is None)}
         if blocks:
             refresh(blocks, rho)
+        return set(blocks)
 
     def _due(self, every: int) -> bool:
         """Whether a refresh is due: of an own period, after an edit, or in a dense start."""

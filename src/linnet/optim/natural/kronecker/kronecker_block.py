@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from linnet.core.capture.layers.layer_rule import Sharing
 from linnet.core.capture.layers.matrix import MatrixRule
 from linnet.core.capture.positions import fold, unfold
-from linnet.core.jacobian.layer_jacobian import LayerJacobian, RuleTerm
+from linnet.core.jacobian.layer_jacobian import LayerJacobian
+from linnet.core.jacobian.parameter_rows import RuleTerm
 from linnet.optim.natural.kronecker.damped_inverse import (
     DampedInverse,
     DenseInverse,
@@ -23,6 +24,8 @@ from linnet.optim.natural.kronecker.damped_inverse import (
     invert_vectors,
 )
 
+FEWEST = 512  # input vectors of a batch that factors are taken from where a layer has more
+VECTORS = 4  # at least so many for each entry of a block's side
 HUGE = 8192  # a side beyond this is kept as the vectors of its last batch: its matrix alone would take 256 MB
 
 
@@ -48,7 +51,7 @@ class Sums:
 
     @property
     def plan(self) -> dict[str, Any]:
-        """Form and sizes without the entries, for a process that has no sums of its own."""
+        """Form and sizes without the entries, for a process that computed no sums."""
         parts = {name: getattr(self, name) for name in ("a", "b", "a_vectors", "b_vectors")}
         sizes = {name: None if part is None else tuple(part.shape) for name, part in parts.items()}
         return {**sizes, "dtype": next(part.dtype for part in parts.values() if part is not None)}
@@ -159,6 +162,7 @@ class KroneckerBlock:
         dtype: torch.dtype | None = None,
         keep_vectors: bool = False,
         max_side: int | None = None,
+        rng_seed: int | None = None,
     ) -> Sums:
         """The sums of one batch.
 
@@ -167,6 +171,7 @@ class KroneckerBlock:
             dtype: Of the products; None for that of (a, g). The sums are float32 at least.
             keep_vectors: Keep the vectors of a side where they are fewer than its size.
             max_side: Sides beyond it are taken as diagonal blocks; None: never. A bias's 1 isn't counted.
+            rng_seed: Of the positions that are read of a layer with many; None: all are read.
         """
         term = layer.terms[self.weight]
         assert isinstance(term, RuleTerm)
@@ -182,10 +187,17 @@ class KroneckerBlock:
         few_a, few_b = columns < inputs and keep_vectors, columns * layer.passes < outputs and keep_vectors
         sums = Sums(layer.samples, columns)
         parts = self._parts(max_side)
-        if parts != (1, 1) and type(rule) is MatrixRule:
-            a, b = rule.factor_blocks(self.module, uses, homogeneous=homogeneous, sharing=self.sharing, parts=parts)
+        side = max(-(-inputs // parts[0]), -(-outputs // parts[1]))
+        most = None if rng_seed is None or side > HUGE else max(FEWEST, VECTORS * side)
+        if (parts != (1, 1) or (most is not None and 2 * most <= columns)) and type(rule) is MatrixRule:
+            a, b = rule.factor_blocks(
+                self.module, uses, homogeneous=homogeneous, sharing=self.sharing, parts=parts, most=most,
+                rng_seed=rng_seed or 0,
+            )  # fmt: skip
             wide = torch.promote_types(a.dtype, torch.float32)
-            return Sums(layer.samples, columns, a.to(wide), b.to(wide))
+            parts = groups * parts[0], groups * parts[1]
+            a, b = (m.to(wide).reshape(count, *m.shape[-2:]) for m, count in zip((a, b), parts, strict=True))
+            return Sums(layer.samples, columns, a, b)
         if few_a or few_b or max(inputs, outputs) > HUGE:
             x, y = _vectors(rule.vectors(self.module, uses, homogeneous=homogeneous), self.sharing)
             by_vectors = (few_a or inputs > HUGE, few_b or outputs > HUGE)
@@ -245,6 +257,14 @@ class KroneckerBlock:
         assert self.b_inverse is not None
         v = self.stacked(gradient)
         return self.unstacked(self.a_inverse.times_left(self.b_inverse.times(v)).to(v.dtype))
+
+    def narrowed(self) -> KroneckerBlock | None:
+        """A twin whose inverses are kept in bfloat16; None where they aren't dense matrices of float32."""
+        pair = self.a_inverse, self.b_inverse
+        if not all(isinstance(side, DenseInverse) and side.matrix.dtype is torch.float32 for side in pair):
+            return None
+        a, b = (cast(DenseInverse, side).narrowed() for side in pair)
+        return replace(self, a_inverse=a, b_inverse=b)
 
     def stacked(self, gradient: Mapping[str, Tensor]) -> Tensor:
         """V = [dW, db], (groups, O, I)."""

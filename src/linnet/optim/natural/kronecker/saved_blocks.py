@@ -81,5 +81,5 @@ def _on(state: Mapping[str, Any] | None, device: Any) -> dict[str, Any] | None:
 
 
 def _moved(value: Any, device: Any) -> Any:
-    """A tensor of its own on the device: the state that was given doesn't move with the optimizer."""
+    """A copy on the device: the state that was given doesn't move with the optimizer."""
     return value.to(device, copy=True) if isinstance(value, Tensor) else value

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from linnet.core.jacobian.layer_jacobian import LayerJacobian, RuleTerm
+from linnet.core.jacobian.layer_jacobian import LayerJacobian
+from linnet.core.jacobian.parameter_rows import RuleTerm
 from linnet.errors import InputError
 from linnet.optim.natural.approximation import Approximation, Batch, Direction, Settings
 from linnet.optim.natural.kronecker.blocks import allot, not_covered, too_large

@@ -1,8 +1,5 @@
-"""K-FAC in two processes under torchrun (gloo): one process with the joined batch, inverses shared out by count."""
+"""K-FAC in two processes (gloo): one process with the joined batch, inverses shared out by count."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,23 +9,17 @@ from torch import nn
 from linnet.optim.natural.kronecker.exact_block import SmallBlock
 from linnet.optim.natural.kronecker.kronecker_block import KroneckerBlock, Sums
 from linnet.optim.natural.kronecker.parallel import divided, reduced
+from tests.forked import run_on_ranks
 
 HERE = Path(__file__).parent
-SOURCE = HERE.parents[2] / "src"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", ["kfac_on_a_rank", "branches_on_a_rank"])
-def test_two_ranks_are_one_process_with_the_joined_batch(script):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run(
-        [*command, str(HERE / f"{script}.py")],
-        env=environment, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "rank 0 agrees" in done.stdout
-    assert "rank 1 agrees" in done.stdout
+def test_two_ranks_are_one_process_with_the_joined_batch(script, tmp_path):
+    told = run_on_ranks(HERE / f"{script}.py", tmp_path)
+    assert "rank 0 agrees" in told
+    assert "rank 1 agrees" in told
 
 
 def test_inverses_are_divided_by_cost_each_to_the_process_with_the_least():

@@ -10,7 +10,7 @@ from torch import nn
 
 
 @contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
+def preserved_state(model: nn.Module) -> Iterator[None]:
     """Puts back modes, buffers and the state of torch's generators, whatever the forwards inside did to them.
 
     Parameters and gradients aren't written by what is computed here: derivatives are taken with respect to activations.
