@@ -31,7 +31,7 @@ def run(
         libraries: Some of `LIBRARIES`.
         json: Where records are read and kept after each network.
         minutes: Stops after so long; the next run goes on.
-        again: Measures those once more that linnet didn't do right, that took long, or where a limit of time was met.
+        again: Measures those once more that linnet didn't do right, or whose graph took long.
 
     Raises:
         MissingExtra: a library isn't installed.
@@ -63,7 +63,7 @@ def run(
 
 
 def _unsettled(record: Record) -> bool:
-    slow = record.value is None or record.value > LONG_S or "Late" in record.context["torch-pruning"]
+    slow = record.value is None or record.value > LONG_S
     return slow or record.context["verdict"] not in ("right", "nothing free")
 
 

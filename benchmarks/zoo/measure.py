@@ -20,6 +20,7 @@ from linnet.errors import LinnetError
 from tests.zoo.check import masked
 
 LIMIT_S = 150
+PEER_LIMIT_S = 40  # of one size: on some networks torch-pruning didn't end in 150 s
 RIGHT = 1e-6  # of the outputs' variation, in float64
 
 
@@ -125,7 +126,7 @@ def reference(network: Network) -> str:
     torch.manual_seed(0)
     model = network.make().eval()
     for shape in (network.small, network.shape):
-        with warnings.catch_warnings(), _limit(LIMIT_S):
+        with warnings.catch_warnings(), _limit(PEER_LIMIT_S):
             warnings.simplefilter("ignore")
             try:
                 given, copied = torch.randn(shape), copy.deepcopy(model)
