@@ -36,7 +36,8 @@ _PARTS = {
     "density": "spectra.density",
     "trace": "spectra.trace",
     "contractions": "spectra.contraction",
-    "real": "spectra.real",
+    "real_resnet18": "spectra.real.resnet18",
+    "real_unet": "spectra.real.unet",
     "full_mlp": "spectra.full.wide_mlp",
     "full_resnet": "spectra.full.small_resnet",
 }

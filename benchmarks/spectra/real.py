@@ -31,30 +31,32 @@ NETWORKS = {
 }
 
 
-def measure(*, quick: bool) -> list[Record]:
-    """Whole spectrum, safe step, its trial and the report, each network in a process of its own."""
-    samples = 4 if quick else 100
-    records = []
-    for name, what in NETWORKS.items():
-        if name == "resnet18" and find_spec("torchvision") is None:
-            records.append(
-                missing(f"spectra.real.{name}", what, goal=_GOAL_S, beside="10 minutes", reason="not installed")
-            )
-            continue
-        done = own_process(study_call, name, samples, peak="process")
-        records.append(
-            bounded(
-                f"spectra.real.{name}",
-                f"{what}, N = {samples}: {done.value}; peak memory {done.peak_bytes / 2**30:.2f} GiB",
-                done.wall_s,
-                bound=_GOAL_S,
-                goal="<= 600 s",
-                beside="10 minutes on 2 cores",
-                unit="s",
-                context={"peak_bytes": done.peak_bytes},
-            )
-        )
-    return records
+def torchvision_resnet18(*, quick: bool) -> list[Record]:
+    """ResNet-18."""
+    return [_measured("resnet18", quick=quick)]
+
+
+def trained_unet(*, quick: bool) -> list[Record]:
+    """The detector's network."""
+    return [_measured("unet", quick=quick)]
+
+
+def _measured(name: str, *, quick: bool) -> Record:
+    """Whole spectrum, safe step, its trial and the report, in a process of its own."""
+    what, samples = NETWORKS[name], 4 if quick else 100
+    if name == "resnet18" and find_spec("torchvision") is None:
+        return missing(f"spectra.real.{name}", what, goal=_GOAL_S, beside="10 minutes", reason="not installed")
+    done = own_process(study_call, name, samples, peak="process")
+    return bounded(
+        f"spectra.real.{name}",
+        f"{what}, N = {samples}: {done.value}; peak memory {done.peak_bytes / 2**30:.2f} GiB",
+        done.wall_s,
+        bound=_GOAL_S,
+        goal="<= 600 s",
+        beside="10 minutes on 2 cores",
+        unit="s",
+        context={"peak_bytes": done.peak_bytes},
+    )
 
 
 def study_call(name: str, samples: int) -> Callable[[], object]:
@@ -66,7 +68,7 @@ def study_call(name: str, samples: int) -> Callable[[], object]:
     def run() -> str:
         study = measured(name, model, x, loss, ["fisher"], verify=True)
         with tempfile.TemporaryDirectory() as folder:
-            page = write(study, Path(folder), command="python -m benchmarks spectra --only real")
+            page = write(study, Path(folder), command=f"python -m benchmarks spectra --only real_{name}")
             kilobytes = page.stat().st_size // 1024
         assert study.safe is not None
         found = study.spectra["fisher"]

@@ -15,7 +15,8 @@ SUBJECT = Subject(
         "density": density.measure,
         "trace": top.trace,
         "contractions": contractions.measure,
-        "real": real.measure,
+        "real_resnet18": real.torchvision_resnet18,
+        "real_unet": real.trained_unet,
         "full_mlp": full.wide_mlp,
         "full_resnet": full.small_resnet,
     }

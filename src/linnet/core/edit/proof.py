@@ -164,12 +164,14 @@ class _Pair:
         worst = 0.0
         for training in self.trial.modes:
             state = {name: buffer.clone() for name, buffer in self.reference.named_buffers()}
-            inputs = self._inputs(training=training)
-            for name, buffer in self.reference.named_buffers():
-                buffer.copy_(state[name])  # what a pass in train mode left there (a power iteration, say)
-            if inputs is None:
+            probe = self._inputs(training=training)
+            if probe is None:
                 return None
-            error = _compare(self.reference, self.subject, inputs, training=training)
+            for name, buffer in self.reference.named_buffers() if not probe.answers else ():
+                buffer.copy_(state[name])  # what passes in train mode left there (a power iteration, say)
+            inputs = probe.given
+            expected = probe.answers or outputs(self.reference, inputs, training=training)
+            error = _compare(expected, self.subject, inputs, training=training)
             worst = error if math.isnan(error) else max(worst, error)
             if bounded and not error <= self._bound(inputs, error, training=training):
                 self._refuse(inputs, error, training=training)
@@ -184,14 +186,16 @@ class _Pair:
             return BOUNDS[torch.float32]
         return tight
 
-    def _inputs(self, *, training: bool) -> Example | None:
+    def _inputs(self, *, training: bool) -> _Probe | None:
         """A probe on which outputs are finite and depend on the input; None when they don't."""
         for samples in dict.fromkeys((self.trial.samples, 2)):
             try:
-                return _probe(
+                found = _probe(
                     self.reference, self.stored, self.probe, self.trial.dtype, samples, training=training,
                     strict=not self.weights,
                 )  # fmt: skip
+                later = found is not None and samples != self.trial.samples  # after a pass that failed half-way
+                return replace(found, answers=[]) if later else found
             except ProofError:
                 raise
             except Exception:  # a network that takes no batch of that size
@@ -264,6 +268,14 @@ def _dtype(model: nn.Module) -> torch.dtype:
     return torch.float64 if kinds == {torch.float64} else torch.float32
 
 
+@dataclass(frozen=True)
+class _Probe:
+    """Inputs for a comparison, with the reference's outputs if this was its first pass, which then serves for it."""
+
+    given: Example
+    answers: list[tuple[str, Tensor]]
+
+
 def _probe(
     model: nn.Module,
     stored: Mapping[str, Any],
@@ -273,7 +285,7 @@ def _probe(
     *,
     training: bool,
     strict: bool,
-) -> Example | None:
+) -> _Probe | None:
     """A probe on which outputs are finite and depend on the input; None when they don't.
 
     Raises:
@@ -285,11 +297,12 @@ def _probe(
         given = _mixed(drawn(stored, seed, samples), seed) if probe is None else Example.of(probe)
         given = given.map(lambda t: t.detach().to(device, dtype if t.is_floating_point() else t.dtype))
         try:
-            found = [leaf for _, leaf in outputs(model, given, training=training) if leaf.is_floating_point()]
+            answers = outputs(model, given, training=training)
         except Exception:
             if seed == 0:
                 raise
             continue  # it takes its integers in their order only: sorted lengths, say
+        found = [leaf for _, leaf in answers if leaf.is_floating_point()]
         if not found:
             raise ProofError(
                 f"`{type(model).__name__}` must return a float tensor to be compared (got none). Return its logits."
@@ -297,7 +310,7 @@ def _probe(
         finite = all(bool(leaf.isfinite().all()) for leaf in found)
         alike = all(_alike(tensor) for _, tensor in given.tensors())  # tokens are repeated, not drawn
         if finite and not all(_one_value(leaf) if alike else _alike(leaf) for leaf in found):
-            return given
+            return _Probe(given, answers if seed == 0 else [])
         if not finite and strict:
             _refuse_not_finite(model)
     if not finite and strict:
@@ -368,8 +381,7 @@ def drawn(stored: Mapping[str, Any], seed: int, samples: int = 2) -> Example:
     return example.map(with_more)
 
 
-def _compare(reference: nn.Module, subject: nn.Module, given: Example, *, training: bool) -> float:
-    expected = outputs(reference, given, training=training)
+def _compare(expected: list[tuple[str, Tensor]], subject: nn.Module, given: Example, *, training: bool) -> float:
     try:
         found = outputs(subject, given, training=training)
     except Exception as error:  # whatever the user's forward raises
