@@ -17,13 +17,14 @@ from linnet.core.program.example import Example
 from linnet.errors import InputError, LinnetError
 
 
-def whole_number(argument: str, value: object, *, least: int) -> int:
+def whole_number(argument: str, value: object, *, least: int, remedy: str = "") -> int:
     """The value, if it is a whole number that isn't too small.
 
     Args:
         argument: Its name, for the error.
         value: What was given.
         least: Smallest one that is allowed.
+        remedy: What to do instead, a sentence at the end of the error.
 
     Raises:
         InputError: it is something else.
@@ -34,7 +35,7 @@ def whole_number(argument: str, value: object, *, least: int) -> int:
     """
     integral = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not integral or int(value) < least:  # type: ignore[call-overload]
-        raise InputError(f"`{argument}` must be a whole number >= {least} (got {value!r}).")
+        raise InputError(f"`{argument}` must be a whole number >= {least} (got {value!r}).{remedy and f' {remedy}'}")
     return int(value)  # type: ignore[call-overload]
 
 

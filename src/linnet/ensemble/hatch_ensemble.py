@@ -315,7 +315,7 @@ class HatchEnsemble(nn.Module):
         self.forward_impl, self._joined = Choice("loop", "not measured"), ()
         return trimmed
 
-    def export(self, path: str | os.PathLike[str], example: Tensor) -> Path:
+    def export(self, path: str | os.PathLike[str], example: Tensor | None = None) -> Path:
         """Writes one ONNX file: probs, entropy, aleatoric and epistemic of a batch of any size.
 
         For regression its outputs are mean, variance, aleatoric and epistemic. The file is run with onnxruntime before
@@ -323,7 +323,7 @@ class HatchEnsemble(nn.Module):
 
         Args:
             path: Ends in `.onnx`.
-            example: Inputs as the members take them.
+            example: Inputs as the members take them; it must be given.
 
         Raises:
             MissingExtra: `pip install "linnet[onnx]"` is needed.

@@ -61,7 +61,7 @@ class EnsembleWork:
             at=section.at,
             members=section.members,
             lr=section.lr,
-            rng_seed=self._seed("hatch"),
+            rng_seed=self.rng_seed("hatch"),
             **section.options(),
         )
 
@@ -76,7 +76,7 @@ class EnsembleWork:
             self.result.model,
             built.example,
             section.members,
-            rng_seed=self._seed("hatch"),
+            rng_seed=self.rng_seed("hatch"),
             data=built.loader.epoch(0),  # type: ignore[arg-type]  its first batches are read
             **section.options(),
         )
@@ -89,7 +89,7 @@ class EnsembleWork:
             folder=self.folder / "checkpoints-hatch",
             checkpoint_every=self.plan.train.checkpoint_every,
             grad_clip=self.plan.train.grad_clip,
-            rng_seed=self._seed("members"),
+            rng_seed=self.rng_seed("members"),
             progress="auto",
         )
         return ensemble
@@ -174,7 +174,7 @@ class EnsembleWork:
         section, held = self.plan["evaluate"], self.held_out
         images = held.test[0]
         if section is None or section.ood == "shuffled":
-            generator = torch.Generator().manual_seed(self._seed("ood"))
+            generator = torch.Generator().manual_seed(self.rng_seed("ood"))
             flat = images.flatten(2).float() / 255
             order = torch.rand(len(flat), 1, flat.shape[2], generator=generator).argsort(2)
             return flat.gather(2, order.expand_as(flat)).reshape(images.shape)
@@ -198,5 +198,6 @@ class EnsembleWork:
         total = 3.0 * one * images * self.plan.train.epochs + extra
         return {"seed": seed, "total": total}
 
-    def _seed(self, word: str) -> int:
+    def rng_seed(self, word: str) -> int:
+        """The seed of one of its draws: "hatch", "members", "ood"."""
         return derive_seed(self.plan.train.rng_seed, word)

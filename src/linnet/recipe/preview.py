@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from linnet.core import cost
+from linnet.ensemble import hatch
+from linnet.ensemble.hatching.event import hatch_step
 from linnet.prune import plan as one_shot
 from linnet.prune.importance.criterion import FROM_DATA
+from linnet.recipe.ensembles import EnsembleWork
 from linnet.recipe.folder import folder_of
 from linnet.recipe.parsing import parse
 from linnet.recipe.plan import Built, Plan, RecipeTask
@@ -33,7 +36,8 @@ def dry_run(
         task_named: Gives the task of a name.
 
     Returns:
-        Stages with what each will write, steps, costs, and with [prune] the budget and a plan of the untrained network.
+        Stages with what each will write, steps, costs, with [hatch] the members' training, and with [prune] the budget
+        and a plan of the untrained network.
 
     Raises:
         RecipeError: the recipe can't be used, or the folder holds something else.
@@ -44,7 +48,9 @@ def dry_run(
         plan = plan.task.settled(plan)
     place = folder_of(plan, out)
     built = plan.task.build(plan)
-    return "\n".join([*_stages(plan, place), *_training(plan, built), *_pruning(plan, built)])
+    return "\n".join(
+        [*_stages(plan, place), *_training(plan, built), *_hatching(plan, built, place), *_pruning(plan, built)]
+    )
 
 
 def _stages(plan: Plan, place: Path) -> Iterator[str]:
@@ -64,6 +70,31 @@ def _training(plan: Plan, built: Built) -> Iterator[str]:
     yield f"training: {train.epochs} epochs of {steps} batches of {train.batch_size}, {train.epochs * steps:,} steps"
     if built.example is not None:
         yield f"network: {type(built.model).__name__}, {cost(built.model, built.example)}"
+
+
+def _hatching(plan: Plan, built: Built, place: Path) -> Iterator[str]:
+    """The members' training: with `epochs` after the seed's, with `at` in what its budget leaves."""
+    section = plan.hatch
+    if section is None:
+        return
+    seed = EnsembleWork(plan, built, place).rng_seed("hatch")
+    options = {**section.options(), "noise": 0.0}
+    made = hatch(built.model, built.example, section.members, rng_seed=seed, **options).widenings
+    facts = [widening for widening in made if widening is not None]
+    one, all_members = facts[0].macs[0], sum(widening.macs[1] for widening in facts)
+    steps = len(built.loader)
+    if section.at is None:
+        epochs = section.epochs or 0
+        yield (
+            f"hatching: {section.members} members, each for {epochs} epochs of {steps} batches, "
+            f"{section.members * epochs * steps:,} steps of a member"
+        )
+    else:
+        total = plan.train.epochs * steps
+        first = hatch_step(section.at, total)
+        left = (total - first) * one // all_members
+        yield f"hatching: after {first:,} of the {total:,} steps, then {left:,} steps of all {section.members} members"
+    yield f"members: {all_members:,} MACs for an image, {all_members / one:.2f} times the network's {one:,}"
 
 
 def _pruning(plan: Plan, built: Built) -> Iterator[str]:

@@ -11,7 +11,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 import linnet
 from linnet.data import ArrayLoader, corrupt
-from linnet.ensemble import Conformal, HatchEnsemble, brier, ece, evaluate, hatch, nll, widen
+from linnet.ensemble import Conformal, HatchEnsemble, Shift, brier, ece, evaluate, hatch, nll, widen
 from linnet.errors import (
     CheckpointError,
     GraphError,
@@ -117,7 +117,7 @@ ANSWERS = {
     "empty loader to calibrate": (lambda: pair().calibrate([]), "`calibration`.*got none"),
     "empty loader to evaluate": (lambda: evaluate(pair(), []), "`clean`.*got none"),
     "empty loader to distil": (lambda: pair().distill(net(), []), "`loader`.*got none"),
-    "fewer loaders than members": (lambda: pair().fit([(X, Y)]), "`loader`.*list of 2.*got 1"),
+    "fewer loaders than members": (lambda: pair().fit([(X, Y)]), "`source`.*list of 2.*got a list of 1"),
     "logits for nll": (lambda: nll(LOGITS, Y), "`probs`.*sum to 1.*softmax"),
     "logits for brier": (lambda: brier(LOGITS, Y), "`probs`.*sum to 1.*softmax"),
     "logits for ece": (lambda: ece(LOGITS, Y), "`probs_or_confidence`.*sum to 1.*softmax"),
@@ -137,6 +137,17 @@ ANSWERS = {
     "suite": (lambda: evaluate(pair(), (X, Y), shifted="cifar16"), "`suite`.*'cifar15', 'extra4', 'all19'"),
     "rate": (lambda: pair().fit([(X, Y)] * 2, lr=-1), r"`lr`.*positive.*\(got -1\)"),
     "epochs": (lambda: pair().fit([(X, Y)] * 2, epochs=0), r"`epochs`.*>= 1 \(got 0\)"),
+    "an empty list to fit": (lambda: pair().fit([]), "`source`.*an empty list.*Give a loader"),
+    "batches to fit": (lambda: pair().fit([(X, Y)] * 3), "`source`.*a list of 3 batches.*Join.*ArrayLoader"),
+    "a generator to fit": (lambda: pair().fit(one for one in [(X, Y)]), "`source`.*a generator.*once for each epoch"),
+    "a number as preparation": (lambda: evaluate(pair(), (X, Y), prepare=5), r"`prepare`.*function.*prepare\(inputs\)"),
+    "severities": (
+        lambda: evaluate(pair(), (X, Y), Shift(severities=[0, 3, 9], names=["fog"])),
+        r"`severities`.*1 to 5 \(got 0, 9\)\. Give",
+    ),
+    "a member's number": (lambda: hatch(net(), X, 0), r"`members`.*Give 5"),
+    "a seed": (lambda: hatch(net(), X, 2, rng_seed=-1), r"`rng_seed`.*Give 0"),
+    "a rounding": (lambda: hatch(net(), X, 2, align=0), r"`align`.*Give 8"),
     "end of an ONNX path": (lambda: pair().export("ens.txt", X), r"`path`.*\.onnx.*ens\.txt"),
 }
 IMAGES = {
@@ -145,7 +156,11 @@ IMAGES = {
     "severity 0": (lambda: corrupt(BYTES, "fog", 0), r"`severity`.*1 to 5 \(got 0\)"),
     "severity 1.5": (lambda: corrupt(BYTES, "fog", 1.5), r"`severity`.*1 to 5 \(got 1.5\)"),
     "floats above 1": (lambda: corrupt(torch.full((1, 3, 8, 8), 2.0), "fog", 1), r"`images`.*\[0, 1\].*got 2 to 2"),
-    "NaN": (lambda: corrupt(torch.full((1, 3, 8, 8), float("nan")), "fog", 1), r"`images`.*\[0, 1\].*nan"),
+    "NaN": (lambda: corrupt(torch.full((1, 3, 8, 8), float("nan")), "fog", 1), r"`images`.*\[0, 1\].*NaN in 1 of 1"),
+    "bytes with channels first": (
+        lambda: corrupt(BYTES.transpose(0, 3, 1, 2), "fog", 1),
+        r"`images`.*\(N, H, W, C\).*\(N, C, H, W\).*images.transpose\(0, 2, 3, 1\)",
+    ),
     "four channels": (lambda: corrupt(np.zeros((2, 8, 8, 4), np.uint8), "fog", 1), "`images`.*1 or 3 channels.*got 4"),
     "small images": (lambda: corrupt(np.zeros((2, 7, 8, 3), np.uint8), "fog", 1), "`images`.*at least 8 pixels"),
     "colours of gray images": (lambda: corrupt(BYTES[..., :1], "saturate", 1), "`name`.*'saturate' for 1 channel"),

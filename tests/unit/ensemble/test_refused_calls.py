@@ -51,22 +51,28 @@ class TwoHeads(nn.Module):
 FITS = {
     "labels out of range": (
         lambda e: e.fit(batches(y=Y + 5)),
-        r"`loader` .*labels from 0 to 2.*\(got 5 to 7\)|got 6 to 7",
+        r"`source` .*labels from 0 to 2.*\(got 5 to 7\)|got 6 to 7",
     ),
-    "labels below 0": (lambda e: e.fit(batches(y=Y - 50)), "`loader` .*labels from 0 to 2"),
-    "float labels": (lambda e: e.fit(batches(y=Y.float())), r"`loader` .*whole numbers \(got float32\)"),
-    "labels with an axis too many": (lambda e: e.fit(batches(y=Y[:, None])), r"`loader` .*shape \(4,\).*got \(4, 1\)"),
+    "labels below 0": (lambda e: e.fit(batches(y=Y - 50)), "`source` .*labels from 0 to 2"),
+    "float labels": (lambda e: e.fit(batches(y=Y.float())), r"`source` .*whole numbers \(got float32\)"),
+    "labels with an axis too many": (lambda e: e.fit(batches(y=Y[:, None])), r"`source` .*shape \(4,\).*got \(4, 1\)"),
     "colour images": (
         lambda e: e.fit(batches(RGB)),
-        r"`loader` .*`Sequential` can run on \(got \(4, 3, 8, 8\) float32",
+        r"`source` .*`Sequential` can run on \(got \(4, 3, 8, 8\) float32",
     ),
-    "whole numbers as images": (lambda e: e.fit(batches(X.long())), "`loader` .*int64"),
-    "inputs alone": (lambda e: e.fit(ArrayLoader((X,), batch_size=4)), "`loader` gave a tuple of 1; pairs"),
-    "a pair of tensors": (lambda e: e.fit((X, Y)), r"`loader` .*list of 2 loaders.*got a pair of tensors.*ArrayLoader"),
-    "a batch": (lambda e: e.fit([(X, Y)]), r"`loader` .*list of 2 loaders.*got 1 batch of tensors.*ArrayLoader"),
-    "two batches": (lambda e: e.fit([(X, Y)] * 2), r"`loader` .*list of 2 loaders.*got 2 batches of tensors.*Array"),
-    "a tensor": (lambda e: e.fit(X), "`loader` .*got a tensor"),
-    "a number": (lambda e: e.fit(5), "`loader` must be"),
+    "whole numbers as images": (lambda e: e.fit(batches(X.long())), "`source` .*int64"),
+    "inputs alone": (lambda e: e.fit(ArrayLoader((X,), batch_size=4)), "`source` gave a tuple of 1; pairs"),
+    "a pair of tensors": (lambda e: e.fit((X, Y)), r"`source` .*list of 2 loaders.*got a pair of tensors.*ArrayLoader"),
+    "a batch": (
+        lambda e: e.fit([(X, Y)]),
+        r"`source` .*list of 2 loaders.*got a list of 1 batch of tensors.*ArrayLoader",
+    ),
+    "two batches": (
+        lambda e: e.fit([(X, Y)] * 2),
+        r"`source` .*list of 2 loaders.*got a list of 2 batches of tensors.*Array",
+    ),
+    "a tensor": (lambda e: e.fit(X), "`source` .*got a tensor"),
+    "a number": (lambda e: e.fit(5), "`source` must be"),
     "a function of one argument": (
         lambda e: e.fit(lambda a: None),
         r"`source` .*train_one\(model, member_index\).*\(a\)",
@@ -115,7 +121,7 @@ def test_a_bad_label_in_a_later_batch_leaves_the_members_as_they_were(stacked):
         def epoch(self, index, start=0, rank=0, world=1):
             yield from loader[start:]
 
-    with pytest.raises(InputError, match=r"`loader` .*labels from 0 to 2"):
+    with pytest.raises(InputError, match=r"`source` .*labels from 0 to 2"):
         ens.fit(Later(), stacked=stacked)
     assert all(torch.equal(tensor, before[name]) for name, tensor in ens.state_dict().items())
 
@@ -266,6 +272,7 @@ def test_a_student_is_judged_and_test_data_read_before_it_is_trained():
 
 
 EXPORTS = {
+    "no example": (lambda d: (d / "ens.onnx",), r"`example` .*a tensor.*ens.export\("),
     "a missing folder": (lambda d: (d / "nowhere" / "ens.onnx", X), "`path` .*folder that exists.*nowhere"),
     "swapped arguments": (lambda d: (X, d / "ens.onnx"), r"`path` .*\(got a Tensor\).*export\(path, example\)"),
     "colour images": (lambda d: (d / "ens.onnx", RGB), r"`example` .*can run on \(got \(8, 3, 8, 8\) float32: Given"),

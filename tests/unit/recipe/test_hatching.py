@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import torch
 import linnet
 from linnet.ensemble import HatchEnsemble
 from linnet.errors import LinnetError, RecipeError
-from linnet.recipe import runner
+from linnet.recipe import dry_run, runner
 from linnet.recipe.classifier_file import load_classifier
 from linnet.recipe.parsing import parse
 from linnet.results import read_records
@@ -74,6 +75,20 @@ def test_a_recipe_ends_in_members_records_and_a_page(tmp_path):
     before = html
     runner.run(tmp_path / "recipe.toml", out=out)
     assert (out / "report.html").read_text() == before
+
+
+def test_a_dry_run_tells_the_members_training(tmp_path):
+    told = dry_run(written(tmp_path, "epochs = 3"), out=tmp_path / "run")
+    batches = int(re.search(r"2 epochs of (\d+) batches", told)[1])
+    assert f"hatching: 2 members, each for 3 epochs of {batches} batches, {2 * 3 * batches} steps of a member" in told
+    pool, times, one = re.search(
+        r"members: ([\d,]+) MACs for an image, ([\d.]+) times the network's ([\d,]+)", told
+    ).groups()
+    assert float(times) == pytest.approx(int(pool.replace(",", "")) / int(one.replace(",", "")), abs=0.006)
+    told = dry_run(written(tmp_path, "at = 0.5"), out=tmp_path / "run")
+    left = batches * int(one.replace(",", "")) // int(pool.replace(",", ""))
+    assert f"hatching: after {batches} of the {2 * batches} steps, then {left} steps of all 2 members" in told
+    assert not (tmp_path / "run").exists()
 
 
 def test_early_hatching_ends_the_training_in_members(tmp_path):

@@ -24,6 +24,7 @@ from linnet.errors import ProofError
 # Largest |f - g| / max |f| that rounding explains. float32 sums of a few thousand terms stay below 2e-5.
 BOUNDS = {torch.float64: 1e-10, torch.float32: 1e-4}
 DRAWS = 4
+OTHER_INPUTS = "Give other inputs: resize(..., probe=batch)."
 NORMS = (nn.modules.batchnorm._BatchNorm,)
 VALUES, MOST = 8, 8  # of a batch's statistics; with two values a norm is a sign function, which amplifies rounding
 # What a network of another precision raises where its code names one.
@@ -112,7 +113,7 @@ def prove(
     if error is None and second is None:
         raise ProofError(
             f"`probe` must give outputs that differ (those of `{type(old).__name__}` are constant on it, which "
-            "proves nothing). Give other inputs: resize(..., probe=batch)."
+            f"proves nothing). {OTHER_INPUTS}"
         )
     return error if error is not None else second  # type: ignore[return-value]  one of them is a number
 
@@ -315,8 +316,7 @@ def _probe(
             _refuse_not_finite(model)
     if not finite and strict:
         raise ProofError(
-            f"`probe` must give finite outputs (those of `{type(model).__name__}` aren't, which proves nothing). "
-            "Give other inputs: resize(..., probe=batch)."
+            f"`probe` must give finite outputs (`{type(model).__name__}` has none, which proves nothing). {OTHER_INPUTS}"
         )
     return None
 

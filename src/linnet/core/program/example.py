@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from linnet.errors import GraphError
 
@@ -169,3 +169,40 @@ def _decode(stored: Any, draw: Callable[[tuple[int, ...], torch.dtype], Tensor])
     if kind == "list":
         return [_decode(value, draw) for value in item]
     return item
+
+
+def what_it_takes(model: nn.Module, example: Example) -> str:
+    """What a model needs instead of an example that it can't run on, as sentences for an error.
+
+    Args:
+        model: Its first layer with a weight, in the order of registration, says what it takes.
+        example: What it couldn't run on; of several tensors nothing is known.
+    """
+    name, layer = next(((n, m) for n, m in model.named_modules() if "weight" in m._parameters), ("", model))
+    tensors = [tensor for _, tensor in example.tensors()]
+    given = tensors[0] if len(tensors) == 1 else None
+    weight = layer._parameters.get("weight")
+    if given is None or weight is None:
+        return "Give inputs as the model takes them."
+    dtype = str(weight.dtype)[6:]
+    called = f"`{name}` ({type(layer).__name__})" if name else f"`{type(layer).__name__}`"
+    wrong = given.dtype != weight.dtype
+    if isinstance(layer, nn.modules.conv._ConvNd):
+        shape = (2, layer.in_channels, *(given.shape[-weight.ndim + 2 :] if given.ndim >= weight.ndim - 1 else ()))
+        sizes = ", ".join(map(str, shape[2:])) or ", ".join(("height", "width", "depth")[: weight.ndim - 2])
+        takes = f"(N, {layer.in_channels}, {', '.join(('D', 'H', 'W')[5 - weight.ndim :])}) {dtype}"
+        give = f"torch.zeros(2, {layer.in_channels}, {sizes}, dtype={weight.dtype})"
+        wrong = wrong or given.ndim != weight.ndim or given.shape[1] != layer.in_channels
+    elif isinstance(layer, nn.Linear):
+        takes = f"(N, ..., {layer.in_features}) {dtype}"
+        give = f"torch.zeros(2, {layer.in_features}, dtype={weight.dtype})"
+        wrong = wrong or given.shape[-1:] != (layer.in_features,)
+    elif isinstance(layer, nn.Embedding):
+        takes = f"whole numbers from 0 to {layer.num_embeddings - 1}"
+        give = f"torch.zeros({', '.join(map(str, given.shape))}, dtype=torch.int64)"
+        wrong = given.dtype not in (torch.int64, torch.int32)
+    else:
+        return "Give inputs as the model takes them."
+    if not wrong:
+        return "Give inputs of the size and type that the model was made for."
+    return f"Its first layer, {called}, takes {takes}. Give such inputs: {give}."

@@ -25,7 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from linnet.core.program import composites, module_copy
 from linnet.core.program.companions import HookKey, forward_hooks, without
 from linnet.core.program.composites import WHOLE, Whole
-from linnet.core.program.example import Example
+from linnet.core.program.example import Example, what_it_takes
 from linnet.core.program.meta_kernels import called, empty_result
 from linnet.core.program.program import Node, Program, Ref, Value
 from linnet.errors import GraphError
@@ -109,7 +109,8 @@ def _recorded(
             break
     raise GraphError(
         f"`example` must be an input that `{type(model).__name__}` can run on (got {example}, which fails: "
-        f"{_short(errors[0]).rstrip('.')})."
+        f"{_short(errors[0]).rstrip('.')}). "
+        f"{what_it_takes(model, example)}"
     ) from errors[0]
 
 

@@ -124,5 +124,7 @@ def _severity(severity: object) -> int:
     except TypeError:
         grade = 0
     if isinstance(severity, bool) or not 1 <= grade <= 5:
-        raise InputError(f"`severity` must be a whole number from 1 to 5 (got {severity!r}).")
+        raise InputError(
+            f"`severity` must be a whole number from 1 to 5 (got {severity!r}). Give 1 for mild or 5 for strong."
+        )
     return grade

@@ -83,6 +83,11 @@ def read(images: Any) -> Layout:
             f"`images` must have the shape {wanted} (got {shape}). Add the axis of the batch: images[None]."
         )
     channels = shape[1] if floating else shape[3]
+    if not floating and channels not in (1, 3) and shape[1] in (1, 3):
+        order = "images.permute(0, 2, 3, 1)" if isinstance(images, Tensor) else "images.transpose(0, 2, 3, 1)"
+        raise InputError(
+            f"`images` must have the shape {wanted} (got (N, C, H, W): {shape}). Put the channels last: {order}."
+        )
     if channels not in (1, 3):
         raise InputError(
             f"`images` must have 1 or 3 channels, in the shape {wanted} (got {channels}, shape {shape}). Drop an alpha "
@@ -91,6 +96,11 @@ def read(images: Any) -> Layout:
     array = np.moveaxis(plain, 1, 3) if floating else plain
     if min(array.shape[1:3]) < SMALLEST_SIDE:
         raise InputError(f"`images` must have sides of at least {SMALLEST_SIDE} pixels (got {array.shape[1:3]}).")
+    if floating and bool(np.isnan(array).any()):
+        raise InputError(
+            f"`images` must be in [0, 1] (got NaN in {int(np.isnan(array).any((1, 2, 3)).sum())} of {len(array)} "
+            "images). Find where it comes from, or leave those images out."
+        )
     if floating and array.size and not bool(((array >= 0) & (array <= 1)).all()):
         raise InputError(
             f"`images` must be in [0, 1] (got {array.min():.4g} to {array.max():.4g}). Corrupt images before they are "

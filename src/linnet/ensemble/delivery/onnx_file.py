@@ -107,7 +107,10 @@ def write_onnx(
     require("onnx", "onnxscript", "onnxruntime")
     path = file_path(path, ".onnx", call="export(path, example)")
     if not isinstance(example, Tensor):
-        raise InputError(f"`example` must be a tensor: inputs as the members take them (got {type(example).__name__}).")
+        raise InputError(
+            f"`example` must be a tensor: inputs as the members take them (got {type(example).__name__}). Give a batch "
+            'of them, such as ens.export("ens.onnx", x[:2]).'
+        )
     copies = [still(member) for member in members]
     regression = task == "regression"
     made = ValueAnswers(copies, temperature) if regression else ClassAnswers(copies, temperature)

@@ -54,6 +54,12 @@ def shifted_sets(shifted: Any, clean: Any, *, batch_size: int) -> Iterator[tuple
             f"`shifted` must be a mapping of names to loaders, the name of a suite, or a Shift (got "
             f'{type(shifted).__name__}). Give shifted="cifar15".'
         )
+    wrong = [one for one in settings.severities if isinstance(one, bool) or one not in range(1, 6)]
+    if wrong:
+        raise InputError(
+            f"`severities` must be whole numbers from 1 to 5 (got {', '.join(map(repr, wrong))}). Give "
+            "severities=(1, 3, 5), or leave it out for all five."
+        )
     names = settings.names
     if names is None:
         first, _ = next(iter(batches_of(clean, argument="clean", batch_size=1)))

@@ -96,7 +96,7 @@ def hatch(
     seeds = _seeds(model, members)
     one_of("task", task, TASKS)
     one_of("maps", maps, MAPS)
-    whole_number("rng_seed", rng_seed, least=0)
+    whole_number("rng_seed", rng_seed, least=0, remedy="Give 0, or another number for other draws.")
     batches = None if data is None else batches_of_inputs(data, seeds[0])
     manner = Manner(split, noise, noise_on, reinit)
     factors = member_factors(widths, factor, members, rng_seed=derive_seed(rng_seed, "widths") % 2**32)
@@ -112,7 +112,7 @@ def hatch(
 
 def _seeds(model: Any, members: int) -> list[nn.Module]:
     if not isinstance(members, Integral) or isinstance(members, bool) or members < 1:
-        raise InputError(f"`members` must be a whole number >= 1 (got {members!r}).")
+        raise InputError(f"`members` must be a whole number >= 1 (got {members!r}). Give 5 for five networks.")
     if not isinstance(model, (nn.Module, Sequence)):
         raise InputError(f"`model` must be a torch.nn.Module, or a list of them (got {type(model).__name__}).")
     seeds = [model] if isinstance(model, nn.Module) else list(model)

@@ -68,7 +68,7 @@ class Hatch(Listener):
             )
         if lr is not None and not is_positive(lr):
             raise InputError(f"`lr` must be a positive number, or None (got {lr!r}).")
-        whole_number("members", members, least=1)
+        whole_number("members", members, least=1, remedy="Give 5 for five networks.")
         for name in options:
             if name not in _OPTIONS:
                 raise InputError(f"`{name}` isn't an option of `hatch`{nearest(name, _OPTIONS)}")
@@ -107,7 +107,7 @@ class Hatch(Listener):
         return (run.steps_total - self._hatch_step(run)) * self.macs[0] // self.macs[1]
 
     def _hatch_step(self, run: Run) -> int:
-        return max(1, round(self.at * run.steps_total))
+        return hatch_step(self.at, run.steps_total)
 
     def on_gradients(self, run: Run) -> None:
         """Averages the members' gradients over the processes, and sets the learning rate of the step to come."""
@@ -181,6 +181,11 @@ class Hatch(Listener):
             ensemble = hatch(run.model, self.example, self.members, **{**self.options, "noise": 0.0})
             self._hatched_at, self._end = state["hatched_at"], state["end"]
             self._put(run, ensemble)
+
+
+def hatch_step(at: float, steps: int) -> int:
+    """The step after which a seed hatches that has the share `at` of a run of so many steps."""
+    return max(1, round(at * steps))
 
 
 class _TaskOfMembers:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from linnet.engine import Loader
-from linnet.ensemble.arguments import running, whole_number
+from linnet.ensemble.arguments import require_callable, running, whole_number
 from linnet.ensemble.outputs import evaluating
 from linnet.ensemble.prediction.shapes import refuse_probabilities, require_class_logits, require_finite
 from linnet.errors import InputError
@@ -94,6 +94,8 @@ def gather(
         InputError: the source gives nothing or something else, or outputs aren't what the task needs.
     """
     whole_number("batch_size", batch_size, least=1)
+    if prepare is not None:
+        require_callable("prepare", prepare, "prepare(inputs)", "inputs")
     parts: list[tuple[Tensor, ...]] = []
     targets: list[Tensor] = []
     with evaluating(model), torch.no_grad():

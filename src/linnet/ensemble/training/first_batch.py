@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,10 @@ from linnet.errors import InputError, LinnetError
 
 Loss = Callable[[Any, Tensor], Tensor]
 _WRAP = "Wrap tensors as linnet.data.ArrayLoader((x, y), batch_size=32)."
+_JOIN = (
+    "Join the batches: linnet.data.ArrayLoader((torch.cat([x for x, _ in batches]), torch.cat([y for _, y in "
+    "batches])), batch_size=32)."
+)
 
 
 def require_loaders(source: Any, members: int) -> None:
@@ -31,18 +35,30 @@ def require_loaders(source: Any, members: int) -> None:
     Raises:
         InputError: it is tensors, batches, or a list of another length.
     """
-    if isinstance(source, Tensor) or _is_batch(source):
+    remedy = _WRAP
+    if isinstance(source, (list, tuple)) and not source:
+        got, remedy = "an empty list", f"Give a loader, or fill the list with {members}."
+    elif isinstance(source, Tensor) or _is_batch(source):
         got = "a tensor" if isinstance(source, Tensor) else "a pair of tensors"
     elif isinstance(source, (list, tuple)) and source and all(map(_is_batch, source)):
-        got = f"{len(source)} batch{'es' if len(source) > 1 else ''} of tensors"
+        got = f"a list of {len(source)} batch{'es' if len(source) > 1 else ''} of tensors"
+        remedy = _JOIN
+    elif not isinstance(source, (list, tuple)) and not _is_loader(source):
+        got, remedy = f"a {type(source).__name__}", "Give what can be iterated once for each epoch and has len()."
     elif isinstance(source, (list, tuple)) and len(source) != members:
         got = str(len(source))
     else:
         return
     raise InputError(
-        f"`loader` must be one loader for all members, or a list of {members} loaders, one for each (got {got}). "
-        f"{_WRAP}"
+        f"`source` must be one loader for all members, or a list of {members} loaders, one for each (got {got}). "
+        f"{remedy}"
     )
+
+
+def _is_loader(source: Any) -> bool:
+    """Whether it is a `Loader`, or a sized iterable that can be iterated afresh."""
+    sized = isinstance(source, Iterable) and hasattr(source, "__len__")
+    return isinstance(source, Loader) or (sized and not isinstance(source, Iterator))
 
 
 def _is_batch(item: Any) -> bool:
@@ -57,7 +73,7 @@ def first_of(loader: Loader) -> tuple[Any, Tensor]:
     """
     batch = next(iter(loader.epoch(0)), None)
     if batch is None:
-        raise InputError("`loader` gave no batch; batches (inputs, targets) are needed.")
+        raise InputError("`source` gave no batch; batches (inputs, targets) are needed.")
     return pair_of(batch)
 
 
@@ -68,7 +84,7 @@ def pair_of(batch: Any) -> tuple[Any, Tensor]:
         InputError: it is something else.
     """
     if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not isinstance(batch[1], Tensor):
-        raise InputError(f"`loader` gave {_kind(batch)}; pairs (inputs, targets) of tensors are needed. {_WRAP}")
+        raise InputError(f"`source` gave {_kind(batch)}; pairs (inputs, targets) of tensors are needed. {_WRAP}")
     return batch[0], batch[1]
 
 
@@ -95,11 +111,11 @@ def require_trainable(
     outputs = []
     x, targets = batch
     if separate and (len(x) != len(networks) or len(targets) != len(networks)):
-        raise InputError(f"`loader` must give a batch for each of the {len(networks)} members (got {len(x)}).")
+        raise InputError(f"`source` must give a batch for each of the {len(networks)} members (got {len(x)}).")
     with torch.no_grad(), kept_random_state(), compute.autocast():
         for number, network in enumerate(networks):
             given = x[number] if separate else x
-            with _kept_buffers(network), running("loader", network, given):
+            with _kept_buffers(network), running("source", network, given):
                 outputs.append(network(given))
         joined(outputs)
         for number, output in enumerate(outputs):
@@ -154,19 +170,19 @@ def require_labels(output: Any, targets: Tensor, loss: Loss) -> None:
         return  # probabilities of the classes
     if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool:
         raise InputError(
-            f"`loader` must give labels that are whole numbers (got {str(targets.dtype)[6:]}). Give the index of each "
+            f"`source` must give labels that are whole numbers (got {str(targets.dtype)[6:]}). Give the index of each "
             "sample's class as int64, or another `loss`."
         )
     wanted = (output.shape[0], *output.shape[2:])
     if tuple(targets.shape) != wanted:
         raise InputError(
-            f"`loader` must give labels of shape {wanted}, one for each answer (got {tuple(targets.shape)}). Give the "
+            f"`source` must give labels of shape {wanted}, one for each answer (got {tuple(targets.shape)}). Give the "
             "index of each sample's class, without a further axis."
         )
     counted = targets[targets != ignored]
     if counted.numel() and (int(counted.min()) < 0 or int(counted.max()) >= output.shape[1]):
         raise InputError(
-            f"`loader` must give labels from 0 to {output.shape[1] - 1}, for {output.shape[1]} classes (got "
+            f"`source` must give labels from 0 to {output.shape[1] - 1}, for {output.shape[1]} classes (got "
             f"{int(counted.min())} to {int(counted.max())}). Number the classes from 0, or give a network with more."
         )
 

@@ -27,7 +27,7 @@ class MemberBatches:
         self._loaders: list[Loader] = [as_loader(one, rng_seed=rng_seed + k) for k, one in enumerate(loaders)]
         lengths = sorted({len(loader) for loader in self._loaders})
         if len(lengths) != 1:
-            raise InputError(f"`loader` must be loaders of one length, one for each member (got lengths {lengths}).")
+            raise InputError(f"`source` must be loaders of one length, one for each member (got lengths {lengths}).")
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -40,7 +40,7 @@ class MemberBatches:
             sizes = {tuple(part.shape for part in batch) for batch in batches}
             if len(sizes) != 1:
                 raise InputError(
-                    f"`loader`: the members' batches must have equal sizes (got {sorted(map(str, sizes))}). Drop the "
+                    f"`source`: the members' batches must have equal sizes (got {sorted(map(str, sizes))}). Drop the "
                     "last short batch."
                 )
             yield tuple(torch.stack(parts) for parts in zip(*batches, strict=True))

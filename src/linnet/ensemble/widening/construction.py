@@ -79,7 +79,7 @@ def widen(
         (12, True)
     """
     manner = Manner(split, noise, noise_on, reinit)
-    whole_number("rng_seed", rng_seed, least=0)
+    whole_number("rng_seed", rng_seed, least=0, remedy="Give 0, or another number for other draws.")
     batches = None if data is None else batches_of_inputs(data, model)
     seed = SeedNetwork(model, example, frozen=frozen)
     sizes = seed.sizes(factor, align=align)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils.parametrize import is_parametrized
 from torch.optim import Optimizer
 
 from linnet.core import ChannelClass, ChannelGraph, Cost
@@ -22,6 +21,7 @@ from linnet.core.edit.resizing import apply, proved
 from linnet.core.program.example import Example
 from linnet.core.program.module_copy import rebuild
 from linnet.ensemble.widening.noise import Change, add_noise, copied_positions
+from linnet.ensemble.widening.refusals import computed_weight, nothing_to_widen, of_example
 from linnet.ensemble.widening.report import WidenedClass, Widening
 from linnet.ensemble.widening.zero_sum_pairs import draw_pairs, with_pairs
 from linnet.errors import GraphError, InputError, OptimizerStateError, ProofError
@@ -35,16 +35,9 @@ Copies = Mapping[str, Ints]
 Widths = tuple[tuple[str, int], ...]
 
 
-_PLAIN = " torch.nn.utils.parametrize.remove_parametrizations(layer, name) makes a computed weight plain."
-
-
 def widens(factor: object) -> bool:
     """Whether it is a finite number above 1."""
     return isinstance(factor, Real) and 1 < float(factor) < float("inf")
-
-
-def _computed(model: nn.Module) -> bool:
-    return any(is_parametrized(module) for module in model.modules())
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ class SeedNetwork:
 
     Raises:
         GraphError: the model can't be traced, or has no channels that may be copied.
-        InputError: the example holds NaN.
+        InputError: the example holds NaN, or no sample.
         UnsupportedOperator: an operator has no channel rule; the message names it and the remedy.
     """
 
@@ -103,11 +96,7 @@ class SeedNetwork:
         self.model = self.graph.check(model)
         self.free: dict[str, ChannelClass] = {c.name: c for c in self.graph.classes.values() if c.frozen is None}
         if not self.free:
-            reasons = "; ".join(f"`{c.name}`: {c.frozen}" for c in self.graph.classes.values())
-            raise GraphError(
-                f"`model` ({type(self.model).__name__}) has no channels that may be copied ({reasons}). Give a network "
-                f"with a hidden layer, or freeze less.{_PLAIN if _computed(self.model) else ''}"
-            )
+            raise nothing_to_widen(self.graph, self.model)
         self._checked: dict[Widths, float] = {}
         self._costs: dict[Widths, Cost] = {}
 
@@ -131,7 +120,10 @@ class SeedNetwork:
         if not widens(factor):
             raise InputError(f"`factor` must be a number > 1 (got {factor!r}). Give 1.25 for a quarter more channels.")
         if align is not None and not (isinstance(align, Integral) and align >= 1):
-            raise InputError(f"`align` must be a whole number >= 1 (got {align!r}).")
+            raise InputError(
+                f"`align` must be a whole number >= 1 (got {align!r}). Give 8 for widths that are multiples "
+                "of 8; None doesn't round."
+            )
         sizes = {}
         for name, known in self.free.items():
             size = max(known.size + 1, round(factor * known.size))
@@ -169,7 +161,13 @@ class SeedNetwork:
         """
         plain, multiplicity = self._divided(copies, manner.paired)
         split = "even" if manner.split == "even" else "random"
-        edit = plan(self.model, self.graph, multiplicity, split=split, rng_seed=rng_seed, even=optimizer is not None)
+        try:
+            edit = plan(
+                self.model, self.graph, multiplicity, split=split, rng_seed=rng_seed, even=optimizer is not None
+            )
+        except AttributeError as error:  # of a weight that is computed and so is no parameter
+            refused = computed_weight(self.model, error)
+            raise refused or error from error
         made, edit = self._made(edit, plain, rng_seed)
         state = self._next_state(optimizer, made, edit, plain)
         error = self._proved(made, edit)
@@ -223,7 +221,10 @@ class SeedNetwork:
         """The proof, once for all networks of these widths."""
         shape = _widths(edit.multiplicity)
         if shape not in self._checked:
-            error = proved(self.model, made, edit, self.graph)
+            try:
+                error = proved(self.model, made, edit, self.graph)
+            except ProofError as refused:
+                raise of_example(refused, self.model) from refused
             kinds = {p.dtype for p in self.model.parameters() if p.is_floating_point()}
             if error > BOUNDS.get(next(iter(kinds)) if len(kinds) == 1 else torch.float32, BOUNDS[torch.float32]):
                 self._prove_exactly(edit, error)
@@ -291,6 +292,11 @@ class SeedNetwork:
 
 def _require_numbers(example: Any) -> None:
     for name, tensor in Example.of(example).tensors():
+        if tensor.ndim and not len(tensor):
+            raise InputError(
+                f"`example` must hold at least one sample (got `{name}` of the shape {tuple(tensor.shape)}, which has "
+                f"0). Give one or two, such as torch.zeros{(2, *tensor.shape[1:])}."
+            )
         if tensor.is_floating_point() and bool(tensor.isnan().any()):
             raise InputError(
                 f"`example` must be free of NaN (got NaN in `{name}`). Give inputs as the network takes them."

@@ -245,7 +245,7 @@ def test_the_members_are_spread_over_the_ranks(tmp_path):
 
 
 def test_a_list_of_loaders_needs_one_for_each_member():
-    with pytest.raises(InputError, match=r"`loader` .* list of 3.*got 1.*ArrayLoader"):
+    with pytest.raises(InputError, match=r"`source` .* list of 3.*got a list of 1.*ArrayLoader"):
         ensemble().fit([XY], epochs=1, lr=0.1)
 
 
