@@ -41,8 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _readme()
         libraries = [name for name in LIBRARIES if getattr(asked, name)]
         if asked.subject == "zoo":
-            return _public_networks(libraries, asked.json, asked.minutes)
-        if libraries or asked.minutes is not None:
+            return _public_networks(libraries, asked.json, asked.minutes, again=asked.again)
+        if libraries or asked.minutes is not None or asked.again:
             raise InputError(f"`--timm` and the like belong to the subject zoo (got {asked.subject}); leave them out.")
         if asked.zoo and asked.subject != "core":
             raise InputError(f"`--zoo` belongs to the subject core (got {asked.subject}); leave it out.")
@@ -55,14 +55,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
-def _public_networks(libraries: list[str], json: Path | None, minutes: float | None) -> int:
+def _public_networks(libraries: list[str], json: Path | None, minutes: float | None, *, again: bool) -> int:
     """Halves the networks of other libraries; gives the exit code."""
     from benchmarks.zoo.command import run
     from benchmarks.zoo.page import table
 
     if not libraries:
         raise InputError(f"`zoo` must be told which libraries: --{', --'.join(LIBRARIES)} (got none).")
-    records = run(libraries, json, minutes=minutes)
+    records = run(libraries, json, minutes=minutes, again=again)
     print(table(records))
     return _keep(records, json)
 
@@ -105,10 +105,12 @@ def _readme() -> int:
     from benchmarks.jet import picture as family
     from benchmarks.natural import page as natural
     from benchmarks.nuclei import card, picture, reach_page
+    from benchmarks.nuclei.rivals import page as rivals
     from benchmarks.padam import page as padam
     from benchmarks.prune import page as prune
     from benchmarks.prune import picture as pruned
     from benchmarks.spectra import page as spectra
+    from benchmarks.zoo import page as zoo
 
     pages = [
         readme.page(),
@@ -116,9 +118,11 @@ def _readme() -> int:
         padam.paper_page(),
         card.PAGE,
         reach_page.PAGE,
+        rivals.PAGE,
         proofs.PAGE,
         prune.PAGE,
         natural.PAGE,
+        zoo.PAGE,
     ]
     for page in [
         *pages,
@@ -153,6 +157,8 @@ def _parser() -> argparse.ArgumentParser:
     for name in LIBRARIES:
         parser.add_argument(f"--{name}", action="store_true", help=f"zoo: the networks of {LIBRARIES[name]}")
     parser.add_argument("--minutes", type=float, help="zoo: stop after so long; the next run goes on")
+    again = "zoo: measure again what wasn't right, or took too long"
+    parser.add_argument("--again", action="store_true", help=again)
     parser.add_argument("--only", metavar="PART", help="this part of the subject alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the records in this file, one a line")
     return parser

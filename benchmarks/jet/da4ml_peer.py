@@ -73,5 +73,6 @@ def verilog(kernels: np.ndarray) -> str:
     given = FixedVariableArrayInput(len(matrix))
     bits = given.quantize(k=0, i=1, f=0)
     made = comb_trace(given, bits @ matrix.astype(np.float64))
-    parts = [path.read_text() for path in sorted((Path(rtl.__file__).parent / "source").glob("*.v"))]
-    return "\n".join([*parts, rtl.comb_logic_gen(made, "trees")])
+    text = rtl.comb_logic_gen(made, "trees")
+    files = sorted((Path(rtl.__file__).parent / "source").glob("*.v"))
+    return "\n".join([*(path.read_text() for path in files if f"{path.stem} #(" in text), text])

@@ -37,6 +37,8 @@ maxvit_rmlp_pico_rw_256 mvitv2_tiny nest_tiny nfnet_f0 nf_resnet50 pit_ti_224 pv
 samvit_base_patch16 sequencer2d_s swin_tiny_patch4_window7_224 swinv2_tiny_window8_256 tiny_vit_5m_224
 tnt_s_legacy_patch16_224 tresnet_m twins_svt_small vgg11 vgg11_bn visformer_tiny vit_tiny_patch16_224
 xcit_nano_12_p16_224 volo_d1_224 shvit_s1 mambaout_femto ghostnetv3_050 csatv2"""
+OWN_SIZE = ("bat_resnext26ts", "halonet26t")
+"""Of timm's: they take multiples of their blocks only."""
 SMP = "Unet UnetPlusPlus MAnet Linknet FPN PSPNet DeepLabV3 DeepLabV3Plus PAN UPerNet Segformer"
 MONAI = """UNet BasicUNet BasicUNetPlusPlus AttentionUnet SegResNet DynUNet VNet UNETR SwinUNETR DenseNet121
 EfficientNetBN ResNet SEResNet50 HighResNet HighResBlock FlexibleUNet"""
@@ -71,9 +73,8 @@ def _timm() -> Iterator[Network]:
     known = set(timm.list_models())
     for name in TIMM.split():
         if name in known:
-            size = (
-                timm.get_pretrained_cfg(name).input_size[1] if timm.get_pretrained_cfg(name).fixed_input_size else 224
-            )
+            cfg = timm.get_pretrained_cfg(name)
+            size = cfg.input_size[1] if cfg.fixed_input_size or name in OWN_SIZE else 224
             make = lambda name=name: timm.create_model(name, num_classes=10)  # noqa: E731
             yield Network("timm", name, make, (1, 3, size, size), (1, 3, 64, 64))
 

@@ -14,11 +14,11 @@ _HEAD = """# Beside StarDist and Spotiflow
 This page is written by `python -m benchmarks readme` from records; a test compares the two. Each program learned from
 the same images, the train parts of DSB 2018 and TNBC: StarDist from the full outlines of their nuclei, linnet and
 Spotiflow from one point for each. Each got the same {budget} of one CPU core, counted in CPU seconds, so that what else
-runs on the machine takes nothing from anybody: on an idle machine they are wall seconds. StarDist was then given three
-times as much. Nobody saw MoNuSeg.
+runs on the machine takes nothing from anybody: on an idle machine they are wall seconds. StarDist is then given three
+times as much. Nobody sees MoNuSeg.
 
 The budget is small because the machine is: **the peers aren't at their best here**. Their authors train for hours on a
-GPU, and their published models, which would have to be fetched from the network, took no part. The table says what each
+GPU, and their published models, which would have to be fetched from the network, take no part. The table says what each
 makes of minutes on one core.
 """
 _HOW = """## How it was done
@@ -29,12 +29,16 @@ _HOW = """## How it was done
 - StarDist: a grid of 2 and 32 rays, turned, mirrored and brightened patches, the weights with the lowest validation
   loss, polygons that overlap by at most 0.4; its point is the centre that it predicts from. Its own settings are
   patches of 256 px and a learning rate of 3e-4; "smaller patches" are 128 px and 1e-3, which make about four times as
-  many steps of few minutes: these were trained on for three times as long.
+  many steps of few minutes: these are trained on for three times as long.
 - Spotiflow: its default configuration for three channels, but targets 3 px wide in place of 1, since nuclei are no
   points of light; the last weights.
 - linnet: the small network and the settings of `linnet.nuclei.train`, from scratch; without the search for the scale,
-  which the others lack.
+  which the others lack. Its learning rate falls to 0 at the last step, so the number of steps is fixed beforehand, from
+  a short trial; the table says how long they really took.
 - "Until the first result": importing the library, reading the images, training, and choosing the threshold.
+- `python -m benchmarks nuclei --peers` makes an environment for each library first (`.venv-stardist` and
+  `.venv-spotiflow`, about 2 GB each; `LINNET_RIVALS` names another folder for them). What was trained lies in
+  `runs/rivals`, so that the same command goes on where it was stopped; `--only NAME` runs one part.
 - "Search" is timed on every fourth test image of DSB, all programs in turns in one run, one thread each.
 """
 _COST = "## What it costs\n"

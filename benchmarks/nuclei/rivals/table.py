@@ -72,8 +72,12 @@ def cost_table(records: Sequence[Record]) -> str:
 
 
 def missing(records: Sequence[Record]) -> str:
-    """A line for each detector that couldn't take part."""
-    return "\n".join(f"- {r.method}: {r.context['reason']}." for r in records if r.name == "nuclei.rivals.absent")
+    """A line for each detector that couldn't take part, and for each that wasn't run."""
+    absent = {r.method: r.context["reason"] for r in records if r.name == "nuclei.rivals.absent"}
+    lines = [f"- {method}: {reason}." for method, reason in absent.items()]
+    trained = {record.method for record in records if record.name == "nuclei.rivals.training"}
+    left = [words for method, words in _METHODS.items() if method not in trained and method.split(".")[0] not in absent]
+    return "\n".join([*lines, *(f"- {words}: not run yet." for words in left)])
 
 
 def versions(records: Sequence[Record]) -> str:

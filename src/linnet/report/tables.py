@@ -28,7 +28,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, caption: st
     for row in rows:
         if len(row) != len(columns):
             raise ValueError(f"`rows` must have one cell for each of the {len(columns)} columns (got {list(row)!r}).")
-    numeric = [_is_numeric([row[i] for row in rows]) for i in range(len(columns))]
+    numeric = [_is_numeric([row[i] for row in rows], names=i == 0) for i in range(len(columns))]
     head = Markup("").join(_cell("th", name, numeric=numeric[i], scope="col") for i, name in enumerate(columns))
     body = Markup("\n").join(_row(row, numeric) for row in rows)
     return Markup(
@@ -90,9 +90,11 @@ def _cell(tag: str, cell: Cell, *, numeric: bool, scope: str) -> Markup:
     )
 
 
-def _is_numeric(cells: Sequence[Cell]) -> bool:
-    """A column of numbers, written ones among them; a missing value beside a number counts as one."""
+def _is_numeric(cells: Sequence[Cell], *, names: bool) -> bool:
+    """A column of numbers, written ones among them unless they name the rows; "-" beside a number counts as one."""
     known = [cell for cell in cells if cell not in (None, "-")]
+    if names and any(isinstance(cell, str) and not isinstance(cell, Markup) for cell in known):
+        return False
     return bool(known) and all(map(_reads_as_number, known))
 
 

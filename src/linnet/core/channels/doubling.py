@@ -7,6 +7,7 @@ decide the splits; classes whose doubling fails are frozen, with the failing lin
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -61,6 +62,7 @@ def label(
         UnsupportedOperator: an operator without a rule touches channels.
     """
     grows: dict[tuple[int, int], int] = {}
+    lines: set[str] = set()
     tries = 0
     while True:
         walk = propagate(
@@ -71,6 +73,10 @@ def label(
         trial = _Trial(walk, model, example, again, whole_lines=tries > ONE_BY_ONE)
         failed = trial.culprits()
         if failed:
+            if trial.searched:  # a line that fails again fails in the next block too: freeze all blocks alike
+                known = [failing_line(error.__cause__ or error) in lines for _, error in failed]
+                lines |= {failing_line(error.__cause__ or error) for _, error in failed}
+                failed = [(_alike_blocks(walk, r) if k else r, e) for k, (r, e) in zip(known, failed, strict=True)]
             frozen = _freeze(walk, frozen, failed)
             continue
         pending = [split for split in walk.undecided if not walk.atoms.frozen(split[2]).all()]
@@ -143,7 +149,7 @@ class _Trial:
         self.program: Program | None = None
         self.decided = all(walk.atoms.frozen(labels).all() for _, _, labels, _ in walk.undecided)
         self.record = needs_recording(walk)
-        self.end, self.whole_lines = 0.0, whole_lines
+        self.end, self.whole_lines, self.searched = 0.0, whole_lines, False
 
     def culprits(self) -> list[Outcome]:
         """Class roots that can't be doubled, with what went wrong."""
@@ -156,8 +162,10 @@ class _Trial:
         if error is None:
             return []
         stake = self._stake(error)
-        self.end = time.monotonic() + SEARCH_S
-        return [(stake, error)] if stake.size else self._search(units)
+        if stake.size:
+            return [(stake, error)]
+        self.end, self.searched = time.monotonic() + SEARCH_S, True
+        return self._search(units, error)
 
     def _stake(self, error: Exception) -> Ints:
         """Free class roots at the operator where the doubled network failed; after some tries at all of its line."""
@@ -196,15 +204,14 @@ class _Trial:
             units.setdefault(find(place), []).append(roots)
         return [np.concatenate(parts) for parts in units.values()]
 
-    def _search(self, units: list[Ints]) -> list[Outcome]:
-        error = self._failure(np.concatenate(units))
+    def _search(self, units: list[Ints], error: Exception | None = None) -> list[Outcome]:
+        error = error or self._failure(np.concatenate(units))
         if error is None:
             return []
         if len(units) == 1 or time.monotonic() > self.end:
             return [(units[0], error)]
-        half = len(units) // 2
-        found = self._search(units[:half]) + self._search(units[half:])
-        return found or [(np.concatenate(units), error)]
+        half = len(units) // 2  # the first one found is enough: its like in other blocks follow by their names
+        return self._search(units[:half]) or self._search(units[half:]) or [(np.concatenate(units), error)]
 
     def _failure(self, roots: Ints) -> Exception | None:
         copies = ones(self.walk)
@@ -220,6 +227,14 @@ class _Trial:
         except Exception as error:  # the user's forward may raise anything
             return error
         return None
+
+
+def _alike_blocks(walk: PropagationState, roots: Ints) -> Ints:
+    """Free class roots that sit on the same tensors as given ones, but for the numbers in their names."""
+    kinds = [(own, {(re.sub(r"\d+", "#", name), axis) for name, axis in keys}) for own, keys in signatures(walk)]
+    wanted = [kind for own, kind in kinds if np.isin(own, roots).any()]
+    alike = np.concatenate([roots, *(own for own, kind in kinds if kind in wanted)])
+    return np.unique(alike[~walk.atoms.frozen(alike)])
 
 
 def _freeze(walk: PropagationState, frozen: Frozen, failed: list[Outcome]) -> Frozen:

@@ -194,8 +194,8 @@ class _Pair:
                     self.reference, self.stored, self.probe, self.trial.dtype, samples, training=training,
                     strict=not self.weights,
                 )  # fmt: skip
-                later = found is not None and samples != self.trial.samples  # after a pass that failed half-way
-                return replace(found, answers=[]) if later else found
+                first = samples == self.trial.samples  # the second comes after a pass that failed half-way
+                return found if found is None or first else replace(found, answers=[])
             except ProofError:
                 raise
             except Exception:  # a network that takes no batch of that size

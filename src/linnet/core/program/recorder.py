@@ -35,8 +35,7 @@ logger = logging.getLogger(__name__)
 TORCH = str(Path(str(torch.__file__)).parent)
 SELF = (__file__, composites.__file__)
 __all__ = ["TORCH", "WHOLE", "Recorder", "leaves", "record", "run"]
-# Index tables up to this many elements are kept as constants (a Swin window table has 2401).
-CONSTANT_ELEMENTS = 65536
+CONSTANT_ELEMENTS = 65536  # index tables up to so many are kept as constants (a Swin window table has 2401)
 
 
 def record(
@@ -106,6 +105,8 @@ def _recorded(
                     return _with_tables(run(copy, given.on_meta(), given.samples, "meta"), model)
             except Exception as error:  # whatever the user's forward raises
                 errors.append(error)
+        if "more than 1 value per channel" in str(errors[-1]):  # of batch norm; no other way has more samples
+            break
     raise GraphError(
         f"`example` must be an input that `{type(model).__name__}` can run on (got {example}, which fails: "
         f"{_short(errors[0]).rstrip('.')})."
@@ -142,8 +143,7 @@ def run(copy: nn.Module, example: Example, samples: int, tracer: str) -> Program
         output = recorder.watch(lambda: copy(*args, **kwargs))
     if recorder.failed is not None:
         raise recorder.failed
-    outputs = [(name, recorder.number(leaf)) for name, leaf in leaves(output, "output")]
-    if not outputs:
+    if not (outputs := [(name, recorder.number(leaf)) for name, leaf in leaves(output, "output")]):
         raise GraphError(f"`{type(copy).__name__}` must return a tensor (got a {type(output).__name__}).")
     return recorder.program(tuple(outputs), samples, tracer)
 

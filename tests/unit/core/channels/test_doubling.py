@@ -55,3 +55,33 @@ def test_a_class_twice_on_one_made_axis_needs_it():
 def test_networks_that_cut_or_group_channels_need_it(name):
     entry = ZOO[name]
     assert not doubling.follows_surely(ChannelGraph(entry.make(), entry.example()).walk)
+
+
+class Six(nn.Module):
+    """A block that takes six channels in the middle only, and says so beside an operator without channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(8, 6, 1), nn.Conv2d(6, 8, 1)
+        self.c, self.d = nn.Conv2d(8, 4, 1), nn.Conv2d(4, 8, 1)
+
+    def forward(self, x):
+        y = self.a(x)
+        if y.shape[1] != 6:
+            raise ValueError("six channels are needed")
+        scale = torch.ones(())
+        return x + self.b(y) * scale + self.d(self.c(x).view(x.shape[0], -1, *x.shape[2:]))
+
+
+def test_blocks_that_fail_by_the_same_line_are_frozen_together(monkeypatch):
+    """Found block by block, 24 blocks took 24 searches of several recordings each."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 8, 1), *(Six() for _ in range(24)), nn.Conv2d(8, 2, 1))
+    recordings, again = [], doubling.record_again
+    monkeypatch.setattr(doubling, "record_again", lambda *given: recordings.append(1) or again(*given))
+    graph = ChannelGraph(net, torch.zeros(1, 3, 4, 4))
+    frozen = {name for name, known in graph.classes.items() if known.frozen is not None}
+    assert {f"{place}.a" for place in range(1, 25)} <= frozen
+    assert "six channels are needed" in graph.classes["24.a"].frozen
+    assert all(graph.classes[f"{place}.c"].frozen is None for place in range(1, 25))
+    assert len(recordings) <= 24

@@ -159,3 +159,22 @@ def test_a_compiled_network_does_not_block_others_of_its_class():
         pruner.step(optimizer)
     assert pruner.compacted
     Pruner(plain(16), example, Budget(macs=0.6), align=1).remove()  # torch's conditions on sizes can't hold for it
+
+
+@pytest.mark.parametrize("width", [8, 24])
+def test_a_compiled_container_of_torch_blocks_no_later_network(width):
+    def plain(channels):
+        parts = nn.Conv2d(3, channels, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        return nn.Sequential(nn.Sequential(*parts), nn.Linear(channels, 2))
+
+    torch.manual_seed(0)
+    torch.compile(plain(8), backend=Counting())(torch.randn(2, 3, 8, 8))
+    net = plain(width)
+    pruner = Pruner(net, EXAMPLE, Budget(macs=0.5), align=1, steps=4, warmup=1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(4):
+        optimizer.zero_grad()
+        net(torch.randn(4, 3, 8, 8)).square().mean().backward()
+        optimizer.step()
+        pruner.step(optimizer)
+    assert pruner.finish()[0][0].out_channels < width

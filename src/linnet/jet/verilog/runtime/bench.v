@@ -60,9 +60,10 @@ module ${name}_tb;
         counting = 1;
         gaps = 0;
         for (n = 0; n < PIXELS; n = n + 1) begin
-            // A new way of gaps from time to time: none, some, or a long one.
+            // A new way of gaps from time to time: none, single clocks, some clocks, or a long one now and then.
             if ($$random(seed) % 50 == 0) gaps = $$random(seed) & 3;
-            wait_clocks = gaps == 0 ? 0 : gaps == 3 && $$random(seed) % 40 == 0 ? LATENCY + 2 : $$random(seed) & 1;
+            wait_clocks = $$random(seed) & (gaps == 0 ? 0 : gaps == 2 ? 7 : 1);
+            if (gaps == 3 && $$random(seed) % 40 == 0) wait_clocks = LATENCY + 2;
             in_valid = 0;
             while (wait_clocks > 0) begin
                 in_data = $$random(seed);

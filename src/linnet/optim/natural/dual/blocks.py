@@ -127,8 +127,8 @@ def layer_pattern(count: int) -> tuple[int, ...]:
     if count % 3 == 2:
         exact = " For two layers exact gives the same." if count == 2 else ""
         raise InputError(
-            f"approx='tridiagonal' at damping 0 has no unique solution for {count} weight layers, nor for any other "
-            f"number 3 s + 2. Use approx='block' or 'kfac', or a damping above 0.{exact}"
+            f"approx='tridiagonal' at damping 0 is singular for {count} weight layers, as for any number 3 s + 2: it "
+            f"has no unique solution. Use approx='block' or 'kfac', or a damping above 0.{exact}"
         )
     return tuple(int((k % 3 == 1) if count % 3 == 0 else (k % 3 == 0)) for k in range(count))
 

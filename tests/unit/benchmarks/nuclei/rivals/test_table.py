@@ -42,7 +42,9 @@ def test_costs_stand_beside_what_was_trained_and_the_missing_are_named():
     costs = "60 | 1,234 | 71 | 1,500 MB | 812 MB | 0.71 MB | 0.91 MP per CPU s |"
     assert f"| StarDist, outlines, smaller patches, 3x | {costs}" in told
     assert "| linnet, points | 60 | 1,234 | 71 | 1,500 MB | - | 0.71 MB | - |" in told
-    assert told.endswith("- cellpose: no weights.")
+    assert "\n- cellpose: no weights.\n" in told
+    assert told.endswith("- Spotiflow, points: not run yet.")
+    assert told.count("not run yet") == 3
 
 
 def image(name, split, points, mosaic="m"):
