@@ -36,8 +36,8 @@ def run(
         out: The run folder; by default runs/NAME-OF-THE-RECIPE.
         set_: Replaces a value of the file, as SECTION.KEY=VALUE; may be given again. A relative path in it begins in
             the current folder.
-        plan: Only show what would be done: stages, steps, costs, with [hatch] the members' steps, and with [prune] which
-            channels would stay. Nothing is trained or written.
+        plan: Only show what would be done: stages, steps, costs, with [hatch] the members' steps, and with [prune]
+            which channels would stay. Nothing is trained or written.
     """
     overrides = dict(_setting(words) for words in set_ or ())
     if plan:

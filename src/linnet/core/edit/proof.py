@@ -316,7 +316,7 @@ def _probe(
             _refuse_not_finite(model)
     if not finite and strict:
         raise ProofError(
-            f"`probe` must give finite outputs (`{type(model).__name__}` has none, which proves nothing). {OTHER_INPUTS}"
+            f"`probe` must give finite outputs (`{type(model).__name__}` gave none: nothing is proved). {OTHER_INPUTS}"
         )
     return None
 

@@ -109,8 +109,7 @@ def _recorded(
             break
     raise GraphError(
         f"`example` must be an input that `{type(model).__name__}` can run on (got {example}, which fails: "
-        f"{_short(errors[0]).rstrip('.')}). "
-        f"{what_it_takes(model, example)}"
+        f"{_short(errors[0]).rstrip('.')}). {what_it_takes(model, example)}"
     ) from errors[0]
 
 

@@ -69,9 +69,10 @@ def _computed_weights(model: nn.Module) -> Iterator[str]:
         for hook in module._forward_pre_hooks.values():
             for kind, remove in _OLD_NORMS.items():
                 if isinstance(hook, kind):
+                    tensor = str(vars(hook)["name"])
                     yield (
-                        f"The {hook.name} of {layer} can't be widened, as {kind.__name__} computes it. Make it plain "
-                        f"first: torch.nn.utils.{remove}({place}, {hook.name!r})."
+                        f"The {tensor} of {layer} can't be widened, as {kind.__name__} computes it. Make it plain "
+                        f"first: torch.nn.utils.{remove}({place}, {tensor!r})."
                     )
 
 
