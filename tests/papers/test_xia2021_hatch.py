@@ -18,11 +18,13 @@ SMOKE = SCALES["smoke"]
 def test_the_smoke_scale_ends_in_a_table_and_goes_on_where_it_was(tmp_path, capsys):
     assert run.main(["--scale", "smoke", "--out", str(tmp_path)]) == 0
     page = (tmp_path / "README.md").read_text()
-    first = page.split("## Verdict")[1].strip().splitlines()[0]
+    first = page.splitlines()[2]
     assert "(a)" in first
     assert "(b)" in first
     assert "n = 2 of 2 seeds" in first
-    assert "not beaten" in first or "against all" in first
+    verdict = page.split("## Verdict")[1].split("##")[0]
+    assert "- (a)" in verdict
+    assert "- (b)" in verdict
     records = list(read_records(tmp_path / "records" / "smoke.jsonl"))
     assert len(records) == 6
     assert run.main(["--scale", "smoke", "--out", str(tmp_path)]) == 0
@@ -61,3 +63,9 @@ def test_verdicts_need_the_whole_interval():
     assert tables.as_good(tables.runs(finished(0.1), "digits"), "hatch_late") == "holds"
     assert tables.better(tables.runs(finished(0.1), "digits"), "hatch_late", "snapshot") == "not run"
     assert "hatch_late" in HATCHED
+    for gap, said, listed in (
+        (0.1, "(b) holds", "- (b) beaten: 2 of its"),
+        (-0.1, "(b) fails", "- (b) not beaten: 2 of"),
+    ):
+        assert said in tables.first_line(finished(gap), SMOKE)
+        assert listed in tables.verdicts(finished(gap), SMOKE)

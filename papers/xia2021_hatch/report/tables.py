@@ -95,31 +95,52 @@ def _verdict(gap: Paired | None, *, at_least: float = 0.0) -> Verdict:
 
 
 def first_line(finished: Finished, scale: Scale) -> str:
-    """What became of (a) and (b) on each set, in one line: for the hatch that does best there."""
+    """What became of (a) and (b) on each set, for the hatch that does best there: the first line of the page."""
+    said = []
+    for name, found, best in _best_of(finished, scale):
+        rivals, beaten = _rivals(found, best)
+        full = "holds" if as_good(found, best) == "holds" else "fails"
+        all_of_them = "holds" if len(beaten) == len(rivals) else "fails"
+        said.append(
+            f"{name}: (a) {full}, (b) {all_of_them}, better than {len(beaten)} of {len(rivals)} rivals "
+            f"in both measures (n = {len(found[best])} of {scale.seeds} seeds; best hatch: {_own(best)})"
+        )
+    return "; ".join(said) + "." if said else "Not run."
+
+
+def verdicts(finished: Finished, scale: Scale) -> str:
+    """The verdict on (a), and on (b) for each rival that isn't beaten, as a list for each set."""
     parts = []
-    for name in sets_of(finished, scale):
-        found = runs(finished, name)
-        arms = [arm for arm in arms_of(scale) if arm in HATCHED and arm in found]
-        if not arms:
-            continue
-        n = min(len(found[arm]) for arm in arms)
-        best = best_hatch(found, arms)
-        full, own = as_good(found, best), NAMES[best].removeprefix("hatch: ")
-        said_a = "(a) holds" if full == "holds" else f"(a) fails ({full}: {_told(found, best, 'full', MARGINS)})"
-        rivals = [rival for rival in RIVALS if rival in found]
-        verdicts = {rival: better(found, best, rival) for rival in rivals}
-        beaten = [rival for rival in rivals if verdicts[rival] == "holds"]
-        if len(beaten) == len(rivals):
-            said_b = f"(b) holds against all {len(rivals)} rivals"
-        else:
-            others = "; ".join(
-                f"not beaten: {NAMES[rival]} ({verdicts[rival]}: {_told(found, best, rival, BETTER)})"
-                for rival in rivals
-                if rival not in beaten
-            )
-            said_b = f"(b) fails: better than {len(beaten)} of {len(rivals)} rivals in both measures; {others}"
-        parts.append(f"{name} (n = {n} of {scale.seeds} seeds), best hatch: {own}: {said_a}; {said_b}.")
-    return " ".join(parts) or "Not run."
+    for name, found, best in _best_of(finished, scale):
+        rivals, beaten = _rivals(found, best)
+        full = as_good(found, best)
+        said = "holds" if full == "holds" else f"fails ({full})"
+        lines = [f"- (a) {said}: {_told(found, best, 'full', MARGINS)}"]
+        lines += [
+            f"- (b) not beaten: {NAMES[rival]} ({better(found, best, rival)}: {_told(found, best, rival, BETTER)})"
+            for rival in rivals
+            if rival not in beaten
+        ]
+        lines += [f"- (b) beaten: {', '.join(NAMES[rival] for rival in beaten)}"] if beaten else []
+        parts.append("\n".join([f"{name}, {_own(best)}, positive where the hatch is better:", "", *lines, ""]))
+    return "\n".join(parts) or "Not run."
+
+
+def _best_of(finished: Finished, scale: Scale) -> list[tuple[str, Mapping[str, Mapping[int, Record]], str]]:
+    """Each set with its records and the hatch that does best there."""
+    found = {name: runs(finished, name) for name in sets_of(finished, scale)}
+    hatched = {name: [arm for arm in arms_of(scale) if arm in HATCHED and arm in arms] for name, arms in found.items()}
+    return [(name, found[name], best_hatch(found[name], arms)) for name, arms in hatched.items() if arms]
+
+
+def _rivals(found: Mapping[str, Mapping[int, Record]], hatch: str) -> tuple[list[str], list[str]]:
+    """The rivals that have records, and those of them that the hatch beats."""
+    rivals = [rival for rival in RIVALS if rival in found]
+    return rivals, [rival for rival in rivals if better(found, hatch, rival) == "holds"]
+
+
+def _own(arm: str) -> str:
+    return NAMES[arm].removeprefix("hatch: ")
 
 
 def best_hatch(found: Mapping[str, Mapping[int, Record]], arms: Sequence[str]) -> str:
