@@ -19,6 +19,7 @@ HARMLESS = {
     "renews, or is read beside a valid bit alone, which is reset",
     r"net_[34]_rows: *(first|beyond) <= ": "these layers have no border, so nothing reads it",
     r"net_3_rows: *x <= row_ends": "windows of 1 x 2 need the parity of the place alone, and counting down keeps it",
+    r"net_3_rows: *if \(row_ends\) y <= ": "windows of 1 x 2 take every row, so that the row's number is never missed",
 }
 
 
