@@ -68,6 +68,11 @@ class ArrayLoader:
         self._drop_last = drop_last
         self._transform = transform
 
+    @property
+    def arrays(self) -> Batch:
+        """The whole tensors, as given."""
+        return self._arrays
+
     def __len__(self) -> int:
         """Batches in an epoch."""
         if self._drop_last:

@@ -40,8 +40,10 @@ _SGD = partial(SGD, momentum=0.9)
 class HatchEnsemble(nn.Module):
     """Members with equal output shapes, pooled: hatched ones, a deep ensemble, snapshots.
 
-    Calling it gives a prediction with both kinds of uncertainty; gradients flow through it. `linnet.save` stores the
-    members, temperature, prediction sets and mode; `linnet.load(HatchEnsemble(fresh_networks), path)` restores them.
+    Calling it gives a prediction with both kinds of uncertainty; gradients flow through it. As any module it answers in
+    its mode: in train mode batch norms use and update the statistics of each batch, and dropout draws. Call `.eval()`
+    before you predict; `fit` does. `linnet.save` stores the members, temperature, prediction sets and mode;
+    `linnet.load(HatchEnsemble(fresh_networks), path)` restores them.
 
     Args:
         members: One network or more.
@@ -57,7 +59,8 @@ class HatchEnsemble(nn.Module):
         forward_impl: Which execution answers, and why; the loop until `choose_execution` has measured.
 
     Raises:
-        InputError: there is no member, an unknown task, or members whose outputs differ or don't fit the task.
+        InputError: there is no member, one network twice, an unknown task, or members whose outputs differ or don't
+            fit the task.
 
     Example:
         >>> ens = HatchEnsemble([nn.Linear(3, 4) for _ in range(5)])
@@ -102,7 +105,7 @@ class HatchEnsemble(nn.Module):
         self._temperature.fill_(value or 0.0)
 
     def forward(self, x: Tensor) -> ClassPrediction | ValuePrediction:
-        """What the members say about a batch.
+        """What the members say about a batch, in the mode that they are in.
 
         Args:
             x: Inputs as each member takes them.
@@ -247,7 +250,8 @@ class HatchEnsemble(nn.Module):
 
         Args:
             calibration: Held-out data: a loader of (inputs, targets), a pair of tensors (inputs, targets), or a pair
-                (member_logits (M, N, C), labels). A warning says so if it is what the members were trained on.
+                (member_logits (M, N, C), labels). A warning says so if it is the loader, or its whole tensors, that the
+                members were trained on.
             **options: Of `linnet.ensemble.calibrate`.
 
         Returns:
@@ -266,8 +270,7 @@ class HatchEnsemble(nn.Module):
         """Prediction sets that hold the true class in 1 - alpha of all cases: `ens(x).sets` from now on.
 
         Args:
-            calibration: Held-out data, other than that of `calibrate`, in the same forms. A warning says so if it is
-                what the members were trained on.
+            calibration: Held-out data, other than that of `calibrate`, in the same forms and with the same warning.
             alpha: Share of cases that may be missed.
             method: "lac", "aps" or "raps"; see `Conformal.fit`.
             **options: Of `Conformal.fit`.
@@ -319,7 +322,7 @@ class HatchEnsemble(nn.Module):
         """Writes one ONNX file: probs, entropy, aleatoric and epistemic of a batch of any size.
 
         For regression its outputs are mean, variance, aleatoric and epistemic. The file is run with onnxruntime before
-        it takes its name, and agrees to 1e-5.
+        it takes its name, and agrees to 1e-5 with the ensemble in eval mode, whatever its mode is.
 
         Args:
             path: Ends in `.onnx`.

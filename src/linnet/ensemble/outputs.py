@@ -118,7 +118,7 @@ def require_networks(members: Any) -> list[nn.Module]:
     """The members as a list.
 
     Raises:
-        InputError: they are no networks, or one network whose layers would be taken for members.
+        InputError: they are no networks, one network whose layers would be taken for members, or one network twice.
     """
     if isinstance(members, nn.Module) and not isinstance(members, nn.ModuleList):
         raise InputError(
@@ -130,6 +130,14 @@ def require_networks(members: Any) -> list[nn.Module]:
     networks = list(members)
     if not networks or not all(isinstance(member, nn.Module) for member in networks):
         raise InputError(f"`members` must be one torch.nn.Module or more (got {len(networks)} items).")
+    for place, network in enumerate(networks):
+        first = next(k for k, other in enumerate(networks) if other is network)
+        if first != place:
+            raise InputError(
+                f"`members` must be different networks (members[{first}] and members[{place}] are one "
+                f"{type(network).__name__} object). Give each member weights of its own: train "
+                "copy.deepcopy(network) on, or use linnet.ensemble.hatch(network, example)."
+            )
     return networks
 
 

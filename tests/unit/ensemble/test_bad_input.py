@@ -26,6 +26,7 @@ Y = torch.arange(8) % 3
 PROBS = torch.softmax(torch.randn(8, 3, generator=torch.Generator().manual_seed(1)), 1)
 LOGITS = 5 * torch.randn(8, 3, generator=torch.Generator().manual_seed(2))
 BYTES = np.zeros((2, 8, 8, 3), np.uint8)
+TWICE = nn.Linear(4, 2)
 
 
 def net():
@@ -108,6 +109,10 @@ ANSWERS = {
         r"`members` must have equal outputs.*\(2, 2\).*members\[1\] \(2, 3\)",
     ),
     "no member": (lambda: HatchEnsemble([]), "`members`.*got 0"),
+    "one member twice": (
+        lambda: HatchEnsemble([TWICE, nn.Linear(4, 2), TWICE]),
+        r"`members` must be different networks \(members\[0\] and members\[2\] are one Linear object\).*deepcopy",
+    ),
     "task": (lambda: HatchEnsemble([net()], task="ranking"), "`task`.*'regression'.*'ranking'"),
     "labels out of range": (lambda: pair().calibrate([(X, Y + 5)]), r"`labels`.*0 to 2.*got 5 to 7"),
     "labels out of range of a measure": (lambda: nll(PROBS, Y + 5), r"`labels`.*0 to 2.*got 5 to 7"),

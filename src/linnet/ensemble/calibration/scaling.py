@@ -18,6 +18,7 @@ from linnet.ensemble.prediction.class_prediction import ClassPrediction
 from linnet.ensemble.prediction.member_outputs import Ensemble, Gathered, gather, task_of
 from linnet.ensemble.prediction.shapes import refuse_probabilities, require_class_logits, require_finite
 from linnet.ensemble.prediction.value_prediction import ValuePrediction
+from linnet.ensemble.training.trained_on import TrainedOn
 from linnet.errors import InputError
 
 BRACKET = (1e-3, 1e3)
@@ -65,7 +66,7 @@ def calibrate(
             (M, N, C), labels) of outputs at hand; for a regression (member_means, targets). A pair is read as
             `holds_outputs` says. It must not have been trained on, nor chosen any setting.
         task: Of a module; an ensemble has its own.
-        training: What the model was trained on; a warning says so if it is the same object.
+        training: What the model was trained on; a warning says so if it is the same loader or the same tensors.
         batch_size: Of whole tensors.
         prepare: Applied to the inputs of each batch first.
 
@@ -75,7 +76,7 @@ def calibrate(
     Source:
         Guo et al. 2017; pooling before the temperature: Rahaman & Thiery 2021.
     """
-    if training is not None and calibration is training:
+    if training is not None and (calibration is training or TrainedOn(training).is_same(calibration)):
         warn_of_training_set(stacklevel=3)
     kind = task_of(model, task)
     found = gathered(model, calibration, task=kind, batch_size=batch_size, prepare=prepare)

@@ -14,6 +14,7 @@ from linnet.core.program.example import Example
 from linnet.engine.onnx.model import batch_of, still, to_onnx
 from linnet.engine.onnx.runtime import require, session
 from linnet.ensemble.arguments import file_path, running
+from linnet.ensemble.outputs import require_equal
 from linnet.errors import InputError, ProofError
 from linnet.results import atomic_write
 
@@ -100,7 +101,8 @@ def write_onnx(
 
     Raises:
         MissingExtra: `pip install "linnet[onnx]"` is needed.
-        InputError: the path isn't one of a file that can be written, or the members can't run on the example.
+        InputError: the path isn't one of a file that can be written, the members can't run on the example, or their
+            outputs differ.
         GraphError: a member can't be expressed in ONNX.
         ProofError: the file computes something else; it isn't kept.
     """
@@ -116,9 +118,11 @@ def write_onnx(
     made = ValueAnswers(copies, temperature) if regression else ClassAnswers(copies, temperature)
     plain = made.eval().requires_grad_(requires_grad=False)
     given = Example.of(example).on_cpu()
+    outputs = []
     for copy in copies:
         with torch.no_grad(), running("example", copy, example):
-            copy(given.args[0])
+            outputs.append(copy(given.args[0]))
+    require_equal(outputs)
     names = VALUE_OUTPUTS if regression else CLASS_OUTPUTS
     written = to_onnx(plain, given, outputs=names)
     error = _difference(plain, given, written)

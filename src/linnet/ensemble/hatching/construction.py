@@ -76,7 +76,9 @@ def hatch(
         task: "classification", "regression" or "dense"; see `HatchEnsemble`.
 
     Returns:
-        The ensemble, in the seed's mode. `.widenings` has each member's facts and proof.
+        The ensemble, in the seed's mode. After training that is train mode, in which batch norms use each batch's
+        statistics: call `ens.eval()` before you predict, unless `ens.fit` trains the members, which leaves eval mode.
+        `.widenings` has each member's facts and proof.
 
     Raises:
         InputError: an argument is out of its range.

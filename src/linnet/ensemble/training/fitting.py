@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from linnet.engine import Compute, Epoch, Ranks, Schedule, as_loader
+from linnet.engine.listeners.schedule import set_learning_rates
 from linnet.ensemble.arguments import is_positive, positive_number, require_callable, whole_number
 from linnet.ensemble.training.choice import Choice, build, choose
 from linnet.ensemble.training.executions import Execution, MemberLoop
@@ -244,15 +245,17 @@ def _choice(
 def _step(
     execution: Execution, batch: Any, manner: Manner, compute: Compute, rate: float, *, separate: bool
 ) -> Callable[[], object]:
-    """A training step, to be timed."""
+    """A training step to be timed, at a learning rate of 0: it takes as long, and no loss can break by it."""
     optimizer = manner.optimizer(execution.train().parameters(), lr=rate)
+    set_learning_rates(optimizer, [0.0] * len(optimizer.param_groups))
     task = MembersTask(manner.loss, separate=separate, numbers=range(execution.members))
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         with compute.autocast():
-            loss, _ = task.loss(execution, batch)
-        loss.backward()
+            each = task.each(execution, batch)
+        each.detach().tolist()  # training waits for the losses too
+        each.sum().backward()
         optimizer.step()
 
     return step

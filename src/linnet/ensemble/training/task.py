@@ -40,16 +40,7 @@ class MembersTask:
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch; see `linnet.engine.Task`."""
-        x, targets = pair_of(batch)
-        outputs = model(x, separate=self.separate)
-        for k in range(len(self._numbers) if self.separate else 1):
-            require_labels(self._of(outputs, k), targets[k] if self.separate else targets, self._loss)
-        each = torch.stack(
-            [
-                self._loss(self._of(outputs, k), targets[k] if self.separate else targets)
-                for k in range(len(self._numbers))
-            ]
-        )
+        each = self.each(model, batch)
         finite = torch.isfinite(each.detach())
         for place, number in enumerate(self._numbers):
             if number not in self.stopped and not bool(finite[place]):
@@ -63,6 +54,19 @@ class MembersTask:
         self.losses = each.detach().tolist()
         total = each[live].sum()
         return total + (total.detach() / len(live) - total.detach()), {}
+
+    def each(self, model: nn.Module, batch: Any) -> Tensor:
+        """(M,): each member's own loss of a batch, which may be NaN or infinite; nobody is stopped."""
+        x, targets = pair_of(batch)
+        outputs = model(x, separate=self.separate)
+        for k in range(len(self._numbers) if self.separate else 1):
+            require_labels(self._of(outputs, k), targets[k] if self.separate else targets, self._loss)
+        return torch.stack(
+            [
+                self._loss(self._of(outputs, k), targets[k] if self.separate else targets)
+                for k in range(len(self._numbers))
+            ]
+        )
 
     def validate(self, model: nn.Module, compute: Compute) -> dict[str, float]:
         """Nothing: `evaluate` measures ensembles."""
@@ -123,7 +127,8 @@ class MemberRules(Listener):
                     tensor.zero_()
             elif self._rates is not None and self._before:
                 for now, before in zip(self._execution.member_parameters(place), self._before[place], strict=True):
-                    now.lerp_(before, 1 - self._rates[place])
+                    # from the old weights on: 1 - rate would round a small rate of a member away
+                    now.copy_(before.lerp_(now, self._rates[place]))
 
     def state_dict(self) -> dict[str, Any]:
         """Who is stopped, and why."""

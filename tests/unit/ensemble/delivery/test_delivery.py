@@ -96,6 +96,24 @@ def test_bad_exports_leave_no_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_hatched_ensemble_in_train_mode_is_exported_in_eval_mode(tmp_path):
+    onnx()
+    ens = hatch(network().train(), X[:1], 2)
+    assert ens.training
+    before = {name: tensor.clone() for name, tensor in ens.state_dict().items()}
+    path = ens.export(tmp_path / "ens.onnx", X[:1])
+    assert ens.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in ens.state_dict().items())
+    assert_answers(path, ens.eval(), X[:9])
+
+
+def test_members_whose_outputs_differ_are_not_exported(tmp_path):
+    onnx()
+    with pytest.raises(InputError, match=r"`members` must have equal outputs.*\(1, 3\), members\[1\] \(1, 4\)"):
+        HatchEnsemble([nn.Linear(4, 3), nn.Linear(4, 4)]).export(tmp_path / "ens.onnx", X[:1])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_the_extra_the_line_that_installs_it_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(linnet.errors.MissingExtra, match=r'pip install "linnet\[onnx\]"'):

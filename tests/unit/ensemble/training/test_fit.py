@@ -10,8 +10,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from linnet.data import ArrayLoader
-from linnet.engine import Schedule
+from linnet.engine import Compute, Schedule
 from linnet.ensemble import HatchEnsemble, hatch
+from linnet.ensemble.training.choice import build
+from linnet.ensemble.training.fitting import Manner, _step
 from linnet.errors import InputError, TrainingError
 from linnet.optim import Padam
 from tests import forked
@@ -113,6 +115,54 @@ def test_a_member_whose_loss_breaks_is_stopped_and_named_and_the_others_go_on(st
     twin.fit(loader(), epochs=5, stacked=stacked)
     assert far_apart(states(ens), [states(twin)[0], states(twin)[2]]) <= 1e-6
     assert math.isfinite(found.history[-1].loss)
+
+
+def perceptrons(members=3):
+    torch.manual_seed(1)
+    return [
+        nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 1))
+        for _ in range(members)
+    ]
+
+
+def wide_range(rng_seed=0):
+    x = 5 * torch.randn(80, 4, generator=torch.Generator().manual_seed(2))
+    return ArrayLoader((x, x.sum(1, keepdim=True)), batch_size=20, rng_seed=rng_seed)
+
+
+def told(caplog):
+    return [record.getMessage() for record in caplog.records if record.name.startswith("linnet")]
+
+
+@pytest.mark.parametrize("stacked", [None, True, False])
+@pytest.mark.parametrize(("rates", "clip"), [([0.001, 10.0, 0.001], None), ([0.05, 1e30, 0.05], 1.0)])
+def test_one_bad_rate_stops_one_member_and_is_told_once(stacked, rates, clip, caplog):
+    ens = HatchEnsemble(perceptrons(), task="regression")
+    found = ens.fit(wide_range(), epochs=2, lr=rates, loss=F.mse_loss, stacked=stacked, grad_clip=clip)
+    assert list(found.stopped) == [1]
+    assert [message[:21] for message in told(caplog)] == ["members[1] is stopped"]
+    alone = HatchEnsemble(perceptrons()[:1], task="regression")
+    alone.fit(wide_range(), epochs=2, lr=rates[0], loss=F.mse_loss, grad_clip=clip)
+    assert far_apart(states(ens)[:1], states(alone)) <= 1e-6  # measured: 3e-8
+    assert far_apart(states(ens)[:1], states(HatchEnsemble(perceptrons()[:1]))) > 1e-3
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, partial(torch.optim.Adam, weight_decay=0.1), Padam])
+def test_a_timed_step_leaves_the_weights_and_tells_nothing(optimizer, caplog):
+    members = perceptrons()
+    with torch.no_grad():
+        members[1][4].weight.fill_(float("nan"))
+    before = states(HatchEnsemble(members))
+    batch = next(iter(wide_range().epoch(0)))
+    manner = Manner(optimizer, 1, 10.0, loss=F.mse_loss)
+    for name in ("loop", "stacked"):
+        execution = build(name, members, batch[0])
+        step = _step(execution, batch, manner, Compute("cpu"), 10.0, separate=False)
+        for _ in range(20):
+            step()
+        execution.write_back()
+        assert far_apart([before[0], before[2]], [states(HatchEnsemble(members))[k] for k in (0, 2)]) == 0
+    assert told(caplog) == []
 
 
 def test_when_all_members_break_the_training_ends():
