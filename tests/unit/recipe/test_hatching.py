@@ -76,6 +76,17 @@ def test_a_recipe_ends_in_members_records_and_a_page(tmp_path):
     assert (out / "report.html").read_text() == before
 
 
+def test_test_images_are_answered_without_gradients(tmp_path, monkeypatch):
+    answered = HatchEnsemble.forward
+
+    def checked(self, x):
+        assert not torch.is_grad_enabled()
+        return answered(self, x)
+
+    monkeypatch.setattr(HatchEnsemble, "forward", checked)
+    assert (runner.run(written(tmp_path), out=tmp_path / "run").path / "calibration.json").exists()
+
+
 def test_early_hatching_ends_the_training_in_members(tmp_path):
     path = written(tmp_path, "at = 0.3\nfactor = 1.1", more="")
     out = runner.run(path, out=tmp_path / "run", overrides={"train.epochs": 8}).path
