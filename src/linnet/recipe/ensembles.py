@@ -102,10 +102,11 @@ class EnsembleWork:
             images, labels = self.held_out.validation
             half = len(labels) // 2  # the temperature and the sets each have their own images
             prepared = self.held_out.prepare(images)
-            self._facts = vars(ensemble.calibrate([(prepared[:half], labels[:half])]))
-            sets = ensemble.conformalize([(prepared[half:], labels[half:])], section.alpha, section.method)
-            tested = [ensemble(x) for x in self.held_out.prepare(self.held_out.test[0]).split(512)]
-            probs = torch.cat([out.probs.detach() for out in tested])  # type: ignore[union-attr]
+            self._facts = vars(ensemble.calibrate((prepared[:half], labels[:half])))
+            sets = ensemble.conformalize((prepared[half:], labels[half:]), section.alpha, section.method)
+            with torch.no_grad():
+                tested = self.held_out.prepare(self.held_out.test[0]).split(256)
+                probs = torch.cat([ensemble(x).probs for x in tested])  # type: ignore[union-attr]
             coverage, size = sets.coverage(probs, self.held_out.test[1])
             self._facts |= {"alpha": section.alpha, "test_coverage": coverage, "test_set_size": size}
         return ensemble

@@ -91,6 +91,17 @@ def test_a_dry_run_tells_the_members_training(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_test_images_are_answered_without_gradients(tmp_path, monkeypatch):
+    answered = HatchEnsemble.forward
+
+    def checked(self, x):
+        assert not torch.is_grad_enabled()
+        return answered(self, x)
+
+    monkeypatch.setattr(HatchEnsemble, "forward", checked)
+    assert (runner.run(written(tmp_path), out=tmp_path / "run").path / "calibration.json").exists()
+
+
 def test_early_hatching_ends_the_training_in_members(tmp_path):
     path = written(tmp_path, "at = 0.3\nfactor = 1.1", more="")
     out = runner.run(path, out=tmp_path / "run", overrides={"train.epochs": 8}).path
