@@ -161,7 +161,7 @@ IMAGES = {
     "severity 0": (lambda: corrupt(BYTES, "fog", 0), r"`severity`.*1 to 5 \(got 0\)"),
     "severity 1.5": (lambda: corrupt(BYTES, "fog", 1.5), r"`severity`.*1 to 5 \(got 1.5\)"),
     "floats above 1": (lambda: corrupt(torch.full((1, 3, 8, 8), 2.0), "fog", 1), r"`images`.*\[0, 1\].*got 2 to 2"),
-    "NaN": (lambda: corrupt(torch.full((1, 3, 8, 8), float("nan")), "fog", 1), r"`images`.*\[0, 1\].*NaN in 1 of 1"),
+    "NaN": (lambda: corrupt(torch.full((1, 3, 8, 8), float("nan")), "fog", 1), r"`images`.*\[0, 1\].*nan in 1 of 1"),
     "bytes with channels first": (
         lambda: corrupt(BYTES.transpose(0, 3, 1, 2), "fog", 1),
         r"`images`.*\(N, H, W, C\).*\(N, C, H, W\).*images.transpose\(0, 2, 3, 1\)",

@@ -98,7 +98,7 @@ def read(images: Any) -> Layout:
         raise InputError(f"`images` must have sides of at least {SMALLEST_SIDE} pixels (got {array.shape[1:3]}).")
     if floating and bool(np.isnan(array).any()):
         raise InputError(
-            f"`images` must be in [0, 1] (got NaN in {int(np.isnan(array).any((1, 2, 3)).sum())} of {len(array)} "
+            f"`images` must be in [0, 1] (got nan in {int(np.isnan(array).any((1, 2, 3)).sum())} of {len(array)} "
             "images). Find where it comes from, or leave those images out."
         )
     if floating and array.size and not bool(((array >= 0) & (array <= 1)).all()):

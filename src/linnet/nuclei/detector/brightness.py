@@ -86,7 +86,7 @@ def brightness_range(image: Any) -> Range:
     if 0 in image.shape:
         raise ImageError(f"The image has shape {tuple(image.shape)} and no pixels; at least one pixel was needed.")
     if dtype.kind not in "buif":
-        raise ImageError(f"The pixels must be bool, integer or real numbers (got {dtype}).")
+        raise ImageError(f"The image's pixels must be bool, integer or real numbers (got {dtype}).")
     if dtype.kind == "b" or (dtype.kind == "u" and dtype.itemsize <= 2):
         return _from_histogram(image, 256**dtype.itemsize)
     return _from_values(image, dtype)
@@ -127,7 +127,7 @@ def _from_values(image: Any, dtype: np.dtype) -> Range:
         values[filled : filled + len(picked)] = picked
         begin, filled = begin + band.size, filled + len(picked)
     if bad:
-        raise ImageError(f"The pixels must be finite (got {bad} that are NaN or infinite). Replace them first.")
+        raise ImageError(f"The image's pixels must be finite (got {bad} NaN or infinite ones). Replace them first.")
     last = len(values) - 1
     values.partition(sorted({min(int(q / 100 * last) + k, last) for q in (LOW, HIGH) for k in (0, 1)}))
     low, high = (_percentile(lambda rank: float(values[rank]), q, len(values)) for q in (LOW, HIGH))

@@ -114,7 +114,7 @@ def _multiscale(path: Path, group: Any) -> tuple[Mapping[str, Any], Mapping[str,
             f"{path}/{wells[0] if wells else 'A/1'}/0."
         )
     raise ImageError(
-        f"{path}: this Zarr group isn't an image; it holds {_listed(inside)}. Name one of them, like "
+        f"{path}: this Zarr group holds no image of its own, but {_listed(inside)}. Name one of them, like "
         f"{path}/{inside[0] if inside else '0'}."
     )
 

@@ -175,7 +175,8 @@ def live_bytes():
     storages = {}
     for item in gc.get_objects():
         wrapped = isinstance(item, torch.Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(item)  # no storage
-        if isinstance(item, torch.Tensor) and type(item) in (torch.Tensor, nn.Parameter) and not wrapped:
+        plain = isinstance(item, torch.Tensor) and type(item) in (torch.Tensor, nn.Parameter) and not wrapped
+        if plain and item.layout == torch.strided:  # a sparse one has no storage
             storages[item.untyped_storage().data_ptr()] = item.untyped_storage().nbytes()
     return sum(storages.values())
 
