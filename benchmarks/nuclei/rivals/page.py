@@ -14,8 +14,9 @@ _HEAD = """# Beside StarDist and Spotiflow
 This page is written by `python -m benchmarks readme` from records; a test compares the two. Each program learned from
 the same images, the train parts of DSB 2018 and TNBC: StarDist from the full outlines of their nuclei, linnet and
 Spotiflow from one point for each. Each got the same {budget} of one CPU core, counted in CPU seconds, so that what else
-runs on the machine takes nothing from anybody: on an idle machine they are wall seconds. StarDist is then given three
-times as much. Nobody sees MoNuSeg.
+runs on the machine takes nothing from anybody: on an idle machine they are wall seconds. Columns marked 3x have three
+times as much; what hasn't run yet is named below the tables. linnet's number of steps is fixed beforehand and may take
+longer: the second table says how long. Nobody sees MoNuSeg.
 
 The budget is small because the machine is: **the peers aren't at their best here**. Their authors train for hours on a
 GPU, and their published models, which would have to be fetched from the network, take no part. The table says what each

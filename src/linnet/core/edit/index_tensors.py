@@ -52,7 +52,7 @@ def _selected(tensor: Tensor, indices: Mapping[int, Tensor]) -> Tensor:
 def _multiplied(old: Tensor, indices: Mapping[int, Tensor], factors: Sequence[Tensor]) -> Tensor:
     """Chosen rows and columns times the factors, in float64 and rounded once.
 
-    It goes in parts that fit a processor's cache, which was five times as fast as a whole weight at once.
+    It goes in parts that fit a processor's cache, which is faster than a whole weight at once.
     """
     sizes = [len(indices[axis]) if axis in indices else size for axis, size in enumerate(old.shape)]
     product = old.new_empty(sizes)

@@ -43,8 +43,8 @@ def times_all(
 def narrow(blocks: Mapping[str, Block], gradient: Mapping[str, Tensor], delta: Mapping[str, Tensor]) -> None:
     """Keeps the inverses of large layers in bfloat16 where that gives the same direction but for 3 % of its length.
 
-    Products are four times as fast then (measured: 170 and 45 GMAC/s a core with AVX-512). The error is that of
-    rounding, another one at each step, and below that of a batch's gradient by far. Only for float32 on CPUs that
+    Products are faster then where the processor has instructions for it. The error is that of rounding, another one
+    at each step, and below that of a batch's gradient by far. Only for float32 on CPUs that
     multiply bfloat16.
 
     Args:
