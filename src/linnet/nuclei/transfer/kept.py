@@ -69,6 +69,8 @@ def keeping(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except CheckpointError as error:  # a network's file says itself what is wrong
+        raise TrainingError(f"{error} The finished trainings are kept, and the same command goes on.") from error
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise TrainingError(

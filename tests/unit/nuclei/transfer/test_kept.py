@@ -148,13 +148,16 @@ def test_a_file_that_cannot_be_written_is_told_with_the_way_out(tmp_path, code, 
 
 
 def test_a_network_that_the_disk_has_no_room_for_stops_the_study_and_keeps_its_records(plan, tmp_path, monkeypatch):
-    def full(detector, path):
-        raise OSError(errno.ENOSPC, "No space left on device")  # as a write says it: without a path
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     tiny = '[study]\nsteps = 1\nshot_steps = 1\nbatch_size = 1\nside = 48\narms = ["matrix"]\n'
     plan.write_text(plan.read_text() + tiny)
-    monkeypatch.setattr("linnet.nuclei.detector.detector.Detector.save", full)
-    with pytest.raises(TrainingError, match=r"alone-.*\.safetensors can't be written \(the disk is full\)"):
+    monkeypatch.setattr("linnet.engine.files.tensor_file.atomic_path", full)
+    told = (
+        r"alone-.*can't be written \(No space left on device\).* Make room.* The finished trainings are kept, and the"
+    )
+    with pytest.raises(TrainingError, match=told):
         study(plan, out=tmp_path / "out", scale="smoke")
     monkeypatch.undo()
     assert len(study(plan, out=tmp_path / "out", scale="smoke")) == 2
