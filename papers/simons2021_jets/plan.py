@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from papers.simons2021_jets.maps import BOARDS
 from papers.simons2021_jets.networks import FROZEN, KINDS
 from papers.simons2021_jets.scales import Scale
 from papers.study import Finished, Trial
@@ -11,6 +12,8 @@ RATE_SEED = 1000  # of no training that is compared
 
 def next_trials(finished: Finished, scale: Scale) -> list[Trial]:
     """All rates of all sets, types and widths; once a type's are there, its seeds, then the LUTs of the first of these.
+
+    Last come the feature maps of one network.
 
     Seed by seed, so that pairs are whole.
     """
@@ -25,7 +28,13 @@ def next_trials(finished: Finished, scale: Scale) -> list[Trial]:
         for cell, lr in ready.items()
         if cell[2] in FROZEN
     ]
-    return [*rates, *seeds, *areas]
+    shown = [_trial("maps", *cell, ready[cell], 0) for cell in mapped_cells(scale) if cell in ready]
+    return [*rates, *seeds, *areas, *shown]
+
+
+def mapped_cells(scale: Scale) -> list[tuple[str, int, str]]:
+    """(set, width, type) of the network whose feature maps are shown: free jets on circuit boards, the widest."""
+    return [(BOARDS, scale.widths[-1], "jet_free")] if BOARDS in scale.sets else []
 
 
 def best_rate(finished: Finished, scale: Scale, data: str, width: int, kind: str) -> float | None:

@@ -23,6 +23,7 @@ from linnet.jet import JetConv2d, Program, freeze
 from linnet.results import Record
 from linnet.results.record import Fact
 from papers.images import read_sets, subset
+from papers.simons2021_jets import maps
 from papers.simons2021_jets.networks import FROZEN, network
 from papers.simons2021_jets.scales import BALANCED, Scale
 from papers.study import Trial
@@ -80,7 +81,11 @@ def _gratings(count: int, stream: int) -> tuple[Tensor, Tensor]:
 
 
 def run_trial(trial: Trial, scale: Scale, data: Path | None) -> Record:
-    """Trains one network; the value is the held-out score of a rate, the test score of a seed, or the LUTs."""
+    """Trains one network.
+
+    The value is the held-out score of a rate, the test score of a seed, the LUTs of an area, or of maps the chance of a
+    defect that the network gives their image.
+    """
     began = time.perf_counter()
     settings = trial.settings
     kind, name, seed = (settings[key] for key in ("kind", "data", "seed"))
@@ -90,6 +95,9 @@ def run_trial(trial: Trial, scale: Scale, data: Path | None) -> Record:
     if trial.stage == "area":
         value, context = (None, {}) if diverged else _area(net, images)
         facts = {"name": "simons2021_jets.lut", "unit": "LUT"}
+    elif trial.stage == "maps":
+        value, context = (None, {}) if diverged else _maps(net, images, data)
+        facts = {"name": "simons2021_jets.maps", "n": 1, "split": "val"}
     else:
         rate = trial.stage == "rate"
         shown = images.held_out if rate else images.test
@@ -190,6 +198,15 @@ def _cost(net: nn.Module, kind: str, images: Images) -> dict[str, int]:
         return {}
     cost = integer_program(net, images).cost()
     return {name: cost.total(name) for name in ("xnor", "adds", "bit_adds", "weight_bits")}
+
+
+def _maps(net: nn.Module, images: Images, data: Path | None) -> tuple[float, dict[str, Fact]]:
+    """The chance of a defect that the network gives one held-out patch with a defect, and its feature maps there."""
+    side = images.train[0].shape[-1]
+    name, pixels, box = maps.held_out_defect(None if data is None else data / maps.BOARDS, side)
+    with torch.no_grad():
+        chance = net.eval()(_seen(torch.from_numpy(pixels)[None].long())).softmax(1)[0, 1]
+    return float(chance), maps.facts(integer_program(net, images), name, pixels, box)
 
 
 def _area(net: nn.Module, images: Images) -> tuple[float, dict[str, Fact]]:

@@ -43,6 +43,10 @@ class Study:
         """LUTs of the first seed's network; None where it wasn't mapped."""
         return next((r for r in self._stage("area", data, width, kind) if r.value is not None), None)
 
+    def maps(self, data: str, width: int, kind: str) -> Record | None:
+        """The feature maps of the first seed's network; None where they weren't kept."""
+        return next((r for r in self._stage("maps", data, width, kind) if "maps" in r.context), None)
+
     def rate(self, data: str, width: int, kind: str) -> float | None:
         """The learning rate that was chosen."""
         return best_rate(self.finished, self.scale, data, width, kind)

@@ -9,9 +9,12 @@ from collections.abc import Callable
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from linnet.report.jet.feature_maps import draw_image, draw_map
 from linnet.results import Record
 from papers.page import Picture, bare
+from papers.simons2021_jets.maps import kept
 from papers.simons2021_jets.networks import FROZEN, KINDS
+from papers.simons2021_jets.plan import mapped_cells
 from papers.simons2021_jets.report.findings import Study, kinds
 from papers.simons2021_jets.report.tables import NAMES
 
@@ -19,6 +22,7 @@ COLOURS = dict(
     zip(KINDS, ("#666666", "#b5452c", "#1f6f8b", "#5a9e6f", "#7c5aa0", "#2b3a67", "#c49a2c", "#9aa5ad"), strict=True)
 )
 CHANCE = (0.25, 0.5, 0.25)
+COLUMNS = 8  # feature maps side by side
 
 
 def drawable(study: Study) -> dict[str, Picture]:
@@ -44,7 +48,37 @@ def drawable(study: Study) -> dict[str, Picture]:
             f"Where the LUTs go, by layer, width {study.scale.widths[-1]}, each layer mapped alone",
             lambda: _layers(study),
         )
+    for cell in mapped_cells(study.scale):
+        if (found := study.maps(*cell)) is not None:
+            shown["feature_maps"] = _feature_maps(found)
     return shown
+
+
+def _feature_maps(found: Record) -> Picture:
+    context = found.context
+    layers = f"{NAMES[str(context['kind'])]}, width {context['width']}, first seed"
+    told = (
+        f"Sign maps of {layers}, on a held-out patch of board {context['board']}, white +1; the box marks the defect, "
+        f"to which the network gives a chance of {found.value:.2f}"
+    )
+    return Picture(told, lambda: _maps(found))
+
+
+def _maps(found: Record) -> Figure:
+    image, layers, box = kept(found.context)
+    lines = [(maps, k) for maps in layers for k in range(0, len(maps.values), COLUMNS)]
+    figure = Figure(figsize=(1.15 * (COLUMNS + 1), 1.25 * len(lines)), layout="constrained")
+    axes = figure.subplots(len(lines), COLUMNS + 1, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    draw_image(axes[0, 0], image, [box])
+    axes[0, 0].set_title("image", fontsize=8, pad=2)
+    for row, (maps, first) in zip(axes, lines, strict=True):
+        for channel, ax in enumerate(row[1:], first):
+            if channel < len(maps.values):
+                draw_map(ax, maps, channel, image.shape[1:], [box])
+                ax.set_title(f"layer {maps.name}, {channel}", fontsize=8, pad=2)
+    return figure
 
 
 def _cells(study: Study) -> list[tuple[str, int, str]]:

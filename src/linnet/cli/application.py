@@ -11,7 +11,7 @@ from linnet import __version__
 from linnet.cli.channels import channels
 from linnet.cli.demo import demo
 from linnet.cli.doctor import doctor
-from linnet.cli.jet import jet
+from linnet.cli.jet.verbs import jet
 from linnet.cli.natural_digits import natural
 from linnet.cli.nuclei import nuclei
 from linnet.cli.report import report

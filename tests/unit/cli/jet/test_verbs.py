@@ -37,6 +37,25 @@ def test_show_prints_layers_cost_and_kernels_and_writes_a_page(tmp_path, capsys)
     assert html.count("<svg") >= 4
     assert "sobel_x" in html
     assert "not the ratio of areas" in html
+    assert "A drawn board, no photograph" in html
+
+
+def test_show_draws_the_maps_of_an_image_and_its_box(tmp_path, capsys):
+    page, board = tmp_path / "jet.html", tmp_path / "board.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 80), dtype=np.uint8)).save(board)
+    assert main(["jet", "show", "fashion", "--html", str(page), "--image", str(board), "--box", "30,40,40,52"]) == 0
+    assert "The part of board.png around the box 30,40,40,52." in page.read_text()
+    capsys.readouterr()
+    for words, told in [
+        (["--image", str(board)], "`--image` needs `--html`"),
+        (["--html", str(page), "--box", "1,2,3,4"], "`--box` needs `--image`"),
+        (["--html", str(page), "--image", str(board)], "`--image` must be 28 x 28 (got 90 x 80)"),
+        (["--html", str(page), "--image", str(board), "--box", "1,2,3"], "`--box` must be Y1,X1,Y2,X2"),
+        (["--html", str(page), "--image", str(board), "--box", "1,2,3,400"], "`--box` must be y1,x1,y2,x2"),
+        (["--html", str(page), "--image", str(tmp_path / "none.png")], "none.png can't be read as a picture"),
+    ]:
+        assert main(["jet", "show", "fashion", *words]) == 2
+        assert told in capsys.readouterr().err
 
 
 @needs_compiler

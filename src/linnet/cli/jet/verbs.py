@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from linnet.cli.jet.inputs import Factory, images_of, inspected, program_of, random_frames
 from linnet.cli.next_step import closing
 from linnet.cli.words import in_cli_words
 from linnet.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from linnet.jet import Program
 
 jet = App(
     name="jet", help="Turn a network of jets into C or Verilog, prove it, time it, show it.", help_format="plaintext"
@@ -32,30 +27,6 @@ Alone = Annotated[
     bool, Parameter(name="--no-share", negative="", help="Separate adders for every output, also after pools.")
 ]
 _FRAMES = 500
-_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Factory:
-    """What a factory's network needs besides its name.
-
-    Attributes:
-        input_: Size of the input of a factory's network, such as 1x1x28x28.
-        pixels: SCALE,SHIFT of its preparation: the network sees SCALE * pixel + SHIFT.
-        weights: Values of a factory's network.
-    """
-
-    input_: Annotated[
-        str | None,
-        Parameter(name="--input", help="Size of the input of a factory's network, such as 1x1x28x28."),
-    ] = None
-    pixels: Annotated[
-        str, Parameter(help="SCALE,SHIFT of its preparation: the network sees SCALE * pixel + SHIFT.")
-    ] = "1,0"
-    weights: Annotated[Path | None, Parameter(help="Values of a factory's network.")] = None
-
-
 _NONE = Factory()
 
 
@@ -84,7 +55,7 @@ def compile_(
         verilog: Write Verilog that takes one pixel a clock, instead of C.
         overwrite: Replace files of the same names.
     """
-    program = _program(model, factory)
+    program = program_of(model, factory)
     if verilog:
         paths = program.to_verilog(out, height, width, name, share=1 if no_share else "auto", overwrite=overwrite)
     elif (height, width, no_share) != (None, None, False):
@@ -122,8 +93,8 @@ def verify(
         directory: Folder that linnet jet compile wrote, whose files are checked as they stand.
         rng_seed: Of the random frames.
     """
-    program = _program(model, factory)
-    shown = _random(program, frames, rng_seed) if data is None else _images(data, program)
+    program = program_of(model, factory)
+    shown = random_frames(program, frames, rng_seed) if data is None else images_of(data, program)
     wanted = backends if backends == "available" else [word.strip() for word in backends.split(",")]
     record = program.verify(shown, backends=wanted, directory=directory)
     print(record)
@@ -154,7 +125,7 @@ def synth(
     """
     from linnet.jet.verilog.tools import compiling
 
-    program = _program(model, factory)
+    program = program_of(model, factory)
     numbers = _seeds(seeds)
     for wheel in compiling("yosys", *[f"nextpnr-{device}"] * bool(numbers)):
         print(f"{wheel} compiles itself at its first run: some minutes, once.", flush=True)
@@ -192,8 +163,8 @@ def bench(
 
     from linnet.jet import load_c
 
-    program = _program(model, factory)
-    shown = _random(program, frames, 0)
+    program = program_of(model, factory)
+    shown = random_frames(program, frames, 0)
     with tempfile.TemporaryDirectory(prefix="linnet_jet_") as place:
         program.to_c(place)
         loaded = load_c(place)
@@ -219,106 +190,34 @@ def show(
     /,
     *,
     html: Path | None = None,
+    image: Path | None = None,
+    box: str | None = None,
     factory: Factory = _NONE,
 ) -> int:
     """Show layers, ranges, cost and the kernels that were learned.
 
     Args:
-        html: Writes one page with pictures of the kernels into this file.
+        html: Writes one page with pictures of the kernels and of feature maps into this file.
+        image: Inspection image for the feature maps; with a box it may be larger than the network's frame. Without
+            it: a drawn circuit board.
+        box: Y1,X1,Y2,X2 of a defect in the image, in pixels, Y2 and X2 outside of it.
     """
     from linnet.jet.integer.nodes import Conv
-    from linnet.report.jet import jet_page, kind_counts
+    from linnet.report.jet.page import jet_page, kind_counts
     from linnet.results import atomic_write
 
-    program = _program(model, factory)
+    if (image is not None and html is None) or (box is not None and image is None):
+        raise InputError("`image` needs `html`, the file of the page, and `box` needs `image`. Give both, or neither.")
+    program = program_of(model, factory)
+    seen = None if image is None else inspected(image, box, program)
     print(f"{program}\n\n{program.cost()}")
     for node in program.graph.nodes:
         if isinstance(node.operation, Conv) and node.operation.kinds is not None:
             told = ", ".join(f"{name} {count}" for name, _, _, count in kind_counts(node.operation) if count)
             print(f"kernels of {node.name}: {told}")
     if html is not None:
-        closing(atomic_write(html, jet_page(program, model)), f"linnet jet compile {model} -o jet_c writes the C")
+        page = jet_page(program, model, seen)
+        closing(atomic_write(html, page), f"linnet jet compile {model} -o jet_c writes the C")
     else:
         closing("the tables above", f"linnet jet show {model} --html jet.html draws the kernels")
     return 0
-
-
-def _program(words: str, factory: Factory) -> Program:
-    """The program that MODEL names."""
-    from linnet.jet import Program, freeze
-    from linnet.jet.shipped import NAMES, shipped
-
-    if words in NAMES:
-        return shipped(words)
-    if words.endswith(".safetensors"):
-        from linnet.engine.files.tensor_file import kind_of
-        from linnet.jet.integer.file import PROGRAM
-
-        if kind_of(words) == PROGRAM.name:
-            return Program.load(words)
-    elif ":" not in words:
-        raise InputError(
-            f"`{words}` must be {', '.join(NAMES)}, a saved program (.safetensors) or file.py:factory. Save one by "
-            "program.save(path)."
-        )
-    from linnet.cli.model_argument import example_of, model_of, with_weights
-
-    net = model_of(words)
-    net = net if factory.weights is None else with_weights(net, factory.weights)
-    if factory.input_ is None:
-        raise InputError(f"`{words}` doesn't say what it takes: give the size of one input, such as --input 1x1x28x28.")
-    import torch
-
-    generator = torch.Generator().manual_seed(0)
-    example = torch.randint(0, 256, tuple(example_of(factory.input_).shape), generator=generator)
-    return freeze(net.eval(), example, _pixels(factory.pixels))
-
-
-def _pixels(words: str) -> tuple[float, float]:
-    """SCALE,SHIFT; a scale may be a fraction such as 2/255."""
-    from fractions import Fraction
-
-    try:
-        scale, shift = (
-            float(part) if "/" not in part else float(Fraction(part)) for part in words.replace(" ", "").split(",")
-        )
-    except ValueError:
-        raise InputError(f"`--pixels` must be SCALE,SHIFT (got {words}). E.g. 2/255,-1.") from None
-    return scale, shift
-
-
-def _random(program: Program, frames: int, rng_seed: int) -> np.ndarray:
-    import numpy as np
-
-    if frames < 1:
-        raise InputError(f"`frames` must be a whole number >= 1 (got {frames}).")
-    limits = program.graph.input
-    rng = np.random.default_rng(rng_seed)
-    return rng.integers(limits.low, limits.high + 1, (frames, *program.graph.input_shape))
-
-
-def _images(data: Path, program: Program) -> np.ndarray:
-    """Whole pixels of a folder's images or of a .npy file."""
-    import numpy as np
-
-    if data.suffix == ".npy":
-        return np.load(data, allow_pickle=False)
-    if not data.is_dir():
-        raise InputError(f"`--data` must be a folder of images or a .npy file (got {data}).")
-    from PIL import Image
-
-    shape: Any = program.graph.input_shape
-    mode = {1: "L", 3: "RGB"}.get(shape[0])
-    if mode is None or len(shape) != 3:
-        raise InputError(f"`--data` must be a .npy file for a network of {shape[0]} channels (got a folder).")
-    frames = []
-    for path in sorted(p for p in data.iterdir() if p.suffix.lower() in _SUFFIXES):
-        with Image.open(path) as image:
-            if (image.height, image.width) != tuple(shape[1:]):
-                raise InputError(
-                    f"{path} is {image.height} x {image.width}; the network takes {shape[1]} x {shape[2]}. Resize it."
-                )
-            frames.append(np.asarray(image.convert(mode), np.uint8).reshape(*shape[1:], shape[0]).transpose(2, 0, 1))
-    if not frames:
-        raise InputError(f"`--data` must be a folder with images (got {data}, which holds none).")
-    return np.stack(frames)

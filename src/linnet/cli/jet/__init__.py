@@ -1,0 +1,1 @@
+"""`linnet jet`: its verbs and what they are given."""

@@ -1,0 +1,1 @@
+"""The page about a program of integers: layers, cost, kernels and feature maps."""
