@@ -48,7 +48,8 @@ def study(
         minutes: Begin no training after so many minutes.
     """
     from linnet.nuclei.transfer.demo import write_demo
-    from linnet.nuclei.transfer.running import PLAN, prepare
+    from linnet.nuclei.transfer.kept import keeping
+    from linnet.nuclei.transfer.running import PLAN, make_folder, prepare
     from linnet.nuclei.transfer.running import study as run_study
     from linnet.nuclei.transfer.trainings import told
 
@@ -57,13 +58,16 @@ def study(
     if plan is None and not demo:
         raise InputError("No plan was given. Name one, linnet nuclei study PLAN.toml, or see one: --demo")
     if plan is None:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         existing = out / PLAN
-        plan = existing if existing.is_file() else write_demo(out)
+        with keeping(existing):
+            plan = existing if existing.is_file() else write_demo(out)
     size = scale or ("smoke" if demo else "cpu")
     if plan_only:
         from linnet.nuclei.transfer.forecast import forecast
+        from linnet.nuclei.transfer.running import check_request
 
+        check_request(workers=workers, minutes=minutes, cluster=cluster)
         expected = forecast(prepare(plan, scale=size, data=data), workers=workers)
         print("\n".join(expected.lines()))
         closing(plan, f"linnet nuclei study {plan} --scale {size} -o {out}")
