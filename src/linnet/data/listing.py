@@ -31,7 +31,7 @@ def rows(path: Path, columns: Sequence[str], needs: str) -> list[Row]:
             missing = [c for c in columns if c not in (reader.fieldnames or ())]
             if missing:
                 held = ", ".join(reader.fieldnames or ()) or "no line"
-                raise DataError(f"{path} must have the column {' and '.join(missing)} (it has {held}). {needs}")
+                raise DataError(f"{path} must have the column {', '.join(missing)} (it has {held}). {needs}")
             return list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
