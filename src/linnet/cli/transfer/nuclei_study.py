@@ -49,7 +49,7 @@ def study(
     """
     from linnet.nuclei.transfer.demo import write_demo
     from linnet.nuclei.transfer.kept import keeping
-    from linnet.nuclei.transfer.running import PLAN, make_folder, prepare
+    from linnet.nuclei.transfer.running import PLAN, make_folder, prepare, unfinished_of
     from linnet.nuclei.transfer.running import study as run_study
     from linnet.nuclei.transfer.trainings import told
 
@@ -85,6 +85,12 @@ def study(
     if not records:
         print("No training was begun: `--minutes` left no time.")
         closing(out, "the same command with more time")
+        return 0
+    missing = unfinished_of(out)
+    if missing:
+        total = len(records) + missing
+        print(f"{len(records)} of {total} trainings are finished; `--minutes` left no time for the others.")
+        closing(out / "report.html", f"linnet nuclei study {plan} --scale {size} -o {out}, to go on")
         return 0
     print(f"{len(records)} trainings are finished.")
     then = f"open it in a browser; then put your images' folders into {out / PLAN}" if demo else "open it in a browser"
