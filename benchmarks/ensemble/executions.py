@@ -29,6 +29,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "residual, 8 layers": lambda: ResNet(depth=8, width=8, input_shape=SHAPE),
 }
 LEAST = 0.97
+GOAL = f">= {LEAST}x, 2x aimed at"
 TURN_S = 0.05  # of each side in a pair: steps are repeated for so long, as a single one is too short to be timed
 
 
@@ -64,7 +65,7 @@ def _compared(
             what,
             1.0,
             least=LEAST,
-            goal=f">= {LEAST}x",
+            goal=GOAL,
             beside="the member loop, which it is",
             unit="x",
             context=machine_state(),
@@ -76,7 +77,7 @@ def _compared(
         assert made is not None
         sides.append(Side(execution, _repeated(prepare(made), repeats), unchecked))
     found = compare(sides[0], sides[1], pairs=pairs)
-    told = {"what": what, "beside": "the member loop", "goal": f">= {LEAST}x", "least": LEAST}
+    told = {"what": what, "beside": "the member loop", "goal": GOAL, "least": LEAST}
     return compared(row, found, found.speed_ratio, found.interval, context=told | machine_state())
 
 
@@ -108,6 +109,8 @@ def _hatched() -> Record:
         unit="s",
         n=3,
         context=machine_state(),
+        reason="half of it is the proof: eight passes in float64 (both networks, eval and train mode, given and drawn "
+        "weights), for which torch has no fast convolution on a CPU",
     )
 
 

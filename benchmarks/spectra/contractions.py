@@ -43,7 +43,7 @@ def _network(name: str, model: nn.Module, side: int, samples: int) -> list[Recor
     with Linearisation(model) as linear:
         f = linear.forward(x)
         layers = linear.rows(every_output(f.detach()))
-    records, worst, where = [], 1.0, "none"
+    records, worst, where = [], 1.0, ""
     for layer in layers:
         plan = layer.plan()
         if plan is None:
@@ -51,13 +51,12 @@ def _network(name: str, model: nn.Module, side: int, samples: int) -> list[Recor
         times = _times(layer, plan)
         loss = times[plan.way] / min(times.values())
         if loss > worst:
-            worst, where = loss, layer.name
+            worst, where = loss, f" (`{layer.name}`)"
         records.append(_layer(name, layer, plan, times, loss))
     best = bounded(
         f"spectra.contraction.{name}",
         f"cost model, {name}, N = {samples}: the chosen contraction's time over the best one's, worst of "
-        f"{len(records)} "
-        f"layers (`{where}`)",
+        f"{len(records)} layers{where}",
         worst,
         bound=1.2,
         goal="<= 1.2x",

@@ -83,7 +83,7 @@ def _shares(model: nn.Module, x: Tensor, y: Tensor, probes: int, steps: int) -> 
     best = {name: min(times) for name, times in in_turns(ways, 2).items()}
     return (
         f"the {probes * steps} products, which any side needs, take {best['products']:.1f} s of linnet's "
-        f"{best['whole']:.1f} s; the rest makes each vector orthogonal to all before, in float64 (measured)"
+        f"{best['whole']:.1f} s (measured)"
     )
 
 

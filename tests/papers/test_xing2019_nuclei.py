@@ -39,8 +39,8 @@ def pooled(hits, seeds=SEEDS):
     ]
 
 
-def tuned(hits):
-    told = {"k": 2, "rehearsal": False, "start": "best", "source": "c"}
+def tuned(hits, start="best"):
+    told = {"k": 2, "rehearsal": False, "start": start, "source": "c"}
     return [record("shots", {g: [hits] * 4}, group=g, seed=seed, **told) for g in "ab" for seed in SEEDS]
 
 
@@ -59,6 +59,24 @@ def test_looking_similar_does_not_do_where_it_falls_short_and_fine_tuning_gains(
     assert verdicts(alone(9, 4) + tuned(8))[2] == "same direction"
     assert verdicts(alone(9, 4) + tuned(3))[2] == "opposite"
     assert verdicts(alone(9, 4))[2] == "no evidence"
+
+
+@pytest.mark.parametrize(
+    ("random", "ending", "difference"),
+    [
+        (8, "no evidence that the other group's weights help", "+0.000"),
+        (6, "the other group's weights help too", "+0.200"),
+        (9, "the other group's weights are worse than random ones", "-0.100"),
+    ],
+)
+def test_fine_tuning_is_shown_beside_random_weights_on_the_same_images(random, ending, difference):
+    found = findings(alone(9, 4) + tuned(8) + tuned(random, "scratch"), pictures=4, seeds=3)
+    claim = claims(found)[2]
+    assert claim.verdict.startswith("same direction; ")
+    assert claim.verdict.endswith(ending)
+    assert (
+        f"less own training -0.100 [-0.100, -0.100], less random weights on the same images {difference}" in claim.ours
+    )
 
 
 @pytest.mark.parametrize(

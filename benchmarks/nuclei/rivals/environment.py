@@ -37,9 +37,11 @@ class Environment:
 
 
 # The torch of this process, so that a build for the CPU is taken where pip finds one.
+_TORCH = f"torch=={torch.__version__.split('+')[0]}"
 ENVIRONMENTS: Mapping[str, Environment] = {
     "stardist": Environment("stardist", ("stardist==0.9.2", "tensorflow-cpu==2.21.0")),
-    "spotiflow": Environment("spotiflow", ("spotiflow==0.6.5", f"torch=={torch.__version__.split('+')[0]}")),
+    "spotiflow": Environment("spotiflow", ("spotiflow==0.6.5", _TORCH)),
+    "cellpose": Environment("cellpose", ("cellpose==3.1.1.2", "pillow", _TORCH)),  # 4 has one network, for all cells
 }
 
 

@@ -37,9 +37,12 @@ _HOW = """## How it was done
   which the others lack. Its learning rate falls to 0 at the last step, so the number of steps is fixed beforehand, from
   a short trial; the table says how long they really took.
 - "Until the first result": importing the library, reading the images, training, and choosing the threshold.
-- `python -m benchmarks nuclei --peers` makes an environment for each library first (`.venv-stardist` and
-  `.venv-spotiflow`, about 2 GB each; `LINNET_RIVALS` names another folder for them). What was trained lies in
-  `runs/rivals`, so that the same command goes on where it was stopped; `--only NAME` runs one part.
+- Cellpose is timed only: its weights lie on a model hub, from which nothing is fetched here. Random weights take the
+  same time; what is timed is its network over its own tiles, at the images' size, without the step from flows to
+  outlines, so that a whole search takes longer.
+- `python -m benchmarks nuclei --peers` makes an environment for each library first (`.venv-stardist`,
+  `.venv-spotiflow` and `.venv-cellpose`, about 2 GB each; `LINNET_RIVALS` names another folder for them). What was
+  trained lies in `runs/rivals`, so that the same command goes on where it was stopped; `--only NAME` runs one part.
 - "Search" is timed on every fourth test image of DSB, all programs in turns in one run, one thread each.
 """
 _COST = "## What it costs\n"

@@ -14,6 +14,7 @@ _METHODS = {
     "stardist_short.x3": "StarDist, outlines, smaller patches, 3x",
     "spotiflow.x1": "Spotiflow, points",
 }
+_TIMED = {"cellpose": "Cellpose, its network alone, random weights"}
 _REACHES = {"3px": "3 px", "5px": "5 px", "7px": "7 px", "half_radius": "half a radius"}
 _UNSEEN = {"monuseg": "MoNuSeg (never seen)"}
 
@@ -68,6 +69,11 @@ def cost_table(records: Sequence[Record]) -> str:
             "-" if rate is None or rate.value is None else f"{rate.value:.2f} MP per CPU s",
         ]
         rows.append(f"| {' | '.join(cells)} |")
+    for name, words in _TIMED.items():
+        rate, peak = rates.get(name), memory.get(name)
+        if rate is not None and rate.value is not None and peak is not None and peak.value is not None:
+            searched = [f"{peak.value:,.0f} MB", "-", f"{rate.value:.2f} MP per CPU s"]
+            rows.append(f"| {' | '.join([words, *['-'] * 4, *searched])} |")
     return "\n".join(rows)
 
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from linnet.nuclei.transfer.estimate import Estimate, difference, mean_of
-from linnet.nuclei.transfer.findings import Findings
+from linnet.nuclei.transfer.findings import BySeed, Findings
 from linnet.nuclei.transfer.plan import MIXTURES
 from linnet.nuclei.transfer.report.tables import MIXTURE_NAMES, shown
 from papers.verdict import Claim
 
 NEEDED = 3  # seeds below which nothing is decided
 SAME, OPPOSITE, NONE = "same direction", "opposite", "no evidence"
+_START = {
+    SAME: "; the other group's weights help too",
+    NONE: "; the target's images do it: no evidence that the other group's weights help",
+    OPPOSITE: "; the target's images do it: the other group's weights are worse than random ones",
+}
+"""What fine-tuning less training from random weights on the same images adds to the verdict on fine-tuning."""
 
 
 def claims(found: Findings) -> list[Claim]:
@@ -54,17 +60,25 @@ def _necessary(found: Findings) -> Claim:
 
 
 def _similar(found: Findings) -> Claim:
+    """Looking similar falls short and fine-tuning gains; whether its start beats random weights is told beside it."""
     similar = [one for t in found.groups if (one := found.own_less_best_other(t, alike=True)) is not None]
     tuned = [one for t in found.study.targets if (one := _gain(found, t)) is not None]
     short, gain = mean_of(similar), mean_of(tuned)
+    level = mean_of([one for t in found.study.targets if (one := _less_own(found, t)) is not None])
+    start = mean_of([one for t in found.study.targets if (one := _less_random(found, t)) is not None])
     told = "not run"
     if short is not None:
         told = (
             f"own training less the best group of the same stain: {shown(short, signed=True)} over {len(similar)} "
-            f"targets; fine-tuning on the most target images: {shown(gain, signed=True)} over {len(tuned)} targets"
+            f"targets; on the most target images, over {len(tuned)} targets: fine-tuned less as it was "
+            f"{shown(gain, signed=True)}"
         )
+        told += "" if level is None else f", less own training {shown(level, signed=True)}"
+        told += "" if start is None else f", less random weights on the same images {shown(start, signed=True)}"
     both = [direction(short), direction(gain)]
     verdict = SAME if both == [SAME, SAME] else OPPOSITE if OPPOSITE in both else NONE
+    if verdict == SAME and start is not None:
+        verdict += _START[direction(start)]
     return Claim(
         "(3) images that look similar but come from other organs may not do and need fine-tuning to be on a par",
         "may not",
@@ -76,8 +90,21 @@ def _similar(found: Findings) -> Claim:
 
 def _gain(found: Findings, target: str) -> Estimate | None:
     """Fine-tuned on the most images from the best other group, less that group's network as it is."""
-    tuned = found.shot_counts(target, "best", max(found.shots))
-    return difference(tuned, found.shot_counts(target, "best", 0), target=target) if tuned else None
+    return difference(_tuned(found, target), found.shot_counts(target, "best", 0), target=target)
+
+
+def _less_own(found: Findings, target: str) -> Estimate | None:
+    """Fine-tuned likewise, less training on all of the target."""
+    return found.less_own(_tuned(found, target), target)
+
+
+def _less_random(found: Findings, target: str) -> Estimate | None:
+    """Fine-tuned likewise, less training on the same images from random weights."""
+    return difference(_tuned(found, target), found.shot_counts(target, "scratch", max(found.shots)), target=target)
+
+
+def _tuned(found: Findings, target: str) -> BySeed:
+    return found.shot_counts(target, "best", max(found.shots))
 
 
 def _mixture(found: Findings) -> Claim:

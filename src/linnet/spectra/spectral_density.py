@@ -11,7 +11,7 @@ from torch import Tensor
 
 from linnet.core.linalg.block_lanczos import block_lanczos
 from linnet.core.linalg.implicit_matrix import ImplicitMatrix, Matvec
-from linnet.core.linalg.lanczos import ritz_pairs
+from linnet.core.linalg.lanczos import gauss_rule
 from linnet.errors import InputError
 from linnet.results import t_interval
 from linnet.suggest import is_number, is_whole, one_of
@@ -232,19 +232,18 @@ def _rules(
 
     def beside(v: Tensor) -> Tensor:
         """The matrix in what is orthogonal to the vectors that are out."""
-        if not deflate:
-            return implicit(v)
         product = implicit(v - vectors @ (vectors.T @ v))
         return product - vectors @ (vectors.T @ product)
 
+    rest_of_it = ImplicitMatrix.of(beside, size=n, dtype=torch.float64, device=implicit.device) if deflate else implicit
     generator = torch.Generator().manual_seed(rng_seed)
     rules, rest = [], n - deflate
     for _ in range(probes):
         z = torch.randn(n, generator=generator, dtype=torch.float64).to(implicit.device)
         z = z - vectors @ (vectors.T @ z)
-        found = ritz_pairs(beside, steps=min(steps, rest), start=z)
-        nodes = torch.cat([values, found.values])
-        weights = torch.cat([torch.full_like(values, 1 / n), found.weights * (rest / n)])
+        found, shares = gauss_rule(rest_of_it, z, min(steps, rest))
+        nodes = torch.cat([values, found])
+        weights = torch.cat([torch.full_like(values, 1 / n), shares * (rest / n)])
         rules.append(Rule(nodes.cpu(), weights.cpu()))
     return rules
 

@@ -1,10 +1,13 @@
 """Carries out a recipe in child processes that kill themselves. Arguments: recipe, folder, then "WHEN STAGE" pairs.
 
-One interpreter forks all children, so that torch is imported once. WHEN is "step" (the ninth update of the stage's
-training) or "write" (when the stage's first file is whole but not yet in its place). At the end a child does the rest.
-Prints the exit code of each child.
+One interpreter forks all children, so that torch, and the packages that stages import where they use them, are imported
+once. WHEN is "step" (the ninth update of the stage's training) or "write" (when the stage's first file is whole but not
+yet in its place). At the end a child does the rest. Prints the exit code of each child. Several folders, each with its
+own pairs, are divided by "--".
 """
 
+import importlib
+import importlib.util
 import os
 import signal
 import sys
@@ -15,6 +18,11 @@ import torch._dynamo
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from linnet.recipe import runner
+
+USED = (
+    "linnet.ensemble", "linnet.report", "sklearn.datasets", "scipy.ndimage", "matplotlib.figure", "jinja2", "PIL.Image",
+    "onnx", "onnxscript", "onnxruntime", "torch.onnx._internal.exporter._core",
+)  # fmt: skip
 
 
 def die(*_, **__):
@@ -65,10 +73,16 @@ def carry_out(recipe, out, when="", name=""):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    path, folder, *doomed = sys.argv[1:]
-    for words in [*doomed, ""]:
-        child = os.fork()
-        if not child:
-            carry_out(path, folder, *words.split())
-            os._exit(0)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    for package in USED:
+        if importlib.util.find_spec(package.partition(".")[0]):
+            importlib.import_module(package)
+    path, *rest = sys.argv[1:]
+    while rest:
+        end = rest.index("--") if "--" in rest else len(rest)
+        (folder, *doomed), rest = rest[:end], rest[end + 1 :]
+        for words in [*doomed, ""]:
+            child = os.fork()
+            if not child:
+                carry_out(path, folder, *words.split())
+                os._exit(0)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

@@ -110,11 +110,17 @@ def test_early_hatching_ends_the_training_in_members(tmp_path):
     assert {method for _, method, *_ in values(out)} >= {"ensemble"}
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return runner.run(written(folder), out=folder / "whole").path
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["_hatch", "_calibrate", "_evaluate", "_report"])
-def test_a_run_that_fails_in_a_stage_goes_on_there(tmp_path, monkeypatch, stage):
+def test_a_run_that_fails_in_a_stage_goes_on_there(tmp_path, monkeypatch, whole, stage):
     path = written(tmp_path)
-    whole = runner.run(path, out=tmp_path / "whole").path
 
     def fails(work):
         raise RuntimeError("killed")
@@ -138,14 +144,11 @@ def test_a_run_that_is_killed_in_each_of_its_stages_goes_on(tmp_path):
     command = [sys.executable, "-m", "tests.unit.recipe.killed_in_stages", str(path)]
     environment = {**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{Path(__file__).parents[3]}"}
 
-    def carried_out(out, *words):
-        run = subprocess.run(
-            [*command, str(out), *words], check=True, env=environment, timeout=300, capture_output=True, text=True
-        )
-        return [int(code) for code in run.stdout.split()]
-
-    assert carried_out(tmp_path / "whole") == [0]
-    assert carried_out(tmp_path / "parts", *doomed) == [*[-signal.SIGKILL] * len(doomed), 0]
+    folders = [str(tmp_path / "whole"), "--", str(tmp_path / "parts"), *doomed]
+    run = subprocess.run([*command, *folders], check=True, env=environment, timeout=300, capture_output=True, text=True)
+    whole, *parts = [int(code) for code in run.stdout.split()]
+    assert whole == 0
+    assert parts == [*[-signal.SIGKILL] * len(doomed), 0]
     whole, parts = values(tmp_path / "whole"), values(tmp_path / "parts")
     assert parts == pytest.approx(whole, nan_ok=True, abs=1e-6)
     # What a killed process was writing is left under another name; no file of the run is missing or half.

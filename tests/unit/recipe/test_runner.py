@@ -1,8 +1,5 @@
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from importlib import import_module
@@ -210,13 +207,11 @@ def test_a_killed_run_goes_on_to_the_same_bits(started, recipe):
 
 
 @pytest.mark.slow
-def test_two_processes_train_and_one_writes(recipe):
+def test_two_processes_train_and_one_writes(recipe, tmp_path):
     script = recipe.parent / "script.py"
     script.write_text(SCRIPT.replace('"train.epochs": 30', '"train.epochs": 2'))
     out = recipe.parent / "shared"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([*command, str(recipe), str(out)], env=environment, check=True, timeout=500)
+    forked.run_on_ranks(script, tmp_path, str(recipe), str(out))
     folder = RunFolder.open(out)
     records = [(r.name, r.split, r.context.get("class"), r.context.get("epoch")) for r in folder.records()]
     bins = [r.context.get("bin") for r in folder.records()]

@@ -48,7 +48,8 @@ def study(
         minutes: Begin no training after so many minutes.
     """
     from linnet.nuclei.transfer.demo import write_demo
-    from linnet.nuclei.transfer.running import PLAN, prepare
+    from linnet.nuclei.transfer.kept import keeping
+    from linnet.nuclei.transfer.running import PLAN, make_folder, prepare, unfinished_of
     from linnet.nuclei.transfer.running import study as run_study
     from linnet.nuclei.transfer.trainings import told
 
@@ -57,13 +58,16 @@ def study(
     if plan is None and not demo:
         raise InputError("No plan was given. Name one, linnet nuclei study PLAN.toml, or see one: --demo")
     if plan is None:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         existing = out / PLAN
-        plan = existing if existing.is_file() else write_demo(out)
+        with keeping(existing):
+            plan = existing if existing.is_file() else write_demo(out)
     size = scale or ("smoke" if demo else "cpu")
     if plan_only:
         from linnet.nuclei.transfer.forecast import forecast
+        from linnet.nuclei.transfer.running import check_request
 
+        check_request(workers=workers, minutes=minutes, cluster=cluster)
         expected = forecast(prepare(plan, scale=size, data=data), workers=workers)
         print("\n".join(expected.lines()))
         closing(plan, f"linnet nuclei study {plan} --scale {size} -o {out}")
@@ -81,6 +85,12 @@ def study(
     if not records:
         print("No training was begun: `--minutes` left no time.")
         closing(out, "the same command with more time")
+        return 0
+    missing = unfinished_of(out)
+    if missing:
+        total = len(records) + missing
+        print(f"{len(records)} of {total} trainings are finished; `--minutes` left no time for the others.")
+        closing(out / "report.html", f"linnet nuclei study {plan} --scale {size} -o {out}, to go on")
         return 0
     print(f"{len(records)} trainings are finished.")
     then = f"open it in a browser; then put your images' folders into {out / PLAN}" if demo else "open it in a browser"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -24,8 +25,12 @@ def dask_cluster(address: str) -> Iterator[Executor]:
 
     Raises:
         MissingExtra: `distributed` isn't installed.
-        InputError: nothing answers at the address.
+        InputError: it is no address, or nothing answers there.
     """
+    if not re.fullmatch(r"(\w+://)?\S+:\d+|inproc://\S+", address):  # what Dask can't parse leaves a half-made client
+        raise InputError(
+            f"`cluster` must be the address of a running Dask scheduler, such as tcp://host:8786 (got {address!r})."
+        )
     try:
         from distributed import Client  # pyright: ignore[reportMissingImports]
     except ImportError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -39,11 +40,16 @@ def computed_weight(model: nn.Module, error: AttributeError) -> GraphError | Non
     return GraphError(f"`model` ({type(model).__name__}) can't be widened ({error}). {words}") if words else None
 
 
+def to_own_argument(said: str) -> str:
+    """A refusal of the channel graph in the words of a function that takes `frozen` itself."""
+    return re.sub(r"ChannelGraph\(\.\.\., (frozen=\[.*?\])\)", r"\1", said)
+
+
 def of_example(error: ProofError, model: nn.Module) -> ProofError:
     """The error of a proof in the words of a function that takes an example and no probe."""
     said, name = str(error), type(model).__name__
     if OTHER_INPUTS not in said:
-        return ProofError(said.replace("ChannelGraph(..., frozen=[...])", "frozen=[...]"))
+        return ProofError(to_own_argument(said))
     if "finite" in said:
         return ProofError(
             f"`model` ({name}) must give finite outputs, or nothing can be proved (on normal noise of the size of "

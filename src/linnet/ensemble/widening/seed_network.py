@@ -21,10 +21,10 @@ from linnet.core.edit.resizing import apply, proved
 from linnet.core.program.example import Example
 from linnet.core.program.module_copy import rebuild
 from linnet.ensemble.widening.noise import Change, add_noise, copied_positions
-from linnet.ensemble.widening.refusals import computed_weight, nothing_to_widen, of_example
+from linnet.ensemble.widening.refusals import computed_weight, nothing_to_widen, of_example, to_own_argument
 from linnet.ensemble.widening.report import WidenedClass, Widening
 from linnet.ensemble.widening.zero_sum_pairs import draw_pairs, with_pairs
-from linnet.errors import GraphError, InputError, OptimizerStateError, ProofError
+from linnet.errors import GraphError, InputError, OptimizerStateError, ProofError, UnsupportedOperator
 from linnet.suggest import one_of
 
 SPLITS = ("random", "even", "pair")
@@ -92,7 +92,10 @@ class SeedNetwork:
 
     def __init__(self, model: nn.Module, example: Any, *, frozen: Iterable[str] = ()) -> None:
         _require_numbers(example)
-        self.graph = ChannelGraph(model, example, frozen=frozen, unsupported="refuse")
+        try:
+            self.graph = ChannelGraph(model, example, frozen=frozen, unsupported="refuse")
+        except UnsupportedOperator as refused:
+            raise UnsupportedOperator(to_own_argument(str(refused))) from refused
         self.model = self.graph.check(model)
         self.free: dict[str, ChannelClass] = {c.name: c for c in self.graph.classes.values() if c.frozen is None}
         if not self.free:

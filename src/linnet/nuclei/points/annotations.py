@@ -51,14 +51,16 @@ def paired_files(
         ImageError, PointsError: as in `read_annotated`.
     """
     files, truths = _image_files(Path(images)), read_points_of_images(points, pixel_size_um=pixel_size_um)
-    if truths.keys() == {"image"} and not Path(points).is_dir():  # the points of a single file carry no image's name
+    one_file = not Path(points).is_dir()
+    if truths.keys() == {"image"} and one_file:  # the points of a single file carry no image's name
         both_named = len(files) == 1 and not Path(images).is_dir()
         truths = {next(iter(files)) if both_named else stem_of(Path(points)): truths["image"]}
     lonely = sorted(truths.keys() - files.keys())
     if lonely:
         raise PointsError(
             f"{points}: there are points for {len(lonely)} image(s) that {images} doesn't have: {_listed(lonely)}. It "
-            f"has {_listed(sorted(files))}. A file of points is named like its image, but for the ending."
+            f"has {_listed(sorted(files))}. A file of points is named like its image, but for the ending"
+            f"{'; one table for several images needs a column `image`' if len(files) > 1 and one_file else ''}."
         )
     return files, truths
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class GroupFacts:
         half_radius_px: Half the median radius of the nuclei.
         radius_from: What it was found from.
         digest: Of names, pictures, sides and points.
+        pixels: Digest of the images' pixels; "" where it isn't known, as in studies of earlier versions.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class GroupFacts:
     half_radius_px: float
     radius_from: str
     digest: str
+    pixels: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,16 +78,23 @@ class Description:
         try:
             found = json.loads(text)
             groups = {name: GroupFacts(**facts) for name, facts in found["groups"].items()}
-            return cls(found["scale"], found["settings"], groups)
+            return cls(found["scale"], dict(found["settings"].items()), groups)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"The description of a study can't be read ({error}). Start it in a new folder."
             ) from error
 
 
-def describe(plan: StudyPlan, groups: Mapping[str, Group]) -> Description:
-    """A plan and its groups in plain values."""
-    return Description(plan.scale, plain(plan.settings), {name: _facts(group) for name, group in groups.items()})
+def describe(plan: StudyPlan, groups: Mapping[str, Group], pixels: Mapping[str, str]) -> Description:
+    """A plan and its groups in plain values.
+
+    Args:
+        plan: Read.
+        groups: By name.
+        pixels: Digest of the pixels of each group.
+    """
+    facts = {name: _facts(group, pixels[name]) for name, group in groups.items()}
+    return Description(plan.scale, plain(plan.settings), facts)
 
 
 def keep_or_refuse(path: Path, description: Description) -> None:
@@ -97,7 +106,7 @@ def keep_or_refuse(path: Path, description: Description) -> None:
     if not path.exists():
         atomic_write(path, description.to_json())
         return
-    before = Description.from_json(path.read_text(encoding="utf-8"))
+    before = _kept(path)
     changes = [*_changes("scale", before.scale, description.scale)]
     for key in before.settings.keys() | description.settings.keys():
         changes += _changes(key, before.settings.get(key), json.loads(json.dumps(description.settings.get(key))))
@@ -105,7 +114,7 @@ def keep_or_refuse(path: Path, description: Description) -> None:
         old, new = before.groups.get(name), description.groups.get(name)
         if old is None or new is None:
             changes.append(f"the group `{name}` is {'new' if old is None else 'gone'}")
-        elif old != new:
+        elif not _same(old, new):
             changes.append(f"images, points, sides or kind of the group `{name}` have changed")
     if changes:
         raise InputError(
@@ -114,11 +123,27 @@ def keep_or_refuse(path: Path, description: Description) -> None:
         )
 
 
+def _kept(path: Path) -> Description:
+    try:
+        return Description.from_json(path.read_text(encoding="utf-8"))
+    except (InputError, OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} can't be read: it says what the records beside it are of. Restore it, or start the study in a new "
+            "folder (`out`)."
+        ) from error
+
+
+def _same(old: GroupFacts, new: GroupFacts) -> bool:
+    """Whether a group is what it was; pixels are compared where both know them."""
+    unknown = not (old.pixels and new.pixels)
+    return old == (replace(new, pixels=old.pixels) if unknown else new)
+
+
 def _changes(key: str, old: Any, new: Any) -> list[str]:
     return [] if old == new else [f"`{key}` was {old} and is {new}"]
 
 
-def _facts(group: Group) -> GroupFacts:
+def _facts(group: Group, pixels: str) -> GroupFacts:
     return GroupFacts(
         group.kind,
         {split: len(group.pictures(split)) for split in SPLITS},
@@ -127,4 +152,5 @@ def _facts(group: Group) -> GroupFacts:
         round(group.half_radius_px, 3),
         group.radius_from,
         group.digest,
+        pixels,
     )

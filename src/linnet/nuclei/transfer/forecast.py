@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from linnet.nuclei.transfer.running import Prepared
 
 _STEPS = 3  # that are timed, after one that isn't
 _FILE_SHARE = 1.02  # a network's file over its weights
+_SIDES = {"train": "train on", "val": "validate", "test": "test"}
 _RECORD_BYTES = 60  # of a record for each group, radius and picture
 
 
@@ -26,11 +28,13 @@ class Forecast:
     """A study before it starts.
 
     Attributes:
+        groups: Each in a line.
         trainings: Their number by part.
         wall_s: Seconds with the given workers, from a few steps timed now.
         disk_bytes: Networks and records.
     """
 
+    groups: Sequence[str]
     trainings: Mapping[str, int]
     wall_s: float
     disk_bytes: int
@@ -39,6 +43,7 @@ class Forecast:
         """In words."""
         parts = ", ".join(f"{count} {part}" for part, count in self.trainings.items())
         return [
+            *self.groups,
             f"{sum(self.trainings.values())} trainings: {parts}",
             f"about {_duration(self.wall_s)} on this machine (a few steps were timed now)",
             f"about {self.disk_bytes / 1e6:.0f} MB on disk",
@@ -59,7 +64,19 @@ def forecast(prepared: Prepared, *, workers: int = 0) -> Forecast:
     pictures = sum(len(group.pictures("test")) for group in prepared.groups.values())
     kept = sum(parts.get(part, 0) for part in ("each group alone", "mixtures of all other groups"))
     disk = kept * weights * _FILE_SHARE + sum(parts.values()) * pictures * 2 * _RECORD_BYTES
-    return Forecast(parts, total / max(1, workers), int(disk))
+    cores = max(1, (os.cpu_count() or 1) // settings.threads)
+    return Forecast(_groups(prepared), parts, total / max(1, min(workers, cores)), int(disk))
+
+
+def _groups(prepared: Prepared) -> list[str]:
+    """What each group has, and what of its folder is left out."""
+    lines = []
+    for name, facts in prepared.description.groups.items():
+        sides = ", ".join(f"{facts.pictures[side]} to {words}" for side, words in _SIDES.items())
+        left_out = prepared.groups[name].left_out
+        more = f"; {left_out} image(s) without points are left out" if left_out else ""
+        lines.append(f"{name}: {sum(facts.pictures.values())} pictures ({sides}), {facts.nuclei:,} nuclei{more}")
+    return lines
 
 
 def _timed(prepared: Prepared) -> tuple[float, float, int]:

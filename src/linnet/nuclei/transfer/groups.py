@@ -35,6 +35,7 @@ class Group:
         radius_from: What it was found from: "outlines", "the plan" or "spacing".
         names_from: Where the names of pictures come from: groups with the same origin mean the same by a name. None:
             each image is a picture of its own.
+        left_out: Images of its folder that have no points.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Group:
     half_radius_px: float
     radius_from: str
     names_from: str | None
+    left_out: int = 0
 
     def of(self, split: str, most: int = 0) -> list[NucleusImage]:
         """Images of one side; with `most`, so many, of as many pictures as there are."""
@@ -89,6 +91,11 @@ def read_groups(plan: StudyPlan) -> dict[str, Group]:
         found += _set_groups(plan, name, group_set, kinds)
     groups: dict[str, Group] = {}
     for group in found:
+        if not group.name.strip() or not group.name.isprintable() or "|" in group.name:
+            raise InputError(
+                f"{plan.path}: the name of a group must be printable text without `|`, for it stands in tables (got "
+                f"{group.name!r}). Rename the group."
+            )
         if group.name in groups:
             raise InputError(
                 f"{plan.path}: two groups are called `{group.name}`. Rename one, or give its set a `prefix`."
@@ -107,13 +114,14 @@ def _folder_group(plan: StudyPlan, name: str, folder: FolderGroup) -> Group:
         NucleusImage(image, files[image], truths[image], name, pictures[image], sides[image], read=read_pixels)
         for image in sorted(truths)
     )
-    return _made(
+    group = _made(
         name,
         folder.kind or dict(plan.kinds).get(name, ""),
         images,
         folder.diameter_px,
         names_from=None if folder.pictures is None else "pictures",
     )
+    return replace(group, left_out=len(files) - len(truths))
 
 
 def _set_groups(plan: StudyPlan, name: str, group_set: SetGroups, kinds: dict[str, str]) -> list[Group]:
@@ -170,16 +178,17 @@ def _half_radius(images: Iterable[NucleusImage], diameter_px: float | None) -> t
 
 def _pictures(path: Path, images: set[str]) -> dict[str, tuple[str, str]]:
     """Picture and side of each image from a table."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} can't be read ({error}). `pictures` names a CSV with image and picture.") from error
-    if not rows or not {"image", "picture"} <= rows[0].keys():
-        raise InputError(
-            f"{path} must have the columns image and picture (it has {list(rows[0]) if rows else 'no rows'})."
-        )
-    found = {Path(row["image"]).stem: (row["picture"], row.get("split") or "") for row in rows}
+    rows = _rows(path)
+    found: dict[str, tuple[str, str]] = {}
+    for row in rows:
+        image, told = Path(row["image"] or "").stem, (row["picture"] or "", row.get("split") or "")
+        if not told[0]:
+            raise InputError(f"{path}: `picture` must be named in every row (it is empty for the image {image!r}).")
+        if found.setdefault(image, told) != told:
+            raise InputError(
+                f"{path} must say one thing about each image (it has {image!r} twice: as picture {found[image][0]!r} "
+                f"and as {told[0]!r}, or on two sides). Remove one of the rows."
+            )
     missing = sorted(images - found.keys())
     if missing:
         raise InputError(f"{path} must have a row for each image with points (it lacks {missing[0]!r}).")
@@ -190,6 +199,21 @@ def _pictures(path: Path, images: set[str]) -> dict[str, tuple[str, str]]:
             f"{path}: `split` must be train, val or test in every row (got {wrong[0] if wrong else ''!r})."
         )
     return {image: found[image] for image in images}
+
+
+def _rows(path: Path) -> list[dict[str, str | None]]:
+    """The rows of a table with the columns image and picture."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), reader.fieldnames
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise InputError(f"{path} can't be read ({why}). `pictures` names a CSV with image and picture.") from error
+    if not {"image", "picture"} <= set(columns or ()):
+        there = ", ".join(map(repr, columns)) if columns else "no columns"
+        raise InputError(f"{path} must have the columns image and picture (it has {there}).")
+    return rows
 
 
 def _sides(pictures: dict[str, str]) -> dict[str, str]:
@@ -215,6 +239,11 @@ def _with_enough(plan: StudyPlan, group: Group) -> Group:
             raise InputError(
                 f"{plan.path}: the group `{group.name}` has no picture in `{split}` ({count} in all). "
                 "Leave it out (`only`), or give it a split that has some."
+            )
+        if not any(len(image.points) for image in group.of(split)):
+            raise InputError(
+                f"{plan.path}: the group `{group.name}` must have points on its images in `{split}` (it has none on "
+                f"{len(group.of(split))} images). Click some nuclei, or leave the group out."
             )
     training = sorted(group.pictures("train"), key=_digest)
     if group.pictures("val") or len(training) < 3:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from linnet.data.nuclei import NucleusImage
 from linnet.errors import InputError, PointsError
 from linnet.nuclei.transfer.groups import Group
 
-_SIDE = 16  # of a thumbnail; at 16 and at 32 no two of 723 pictures of four sets correlate by more than 0.62
+_SIDE = 16  # of a thumbnail; in 723 images of 296 pictures (DSB, TNBC, MoNuSeg) no two of different pictures correlate
+# by more than 0.70, mirrored and turned ones by more than 0.79
 _NAMED = 5
 
 
@@ -30,15 +32,30 @@ class Looked:
         return f"`{self.image.image_id}` ({self.group.name}, {side})"
 
 
+@dataclass(frozen=True)
+class Checked:
+    """Images that can be studied.
+
+    Attributes:
+        pixels: Their number, of all images.
+        digests: SHA-256 over the pixels of each group.
+    """
+
+    pixels: int
+    digests: Mapping[str, str]
+
+
 def check_images(groups: Mapping[str, Group], *, alike: float) -> int:
+    """The number of pixels of all images, after the checks of `checked_images`."""
+    return checked_images(groups, alike=alike).pixels
+
+
+def checked_images(groups: Mapping[str, Group], *, alike: float) -> Checked:
     """Reads every image once and refuses a study whose test would not be blind.
 
     Args:
         groups: By name.
         alike: Correlation of thumbnails from which two pictures count as one.
-
-    Returns:
-        The number of pixels of all images.
 
     Raises:
         PointsError: points lie outside their image.
@@ -46,15 +63,20 @@ def check_images(groups: Mapping[str, Group], *, alike: float) -> int:
         ImageError: an image can't be read.
     """
     _refuse_shared_names(groups)
-    looked, pixels = [], 0
+    looked, pixels, digests = [], 0, {}
     for group in groups.values():
+        digest = hashlib.sha256()
         for image in group.images:
             array = image.pixels()
+            digest.update(f"{image.image_id},{array.shape},{array.dtype}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
             _require_inside(group, image, array.shape[:2])
+            _require_contrast(group, image, array)
             looked.append(Looked(group, image, thumbnail(array)))
             pixels += array.shape[0] * array.shape[1]
+        digests[group.name] = digest.hexdigest()
     _refuse_alike(looked, alike)
-    return pixels
+    return Checked(pixels, digests)
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
@@ -77,6 +99,14 @@ def _require_inside(group: Group, image: NucleusImage, shape: tuple[int, ...]) -
         )
 
 
+def _require_contrast(group: Group, image: NucleusImage, pixels: np.ndarray) -> None:
+    if len(image.points) and pixels.min() == pixels.max():
+        raise PointsError(
+            f"Group `{group.name}`, image `{image.image_id}`: all of its pixels are {pixels.min()}, but it has "
+            f"{len(image.points)} points. Export the image again, or remove its file of points."
+        )
+
+
 def _refuse_shared_names(groups: Mapping[str, Group]) -> None:
     """A named picture or patient belongs to one group and one side."""
     home: dict[str, tuple[str, str]] = {}
@@ -94,15 +124,16 @@ def _refuse_shared_names(groups: Mapping[str, Group]) -> None:
 
 
 def _refuse_alike(looked: Sequence[Looked], alike: float) -> None:
-    """Two images of different groups or sides don't show one picture."""
+    """Two images of different groups or sides don't show one picture, mirrored and turned ones included."""
     table = np.stack([each.thumbnail for each in looked])
-    first, second = np.nonzero(np.triu(table @ table.T >= alike, k=1))
+    correlation = np.max([table @ turned.T for turned in _turned(table)], axis=0)
+    first, second = np.nonzero(np.triu(correlation >= alike, k=1))
     found = []
     for a, b in zip(first.tolist(), second.tolist(), strict=True):
         one, other = looked[a], looked[b]
         apart = one.group.name != other.group.name or one.image.split != other.image.split
         if apart:
-            found.append(f"{one.told()} and {other.told()}, {float(table[a] @ table[b]):.3f}")
+            found.append(f"{one.told()} and {other.told()}, {float(correlation[a, b]):.3f}")
     if found:
         more = f"; {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         raise InputError(
@@ -110,3 +141,10 @@ def _refuse_alike(looked: Sequence[Looked], alike: float) -> None:
             f"correlation of their thumbnails (`alike` = {alike:g}): {'; '.join(found[:_NAMED])}{more}. Remove one of "
             "each pair, or name their picture in `pictures`, so that it stays on one side."
         )
+
+
+def _turned(table: np.ndarray) -> list[np.ndarray]:
+    """The thumbnails as they are, turned by 90, 180 and 270 degrees, and the mirror images of these."""
+    square = table.reshape(-1, _SIDE, _SIDE)
+    turns = [np.rot90(each, k, axes=(1, 2)) for each in (square, square[:, :, ::-1]) for k in range(4)]
+    return [turn.reshape(len(table), -1) for turn in turns]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from linnet.errors import RecipeError
+from linnet.errors import InputError, RecipeError
 from linnet.recipe.toml.document import all_problems, read_tables, read_text
 from linnet.recipe.toml.lines import lines_of
 from linnet.recipe.toml.section import Problem, read_section, unknown
@@ -66,9 +67,9 @@ class StudySettings:
 
     arms: tuple[str, ...] = setting("the questions", default=ARMS, choices=ARMS)
     seeds: int = setting("paired seeds", default=3, at_least=1, at_most=100)
-    steps: int = setting("updates of a training on a group or a mixture", default=500, at_least=1)
-    shot_steps: int = setting("updates of a training on few images", default=250, at_least=1)
-    batch_size: int = setting("crops in a step", default=8, at_least=1)
+    steps: int = setting("updates of a training on a group or a mixture", default=500, at_least=1, at_most=10**7)
+    shot_steps: int = setting("updates of a training on few images", default=250, at_least=1, at_most=10**7)
+    batch_size: int = setting("crops in a step", default=8, at_least=1, at_most=1024)
     side: int = setting("side of a crop in pixels", default=128, at_least=48, at_most=1024)
     preset: Literal["small", "paper"] = setting("the network", default="small")
     shots: tuple[int, ...] = setting("numbers of the target's images", default=(1, 2, 4, 8), at_least=1)
@@ -79,11 +80,11 @@ class StudySettings:
     train_images: int = setting("most training images of a group, 0 for all", default=40, at_least=0)
     validation_images: int = setting("most validation images of a group, 0 for all", default=4, at_least=0)
     test_images: int = setting("most test images of a group, 0 for all", default=12, at_least=0)
-    radius_px: float = setting("largest distance of a matched pair in pixels", default=5.0, above=0)
+    radius_px: float = setting("largest distance of a matched pair in pixels", default=5.0, above=0, at_most=1000)
     margin: float = setting("F1 within which two trainings are level", default=0.01, above=0, below=1)
     few: int = setting("groups with fewer test pictures are marked", default=5, at_least=0)
     alike: float = setting("correlation from which two pictures count as one", default=0.93, above=0, at_most=1)
-    threads: int = setting("threads of each training", default=1, at_least=1)
+    threads: int = setting("threads of each training", default=1, at_least=1, at_most=256)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Rules between two of its values."""
@@ -92,8 +93,14 @@ class StudySettings:
         strange = sorted(set(self.rehearsal) - set(self.shots))
         if strange:
             yield "rehearsal", f"`rehearsal` must name some of `shots`, which lack {strange[0]}"
-        if "shots" in self.arms and not self.shots:
-            yield "shots", "`shots` must hold at least one number for the arm shots"
+        for key in ("arms", "shots", "shot_groups", "starts", "rehearsal", "mixtures"):
+            if double := repeated(getattr(self, key)):
+                yield key, f"`{key}` must name each once (got {shown(double[0])} twice)"
+        if not self.arms:
+            yield "arms", f"`arms` must name at least one question: {', '.join(ARMS)}"
+        for arm, key in (("shots", "shots"), ("shots", "starts"), ("mixtures", "mixtures")):
+            if arm in self.arms and not getattr(self, key):
+                yield key, f"`{key}` must hold at least one value for the arm {arm}"
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ class FolderGroup:
     points: str = setting("folder with a file of points for each image, or one table", is_path=True)
     pictures: str | None = setting("CSV with the columns image and picture", default=None, is_path=True)
     kind: str = setting("stain or modality", default="")
-    diameter_px: float | None = setting("median diameter of the nuclei in pixels", default=None, above=0)
+    diameter_px: float | None = setting("median diameter in pixels", default=None, above=0, at_most=10_000)
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,11 @@ class SetGroups:
     together: str = setting("column with the picture or patient", default="mosaic_id")
     only: tuple[str, ...] = setting("groups that are taken; none: all", default=())
     prefix: str = setting("stands before the names of the groups", default="")
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Rules between two of its values."""
+        if double := repeated(self.only):
+            yield "only", f"`only` must name each group once (got {shown(double[0])} twice)"
 
 
 @dataclass(frozen=True)
@@ -161,7 +173,17 @@ class StudyPlan:
 
     def beside(self, path: str) -> Path:
         """A path of the plan: absolute as it is, a relative one in `root`."""
-        return self.root / Path(path).expanduser()
+        try:
+            return self.root / Path(path).expanduser()
+        except RuntimeError as error:
+            raise RecipeError(
+                f"{self.path}: `{path}` names the folder of a user who isn't there. Write the path in full."
+            ) from error
+
+
+def repeated(values: Sequence[Any]) -> list[Any]:
+    """Values that a list holds more than once."""
+    return [value for value, count in Counter(values).items() if count > 1]
 
 
 def read_plan(path: Path | str, *, scale: str = "cpu", data: Path | str | None = None) -> StudyPlan:
@@ -176,7 +198,7 @@ def read_plan(path: Path | str, *, scale: str = "cpu", data: Path | str | None =
 
     Raises:
         RecipeError: it can't be read, or holds what can't be used; everything is listed with its line.
-        InputError: there is no such scale.
+        InputError: there is no such scale, or no such folder.
     """
     one_of("scale", scale, SCALES)
     path = Path(path)
@@ -197,6 +219,8 @@ def read_plan(path: Path | str, *, scale: str = "cpu", data: Path | str | None =
     if problems:
         raise RecipeError(all_problems(path, problems, lines_of(text)).replace("can't be run", "can't be used", 1))
     root = (path.parent if data is None else Path(data)).resolve()
+    if not root.is_dir():
+        raise InputError(f"`data` must be a folder that exists, in which the plan's paths begin (got {data}).")
     return StudyPlan(path, text, scale, settings, folders, sets, kinds, root)
 
 

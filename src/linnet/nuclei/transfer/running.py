@@ -9,17 +9,19 @@ from pathlib import Path
 
 from linnet.engine.trials.cluster import cluster_size, dask_cluster
 from linnet.engine.trials.execution import carry_out
-from linnet.engine.trials.trial import Finished, Trial, finished_trials
+from linnet.engine.trials.trial import Finished, finished_trials
 from linnet.errors import InputError
 from linnet.nuclei.transfer.description import Description, describe, keep_or_refuse
 from linnet.nuclei.transfer.findings import Findings
 from linnet.nuclei.transfer.groups import Group, read_groups
-from linnet.nuclei.transfer.overlap import check_images
+from linnet.nuclei.transfer.kept import check_records, keeping
+from linnet.nuclei.transfer.overlap import checked_images
 from linnet.nuclei.transfer.plan import StudyPlan, read_plan
-from linnet.nuclei.transfer.report.page import write_pages
+from linnet.nuclei.transfer.report.page import PAGE, write_pages
 from linnet.nuclei.transfer.training import run_training
 from linnet.nuclei.transfer.trainings import Trainings, trainings_of
 from linnet.results import Record, atomic_write
+from linnet.suggest import is_number, is_whole
 
 RECORDS, DESCRIPTION, PLAN = "record.jsonl", "study.json", "plan.toml"
 
@@ -59,11 +61,11 @@ def study(
         InputError: the images can't be used, share pictures, or the folder holds another study.
         TrainingError: a worker died, or a record can't be written; what was finished stays.
     """
-    if workers < 0:
-        raise InputError(f"`workers` must be a whole number of at least 0 (got {workers}).")
+    check_request(workers=workers, minutes=minutes, cluster=cluster)
     prepared = prepare(plan, scale=scale, data=data)
     folder = Path(out)
     begin(prepared, folder)
+    check_records(folder / RECORDS, finished_trials(folder / RECORDS), prepared.description)
     count = workers if cluster is None else cluster_size(cluster)
     outcome = carry_out(
         folder / RECORDS,
@@ -97,6 +99,20 @@ class Prepared:
     description: Description
 
 
+def check_request(*, workers: int, minutes: float | None, cluster: str | None) -> None:
+    """Refuses numbers that mean nothing.
+
+    Raises:
+        InputError: the number of workers or of minutes is below 0 or no number, or a cluster has workers of its own.
+    """
+    if not is_whole(workers, 0):
+        raise InputError(f"`workers` must be a whole number of at least 0 (got {workers}).")
+    if workers and cluster is not None:
+        raise InputError(f"`workers` must be left out with `cluster`, whose own workers train (got {workers}).")
+    if minutes is not None and not is_number(minutes, 0):
+        raise InputError(f"`minutes` must be a finite number of at least 0 (got {minutes}).")
+
+
 def prepare(plan: str | Path, *, scale: str = "cpu", data: str | Path | None = None) -> Prepared:
     """A plan with its groups, after all checks; nothing is written.
 
@@ -105,8 +121,9 @@ def prepare(plan: str | Path, *, scale: str = "cpu", data: str | Path | None = N
     """
     read = read_plan(plan, scale=scale, data=data)
     groups = read_groups(read)
-    pixels = check_images(groups, alike=read.settings.alike)
-    return Prepared(read, groups, pixels, trainings_of(read, groups), describe(read, groups))
+    checked = checked_images(groups, alike=read.settings.alike)
+    description = describe(read, groups, checked.digests)
+    return Prepared(read, groups, checked.pixels, trainings_of(read, groups), description)
 
 
 def begin(prepared: Prepared, folder: Path) -> None:
@@ -115,11 +132,26 @@ def begin(prepared: Prepared, folder: Path) -> None:
     Raises:
         InputError: it holds another one.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    keep_or_refuse(folder / DESCRIPTION, prepared.description)
+    make_folder(folder)
     plan = folder / PLAN
-    if not (plan.exists() and plan.samefile(prepared.plan.path)):
-        atomic_write(plan, prepared.plan.text)
+    with keeping(folder / DESCRIPTION):
+        keep_or_refuse(folder / DESCRIPTION, prepared.description)
+        if not (plan.exists() and plan.samefile(prepared.plan.path)):
+            atomic_write(plan, prepared.plan.text)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder of the results where it isn't there.
+
+    Raises:
+        InputError: a file is in its way, or it can't be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"`out` must be a folder, or a path at which one can be made (got {folder}: {error.strerror})."
+        ) from error
 
 
 def write_report(
@@ -134,10 +166,16 @@ def write_report(
         groups: For pictures of the worst transfer; None leaves them out.
     """
     if finished:
-        write_pages(folder, Findings(finished, description), groups)
+        with keeping(folder / PAGE):
+            write_pages(folder, Findings(finished, description), groups)
 
 
-def left(prepared: Prepared, folder: Path) -> list[Trial]:
-    """Trainings that can be done next and have no record yet."""
-    finished = finished_trials(folder / RECORDS)
-    return [trial for trial in prepared.trainings.next_trials(finished) if trial.key not in finished]
+def unfinished_of(folder: Path) -> int:
+    """How many trainings of a study have no record yet.
+
+    Args:
+        folder: Of a study that has begun.
+    """
+    description = Description.from_json((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    found = Findings(finished_trials(folder / RECORDS), description)
+    return sum(found.planned.values()) - sum(found.done.values())

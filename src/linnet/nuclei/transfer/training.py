@@ -26,6 +26,7 @@ from linnet.nuclei.training.crops import Annotated, CropLoader
 from linnet.nuclei.training.task import NucleusTask, choose_thresholds
 from linnet.nuclei.transfer.counts import FACT, Radius, as_fact, count
 from linnet.nuclei.transfer.groups import Group, read_groups, spread
+from linnet.nuclei.transfer.kept import keeping, kept_network
 from linnet.nuclei.transfer.plan import StudyPlan
 from linnet.nuclei.transfer.trainings import VALIDATION
 from linnet.results import Record
@@ -131,8 +132,9 @@ class _Study:
         spent = time.perf_counter() - began
         if trial.stage in ("alone", "others"):
             path = network_file(self.out, trial)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            detector.save(path)
+            with keeping(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                detector.save(path)
         facts = {"steps": steps, "images": len(mix.images), "nuclei": sum(len(i.points) for i in mix.images)}
         return _Learned(detector, {**facts, "train_s": round(spent, 2)})
 
@@ -250,7 +252,7 @@ class _Study:
     def source(self, trial: Trial) -> Detector:
         """The network of a finished trial, from its file or trained again."""
         path = network_file(self.out, trial)
-        return load(path) if path.is_file() else self.learned(trial).detector
+        return kept_network(path) if path.is_file() else self.learned(trial).detector
 
 
 @cache

@@ -52,10 +52,15 @@ class Setting:
     def range(self) -> str:
         """The bounds in words, like " of at least 1" or " above 0 and below 1"; empty when there are none."""
         if self.at_least is not None and self.at_most is not None:
-            return f" from {self.at_least:g} to {self.at_most:g}"
+            return f" from {_bound(self.at_least)} to {_bound(self.at_most)}"
         words = {"of at least": self.at_least, "above": self.above, "of at most": self.at_most, "below": self.below}
-        parts = [f"{word} {bound:g}" for word, bound in words.items() if bound is not None]
+        parts = [f"{word} {_bound(bound)}" for word, bound in words.items() if bound is not None]
         return " " + " and ".join(parts) if parts else ""
+
+
+def _bound(value: float) -> str:
+    """A bound, without an exponent where it is a large whole number."""
+    return f"{value:,.0f}" if abs(value) >= 1e6 and float(value).is_integer() else f"{value:g}"
 
 
 def setting(doc: str, *, default: Any = dataclasses.MISSING, **limits: Any) -> Any:

@@ -102,6 +102,8 @@ class JacobianRows:
     ) -> None:
         if not is_whole(memory, 1):
             raise InputError(f"`memory` must be a number of bytes, such as 2**30 (got {memory!r}).")
+        if progress is not None and not callable(progress):
+            raise InputError(f"`progress` must be a function progress(done, total) (got {progress!r}). None is silent.")
         check_mode(model)
         check_inputs(model, x)
         check_forward(model, x)

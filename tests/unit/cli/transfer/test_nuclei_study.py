@@ -1,8 +1,12 @@
 """`linnet nuclei study`: what it refuses, and its demo."""
 
+from itertools import chain, repeat
+from types import SimpleNamespace
+
 import pytest
 
 from linnet.cli.application import main
+from linnet.nuclei.transfer.demo import write_demo
 
 
 def test_a_plan_or_the_demo_is_needed_and_not_both(tmp_path, capsys):
@@ -23,6 +27,31 @@ def test_a_study_without_time_begins_no_training_and_says_how_to_go_on(tmp_path,
     assert (out / "study.json").exists()
     assert main(["nuclei", "study", "--demo", "--workers", "-1", "-o", str(out)]) == 2
     assert "`--workers` must be a whole number of at least 0 (got -1)" in capsys.readouterr().err
+    for more in ([], ["--plan"]):
+        assert main(["nuclei", "study", "--demo", "--minutes", "nan", "-o", str(out), *more]) == 2
+        assert "`--minutes` must be a finite number of at least 0 (got nan)" in capsys.readouterr().err
+    assert main(["nuclei", "study", "--demo", "--minutes", "0", "--data", str(out / "no"), "-o", str(out)]) == 2
+    assert "`--data` must be a folder that exists" in capsys.readouterr().err
+
+
+def test_a_file_where_the_results_belong_is_refused(tmp_path, capsys):
+    plan, file = write_demo(tmp_path), tmp_path / "taken"
+    file.write_text("")
+    for what, out in ((str(plan), file), (str(plan), file / "below"), ("--demo", file)):
+        assert main(["nuclei", "study", what, "--minutes", "0", "-o", str(out)]) == 2
+        assert f"`--out` must be a folder, or a path at which one can be made (got {out}:" in capsys.readouterr().err
+
+
+def test_a_study_that_time_cut_says_what_is_left_and_how_to_go_on(tmp_path, capsys, monkeypatch):
+    plan, out, clock = write_demo(tmp_path), tmp_path / "study", chain([0.0, 0.0], repeat(100.0))
+    plan.write_text(plan.read_text().replace("steps = 60", "steps = 2"))
+    monkeypatch.setattr("linnet.engine.trials.execution.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    words = ["nuclei", "study", str(plan), "--scale", "smoke", "-o", str(out)]
+    assert main([*words, "--minutes", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "1 of 11 trainings are finished; `--minutes` left no time for the others." in told
+    assert f"Next:   linnet nuclei study {plan} --scale smoke -o {out}, to go on" in told
+    assert "1 of 11 trainings are finished" in (out / "report.md").read_text()
 
 
 @pytest.mark.slow

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from linnet.core.linalg import lanczos
 from linnet.core.linalg.estimate import Estimate
-from linnet.core.linalg.lanczos import ritz_pairs
+from linnet.core.linalg.implicit_matrix import ImplicitMatrix
+from linnet.core.linalg.lanczos import gauss_rule, ritz_pairs
 from linnet.errors import InputError
 from tests.trace_estimators import hutch_plus_plus, hutchinson, quadrature
 
@@ -55,6 +57,43 @@ def test_a_clustered_spectrum_stays_orthogonal():
     found = ritz_pairs(values.diag(), steps=60)
     assert float((found.vectors.T @ found.vectors - torch.eye(len(found.values), dtype=F64)).abs().max()) < 1e-12
     assert int((found.values > 50).sum()) == 1
+
+
+@pytest.mark.parametrize("kept", [0, 10**9])
+def test_a_gauss_rule_integrates_functions_of_a_matrix_with_far_eigenvalues(kept, monkeypatch):
+    monkeypatch.setattr(lanczos, "_KEPT", kept)
+    values = torch.cat([torch.logspace(-8, 0, 290, dtype=F64), torch.linspace(20, 100, 10, dtype=F64)])
+    vectors = torch.linalg.qr(torch.randn(300, 300, dtype=F64)).Q
+    start = torch.randn(300, dtype=F64)
+    nodes, weights = gauss_rule(ImplicitMatrix.of((vectors * values) @ vectors.T, size=None, dtype=F64), start, 60)
+    shares = (vectors.T @ (start / start.norm())).square()
+    assert len(nodes) == 60
+    assert float(weights.sum()) == pytest.approx(1, abs=1e-12)
+    for phi in (
+        torch.ones_like,
+        torch.square,
+        torch.exp,
+        lambda v: (v + 0.1).log(),
+        lambda v: torch.exp(-((v - 0.5) ** 2)),
+    ):
+        exact, scale = float(shares @ phi(values)), float(shares @ phi(values).abs())
+        assert float(weights @ phi(nodes)) == pytest.approx(exact, abs=1e-6 * scale)
+
+
+def test_vectors_of_a_large_gauss_rule_lose_their_orthogonality_and_its_converged_nodes_appear_again(monkeypatch):
+    monkeypatch.setattr(lanczos, "_KEPT", 0)
+    values = torch.cat([torch.logspace(-8, 0, 99, dtype=F64), torch.tensor([100.0], dtype=F64)])
+    start = torch.randn(100, dtype=F64)
+    nodes, weights = gauss_rule(ImplicitMatrix.of(values.diag(), size=None, dtype=F64), start, 60)
+    assert int((nodes > 50).sum()) > 1
+    assert float(weights[nodes > 50].sum()) == pytest.approx(float((start[-1] / start.norm()) ** 2), rel=1e-10)
+
+
+def test_a_gauss_rule_leaves_what_the_function_gives_as_it_is(monkeypatch):
+    monkeypatch.setattr(lanczos, "_KEPT", 0)
+    nodes, weights = gauss_rule(ImplicitMatrix.of(lambda v: v, size=5, dtype=F64), torch.ones(5, dtype=F64), 3)
+    assert nodes.tolist() == pytest.approx([1.0])
+    assert weights.tolist() == pytest.approx([1.0])
 
 
 def test_a_function_is_as_good_as_a_matrix():

@@ -22,6 +22,12 @@ def test_an_address_where_nothing_answers_is_refused(monkeypatch):
         cluster_size("tcp://127.0.0.1:9")
 
 
+@pytest.mark.parametrize("address", ["", "hello", "tcp://host", "tcp://host:port"])
+def test_what_is_no_address_is_refused_before_anything_is_asked(address):
+    with pytest.raises(InputError, match=rf"`cluster` must be the address .* \(got '{address}'\)"):
+        cluster_size(address)
+
+
 def test_a_cluster_does_all_trials_once(tmp_path):
     distributed = pytest.importorskip("distributed", reason="the extra `study` isn't installed")
     path = tmp_path / "records.jsonl"

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from linnet.jet.shipped import shipped
 from linnet.jet.verification import rtl
 from linnet.jet.verification.cxxrtl import Stimulus, simulated_together
 from linnet.jet.verilog.network import design
+from tests.built_together import BuiltTogether
 from tests.jet_networks import Branches
 from tests.jet_stream_networks import stream_program
 from tests.unit.jet.verilog.needs_simulator import needs_icarus, needs_simulator
@@ -42,12 +44,13 @@ def test_designs_built_together_give_what_each_gives_alone():
 
 
 @needs_simulator
-@pytest.mark.parametrize("seed", range(25))
-def test_random_networks_equal_the_references_with_gaps_and_back_to_back(seed):
-    program, pixels = stream_program(seed)
-    record = program.verify(torch.cat([pixels] * 4), backends=["rtl"])
-    assert [run.backend for run in record.ran] == ["numpy", "rtl"]
-    assert record.ran[1].values == 16 * int(np.prod(program.graph.output.shape))
+def test_random_networks_equal_the_references_with_gaps_and_back_to_back(monkeypatch):
+    drawn = [(program, torch.cat([pixels] * 4)) for program, pixels in map(stream_program, range(25))]
+    monkeypatch.setitem(rtl.SIMULATORS, "rtl", BuiltTogether.of(drawn))
+    for program, frames in drawn:
+        record = program.verify(frames, backends=["rtl"])
+        assert [run.backend for run in record.ran] == ["numpy", "rtl"]
+        assert record.ran[1].values == 16 * int(np.prod(program.graph.output.shape))
 
 
 @needs_icarus
@@ -175,35 +178,37 @@ def test_what_a_stream_cannot_hold_after_a_flatten_is_refused_by_name():
         design(frozen(*layers).graph, 6, 5, "net")
 
 
-def planted(monkeypatch, right, wrong):
-    found = rtl.design
-
-    def changed(*arguments):
-        made = found(*arguments)
-        text = made.text
-        assert right in text, right
-        monkeypatch.setitem(rtl.SIMULATORS, "rtl", lambda d, _, x: simulated(d, text.replace(right, wrong), x))
-        return made
-
-    simulated = rtl.SIMULATORS["rtl"]
-    monkeypatch.setattr(rtl, "design", changed)
+FAULTS = [
+    ("row_ends ? ", "!row_ends ? "),
+    ("ROWS[row] && PLACES[place]", "ROWS[row]"),
+    ("x <= 0;", "x <= x;"),
+    ("if (pixel1) memory", "if (move) memory"),
+    ("!draining || met || tail", "1'b1"),
+    ("first <= place ==", "first <= place !="),
+]
 
 
 @needs_simulator
-@pytest.mark.parametrize(
-    ("right", "wrong"),
-    [
-        ("row_ends ? ", "!row_ends ? "),
-        ("ROWS[row] && PLACES[place]", "ROWS[row]"),
-        ("x <= 0;", "x <= x;"),
-        ("if (pixel1) memory", "if (move) memory"),
-        ("!draining || met || tail", "1'b1"),
-        ("first <= place ==", "first <= place !="),
-    ],
-)
-def test_faults_in_the_stream_are_caught(right, wrong, monkeypatch):
+def test_faults_in_the_stream_are_caught(monkeypatch):
     torch.manual_seed(0)  # a kernel whose signs differ: a constant map would hide every fault
     program = frozen(JetConv2d(1, 1, 3, padding=1, pad_value=0), nn.BatchNorm2d(1), Sign())
-    planted(monkeypatch, right, wrong)
-    with pytest.raises(MismatchError, match="rtl"):
-        program.verify(torch.randint(0, 256, (24, 1, 6, 5)), backends=["rtl"])
+    frames = torch.randint(0, 256, (24, 1, 6, 5))
+    whole, pixels = design(program.graph, 6, 5, "linnet_jet"), frames.numpy()
+    first = design(replace(program.graph, nodes=program.graph.nodes[:2]), 6, 5, "part")  # which tells the layer
+    stimuli = [Stimulus(whole, whole.text, pixels)]
+    for right, wrong in FAULTS:
+        stimuli.append(Stimulus(whole, whole.text.replace(right, wrong), pixels))
+        stimuli.append(Stimulus(first, first.text.replace(right, wrong), pixels[:8]))
+    built = BuiltTogether(stimuli)
+    monkeypatch.setitem(rtl.SIMULATORS, "rtl", built)
+    program.verify(frames, backends=["rtl"])
+    for right, wrong in FAULTS:
+
+        def planted(made, text, pixels, right=right, wrong=wrong):
+            assert right in text, right
+            return built(made, text.replace(right, wrong), pixels)
+
+        monkeypatch.setitem(rtl.SIMULATORS, "rtl", planted)
+        with pytest.raises(MismatchError, match="rtl"):
+            program.verify(frames, backends=["rtl"])
+    assert len(built.answers) == len(stimuli)  # nothing was built alone

@@ -1,6 +1,8 @@
 """Groups: sides by picture, enough pictures, names that exist."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from linnet.errors import InputError
 from linnet.nuclei.transfer.groups import read_groups, shots_of, spread
@@ -89,3 +91,49 @@ def test_points_outside_their_image_are_refused(folder):
         check_images(groups_of(folder), alike=0.93)
     (folder / "b" / "points" / "b2.csv").write_text("y,x\n5,5\n")
     assert check_images(groups_of(folder), alike=0.93) == 14 * 48 * 48
+
+
+@pytest.mark.parametrize("turned", [lambda p: p[::-1], lambda p: p[:, ::-1], lambda p: p.T, lambda p: p[::-1].T])
+def test_a_picture_that_was_mirrored_turned_or_brightened_is_found_too(folder, turned):
+    pixels = np.asarray(Image.open(folder / "a" / "images" / "a3.png"))
+    Image.fromarray((turned(pixels) * 0.6 + 20).astype(np.uint8)).save(folder / "b" / "images" / "b1.png")
+    with pytest.raises(InputError, match=r"show the same picture.*`a3` \(a, \w+\) and `b1` \(b, \w+\)"):
+        check_images(groups_of(folder), alike=0.93)
+
+
+def test_an_even_image_with_points_is_refused(folder):
+    Image.fromarray(np.full((48, 48), 7, np.uint8)).save(folder / "b" / "images" / "b1.png")
+    with pytest.raises(InputError, match=r"Group `b`, image `b1`: all of its pixels are 7, but it has 3 points"):
+        check_images(groups_of(folder), alike=0.93)
+    (folder / "b" / "points" / "b1.csv").write_text("y,x\n")
+    assert check_images(groups_of(folder), alike=0.93) == 14 * 48 * 48
+
+
+def test_a_side_without_any_point_is_refused(folder):
+    for file in (folder / "b" / "points").iterdir():
+        file.write_text("y,x\n")
+    with pytest.raises(InputError, match=r"the group `b` must have points on its images in `train` \(it has none on 2"):
+        groups_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (None, r"p\.csv can't be read \(No such file or directory\)\. `pictures` names a CSV with image and picture"),
+        ("a,b\nb0,1\n", r"must have the columns image and picture \(it has 'a', 'b'\)"),
+        ("", r"must have the columns image and picture \(it has no columns\)"),
+        ("image,picture\nb0,1\n", r"must have a row for each image with points \(it lacks 'b1'\)"),
+        ("image,picture\nb0,\n", r"`picture` must be named in every row \(it is empty for the image 'b0'\)"),
+        ("image,picture\nb0\n", r"`picture` must be named in every row \(it is empty for the image 'b0'\)"),
+        (
+            "image,picture\nb0,1\nb0.png,2\n",
+            r"one thing about each image \(it has 'b0' twice: as picture '1' and as '2'",
+        ),
+        ("image,picture,split\nb0,1,tset\nb1,2,\nb2,3,\nb3,4,\n", r"`split` must be train, val or test .*'tset'"),
+    ],
+)
+def test_a_table_of_pictures_that_cannot_be_used(folder, table, told):
+    if table is not None:
+        (folder / "p.csv").write_text(table)
+    with pytest.raises(InputError, match=told):
+        groups_of(folder, 'pictures = "p.csv"\n')

@@ -25,6 +25,17 @@ def test_what_holds_is_defaults_then_scale_then_study_then_the_files_own_scale(t
         ("[study]\nshots = [1]\nrehearsal = [2]\n", r"`rehearsal` must name some of `shots`, which lack 2"),
         ("[group.c]\n", r"\[group\] is unknown\. Did you mean \[groups\]"),
         ('[groups.c]\nimages = "c"\n', r"`points` .* is missing"),
+        ("[study]\nshots = [1, 2, 1]\n", r"`shots` must name each once \(got 1 twice\)"),
+        ('[study]\narms = ["shots", "shots"]\n', r'`arms` must name each once \(got "shots" twice\)'),
+        ("[study]\narms = []\n", r"`arms` must name at least one question: matrix, mixtures, shots"),
+        ("[study]\nstarts = []\n", r"`starts` must hold at least one value for the arm shots"),
+        ("[study]\nmixtures = []\n", r"`mixtures` must hold at least one value for the arm mixtures"),
+        ('[sets.s]\npath = "s"\nonly = ["q", "q"]\n', r'`only` must name each group once \(got "q" twice\)'),
+        ("[study]\nbatch_size = 100000000\n", r"`batch_size` .* from 1 to 1024"),
+        ("[study]\nsteps = 90000000\n", r"`steps` .* from 1 to 10,000,000 \(got 90000000\)"),
+        ("[study]\nradius_px = 1e300\n", r"`radius_px` .* above 0 and of at most 1000"),
+        ("diameter_px = 1e300\n", r"`diameter_px` .* above 0 and of at most 10000"),
+        ("[study]\nthreads = 100000\n", r"`threads` .* from 1 to 256"),
         ("[scale.gpu]\nstep = 5\n", r"line 8: \[scale.gpu\] `step` is unknown"),
         ("[scale.big]\n", r"\[scale.big\] must be one of smoke, cpu, gpu"),
         ("[kinds]\na = 1\n", r"\[kinds\] `a` must be a text \(got 1\)"),
@@ -41,5 +52,7 @@ def test_a_plan_without_groups_and_a_scale_that_is_none(tmp_path):
         read_plan(path)
     with pytest.raises(InputError, match="`scale` must be one of"):
         read_plan(path, scale="big")
+    with pytest.raises(InputError, match=r"`data` must be a folder that exists.*\(got nowhere\)"):
+        read_plan(write_plan(tmp_path), data="nowhere")
     with pytest.raises(RecipeError, match="Give the path of a plan"):
         read_plan(tmp_path / "none.toml")

@@ -183,6 +183,7 @@ def test_options_are_refused_by_name():
     assert_refused("`outputs` must be one of", head(), X, outputs="diagonal")
     assert_refused("`draws` must be 2 or more", head(), X, outputs="trace", draws=1)
     assert_refused("`memory` must be a number of bytes", head(), X, memory=0)
+    assert_refused(r"`progress` must be a function progress\(done, total\) \(got 3\)", head(), X, progress=3)
 
 
 def test_a_result_larger_than_the_memory_names_bytes_and_options(monkeypatch):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _LINES = ("-", "--", "-.", ":", (0, (1, 3)), (0, (5, 1, 1, 1, 1, 1)))
 _MARKS = ("o", "s", "^", "D", "v", "P")
-_BRIGHT = 0.55  # of the colour scale: text is black above it and white below
+_BRIGHT = 0.465  # of the colour scale: black text above it, white below; both have a contrast of 4.5 there or more
 
 
 def heat_map(findings: Findings) -> Figure:

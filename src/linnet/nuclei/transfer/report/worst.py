@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linnet.engine.trials.trial import Trial
-from linnet.nuclei.detector.files import load
 from linnet.nuclei.points.columns import Count
 from linnet.nuclei.points.detections import Detections
 from linnet.nuclei.scoring.scores import evaluate
 from linnet.nuclei.transfer.findings import Findings
 from linnet.nuclei.transfer.groups import Group
+from linnet.nuclei.transfer.kept import kept_network
 from linnet.nuclei.transfer.training import network_file
 
 _SIDE = 512
@@ -58,7 +58,7 @@ def worst_pictures(findings: Findings, groups: Mapping[str, Group], folder: Path
     if pair is None or not all(file.is_file() for file in files):
         return []
     source, target = pair
-    strange, own = (load(file) for file in files)
+    strange, own = (kept_network(file) for file in files)
     radius, best = findings.study.settings["radius_px"], None
     for image in groups[target].of("test", findings.study.settings["test_images"]):
         pixels = image.pixels()

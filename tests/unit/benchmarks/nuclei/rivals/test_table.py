@@ -43,6 +43,13 @@ def test_costs_stand_beside_what_was_trained_and_the_missing_are_named():
     assert f"| StarDist, outlines, smaller patches, 3x | {costs}" in told
     assert "| linnet, points | 60 | 1,234 | 71 | 1,500 MB | - | 0.71 MB | - |" in told
     assert "\n- cellpose: no weights.\n" in told
+    timed = [
+        Record("nuclei.rivals.rate", 0.06, method="cellpose"),
+        Record("nuclei.rivals.memory", 1349.0, method="cellpose"),
+    ]
+    row = "| Cellpose, its network alone, random weights | - | - | - | - | 1,349 MB | - | 0.06 MP per CPU s |"
+    assert row in as_markdown([*records[:-1], *timed])
+    assert row not in told
     assert told.endswith("- Spotiflow, points: not run yet.")
     assert told.count("not run yet") == 3
 

@@ -9,9 +9,11 @@ from torch import nn
 
 from linnet.errors import InputError
 from linnet.jet import BinaryConv2d, BinaryLinear, JetConv2d, Sign, freeze
+from linnet.jet.verification import rtl
 from linnet.jet.verilog.network import design
 from linnet.jet.verilog.sharing.turns import depth_of, turn_of
 from linnet.jet.verilog.streams import signs
+from tests.built_together import BuiltTogether
 from tests.unit.jet.verilog.needs_simulator import needs_icarus, needs_simulator
 
 
@@ -74,18 +76,21 @@ def test_only_layers_whose_positions_come_seldom_take_turns():
         design(program(BinaryConv2d).graph, 9, 10, "net", 2)
 
 
+@needs_icarus
 @pytest.mark.parametrize("kind", [BinaryConv2d, JetConv2d])
 @pytest.mark.parametrize("padding", [0, 1])
-class TestTurns:
-    @needs_icarus
-    def test_they_equal_the_references_and_leave_nothing_undefined(self, kind, padding):
-        made = program(kind, padding=padding)
-        made.verify(torch.randint(0, 256, (20, 1, 9, 10)), backends=["icarus"])
+def test_they_equal_the_references_and_leave_nothing_undefined(kind, padding):
+    made = program(kind, padding=padding)
+    made.verify(torch.randint(0, 256, (20, 1, 9, 10)), backends=["icarus"])
 
-    @needs_simulator
-    def test_they_equal_the_references_under_every_kind_of_gap(self, kind, padding):
-        made = program(kind, padding=padding)
-        made.verify(torch.randint(0, 256, (40, 1, 9, 10)), backends=["rtl"])
+
+@needs_simulator
+def test_they_equal_the_references_under_every_kind_of_gap(monkeypatch):
+    made = [program(kind, padding=padding) for kind in (BinaryConv2d, JetConv2d) for padding in (0, 1)]
+    frames = [torch.randint(0, 256, (40, 1, 9, 10)) for _ in made]
+    monkeypatch.setitem(rtl.SIMULATORS, "rtl", BuiltTogether.of(zip(made, frames, strict=True)))
+    for one, pixels in zip(made, frames, strict=True):
+        one.verify(pixels, backends=["rtl"])
 
 
 @needs_simulator
