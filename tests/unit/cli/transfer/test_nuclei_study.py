@@ -51,6 +51,10 @@ def test_a_study_that_time_cut_says_what_is_left_and_how_to_go_on(tmp_path, caps
     told = capsys.readouterr().out
     assert "1 of 11 trainings are finished; `--minutes` left no time for the others." in told
     assert f"Next:   linnet nuclei study {plan} --scale smoke -o {out}, to go on" in told
+    assert main([*words, "--plan", "--data", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "small_bright: 8 pictures (4 to train on, 2 to validate, 2 to test)" in told
+    assert f"Next:   linnet nuclei study {plan} --scale smoke --data {tmp_path} -o {out}\n" in told
     assert "1 of 11 trainings are finished" in (out / "report.md").read_text()
 
 
