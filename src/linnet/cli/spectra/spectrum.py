@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from linnet.report.spectra.study import SpectrumStudy
     from linnet.spectra.rows.jacobian_rows import Progress
 
+WIDTH = 1000  # of the demonstration
 SETS = ("digits", "mnist", "fashion_mnist", "cifar10_jpeg")
 
 
@@ -109,13 +110,13 @@ def _check_out(out: Path) -> None:
 
 
 def _demo(samples: int, rng_seed: int) -> tuple[str, nn.Module, Tensor]:
-    """A ReLU perceptron of width 500 with ten outputs, weight variance 2 and bias variance 0.1."""
+    """A ReLU perceptron with ten outputs, weight variance 2 and bias variance 0.1."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(rng_seed)
-        network = _perceptron(500, 10)
-        return "a perceptron (2 x 500, ReLU)", network, torch.randn(samples, 500)
+        network = _perceptron(WIDTH, 10)
+        return f"a perceptron (2 x {WIDTH}, ReLU)", network, torch.randn(samples, WIDTH)
 
 
 def _perceptron(width: int, outputs: int) -> nn.Module:
