@@ -1,17 +1,23 @@
 """The study of jets: its smallest scale runs to tables, rates are tuned apart, verdicts follow from seeds."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from linnet.jet import freeze
+from linnet.report.jet.feature_maps import Box, sign_maps
 from linnet.results import Record
-from papers.simons2021_jets import plan
+from papers.simons2021_jets import maps, plan
 from papers.simons2021_jets.networks import KINDS, OneHotJet, network
 from papers.simons2021_jets.report import pictures, tables
 from papers.simons2021_jets.report.findings import Study, at_equal_lut, difference, kinds_p, mean_interval, spread_p
 from papers.simons2021_jets.run import main
 from papers.simons2021_jets.scales import SCALES
-from papers.simons2021_jets.training import auroc
+from papers.simons2021_jets.training import PIXELS, auroc
 
 
 def test_the_smallest_scale_runs_to_a_page_and_is_resumed(tmp_path, capsys):
@@ -76,6 +82,38 @@ def test_scores_are_compared_at_equal_luts():
     assert set(shown) == {"accuracy_cost", "kinds", "accuracy_lut", "lut_layers"}
     for picture in shown.values():
         assert len(picture.draw().axes) == 3
+
+
+def test_feature_maps_come_back_from_a_record_as_they_were():
+    torch.manual_seed(0)
+    net = network("jet_free", 4, 32, 2).eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32), dtype=np.uint8)
+    program = freeze(net, torch.from_numpy(pixels)[None].long(), pixels=PIXELS)
+    context = maps.facts(program, "board", pixels, Box(8, 9, 12, 14))
+    image, layers, box = maps.kept(json.loads(json.dumps(context)))
+    np.testing.assert_array_equal(image, pixels)
+    assert box == Box(8, 9, 12, 14)
+    for found, made in zip(layers, sign_maps(program, pixels.astype(np.int64)), strict=True):
+        np.testing.assert_array_equal(found.values, made.values)
+        assert (found.name, found.place) == (made.name, made.place)
+    made = study(0.0)
+    trial = next(t for t in plan.next_trials(made.finished, made.scale) if t.stage == "maps")
+    record = made.finished[trial.key]
+    made.finished[trial.key] = replace(record, context={**record.context, **context})
+    shown = pictures.drawable(made)["feature_maps"]
+    assert "board board, white +1" in shown.caption
+    assert sum(bool(ax.images) for ax in shown.draw().axes) == 1 + 4 + 8
+
+
+def test_a_held_out_defect_is_the_same_at_every_call(tmp_path):
+    (tmp_path / "images").mkdir()
+    board = np.random.default_rng(0).integers(0, 256, (100, 100), dtype=np.uint8)
+    Image.fromarray(board).save(tmp_path / "images" / "b_test.png")
+    (tmp_path / "meta.csv").write_text("image_id,board_group\na,group00041\nb,group92000\n")
+    (tmp_path / "boxes.csv").write_text("image_id,y1,x1,y2,x2\na,1,1,5,5\nb,0,0,90,90\nb,40,50,49,58\n")
+    name, pixels, box = maps.held_out_defect(tmp_path, 32)
+    assert (name, box) == ("b", Box(14, 14, 19, 18))  # cut from row 12 and column 22
+    assert pixels[0, 5, 7] == np.rint(board[12 + 10 : 12 + 12, 22 + 14 : 22 + 16].mean())
 
 
 def test_the_area_under_the_curve_is_the_share_of_ordered_pairs():

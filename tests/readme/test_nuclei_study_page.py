@@ -1,18 +1,18 @@
 """The how-to's plan on two folders of PNG and CSV: killed, gone on with by two workers, and the same in the end."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from linnet.cli.application import main
 from linnet.engine.trials.trial import finished_trials
 from linnet.errors import InputError
 from linnet.nuclei import study
 from linnet.nuclei.transfer.demo import write_demo
+from tests import forked
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/howto/nuclei_study.md").read_text()
@@ -31,22 +31,24 @@ def plan(tmp_path):
     return tmp_path / "plan.toml"
 
 
+COMMAND = """
+import os, sys
+os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+os.dup2(1, 2)
+from linnet.cli.application import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def words(plan, out, *more):
+    return ["nuclei", "study", str(plan), "--scale", "smoke", "-o", str(out), *more]
+
+
 def started(plan, out, *more):
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
-    words = [
-        sys.executable,
-        "-m",
-        "linnet.cli",
-        "nuclei",
-        "study",
-        str(plan),
-        "--scale",
-        "smoke",
-        "-o",
-        str(out),
-        *more,
-    ]
-    return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    """The process of `linnet nuclei study`, and the file of what it prints."""
+    told = plan.parent / "told.txt"
+    told.write_text("")
+    return forked.start(COMMAND, plan.parent, str(told), *words(plan, out, *more)), told
 
 
 def facts(out):
@@ -57,19 +59,20 @@ def facts(out):
     }
 
 
-def test_killed_and_gone_on_with_by_two_workers_it_ends_with_the_same_records(plan, tmp_path):
+def test_killed_and_gone_on_with_by_two_workers_it_ends_with_the_same_records(plan, tmp_path, capsys):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     study(plan, out=whole, scale="smoke")
-    with started(plan, killed) as process:
-        for line in process.stdout:
-            if line.split()[0] == "3":
-                process.send_signal(signal.SIGKILL)
-                break
-    assert process.returncode == -signal.SIGKILL
+    process, file = started(plan, killed)
+    while process.is_alive() and not re.search(r"^ *3\b.*\n", file.read_text(), re.MULTILINE):
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert 3 <= len(facts(killed)) < TRAININGS
-    with started(plan, killed, "--workers", "2") as process:
-        told = process.stdout.read()
-    assert process.returncode == 0, told
+    process, file = started(plan, killed, "--workers", "2")
+    process.join()
+    told = file.read_text()
+    assert process.exitcode == 0, told
     assert f"{TRAININGS} trainings are finished." in told
     assert "Next:   open it in a browser" in told
     assert facts(killed) == facts(whole)
@@ -79,8 +82,9 @@ def test_killed_and_gone_on_with_by_two_workers_it_ends_with_the_same_records(pl
     plan.write_text(plan.read_text().replace("steps = 4\n", "steps = 5\n"))
     with pytest.raises(InputError, match=r"begun with another plan: `steps` was 4 and is 5\. Restore the plan"):
         study(plan, out=killed, scale="smoke")
-    with started(plan, tmp_path / "none", "--plan") as process:
-        told = process.stdout.read()
+    capsys.readouterr()
+    assert main(words(plan, tmp_path / "none", "--plan")) == 0
+    told = capsys.readouterr().out
     assert re.search(rf"{TRAININGS} trainings: 2 each group alone.*\nabout \d+ s on this machine.*\nabout \d+ MB", told)
     assert not (tmp_path / "none").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from statistics import fmean
 
 import torch
@@ -49,11 +50,15 @@ def drawable(finished: Finished) -> dict[str, Picture]:
 
 def _kappa() -> Figure:
     variances = [0.5 + 0.25 * k for k in range(11)]
-    curves = {}
-    for name in ("relu", "tanh", "erf", "linear"):
-        theories = [theory(3, name, v, 0.1, 100, 10, 1) for v in variances]
-        curves[name] = [(t.kappa1, t.kappa2) for t in theories]
-    return kappa_curves(variances, curves)
+    return kappa_curves(
+        variances, {name: [_kappas(name, v) for v in variances] for name in ("relu", "tanh", "erf", "linear")}
+    )
+
+
+@cache
+def _kappas(activation: str, weight_variance: float) -> tuple[float, float]:
+    found = theory(3, activation, weight_variance, 0.1, 100, 10, 1)
+    return found.kappa1, found.kappa2
 
 
 def _regression(finished: Finished) -> Figure:
@@ -65,8 +70,12 @@ def _regression(finished: Finished) -> Figure:
 
 def _width(record: object, samples: int) -> float:
     """M from the theory's largest eigenvalue, which is proportional to it."""
-    unit = theory(3, "tanh", *KINDS["tanh"], 1000, samples, CLASSES).max / 1000
-    return fact(record, "theory_max") / unit  # pyright: ignore[reportArgumentType]
+    return fact(record, "theory_max") / _per_width(samples)  # pyright: ignore[reportArgumentType]
+
+
+@cache  # each page draws the picture again
+def _per_width(samples: int) -> float:
+    return theory(3, "tanh", *KINDS["tanh"], 1000, samples, CLASSES).max / 1000
 
 
 def _softmax(finished: Finished) -> Figure:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from linnet.report.jet.feature_maps import draw_image, draw_map
 from linnet.results import Record
@@ -122,12 +123,21 @@ def _pareto(study: Study, cost: Callable[[Study, str, int, str], float | None], 
             if line:
                 ax.plot(*zip(*line, strict=True), color=COLOURS[kind], label=NAMES[kind], linewidth=1.4)
         ax.set_xscale("log")
+        _few_ticks(ax)
         ax.set_title(data, fontsize=10)
         ax.set_xlabel(label)
         bare(ax)
     panels[0].set_ylabel("test score, %")
     _legend(panels)
     return figure
+
+
+def _few_ticks(ax: Axes) -> None:
+    """Few numbers along a logarithmic axis, such as 1.5k, so that they don't run into each other."""
+    low, high = ax.get_xlim()
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2) if high < 10 * low else (1, 3)))
+    ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def _kinds(study: Study) -> Figure:

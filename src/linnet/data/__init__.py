@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from linnet.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from linnet.data.augment import (
+    from linnet.data.augmentation.augment import (
         Augment as Augment,
         Standardise as Standardise,
         brightness_contrast as brightness_contrast,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         read_nucleus_set as read_nucleus_set,
         split_digest as split_digest,
     )
-    from linnet.data.photometric import Photometric as Photometric
+    from linnet.data.augmentation.photometric import Photometric as Photometric
     from linnet.data.scikit_digits import digits as digits
     from linnet.data.synthetic import Optics as Optics, fluorescence_field as fluorescence_field
 

@@ -30,7 +30,8 @@ def rows(path: Path, columns: Sequence[str], needs: str) -> list[Row]:
             reader = csv.DictReader(file)
             missing = [c for c in columns if c not in (reader.fieldnames or ())]
             if missing:
-                raise DataError(f"{path} must have the column {', '.join(missing)} (it has {reader.fieldnames}).")
+                held = ", ".join(reader.fieldnames or ()) or "no line"
+                raise DataError(f"{path} must have the column {', '.join(missing)} (it has {held}). {needs}")
             return list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error

@@ -15,7 +15,7 @@ The data that all backends read is `program.graph`, an `integer.graph.IntegerGra
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -270,6 +270,8 @@ class Program:
         """
         from linnet.jet.synthesis.synthesis import synthesised
 
+        if not isinstance(seeds, Iterable):
+            raise InputError(f"`seeds` must be whole numbers >= 0 (got {seeds!r}). E.g. (1, 2, 3).")
         return synthesised(self.graph, device, height, width, seeds=tuple(seeds), max_lut=max_lut, share=share)
 
     @classmethod

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from linnet.data import data_root
-from linnet.data.artefacts import Artefacts
+from linnet.data.augmentation.artefacts import Artefacts
 from linnet.data.nuclei import NucleusImage, read_nucleus_set, split_digest
 from linnet.engine import derive_seed
 from linnet.errors import InputError

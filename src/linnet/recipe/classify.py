@@ -22,7 +22,7 @@ from linnet.data import (
     image_folder,
 )
 from linnet.data import mnist as read_mnist
-from linnet.data.augment import Augment
+from linnet.data.augmentation.augment import Augment
 from linnet.engine import Compute, derive_seed
 from linnet.errors import DataError
 from linnet.recipe.classifier_file import save_classifier

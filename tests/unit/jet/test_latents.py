@@ -1,6 +1,8 @@
+import pytest
 import torch
 from torch import nn
 
+from linnet.errors import InputError
 from linnet.jet import BinaryLinear, JetConv2d, parameter_groups
 
 
@@ -15,3 +17,13 @@ def test_latents_get_no_decay_and_every_parameter_is_in_one_group():
 
 def test_an_empty_group_is_left_out():
     assert len(parameter_groups(nn.Linear(2, 2), lr=0.1)) == 1
+
+
+def test_what_is_no_network_and_no_rate_is_refused():
+    with pytest.raises(InputError, match=r"`net` must be a torch.nn.Module \(got a list\)"):
+        parameter_groups([], lr=0.1)
+    with pytest.raises(InputError, match="`lr` must be a number >= 0"):
+        parameter_groups(nn.Linear(2, 2), lr=-0.1)
+    with pytest.raises(InputError, match="`weight_decay` must be a number >= 0"):
+        parameter_groups(nn.Linear(2, 2), lr=0.1, weight_decay=float("nan"))
+    assert parameter_groups(nn.Linear(2, 2), lr=torch.tensor(0.1))[0]["lr"] == torch.tensor(0.1)

@@ -49,7 +49,7 @@ def study(
     """
     from linnet.nuclei.transfer.demo import write_demo
     from linnet.nuclei.transfer.kept import keeping
-    from linnet.nuclei.transfer.running import PLAN, make_folder, prepare
+    from linnet.nuclei.transfer.running import PLAN, make_folder, prepare, unfinished_of
     from linnet.nuclei.transfer.running import study as run_study
     from linnet.nuclei.transfer.trainings import told
 
@@ -63,6 +63,7 @@ def study(
         with keeping(existing):
             plan = existing if existing.is_file() else write_demo(out)
     size = scale or ("smoke" if demo else "cpu")
+    again = f"linnet nuclei study {plan} --scale {size}{'' if data is None else f' --data {data}'} -o {out}"
     if plan_only:
         from linnet.nuclei.transfer.forecast import forecast
         from linnet.nuclei.transfer.running import check_request
@@ -70,7 +71,7 @@ def study(
         check_request(workers=workers, minutes=minutes, cluster=cluster)
         expected = forecast(prepare(plan, scale=size, data=data), workers=workers)
         print("\n".join(expected.lines()))
-        closing(plan, f"linnet nuclei study {plan} --scale {size} -o {out}")
+        closing(plan, again)
         return 0
     records = run_study(
         plan,
@@ -85,6 +86,12 @@ def study(
     if not records:
         print("No training was begun: `--minutes` left no time.")
         closing(out, "the same command with more time")
+        return 0
+    missing = unfinished_of(out)
+    if missing:
+        total = len(records) + missing
+        print(f"{len(records)} of {total} trainings are finished; `--minutes` left no time for the others.")
+        closing(out / "report.html", f"{again}, to go on")
         return 0
     print(f"{len(records)} trainings are finished.")
     then = f"open it in a browser; then put your images' folders into {out / PLAN}" if demo else "open it in a browser"

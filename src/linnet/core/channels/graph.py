@@ -206,7 +206,10 @@ class ChannelGraph:
                 raise GraphError(f"`{name}` isn't a channel class of this graph{self._meant(name)}")
             numbers = _numbers(known, given)
             if known.frozen is not None and (numbers != 1).any():
-                raise GraphError(f"`{name}` is frozen, because {known.frozen}, so its multiplicity must stay 1.")
+                raise GraphError(
+                    f"The multiplicity of `{name}` must stay 1, because the class is frozen: {known.frozen}. "
+                    "Leave the class out."
+                )
             copies[known.roots] = numbers
         self._refuse_empty(copies)
         return copies

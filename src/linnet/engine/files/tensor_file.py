@@ -142,7 +142,7 @@ def _plain(facts: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
 def _open(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "doesn't exist"
-        raise CheckpointError(f"{path} must be a file with a {kind.name} (it {what}). Check the path.")
+        raise CheckpointError(f"{path} must be a file that holds one {kind.name} (it {what}). Check the path.")
     try:
         with safe_open(path, framework="pt") as file:  # checks the layout
             header = json.loads((file.metadata() or {}).get("linnet", "null"))

@@ -41,8 +41,10 @@ def write_folder(directory: str | os.PathLike[str], texts: dict[str, str], *, ov
     """Writes text files into a folder that is empty or new, or replaces those of the same names.
 
     Raises:
-        InputError: the place is a file, or the folder holds files and `overwrite` is False.
+        InputError: the place is no path or a file, or the folder holds files and `overwrite` is False.
     """
+    if not isinstance(directory, (str, os.PathLike)) or not os.fspath(directory):
+        raise InputError(f'`directory` must be the path of a folder (got {directory!r}). E.g. "net_c".')
     folder = Path(directory)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"`directory` must be a folder (got the file {folder}). Give another path.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,6 +76,11 @@ def _network(net: Any) -> nn.Module:
     if not isinstance(net, nn.Module):
         raise InputError(f"`net` must be a torch.nn.Module (got a {type(net).__name__}).")
     net = module_copy.unwrap(net)
+    for name, tensor in itertools.chain(net.named_parameters(), net.named_buffers()):
+        if tensor.is_meta:
+            raise InputError(
+                f"`net` must hold values (got `{name}` on the meta device, which keeps no values). Load weights first."
+            )
     for name, module in net.named_modules():
         if isinstance(module, nn.modules.dropout._DropoutNd) and module.training and module.p > 0:
             raise FreezeError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from torch import nn
+
 from linnet.core.program.program import Node
 from linnet.errors import FreezeError
 
@@ -17,17 +19,24 @@ _SCALINGS = ("mul", "div", "sub", "rsub", "neg", "pow", "sqrt", "abs")
 def refusal(node: Node, reason: str = "") -> FreezeError:
     """The error for an operator that can't be in an integer program."""
     found, remedy = _explained(node)
-    where = node.module or "forward"
-    kind = f"{node.layer}, `{node.name}`" if node.layer else f"`{node.name}`"
-    source = "" if node.layer or not node.source else f" at {node.source}"
-    return FreezeError(f"`{where}` ({kind}{source}) {reason or found}. {remedy}")
+    source = f" at {node.source}" if node.source and not _layer(node) else ""
+    return FreezeError(f"{_place(node, source)} {reason or found}. {remedy}")
 
 
 def refuse(node: Node, reason: str, remedy: str) -> NoReturn:
     """Raises the error with this reason and this remedy."""
-    where = node.module or "forward"
-    kind = f"{node.layer}, `{node.name}`" if node.layer else f"`{node.name}`"
-    raise FreezeError(f"`{where}` ({kind}) {reason}. {remedy}")
+    raise FreezeError(f"{_place(node)} {reason}. {remedy}")
+
+
+def _layer(node: Node) -> str:
+    """torch's name of the layer; "" outside of layers and in one that isn't torch's."""
+    return "" if node.layer == nn.Module.__name__ else node.layer
+
+
+def _place(node: Node, source: str = "") -> str:
+    """Path, layer and operator."""
+    layer = f"{_layer(node)}, " if _layer(node) else ""
+    return f"`{node.module or 'forward'}` ({layer}`{node.name}`{source})"
 
 
 def _explained(node: Node) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from linnet.jet.synthesis.harness import harness
 from linnet.jet.synthesis.place import clocks_mhz
 from linnet.jet.verilog.network import Design, design
 from linnet.jet.verilog.tools import tool
-from linnet.suggest import one_of
+from linnet.suggest import is_whole, one_of
 
 TARGET_MHZ = 150.0  # asked of place and route, which stops trying once it has it
 
@@ -130,9 +130,11 @@ def _harness(made: Design, net: str) -> str:
 
 
 def _check(seeds: Sequence[int], max_lut: int | None) -> None:
+    if not all(is_whole(seed, 0) for seed in seeds):
+        raise InputError(f"`seeds` must be whole numbers >= 0 (got {list(seeds)}). E.g. (1, 2, 3).")
     if len(set(seeds)) in (1, 2):
         raise InputError(f"`seeds` must be three or more, or none for mapping alone (got {list(seeds)}).")
-    if max_lut is not None and (isinstance(max_lut, bool) or not isinstance(max_lut, int) or max_lut < 1):
+    if max_lut is not None and not is_whole(max_lut, 1):
         raise InputError(f"`max_lut` must be a whole number >= 1 (got {max_lut!r}).")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,7 @@ def _wanted(backends: Sequence[str] | str, known: Mapping[str, Backend]) -> tupl
     if backends == "available":
         missing = {name: backend.missing() for name, backend in known.items()}
         return [name for name, why in missing.items() if not why], {name: why for name, why in missing.items() if why}
-    if isinstance(backends, str):
+    if isinstance(backends, str) or not isinstance(backends, Iterable):
         raise InputError(f'`backends` must be a list of names or "available" (got {backends!r}). E.g. ["c"].')
     names = list(dict.fromkeys(backends))
     for name in names:

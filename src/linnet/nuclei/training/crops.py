@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from linnet.data.artefacts import Artefacts
-from linnet.data.photometric import Photometric
+from linnet.data.augmentation.artefacts import Artefacts
+from linnet.data.augmentation.photometric import Photometric
 from linnet.errors import InputError
 from linnet.nuclei.detector.brightness import OUTSIDE, Range, brightness_range
 from linnet.nuclei.training.targets import Target, build_target, map_radius, size_map

@@ -193,8 +193,9 @@ def annotate(images: Images, points: Images, *, ignore: Images | None = None) ->
     if pixels.keys() != truth.keys():
         lonely = [*(pixels.keys() - truth.keys()), *(truth.keys() - pixels.keys())]
         raise PointsError(
-            f"{len(pixels)} images and points for {len(truth)} came; each image needs its points. Without a partner: "
-            f"{', '.join(sorted(map(repr, lonely))[:5])}. An image without nuclei needs an empty list."
+            f"`points` must hold the points of each of the `images` (got {len(pixels)} images, and points for "
+            f"{len(truth)}). Without a partner: {', '.join(sorted(map(repr, lonely))[:5])}. An image without nuclei "
+            "needs an empty list."
         )
     if not pixels:
         raise PointsError("`images` must hold at least one image with its points (got none).")

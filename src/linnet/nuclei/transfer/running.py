@@ -9,7 +9,7 @@ from pathlib import Path
 
 from linnet.engine.trials.cluster import cluster_size, dask_cluster
 from linnet.engine.trials.execution import carry_out
-from linnet.engine.trials.trial import Finished, Trial, finished_trials
+from linnet.engine.trials.trial import Finished, finished_trials
 from linnet.errors import InputError
 from linnet.nuclei.transfer.description import Description, describe, keep_or_refuse
 from linnet.nuclei.transfer.findings import Findings
@@ -170,7 +170,12 @@ def write_report(
             write_pages(folder, Findings(finished, description), groups)
 
 
-def left(prepared: Prepared, folder: Path) -> list[Trial]:
-    """Trainings that can be done next and have no record yet."""
-    finished = finished_trials(folder / RECORDS)
-    return [trial for trial in prepared.trainings.next_trials(finished) if trial.key not in finished]
+def unfinished_of(folder: Path) -> int:
+    """How many trainings of a study have no record yet.
+
+    Args:
+        folder: Of a study that has begun.
+    """
+    description = Description.from_json((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    found = Findings(finished_trials(folder / RECORDS), description)
+    return sum(found.planned.values()) - sum(found.done.values())

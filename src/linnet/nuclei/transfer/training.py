@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from linnet.data.augmentation.photometric import Photometric
 from linnet.data.nuclei import NucleusImage
-from linnet.data.photometric import Photometric
 from linnet.engine import Average, Compute, Schedule, derive_seed, fit
 from linnet.engine.trials.trial import Trial
 from linnet.nuclei.detector.detector import Detector

@@ -34,7 +34,7 @@ def continued(kind: Any, adam: Optimizer, overrides: Mapping[str, Any]) -> Any:
     known = [name for name in inspect.signature(kind).parameters if name != "params"]
     for name in overrides:
         if name not in known:
-            raise InputError(f"`{name}` must be an argument of Padam: one of {', '.join(known)}.")
+            raise InputError(f"`{name}` isn't an argument of Padam. Give one of {', '.join(known)}, or leave it out.")
     require_fitting(adam.state_dict(), adam.param_groups)
     given = {_OF_ARGUMENT.get(name, name) for name in overrides}
     groups = [_group(group, given) for group in adam.param_groups]

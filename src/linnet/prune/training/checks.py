@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -250,16 +252,23 @@ def require_own(state: Any, own: Mapping[str, Any]) -> None:
     if sizes != own["sizes"]:
         given = type(state).__name__ if sizes is None else sizes
         raise TrainingError(
-            f"The state is of a pruner of another network or budget (its classes: {given}; needed: "
-            f"{own['sizes']}). Make the pruner from the same network, align and keep."
+            f"`state` must come from a pruner of this network and budget, whose classes are {own['sizes']} (got "
+            f"{given}). Make the pruner from the same network, with the same `align` and `keep`."
         )
     asked = str(state.get("asked", own["asked"]))
     if asked != own["asked"]:
         raise TrainingError(
-            f"The state is of a pruner with another budget or other options ({asked[:300]}; here "
-            f"{own['asked'][:300]}). Make the Pruner with the same arguments, then load."
+            f"`state` must come from a pruner with the same budget and options ({_differing(asked, own['asked'])}). "
+            "Make the Pruner with the same arguments, then load."
         )
     _require_alike(state, own, "")
+
+
+def _differing(given: str, own: str) -> str:
+    """The first words that two descriptions of options don't share: "it has steps=20, this pruner steps=10"."""
+    pairs = zip_longest(*(re.split(r"[(,)]\s*", text) for text in (given, own)), fillvalue="nothing")
+    theirs, ours = next(pair for pair in pairs if pair[0] != pair[1])
+    return f"it has {theirs}, this pruner {ours}"
 
 
 def _require_alike(state: Any, own: Any, path: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from linnet.data.augment import Augment, Fill
+from linnet.data.augmentation.augment import Augment, Fill
 from linnet.recipe.toml.setting import setting
 
 WITH_TEST_PART = ("fashion_mnist", "mnist", "cifar10_jpeg")

@@ -114,6 +114,12 @@ def test_a_network_that_cannot_be_frozen_names_its_layer(tmp_path, capsys):
     assert "--input 1x1x28x28" in capsys.readouterr().err
     assert main(["jet", "show", f"{tmp_path}/nets.py:small", "--input", "1x1x9x9", "--pixels", "one"]) == 2
     assert "`--pixels` must be SCALE,SHIFT" in capsys.readouterr().err
+    assert main(["jet", "show", f"{tmp_path}/nets.py:small", "--input", "1x1x9x9", "--pixels", "2/0,-1"]) == 2
+    assert "`--pixels` must be SCALE,SHIFT" in capsys.readouterr().err
+    (tmp_path / "frames.npy").write_bytes(b"no array")
+    for name in ("frames.npy", "none.npy"):
+        assert main(["jet", "verify", "fashion", "--data", str(tmp_path / name)]) == 2
+        assert f"{name} can't be read as whole pixels" in capsys.readouterr().err
 
 
 def test_the_shipped_program_is_whole():

@@ -1,5 +1,8 @@
 """`linnet nuclei study`: what it refuses, and its demo."""
 
+from itertools import chain, repeat
+from types import SimpleNamespace
+
 import pytest
 
 from linnet.cli.application import main
@@ -37,6 +40,22 @@ def test_a_file_where_the_results_belong_is_refused(tmp_path, capsys):
     for what, out in ((str(plan), file), (str(plan), file / "below"), ("--demo", file)):
         assert main(["nuclei", "study", what, "--minutes", "0", "-o", str(out)]) == 2
         assert f"`--out` must be a folder, or a path at which one can be made (got {out}:" in capsys.readouterr().err
+
+
+def test_a_study_that_time_cut_says_what_is_left_and_how_to_go_on(tmp_path, capsys, monkeypatch):
+    plan, out, clock = write_demo(tmp_path), tmp_path / "study", chain([0.0, 0.0], repeat(100.0))
+    plan.write_text(plan.read_text().replace("steps = 60", "steps = 2"))
+    monkeypatch.setattr("linnet.engine.trials.execution.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    words = ["nuclei", "study", str(plan), "--scale", "smoke", "-o", str(out)]
+    assert main([*words, "--minutes", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "1 of 11 trainings are finished; `--minutes` left no time for the others." in told
+    assert f"Next:   linnet nuclei study {plan} --scale smoke -o {out}, to go on" in told
+    assert main([*words, "--plan", "--data", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "small_bright: 8 pictures (4 to train on, 2 to validate, 2 to test)" in told
+    assert f"Next:   linnet nuclei study {plan} --scale smoke --data {tmp_path} -o {out}\n" in told
+    assert "1 of 11 trainings are finished" in (out / "report.md").read_text()
 
 
 @pytest.mark.slow

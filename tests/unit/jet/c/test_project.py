@@ -115,3 +115,11 @@ def test_a_convolution_of_large_numbers_is_refused():
     program = freeze(net, X, input_range=(0, 4095))
     with pytest.raises(InputError, match=r"`1` reads numbers of .* 16 bits"):
         program.to_c("unused")
+
+
+@pytest.mark.parametrize("directory", [None, 3, ""])
+def test_what_is_no_path_of_a_folder_is_refused(program, directory):
+    with pytest.raises(InputError, match="`directory` must be the path of a folder"):
+        program.to_c(directory)
+    with pytest.raises(InputError, match="`directory` must be the path of a folder"):
+        program.to_verilog(directory)

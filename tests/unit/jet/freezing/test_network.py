@@ -196,3 +196,28 @@ def test_a_hook_that_changes_a_layer_is_found_by_the_comparison():
 def test_a_four_layer_net_freezes_within_seconds():
     net = nn.Sequential(*block(1, 16), *block(16, 32), *block(32, 64), *block(64, 64)).eval()
     assert freeze(net, X).facts.examples == 3
+
+
+class Turned(nn.Module):
+    """Axes changed by the user's own forward."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(*block(1, 2))
+
+    def forward(self, x):
+        return self.layers(x).permute(0, 2, 3, 1)
+
+
+def test_an_operator_in_a_forward_of_one_s_own_is_named_with_its_line():
+    with pytest.raises(
+        FreezeError, match=r"`forward` \(`permute` at .*test_network\.py:\d+: .*\) has no exact integer form"
+    ):
+        freeze(Turned().eval(), X)
+    with pytest.raises(FreezeError, match=r"`3` \(`convolution`\) has zero padding of sign maps"):
+        freeze(nn.Sequential(*block(1, 2), JetConv2d(2, 2, padding=1, pad_value=0)).eval(), X)
+
+
+def test_a_network_without_values_is_refused():
+    with pytest.raises(InputError, match=r"`net` must hold values \(got `0.latents` on the meta device"):
+        freeze(nn.Sequential(*block(1, 2)).eval().to("meta"), X)

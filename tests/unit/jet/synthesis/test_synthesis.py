@@ -101,3 +101,9 @@ def test_the_harness_holds_the_design_s_ports():
     assert "net net (.clk(clk)" in text
     assert "reg [8 - 1:0] shift_in, pixel;" in text
     assert "kept" in harness("bare", "", 8, 3)
+
+
+@pytest.mark.parametrize("seeds", ["123", (1, 2, 3.5), (1, 2, -1), 3])
+def test_seeds_that_are_no_whole_numbers_are_refused(program, seeds):
+    with pytest.raises(InputError, match="`seeds` must be whole numbers >= 0"):
+        program.synth("ecp5", seeds=seeds)

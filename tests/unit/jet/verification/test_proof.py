@@ -88,6 +88,8 @@ def test_a_backend_that_cannot_run_is_an_error_unless_only_the_available_are_wan
         program.verify(pixels, backends=["cc"])
     with pytest.raises(InputError, match='list of names or "available"'):
         program.verify(pixels, backends="c")
+    with pytest.raises(InputError, match='list of names or "available"'):
+        program.verify(pixels, backends=None)
     with pytest.raises(InputError, match="at least one frame"):
         program.verify(pixels[:0], backends=[])
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from linnet.data import Photometric
-from linnet.data.artefacts import Artefacts
+from linnet.data.augmentation.artefacts import Artefacts
 from linnet.errors import InputError
 from linnet.nuclei.detector.brightness import OUTSIDE
 from linnet.nuclei.training import crops

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from linnet.data.artefacts import Artefacts
+from linnet.data.augmentation.artefacts import Artefacts
 
 NEVER = Artefacts(tint=0, colour_map=0, light=0, dust=0, hot=0, jpeg=0, own_range=0)
 

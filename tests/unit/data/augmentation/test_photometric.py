@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from linnet.data.photometric import Photometric, gaussian_blur
+from linnet.data.augmentation.photometric import Photometric, gaussian_blur
 
 NOTHING = {"gain": 0, "shift": 0, "gamma": 0, "stain": 0, "gray": 0, "invert": 0, "blur": 0, "noise": 0}
 
