@@ -15,9 +15,22 @@ _RENAMED = {
     "radius_px": "radius",
     "formats": "format",
     "directory": "out",
+    "layer": "what",
     "example": "input_",
 }
-
+# Parameter of a verb, the library's remedy, and the verb's own.
+_REMEDIES = (
+    (
+        "reduce",
+        "torch.nn.Sequential(model, torch.nn.Flatten()) keeps them all.",
+        "torch.nn.Sequential(model, torch.nn.Flatten()) keeps them all; --reduce mean and --reduce flatten do that.",
+    ),
+    (
+        "compare_theory",
+        "Give the numbers yourself: theory(depth, activation, weight_variance, bias_variance, width, ...).",
+        "Leave out --compare-theory.",
+    ),
+)
 
 P = ParamSpec("P")
 
@@ -62,6 +75,9 @@ def cli_words(text: str, options: Mapping[str, str]) -> str:
         return f"`{options[name]}`" if name in options else found[0]
 
     text = re.sub(r'ChannelGraph\(\.\.\., frozen=\["([^"]*)"\]\)', r"--frozen \1", text)
+    for name, said, instead in _REMEDIES:
+        if name in options:
+            text = text.replace(said, instead)
     return re.sub(r"`([a-z_]+)`", option, text)
 
 

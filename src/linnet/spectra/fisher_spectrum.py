@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from linnet.core.jacobian.losses import Loss
 from linnet.errors import InputError
 from linnet.spectra.kernel_engine import MEMORY
-from linnet.spectra.rows.checks import loss_of
+from linnet.spectra.rows.checks import check_mode, loss_of
 from linnet.spectra.rows.jacobian_rows import JacobianRows, LayerCost, Progress, every_output
 from linnet.spectra.rows.model_state import versions
 from linnet.spectra.spectrum import Source, Spectrum
@@ -74,6 +74,7 @@ class NetworkSource(Source):
         only: str | None = None,
         progress: Progress | None = None,
     ) -> None:
+        check_mode(model)
         self.model, self.x, self.loss, self.memory, self.only = model, x, loss, memory, only
         self._progress = progress
         self._versions = versions(model)

@@ -54,6 +54,7 @@ class LossHessian:
             f = model(x)
             f = f if f.ndim == 2 else f.unsqueeze(1)
             check_finite(model, x, f.detach(), "the model's outputs")
+            _check_targets(y, len(x))
             known.check(f, y)
             value = known.value(f, y)
             grads = torch.autograd.grad(value, self._parameters, create_graph=True, allow_unused=True)
@@ -76,3 +77,11 @@ class LossHessian:
         )
         filled = [torch.zeros_like(p) if g is None else g for g, p in zip(found, self._parameters, strict=True)]
         return torch.cat([g.detach().flatten() for g in filled]).to(v.dtype)
+
+
+def _check_targets(y: Tensor, samples: int) -> None:
+    if not y.ndim or len(y) != samples:
+        raise InputError(f"`y` must have one target for each of the {samples} samples (got shape {tuple(y.shape)}).")
+    if not bool(torch.isfinite(y).all()):
+        first = int((~torch.isfinite(y)).reshape(samples, -1).any(1).int().argmax())
+        raise InputError(f"`y` must be finite (got NaN or infinity, first in sample {first}). Take such samples out.")

@@ -212,6 +212,10 @@ class MeanField:
             layers: "sum", or "each": "layers.0" ... -> kernel.
         """
         one_of("layers", layers, ("sum", "each"))
+        for name, value in (("x1", x1), ("x2", x2)):
+            if (name == "x1" or value is not None) and (not isinstance(value, Tensor) or not value.ndim):
+                what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+                raise InputError(f"`{name}` must be a tensor with samples on axis 0 (got {what}).")
         found = layer_kernels(x1, x1 if x2 is None else x2, self._moments, self.weight_variances, self.bias_variances)
         return found if layers == "each" else torch.stack(list(found.values())).sum(0)
 

@@ -53,7 +53,9 @@ def theory_for(model: nn.Module, x: Tensor, loss: str = "mse") -> MeanField:
     check_inputs(model, x)
     check_finite(model, x, x, "`x`")
     with torch.no_grad():
-        outputs_of_one(model, x)
+        one = outputs_of_one(model, x)
+    if isinstance(one, Tensor):
+        check_finite(model, x, one, "the model's outputs")
     with preserved_state(model), torch.no_grad():
         called, outputs = _calls(model, x)
     linear = [module for _, module in called if isinstance(module, nn.Linear)]

@@ -22,6 +22,13 @@ def test_an_error_names_the_options_of_the_verb():
     assert list(inspect.signature(verb).parameters) == ["image", "diameter", "batch_size"]
 
 
+def test_a_remedy_in_python_becomes_the_verbs_own():
+    said = "`model` must be a perceptron. Give the numbers yourself: theory(depth, activation, weight_variance, "
+    said += "bias_variance, width, ...)."
+    assert cli_words(said, {"compare_theory": "--compare-theory"}).endswith("perceptron. Leave out --compare-theory.")
+    assert cli_words(said, {}) == said
+
+
 def test_what_is_no_option_stays():
     assert cli_words("`a.csv` has `formats` and `radius_px`", {"format": "--format"}) == (
         "`a.csv` has `--format` and `radius_px`"

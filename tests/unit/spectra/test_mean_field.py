@@ -163,6 +163,14 @@ def test_ntk_statistics_of_wide_networks():
     assert float(values[:-1].mean()) == pytest.approx(found.ntk_bulk, rel=0.15)
 
 
+def test_the_kernel_takes_tensors():
+    mean_field = theory(2, "relu", 2.0, 0.1, 50, 10, 3)
+    with pytest.raises(InputError, match=r"`x1` must be a tensor with samples on axis 0 \(got list\)"):
+        mean_field.kernel([[1.0]])  # pyright: ignore[reportArgumentType, reportCallIssue]
+    with pytest.raises(InputError, match=r"`x2` must be a tensor with samples on axis 0 \(got shape \(\)\)"):
+        mean_field.kernel(torch.ones(2, 3), torch.tensor(1.0))
+
+
 def test_the_kernel_at_infinite_width_is_that_of_the_recursion():
     x = torch.randn(4, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     found = theory(3, "erf_scaled", 1.5, 0.2, 100, 4, 1)
@@ -200,6 +208,10 @@ def test_a_perceptron_of_the_zoo_is_read_and_other_networks_are_refused_by_name(
         theory_for(nn.Sequential(nn.Linear(3, 2)), torch.zeros(5, 4))
     with pytest.raises(InputError, match="`x` holds NaN"):
         theory_for(nn.Sequential(nn.Linear(3, 2)), torch.full((5, 3), float("nan")))
+    overflowing = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    nn.init.constant_(overflowing[2].weight, float("inf"))
+    with pytest.raises(InputError, match=r"outputs must be finite.*`2` \(Linear\)"):
+        theory_for(overflowing, torch.ones(5, 3))
     with pytest.raises(InputError, match="a ScaledLinear"):
         theory_for(ntk_mlp(width=8, inputs=4), torch.randn(3, 4))
 

@@ -156,6 +156,15 @@ def test_labels_can_be_the_targets_of_the_trial():
         (lambda m: verify_lr(m, X, 0.1, targets="data"), "must hold labels"),
         (lambda m: verify_lr(m, X, 0.1, targets="zero"), "`targets` must be one of"),
         (lambda m: LossHessian(m, X, None), "`y` must be a tensor of targets"),
+        (
+            lambda m: LossHessian(m, X, torch.zeros(3, 2)),
+            r"one target for each of the \d+ samples \(got shape \(3, 2\)",
+        ),
+        (lambda m: LossHessian(m, X, torch.tensor(1.0)), r"one target for each of the \d+ samples \(got shape \(\)"),
+        (
+            lambda m: LossHessian(m, X, Y.masked_fill(torch.arange(len(Y))[:, None] == 2, float("nan"))),
+            r"`y` must be finite \(got NaN or infinity, first in sample 2\)",
+        ),
         (lambda m: safe_lr(m, 5), r"`data` must be x, \(x, y\) or batches of them \(got int\)"),
         (lambda m: safe_lr(m, None), r"`data` must be x.*got NoneType"),
         (lambda m: safe_lr(m, [{"x": X}]), r"got a batch of dict"),

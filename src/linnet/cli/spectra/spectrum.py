@@ -78,6 +78,7 @@ def spectrum(
     memory = None if memory_gib is None else max(1, int(memory_gib * 2**30))
     kinds = [kind.strip() for kind in what.split(",") if kind.strip()]
     check_kinds(kinds)
+    _check_out(out)
     begin = time.perf_counter()
     if demo:
         name, network, x = _demo(samples, rng_seed)
@@ -98,6 +99,13 @@ def spectrum(
     then = "linnet spectrum mlp --data fashion_mnist --loss cross_entropy" if demo else f"{command} --heatmap"
     closing(page, then)
     return 0
+
+
+def _check_out(out: Path) -> None:
+    """Refuses a folder that can't be made, before anything is measured."""
+    there = next((path for path in (out, *out.parents) if path.exists()), None)
+    if there is not None and not there.is_dir():
+        raise InputError(f"`out` must be a folder (got {out}, but {there} is a file). Give another one.")
 
 
 def _demo(samples: int, rng_seed: int) -> tuple[str, nn.Module, Tensor]:

@@ -352,8 +352,10 @@ def coupling(model: nn.Module) -> dict[str, str]:
     found: dict[str, str] = {}
     for path, module in model.named_modules():
         kind = type(module).__name__
-        if isinstance(module, BATCH_NORMS) and (module.training or module.running_mean is None):
+        if isinstance(module, BATCH_NORMS) and module.training:
             found[path] = f"{kind} is in train mode, where batch statistics couple the samples"
+        elif isinstance(module, BATCH_NORMS) and module.running_mean is None:
+            found[path] = f"{kind} keeps no running statistics, so that a batch's own couple the samples in any mode"
         elif isinstance(module, DROPOUTS) and module.training and module.p > 0:
             found[path] = f"{kind} is active dropout, p = {module.p}, so that each forward is another function"
     return found

@@ -354,6 +354,6 @@ def check_kinds(what: Sequence[str]) -> None:
     Raises:
         InputError: it is named, with the known ones.
     """
-    for kind in what:
+    for kind in what or ("",):
         if kind not in KINDS and not kind.startswith("feature:"):
             raise InputError(f"`what` must be one of {', '.join(KINDS)}, or feature:LAYER (got {kind!r}).")

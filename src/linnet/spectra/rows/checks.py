@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from linnet.core.jacobian.linearisation import coupling
 from linnet.core.jacobian.losses import LOSSES, Loss
@@ -15,6 +16,15 @@ from linnet.spectra.rows.model_state import preserved_state
 from linnet.suggest import one_of
 
 _MIXED = 1e3  # units in the last place: far above rounding, far below what one sample does to another
+_STATISTICS = "Make it with track_running_stats=True and train it so, or replace it by a GroupNorm"
+_MIXES = (
+    "mixes the samples of a batch, so that the Jacobian of one sample depends on the others. Call model.eval(), or "
+    "replace the module by one that treats each sample alone"
+)
+_DRAWS = (
+    "gives other numbers when the same batch comes again, so that it has no one Jacobian. Call model.eval(), or take "
+    "out what draws random numbers or keeps count of its calls, such as F.dropout(...) with training=True"
+)
 REDUCE = (
     "Reduce it to one row for each sample: torch.nn.Sequential(model, torch.nn.AdaptiveAvgPool2d(1), "
     "torch.nn.Flatten()) takes the mean over positions, torch.nn.Sequential(model, torch.nn.Flatten()) keeps them all"
@@ -43,6 +53,7 @@ def check_inputs(model: nn.Module, x: Tensor, x2: Tensor | None = None) -> None:
         ):
             if ours != theirs:
                 raise InputError(f"`x2` must have the {what} of `x`, {ours} (got {theirs}). Convert one of the two.")
+    check_module(model)
     own = next((p for p in model.parameters() if p.is_floating_point()), None)
     if own is None:
         return
@@ -50,6 +61,20 @@ def check_inputs(model: nn.Module, x: Tensor, x2: Tensor | None = None) -> None:
         raise InputError(f"`x` must be on the model's device, {own.device} (got {x.device}). Use x.to({own.device}).")
     if x.is_floating_point() and x.dtype != own.dtype:
         raise InputError(f"`x` must have the model's dtype, {own.dtype} (got {x.dtype}). Use x.to({own.dtype}).")
+
+
+def check_module(model: nn.Module) -> None:
+    """Refuses what isn't a module, and one whose parameters have no shape yet.
+
+    Raises:
+        InputError: what it is, or the first lazy parameter.
+    """
+    if not isinstance(model, nn.Module):
+        got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        raise InputError(f"`model` must be a torch.nn.Module (got {got}).")
+    lazy = next((name for name, p in model.named_parameters() if isinstance(p, UninitializedParameter)), None)
+    if lazy is not None:
+        raise InputError(f"`model` must have values in all parameters (got `{lazy}`, a lazy one). Run model(x) once.")
 
 
 def check_mode(model: nn.Module, *, trainable: bool = True) -> None:
@@ -62,12 +87,12 @@ def check_mode(model: nn.Module, *, trainable: bool = True) -> None:
     Raises:
         InputError: the module is named.
     """
-    if not isinstance(model, nn.Module):
-        raise InputError(f"`model` must be a torch.nn.Module (got {type(model).__name__}).")
+    check_module(model)
     if trainable and not any(p.requires_grad for p in model.parameters()):
         raise InputError("`model` must have a trainable parameter (got none). Set requires_grad on some.")
     for path, why in coupling(model).items():
-        raise InputError(f"`{path}`: {why}. Call model.eval() first.")
+        then = "Call model.eval() first" if model.get_submodule(path).training else _STATISTICS
+        raise InputError(f"`{path}`: {why}. {then}.")
 
 
 def check_forward(model: nn.Module, x: Tensor, *, trainable: bool = True) -> None:
@@ -85,9 +110,11 @@ def check_forward(model: nn.Module, x: Tensor, *, trainable: bool = True) -> Non
         f = outputs_of_one(model, x)
     _check_output(f, 1)
     if trainable and not f.requires_grad:
+        inside = "The call stands in torch.inference_mode(): take it out of there"
+        look = "Look for .detach(), torch.no_grad() or a conversion to numbers in its forward"
         raise InputError(
-            "`model` must give outputs that depend on a trainable parameter (got outputs without a gradient). Look for "
-            ".detach(), torch.no_grad() or a conversion to numbers in its forward."
+            "`model` must give outputs that depend on a trainable parameter (got outputs without a gradient). "
+            f"{inside if torch.is_inference_mode_enabled() else look}."
         )
 
 
@@ -125,8 +152,8 @@ def check_samples(model: nn.Module, x: Tensor) -> None:
         pair, other = _pairs(x)
         first, inside = _traced(model, pair)
         _check_output(first, len(pair))
-        _check_same(inside, _traced(model, pair)[1], "gives other numbers when the same batch comes again")
-        _check_same(inside, _traced(model, other)[1], "mixes the samples of a batch")
+        _check_same(inside, _traced(model, pair)[1], _DRAWS)
+        _check_same(inside, _traced(model, other)[1], _MIXES)
 
 
 def check_finite(model: nn.Module, x: Tensor, value: Tensor, what: str) -> None:
@@ -250,10 +277,7 @@ def _check_same(first: Mapping[Any, Any], second: Mapping[Any, Any], what: str) 
     fed = [key for key in differs if first[key][1] is None or _near(first[key][1], second[key][1])]
     path, _ = fed[0] if fed else differs[0]
     kind = first[fed[0] if fed else differs[0]][0]
-    raise InputError(
-        f"`{path or 'the model'}` ({kind}) {what}, so that the Jacobian of one sample depends on the "
-        "others. Call model.eval(), or replace the module by one that treats each sample alone."
-    )
+    raise InputError(f"`{path or 'the model'}` ({kind}) {what}.")
 
 
 def _near(a: Tensor, b: Tensor) -> bool:

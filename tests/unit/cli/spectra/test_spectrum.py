@@ -64,7 +64,9 @@ def test_a_network_with_maps_needs_a_reduction_and_every_kind_is_shown(nets, tmp
     out = tmp_path / "out"
     command = ["spectrum", f"{nets}:maps", "--input", "1x1x6x6", "-n", "5", "-o", str(out)]
     assert main(command) == 2
-    assert "AdaptiveAvgPool2d" in capsys.readouterr().err
+    told = " ".join(capsys.readouterr().err.split())
+    assert "AdaptiveAvgPool2d" in told
+    assert "--reduce mean and --reduce flatten do that" in told
     kinds = "fisher,ntk,input,feature:0.0"
     assert main([*command, "--reduce", "mean", "--what", kinds, "--loss", "cross_entropy"]) == 0
     assert "metric of feature:0.0: d = 144" in capsys.readouterr().out
@@ -123,15 +125,30 @@ def test_the_map_of_step_sizes_has_its_line(monkeypatch, nets, tmp_path):
         (["mlp", "--samples", "0"], "`--samples` must be 1 or more"),
         (["mlp", "--memory-gib", "0"], "`--memory-gib` must be above 0"),
         (["mlp", "--what", "hessian"], "`--what` must be one of fisher, ntk, input"),
+        (["mlp", "--what", ""], "`--what` must be one of fisher, ntk, input, or feature:LAYER (got '')"),
+        (["tiny", "--what", "feature:nowhere", "-n", "2"], "`--what` must be a module of the model (got 'nowhere')"),
         (["mlp", "--loss", "hinge", "-n", "2"], "`--loss` must be one of"),
         (["mlp", "--data", "nowhere"], "`--data` must be digits"),
         (["mlp", "--reduce", "sum"], "`--reduce` must be one of"),
         (["tiny", "-n", "2", "--compare-theory"], "perceptron"),
+        (["tiny", "-n", "2", "--compare-theory"], "Leave out --compare-theory."),
     ],
 )
 def test_a_mistake_is_told_in_the_words_of_the_command(words, message, tmp_path, capsys):
     assert main(["spectrum", *words, "--out", str(tmp_path)]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("under", ["", "sub/folder"])
+def test_a_file_in_the_place_of_the_folder_is_told_before_anything_is_measured(under, nets, tmp_path, capsys):
+    taken = tmp_path / "taken"
+    taken.touch()
+    command = ["spectrum", f"{nets}:maps", "--input", "1x1x6x6", "--reduce", "mean", "--out", str(taken / under)]
+    assert main(command) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "`--out` must be a folder" in " ".join(said.err.split())
+    assert taken.is_file()
 
 
 def test_the_network_is_read_in_eval_mode():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from linnet.errors import InputError
-from linnet.spectra import fisher, ntk
+from linnet.spectra import feature_metric, fisher, input_metric, ntk, safe_lr, theory_for, verify_lr
 from linnet.spectra.rows import jacobian_rows
 from linnet.spectra.rows.checks import loss_of
 from linnet.spectra.rows.jacobian_rows import JacobianRows
@@ -75,6 +75,11 @@ def head(*before: nn.Module) -> nn.Module:
     ("match", "model", "arguments"),
     [
         (r"`0`: BatchNorm1d is in train mode.*Call model\.eval\(\)", head(nn.BatchNorm1d(3)), (X,)),
+        (
+            r"`0`: BatchNorm1d keeps no running statistics.*track_running_stats=True",
+            head(nn.BatchNorm1d(3, track_running_stats=False)).eval(),
+            (X,),
+        ),
         (r"`0`: Dropout is active dropout.*Call model\.eval\(\)", head(nn.Dropout()), (X,)),
         (r"`1` \(Centred\) mixes the samples", head(nn.Tanh(), Centred()), (X,)),
         (r"`1` \(Noisy\) gives other numbers", head(nn.Tanh(), Noisy()), (X,)),
@@ -102,6 +107,46 @@ def head(*before: nn.Module) -> nn.Module:
 )
 def test_it_is_refused_by_name(match, model, arguments):
     assert_refused(match, model, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("model", "match"),
+    [
+        (None, r"`model` must be a torch\.nn\.Module \(got NoneType\)"),
+        (nn.Linear, r"`model` must be a torch\.nn\.Module \(got the class Linear\)"),
+        (lambda x: x, r"`model` must be a torch\.nn\.Module \(got function\)"),
+    ],
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        fisher,
+        ntk,
+        lambda model, x: ntk(model, x, x),
+        safe_lr,
+        lambda model, x: safe_lr(model, (x, x), curvature="hessian"),
+        lambda model, x: verify_lr(model, x, 0.1),
+        input_metric,
+        lambda model, x: feature_metric(model, x, "0"),
+        theory_for,
+    ],
+)
+def test_what_is_no_module_is_refused(call, model, match):
+    with pytest.raises(InputError, match=match):
+        call(model, X)
+
+
+@pytest.mark.parametrize("call", [fisher, ntk, safe_lr, input_metric, theory_for])
+def test_a_lazy_layer_is_refused_and_stays_lazy(call):
+    model = nn.Sequential(nn.LazyLinear(4), nn.Tanh(), nn.Linear(4, 2))
+    with pytest.raises(InputError, match=r"got `0\.weight`, a lazy one\)\. Run model\(x\) once"):
+        call(model, X)
+    assert isinstance(model[0], nn.LazyLinear)
+
+
+def test_inference_mode_is_named():
+    with torch.inference_mode(), pytest.raises(InputError, match=r"The call stands in torch\.inference_mode\(\)"):
+        ntk(head(), X)
 
 
 class Returning(nn.Module):
