@@ -28,7 +28,7 @@ from linnet.ensemble.training.first_batch import Loss, unchanged_on_error
 from linnet.ensemble.training.fitting import MakeOptimizer, Manner, MembersFit, fit_by_hand, fit_members
 from linnet.ensemble.training.trained_on import TrainedOn
 from linnet.ensemble.widening.report import Widening
-from linnet.errors import InputError
+from linnet.errors import CheckpointError, InputError
 from linnet.suggest import one_of
 
 if TYPE_CHECKING:
@@ -160,11 +160,16 @@ class HatchEnsemble(nn.Module):
         return MemberLoop(list(self.members)) if made is None else made.eval()
 
     def saved_facts(self) -> dict[str, Any]:
-        """What `linnet.save` stores beside the tensors: the mode and what makes prediction sets."""
-        return {"training": self.training, "conformal": None if self.conformal is None else self.conformal.to_json()}
+        """What `linnet.save` stores beside the tensors: the task, the mode and what makes prediction sets."""
+        sets = None if self.conformal is None else self.conformal.to_json()
+        return {"task": self.task, "training": self.training, "conformal": sets}
 
     def take_facts(self, facts: Mapping[str, Any]) -> None:
         """Takes them back; what an older file doesn't tell is eval mode and no sets."""
+        if (task := facts.get("task", self.task)) != self.task:
+            raise CheckpointError(
+                f"`task` must be {task!r}, as in the file (got {self.task!r}): HatchEnsemble(networks, {task!r})."
+            )
         self.train(bool(facts.get("training", False)))
         stored = facts.get("conformal")
         self.conformal = None if stored is None else Conformal.from_json(stored)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -66,8 +67,8 @@ def reliability(
         )
     if not bool(((confidence >= 0) & (confidence <= 1 + 1e-9)).all()):
         raise InputError("`confidence` must hold probabilities from 0 to 1 (got values outside of them, or NaN).")
-    if bins < 1:
-        raise InputError(f"`bins` must be a whole number >= 1 (got {bins}).")
+    if not isinstance(bins, Integral) or bins < 1:
+        raise InputError(f"`bins` must be a whole number >= 1 (got {bins!r}).")
     if one_of("edges", edges, ("mass", "width")) == "width":
         index = equal_width(confidence, bins)
         order = np.argsort(index, kind="stable")

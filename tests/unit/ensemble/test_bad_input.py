@@ -240,3 +240,29 @@ def test_a_member_that_diverges_is_named_and_the_others_go_on(caplog):
     assert (found.members, len(ens)) == (2, 2)
     assert "members[1] is stopped" in caplog.text
     assert evaluate(ens, (X, Y)).metrics["clean"]["nll"] > 0
+
+
+def test_a_member_is_no_student_and_stays_as_it_was():
+    torch.manual_seed(0)
+    ens = pair()
+    before = copy.deepcopy(ens.state_dict())
+    for student in (ens.members[0], ens, nn.Sequential(ens.members[1])):
+        with pytest.raises(InputError, match=r"`student` must have weights of its own.*copy\.deepcopy"):
+            ens.distill(student, ArrayLoader((X, Y), batch_size=4))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in ens.state_dict().items())
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    torch.manual_seed(0)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match=r"`folder` must be a folder \(got the file .*file\)"):
+        pair().fit(ArrayLoader((X, Y), batch_size=4), folder=tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_file_of_another_task_is_refused(tmp_path):
+    torch.manual_seed(0)
+    path = linnet.save(HatchEnsemble([nn.Linear(3, 2), nn.Linear(3, 2)], "regression"), tmp_path / "ens.safetensors")
+    with pytest.raises(CheckpointError, match=r"`task` must be 'regression'.*\(got 'classification'\)"):
+        linnet.load(HatchEnsemble([nn.Linear(3, 2), nn.Linear(3, 2)]), path)
+    assert linnet.load(HatchEnsemble([nn.Linear(3, 2), nn.Linear(3, 2)], "regression"), path).task == "regression"

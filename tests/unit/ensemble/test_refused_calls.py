@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 import linnet
 from linnet.data import ArrayLoader
-from linnet.ensemble import Conformal, Hatch, HatchEnsemble, compare, evaluate, hatch, trim, widen
+from linnet.ensemble import Conformal, Hatch, HatchEnsemble, Shift, compare, ece, evaluate, hatch, trim, widen
 from linnet.ensemble.calibration.scaling import holds_outputs
 from linnet.errors import GraphError, InputError, LinnetError, TrainingError
 
@@ -32,6 +32,10 @@ def _seeded():
 
 def pair():
     return HatchEnsemble([net(), net()]).eval()
+
+
+def shifted(**settings):
+    return evaluate(pair(), (X.sigmoid(), Y), shifted=Shift(**settings))
 
 
 def batches(x=X, y=Y):
@@ -241,6 +245,23 @@ ANSWERS = {
         lambda: compare({"a": evaluate(pair(), (X, Y), rng_seed=0)}, "a"),
         r"`reports\['a'\]` must be a list of reports.*\(got Report\)",
     ),
+    "no reports": (lambda: compare({}, "a"), r"`reports` .*\(got none\)"),
+    "reports without a seed": (
+        lambda: compare({"a": [evaluate(pair(), (X, Y))]}, "a"),
+        r"`reports\['a'\]` must have one seed each \(got rng_seed None\)",
+    ),
+    "measures as one word": (
+        lambda: compare({"a": [evaluate(pair(), (X, Y), rng_seed=seed) for seed in (0, 1)]}, "a", measures="clean.nll"),
+        r"`measures` must be a list.*got 'clean\.nll'.*measures=\['clean\.nll'\]",
+    ),
+    "half a bin": (lambda: evaluate(pair(), (X, Y), bins=1.5), r"`bins` must be a whole number >= 1 \(got 1\.5\)"),
+    "half a bin of ece": (lambda: ece(torch.eye(3), torch.arange(3), 1.5), r"`bins` .*\(got 1\.5\)"),
+    "alpha in quotes": (lambda: pair().conformalize((X, Y), "0.1"), r"`alpha` must be between 0 and 1 \(got '0\.1'\)"),
+    "one severity": (lambda: shifted(severities=3), r"`severities` .*\(got 3\).*severities=\(1, 3, 5\)"),
+    "no severities": (lambda: shifted(severities=()), r"`severities` must hold at least one.*\(got \(\)\)"),
+    "no corruptions": (lambda: shifted(names=[]), r"`names` must hold at least one.*\(got \[\]\)"),
+    "a corruption that isn't in a list": (lambda: shifted(names="fog"), r"`names` .*\(got 'fog'\).*names=\(\"fog\",\)"),
+    "a random seed of None": (lambda: shifted(names=["fog"], rng_seed=None), r"`rng_seed` .*whole number \(got None\)"),
 }
 
 

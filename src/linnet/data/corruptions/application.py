@@ -79,14 +79,14 @@ def corrupt(images: Any, name: str, severity: int, rng_seed: int = 0) -> Any:
             both sides have at least 8 pixels.
         name: One of `corruption_names()`.
         severity: 1 (mild) .. 5 (strong).
-        rng_seed: Another seed, other draws.
+        rng_seed: A whole number; another one gives other draws.
 
     Returns:
         New images of the same type, layout, dtype and device. Floats are clipped to [0, 1]; bytes are rounded, half to
         even.
 
     Raises:
-        InputError: name, severity, type, shape, channels or values don't fit.
+        InputError: name, severity, seed, type, shape, channels or values don't fit.
 
     Source:
         Hendrycks & Dietterich 2019 (names, constants for CIFAR). Computed here with other libraries and other random
@@ -100,7 +100,7 @@ def corrupt(images: Any, name: str, severity: int, rng_seed: int = 0) -> Any:
         176
     """
     one_of("name", name, SUITES["all19"])
-    grade = _severity(severity)
+    grade, seed = _severity(severity), _whole_seed(rng_seed)
     layout = read(images)
     if name in COLOUR_ONLY and layout.array.shape[3] == 1:
         raise InputError(
@@ -113,7 +113,7 @@ def corrupt(images: Any, name: str, severity: int, rng_seed: int = 0) -> Any:
     size = max(_PIECE // max(int(np.prod(pixels.shape[1:])), 1), 1)
     for start in range(0, len(pixels), size):
         piece = slice(start, start + size)
-        draws = Draws(bytes_[piece], name, grade, rng_seed)
+        draws = Draws(bytes_[piece], name, grade, seed)
         found[piece] = function(pixels[piece], draws, *constants[grade - 1])
     return layout.restored(found)
 
@@ -128,3 +128,15 @@ def _severity(severity: object) -> int:
             f"`severity` must be a whole number from 1 to 5 (got {severity!r}). Give 1 for mild or 5 for strong."
         )
     return grade
+
+
+def _whole_seed(rng_seed: object) -> int:
+    try:
+        seed = None if isinstance(rng_seed, bool) else operator.index(rng_seed)  # type: ignore[arg-type]
+    except TypeError:
+        seed = None
+    if seed is None:
+        raise InputError(
+            f"`rng_seed` must be a whole number (got {rng_seed!r}). Give 0, or another number for other draws."
+        )
+    return seed

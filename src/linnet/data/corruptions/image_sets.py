@@ -37,7 +37,7 @@ class Corrupted:
         rng_seed: As in `corrupt`. The order in which items are taken doesn't matter.
 
     Raises:
-        InputError: name or severity are unknown; when an item is taken, it isn't such a pair.
+        InputError: name, severity or seed don't fit; when an item is taken, it isn't such a pair.
 
     Example:
         >>> import torch
@@ -49,7 +49,9 @@ class Corrupted:
     """
 
     def __init__(self, items: Items, name: str, severity: int, rng_seed: int = 0) -> None:
-        corrupt(np.zeros((0, 8, 8, 3), dtype=np.uint8), name, severity)  # refuses what is unknown, before an epoch
+        corrupt(
+            np.zeros((0, 8, 8, 3), dtype=np.uint8), name, severity, rng_seed
+        )  # refuses what is unknown, before an epoch
         self._items, self._name, self._severity, self._rng_seed = items, name, severity, rng_seed
 
     def __len__(self) -> int:

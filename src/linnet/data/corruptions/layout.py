@@ -69,6 +69,9 @@ def read(images: Any) -> Layout:
         raise InputError(
             f"`images` must be a tensor or an array (got {type(images).__name__}). Stack the images first."
         )
+    if isinstance(images, Tensor) and (images.layout is not torch.strided or images.is_meta):
+        kind = "without values, on the meta device" if images.is_meta else f"of the layout {images.layout}"
+        raise InputError(f"`images` must be a dense tensor or an array (got a tensor {kind}). Make it dense first.")
     shape = tuple(images.shape)
     plain = _plain(images)
     floating = plain.dtype.kind == "f"
@@ -113,4 +116,5 @@ def _plain(images: Any) -> npt.NDArray[Any]:
     if not isinstance(images, Tensor):
         return images
     here = images.detach().cpu()
-    return (here.float() if here.dtype in (torch.float16, torch.bfloat16) else here).numpy()
+    small = here.is_floating_point() and here.dtype not in (torch.float32, torch.float64)  # NumPy lacks most of them
+    return (here.float() if small else here).numpy()

@@ -97,7 +97,7 @@ class Conformal:
         one_of("method", method, METHODS)
         one_of("too_few", too_few, ("refuse", "all"))
         if not (isinstance(alpha, (int, float)) and 0 < alpha < 1):
-            raise InputError(f"`alpha` must be between 0 and 1 (got {alpha}). Give the share of misses, like 0.1.")
+            raise InputError(f"`alpha` must be between 0 and 1 (got {alpha!r}). Give the share of misses, like 0.1.")
         if penalty < 0 or free_ranks < 0:
             raise InputError(f"`penalty` and `free_ranks` must be 0 or more (got {penalty} and {free_ranks}).")
         held = probabilities("probs", probs)

@@ -106,6 +106,11 @@ def distilled(
         raise InputError(
             f"`student` must be a torch.nn.Module (got {type(student).__name__}): distill(student, loader)."
         )
+    if not {id(own) for own in student.parameters()}.isdisjoint(id(one) for one in ensemble.parameters()):
+        raise InputError(
+            "`student` must have weights of its own (got some of the ensemble's, which would change while it teaches). "
+            "Give a fresh network, or copy.deepcopy(member)."
+        )
     positive_number("lr", lr)
     whole_number("epochs", epochs, least=1)
     compute = compute or Compute.pick()

@@ -131,6 +131,8 @@ def compare(
             f"`reports` must be a mapping of method to its reports (got {type(reports).__name__}). Give "
             '{"hatched": [report, ...], "single": [...]}.'
         )
+    if not reports:
+        raise InputError("`reports` must hold the reports of the baseline and of another method (got none).")
     if baseline not in reports:
         raise InputError(
             f"`baseline` must be one of {', '.join(map(repr, reports))} (got {baseline!r}).{meant(baseline, reports)}"
@@ -169,8 +171,8 @@ def _by_seed(method: str, reports: Sequence[Report]) -> dict[int, Report]:
     for report in reports:
         if report.rng_seed is None or report.rng_seed in found:
             raise InputError(
-                f"`reports[{method!r}]` must have one seed each (got rng_seed {report.rng_seed} "
-                f"{'twice' if report.rng_seed in found else ''}). Say evaluate(..., rng_seed=...) for each training."
+                f"`reports[{method!r}]` must have one seed each (got rng_seed {report.rng_seed}"
+                f"{' twice' if report.rng_seed in found else ''}). Say evaluate(..., rng_seed=...) for each training."
             )
         found[report.rng_seed] = report
     return found
@@ -182,6 +184,8 @@ def _measures(reports: Mapping[str, Sequence[Report]], wanted: Sequence[str] | N
     common = [name for name in named[0] if all(name in own for own in named)]
     if wanted is None:
         return [name for name in common if not name.startswith("shifted/")]
+    if isinstance(wanted, str):
+        raise InputError(f"`measures` must be a list of measures (got {wanted!r}). Give measures=[{wanted!r}].")
     unknown = [name for name in wanted if name not in common]
     if unknown:
         raise InputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,19 +54,31 @@ def shifted_sets(shifted: Any, clean: Any, *, batch_size: int) -> Iterator[tuple
             f"`shifted` must be a mapping of names to loaders, the name of a suite, or a Shift (got "
             f'{type(shifted).__name__}). Give shifted="cifar15".'
         )
-    wrong = [one for one in settings.severities if isinstance(one, bool) or one not in range(1, 6)]
+    severities = _some("severities", settings.severities, "(1, 3, 5)")
+    wrong = [one for one in severities if isinstance(one, bool) or one not in range(1, 6)]
     if wrong:
         raise InputError(
             f"`severities` must be whole numbers from 1 to 5 (got {', '.join(map(repr, wrong))}). Give "
             "severities=(1, 3, 5), or leave it out for all five."
         )
-    names = settings.names
-    if names is None:
+    if settings.names is not None:
+        names = _some("names", settings.names, '("fog",)')
+    else:
         first, _ = next(iter(batches_of(clean, argument="clean", batch_size=1)))
         names = corruption_names(settings.suite, channels=1 if 1 in (first.shape[1], first.shape[-1]) else 3)
     for name in names:
-        for severity in settings.severities:
+        for severity in severities:
             yield f"{name}/{severity}", _corrupted(clean, name, severity, settings.rng_seed, batch_size)
+
+
+def _some(argument: str, given: Any, example: str) -> tuple[Any, ...]:
+    """Its elements, of which there must be one or more."""
+    found = () if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    if not found:
+        raise InputError(
+            f"`{argument}` must hold at least one of those to be measured (got {given!r}). Give {argument}={example}."
+        )
+    return found
 
 
 def _corrupted(clean: Any, name: str, severity: int, rng_seed: int, batch_size: int) -> Iterator[Any]:

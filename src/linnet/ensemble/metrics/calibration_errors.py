@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -148,6 +149,6 @@ def _debiased(n: Floats, confidence: Floats, right: Floats, *, times: int = 1) -
 
 
 def _whole(bins: int) -> int:
-    if bins < 1:
-        raise InputError(f"`bins` must be a whole number >= 1 (got {bins}).")
+    if not isinstance(bins, Integral) or bins < 1:
+        raise InputError(f"`bins` must be a whole number >= 1 (got {bins!r}).")
     return bins

@@ -110,6 +110,8 @@ class Manner:
         for name, kinds, words in _KINDS:
             if not isinstance(getattr(self, name), (*kinds, type(None))):
                 raise InputError(f"`{name}` must be {words}, or None (got {getattr(self, name)!r}).")
+        if self.folder is not None and Path(self.folder).exists() and not Path(self.folder).is_dir():
+            raise InputError(f"`folder` must be a folder (got the file {self.folder}). Give another path.")
 
     def rates(self, members: int) -> list[float]:
         """Each member's learning rate.

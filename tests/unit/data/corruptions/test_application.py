@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from linnet.data import corrupt, corruption_names
+from linnet.data import Corrupted, corrupt, corruption_names
 from linnet.data.corruptions.application import TABLE
 from linnet.data.corruptions.suites import EXTRA, SUITES, TEST
 from linnet.errors import InputError
@@ -162,12 +162,35 @@ FLOATS = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
         (np.zeros((2, 8, 8, 3), np.int64), "fog", 1, "int64"),
         (np.zeros((2, 8, 7, 3), np.uint8), "fog", 1, "at least 8 pixels"),
         ([[0]], "fog", 1, "`images`.*list"),
+        (FLOATS.to_sparse(), "fog", 1, "`images`.*dense.*sparse"),
+        (torch.zeros(2, 3, 8, 8, device="meta"), "fog", 1, "`images`.*dense.*meta"),
         (np.zeros((2, 8, 8, 1), np.uint8), "saturate", 1, "gray"),
     ],
 )
 def test_bad_input_is_refused(images, name, severity, said):
     with pytest.raises(InputError, match=said):
         corrupt(images, name, severity)
+
+
+@pytest.mark.parametrize("rng_seed", [None, 1.5, "1", True])
+def test_a_seed_that_is_no_whole_number_is_refused(rng_seed):
+    with pytest.raises(InputError, match=r"`rng_seed` must be a whole number \(got "):
+        corrupt(IMAGES, "brightness", 1, rng_seed)
+    with pytest.raises(InputError, match="`rng_seed`"):
+        Corrupted([], "fog", 1, rng_seed)
+
+
+def test_any_kind_of_whole_number_is_a_seed():
+    expected = corrupt(IMAGES, "gaussian_noise", 2, 7)
+    for seed in (np.int64(7), torch.tensor(7)):
+        assert np.array_equal(corrupt(IMAGES, "gaussian_noise", 2, seed), expected)
+
+
+def test_an_eight_bit_float_image_comes_back_as_one():
+    small = torch.full((1, 3, 8, 8), 0.5).to(torch.float8_e4m3fn)
+    found = corrupt(small, "brightness", 1)
+    assert found.dtype == torch.float8_e4m3fn
+    assert torch.equal(found.float(), corrupt(small.float(), "brightness", 1).to(torch.float8_e4m3fn).float())
 
 
 def test_unknown_suites_and_channels_are_refused():
