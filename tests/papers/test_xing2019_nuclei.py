@@ -55,6 +55,31 @@ def test_own_images_are_necessary_where_the_best_other_group_falls_short(own, ot
     assert verdicts(alone(own, other))[1] == verdict
 
 
+def test_a_group_that_only_the_test_images_would_choose_is_told_beside_the_one_that_validation_chose():
+    records = [
+        record(
+            "alone",
+            {"a": [{"a": 5, "b": 9, "c": 2}[source]] * 4, **{t: [9 if t == source else 4] * 4 for t in "bc"}},
+            validation={"a": {"a": 0.5, "b": 0.1, "c": 0.2}[source], "b": 0.5, "c": 0.5},
+            group=source,
+            seed=seed,
+        )
+        for source in "abc"
+        for seed in SEEDS
+    ]
+    claim = claims(findings(records, pictures=4, seeds=3))[1]
+    assert (
+        "+0.433 [+0.433, +0.433] over 3 targets; clearly better on 3, clearly worse on 0; less the group" in claim.ours
+    )
+    assert claim.ours.endswith("with hindsight: +0.200 [+0.200, +0.200], clearly better on 2, clearly worse on 1 (a)")
+
+
+def test_a_weighting_of_some_targets_says_of_how_many():
+    weighted = [record("mixture", {"a": [7] * 4}, weights="weighted", group="a", seed=seed) for seed in SEEDS]
+    claim = claims(findings(alone(5, 4) + pooled((3, 3, 3)) + weighted, pictures=4, seeds=3))[3]
+    assert "target as often as all others (on 1 of 3 targets) +0.400" in claim.ours
+
+
 def test_looking_similar_does_not_do_where_it_falls_short_and_fine_tuning_gains():
     assert verdicts(alone(9, 4) + tuned(8))[2] == "same direction"
     assert verdicts(alone(9, 4) + tuned(3))[2] == "opposite"
@@ -132,6 +157,8 @@ def test_what_a_scale_leaves_out_is_told_from_its_description():
         "images of b, c; rehearsal of the source for k = 1; 3 of 5 seeds. Of each group at most so many images are "
         "taken: 40 to train on. A training takes 9 steps, one on few images 3."
     )
+    weighted = left_out(findings([], shot_groups=["a"], mixtures=["pooled", "weighted"]))
+    assert "few images of b, c; mixtures weighted for the same groups;" in weighted
     whole = left_out(
         findings(alone(9, 4), seeds=5, shots=[1, 2, 4, 8], rehearsal=[1, 2, 4, 8], starts=list(STARTS), train_images=0)
     )

@@ -15,7 +15,7 @@ This page is written by `python -m benchmarks readme` from records; a test compa
 the same images, the train parts of DSB 2018 and TNBC: StarDist from the full outlines of their nuclei, linnet and
 Spotiflow from one point for each. Each got the same {budget} of one CPU core, counted in CPU seconds, so that what else
 runs on the machine takes nothing from anybody: on an idle machine they are wall seconds. Columns marked 3x have three
-times as much; what hasn't run yet is named below the tables. linnet's number of steps is fixed beforehand and may take
+times as much{absent}. linnet's number of steps is fixed beforehand and may take
 longer: the second table says how long. Nobody sees MoNuSeg.
 
 The budget is small because the machine is: **the peers aren't at their best here**. Their authors train for hours on a
@@ -25,12 +25,14 @@ makes of minutes on one core.
 _HOW = """## How it was done
 
 - One-to-one matching within 3, 5 and 7 px and within half the median radius of the group's nuclei; 95 % intervals are
-  bootstraps over pictures, not over crops. The best of a row is bold. One score threshold for all groups: the one with
-  the best F1 within 5 px on the validation images.
+  bootstraps over pictures, not over crops. n counts test images, in brackets the pictures that they were cut from; one
+  picture alone has no interval. The best of a row is bold. One score threshold for all groups: the one with the best F1
+  within 5 px on the validation images.
+- Each column is one training with one random seed: the intervals hold nothing of the spread between trainings.
 - StarDist: a grid of 2 and 32 rays, turned, mirrored and brightened patches, the weights with the lowest validation
   loss, polygons that overlap by at most 0.4; its point is the centre that it predicts from. Its own settings are
   patches of 256 px and a learning rate of 3e-4; "smaller patches" are 128 px and 1e-3, which make about four times as
-  many steps of few minutes: these are trained on for three times as long.
+  many steps in the same time. These settings, not StarDist's own, are the ones trained for three times as long.
 - Spotiflow: its default configuration for three channels, but targets 3 px wide in place of 1, since nuclei are no
   points of light; the last weights.
 - linnet: the small network and the settings of `linnet.nuclei.train`, from scratch; without the search for the scale,
@@ -58,7 +60,10 @@ def page_text(records: Path = RECORDS) -> str:
     budget = next(float(r.context["budget_s"]) for r in known if r.name == "nuclei.rivals.training")
     absent = missing(known)
     parts = [
-        _HEAD.format(budget="minute" if budget == 60 else f"{budget / 60:g} minutes"),
+        _HEAD.format(
+            budget="minute" if budget == 60 else f"{budget / 60:g} minutes",
+            absent="; what hasn't run yet is named below the tables" if absent else "",
+        ),
         f1_table(known) + "\n",
         _COST,
         cost_table(known) + "\n",

@@ -24,6 +24,8 @@ def left_out(found: Findings) -> str:
     unseen = [group for group in found.groups if group not in found.study.targets]
     if unseen:
         told.append(f"few images of {', '.join(unseen)}")
+        if "weighted" in settings["mixtures"]:
+            told.append("mixtures weighted for the same groups")
     rehearsed = [str(k) for k in settings["shots"] if k not in settings["rehearsal"]]
     if rehearsed:
         told.append(f"rehearsal of the source for k = {' and '.join(rehearsed)}")

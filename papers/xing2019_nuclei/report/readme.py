@@ -27,7 +27,10 @@ The paper used images of 23 organs or diseases from several institutions, which 
 Here are eight groups of public images: five kinds of the DSB 2018 set, which are ways of imaging rather than organs,
 breast cancer of TNBC, and bladder and kidney of MoNuSeg. The network is linnet's small one (output stride 2), trainings
 are short, and points are matched within 5 px and within half the median radius. Most groups have few test pictures and
-are marked so. A verdict says in which direction our records point, never that a figure was reproduced.
+are marked so: their intervals hold the spread between seeds, but little of that between pictures, so that "better" and
+"worse" are said of these very pictures. Few validation images choose the best other group, and where a group has none,
+its training images do; verdict (2) therefore also says what the test images would have chosen. A verdict says in which
+direction our records point, never that a figure was reproduced.
 """
 
 

@@ -90,8 +90,10 @@ class Findings:
     def own_less_best_other(self, target: str, *, alike: bool = False, radius: Radius = "px") -> Estimate | None:
         """F1 after training on the target less F1 after training on the best other group."""
         source = self.best_source(target, alike=alike)
-        if not source:
-            return None
+        return self.own_less_other(source, target, radius=radius) if source else None
+
+    def own_less_other(self, source: str, target: str, *, radius: Radius = "px") -> Estimate | None:
+        """F1 after training on the target less F1 after training on the source."""
         own = self.counts("alone", target, radius, group=target)
         return difference(own, self.counts("alone", target, radius, group=source), target=target)
 

@@ -131,7 +131,8 @@ def shots_table(findings: Findings) -> TextTable:
     margin = findings.study.settings["margin"]
     return TextTable(
         f"F1 {within(findings, 'px')} after training on k images of the target, at equal steps; level from: the "
-        f"smallest k from which on it isn't more than {margin:g} below training on all of the target (90 % interval)",
+        f"smallest k from which on it isn't more than {margin:g} below training on all of the target (90 % interval); "
+        "not reached: no k for which that is shown, also where the interval is too wide",
         ["target", "begun from", *shots, "level from k"],
         rows,
     )
