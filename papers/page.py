@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from linnet.report import Section, figure, page, table, tiles
+from linnet.report.figures import drawing
 from linnet.report.html_page import Content
 from linnet.report.marks import GRID
 from linnet.results import atomic_write
@@ -120,4 +121,7 @@ def html_page(
 def _content(part: Table | Picture | str) -> Content:
     if isinstance(part, Table):
         return table(part.columns, part.rows, caption=part.caption) if part.rows else NOT_RUN
-    return part if isinstance(part, str) else figure(part.draw(), alt=part.caption, caption=part.caption)
+    if isinstance(part, str):
+        return part
+    with drawing():  # its text takes the page's colour, light or dark
+        return figure(part.draw(), alt=part.caption, caption=part.caption)

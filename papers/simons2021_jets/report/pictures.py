@@ -102,11 +102,11 @@ def _panels(study: Study) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
-def _legend(panels: list[Axes], title: str = "") -> None:
+def _legend(panels: list[Axes]) -> None:
     """In the last panel that shows anything."""
     shown = [ax for ax in panels if ax.get_legend_handles_labels()[0]]
     if shown:
-        shown[-1].legend(frameon=False, fontsize=7, title=title, title_fontsize=7)
+        shown[-1].legend(frameon=False, fontsize=7)
 
 
 def _pareto(study: Study, cost: Callable[[Study, str, int, str], float | None], label: str) -> Figure:
@@ -173,7 +173,9 @@ def _layers(study: Study) -> Figure:
         bare(ax)
         if ax is not panels[0]:
             ax.set_yticklabels([])
-    _legend(panels, "layer")
+    panels[-1].legend(
+        frameon=False, fontsize=7, title="layer", title_fontsize=7, loc="upper left", bbox_to_anchor=(1, 1)
+    )
     return figure
 
 
