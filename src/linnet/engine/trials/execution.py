@@ -51,6 +51,7 @@ def carry_out(
     Raises:
         InputError: another process is at this file, or the file can't be used.
         TrainingError: a worker process died, or a record can't be written; what was finished stays.
+        KeyboardInterrupt: Ctrl-C; what was finished stays, and the message tells how to go on.
     """
     began = time.monotonic()
     with _alone(path):
@@ -67,10 +68,14 @@ def carry_out(
             records = _side_by_side(next_ones, run, workers, pool or _processes(workers))
         else:
             records = _one_by_one(next_ones, run)
-        for record in records:
-            _keep(path, record)
-            finished[str(record.context["trial"])] = record
-            told(record, len(finished))
+        try:
+            for record in records:
+                _keep(path, record)
+                finished[str(record.context["trial"])] = record
+                told(record, len(finished))
+        except KeyboardInterrupt as stop:  # a trial's own words are of itself alone
+            stop.args = (f"{len(finished)} finished trials are kept in {path}. Give the same command to go on.",)
+            raise
     return Outcome(finished, len(finished) - before, unfinished(next_trials, finished), time.monotonic() - began)
 
 

@@ -95,6 +95,20 @@ def test_a_worker_that_dies_is_told_and_the_next_call_goes_on(tmp_path):
     assert values(path) == EXPECTED
 
 
+def test_ctrl_c_says_what_is_kept_and_the_next_call_goes_on(tmp_path):
+    path = tmp_path / "records.jsonl"
+
+    def stopped(trial):
+        if trial.settings.get("number") == 2:
+            raise KeyboardInterrupt("Stopped after 3 of 9 updates; nothing was saved.")
+        return run(trial)
+
+    with pytest.raises(KeyboardInterrupt, match=r"^2 finished trials are kept in .*records\.jsonl\. Give the same"):
+        carry_out(path, next_trials, stopped, workers=0)
+    carry_out(path, next_trials, run, workers=0)
+    assert values(path) == EXPECTED
+
+
 def test_what_is_under_way_beside_a_failure_is_kept(tmp_path):
     path = tmp_path / "records.jsonl"
     with pytest.raises(ArithmeticError, match="planted"), ThreadPoolExecutor(2) as threads:
