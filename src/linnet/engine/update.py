@@ -113,8 +113,9 @@ class Update:
         """An update by an optimizer that takes the batch itself."""
         if self.scaler.is_enabled() or self.grad_clip is not None:
             raise TrainingError(
-                f"{type(optimizer).__name__} takes the batch itself, so it can't be used with float16 or "
-                "grad_clip. Leave those out, or give it approx='kfac', which takes gradients."
+                f"{type(optimizer).__name__} takes the batch itself, so it can't be used with "
+                f"{'float16' if self.scaler.is_enabled() else f'grad_clip (got {self.grad_clip})'}. Leave it out, or "
+                "give the optimizer approx='kfac', which takes gradients."
             )
         run = self.run
         self._prepare()

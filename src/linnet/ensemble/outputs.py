@@ -40,8 +40,8 @@ def require_equal_sizes(sizes: Sequence[Sizes]) -> None:
     other = next((k for k, one in enumerate(sizes) if one != sizes[0]), None)
     if other is not None:
         raise InputError(
-            f"`members` must have equal outputs (members[0] gives {_shown(sizes[0])}, members[{other}] "
-            f"{_shown(sizes[other])}). Give networks with the same classes."
+            f"`members` must have equal outputs, tensors of the same shape (members[0] gives {_shown(sizes[0])}, "
+            f"members[{other}] {_shown(sizes[other])}). Give networks with the same number of outputs."
         )
 
 

@@ -311,6 +311,6 @@ def _pixels(graph: IntegerGraph, x: Any) -> Tensor:
         place = tuple(torch.nonzero(outside)[0].tolist())
         raise InputError(
             f"`x` must hold pixels of {limits.low}..{limits.high} (got {int(x[place])} at {place}). Scale the images, "
-            "or freeze with another input_range."
+            "or freeze with another `input_range`."
         )
     return x

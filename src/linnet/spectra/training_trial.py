@@ -239,7 +239,8 @@ def lr_map(
         )
     if not widths or not lrs or min(lrs) <= 0 or sorted(lrs) != list(lrs):
         raise InputError(
-            f"`widths` and `lrs` must not be empty, and `lrs` above 0 and ascending (got {list(widths)}, {list(lrs)})."
+            "`widths` and `lrs` must not be empty, and `lrs` must be above 0 and ascending (got "
+            f"widths={list(widths)}, lrs={list(lrs)})."
         )
     rows, peaks, limits = [], [], []
     for width in widths:

@@ -71,7 +71,8 @@ def spectrum(
     from linnet.report.spectra.study import check_kinds, measure, write
 
     if demo == (model is not None):
-        raise InputError("MODEL must be given, or --demo alone (got both or neither). Example: linnet spectrum --demo")
+        given = "both). Leave one out." if demo else "neither). Example: linnet spectrum --demo"
+        raise InputError(f"MODEL must be given, or --demo alone (got {given}")
     if samples < 1:
         raise InputError(f"`samples` must be 1 or more (got {samples}).")
     if memory_gib is not None and memory_gib <= 0:

@@ -51,7 +51,8 @@ def crop(
     _, _, height, width = images.shape
     if fill == "reflect" and padding >= min(height, width):
         raise InputError(
-            f"`padding` must be less than the image's smaller side, {min(height, width)}, to reflect (got {padding})."
+            f"`padding` must be less than the image's smaller side, {min(height, width)}, with fill='reflect' (got "
+            f"{padding}). Lower it, or choose another `fill`."
         )
     rows, columns = height + 2 * padding - size[0], width + 2 * padding - size[1]
     if min(rows, columns) < 0 or min(size) < 1:

@@ -134,7 +134,7 @@ def _keep(path: Path, record: Record) -> None:
         raise TrainingError(
             f"{path}: the record of the trial `{record.context['trial']}` can't be written "
             f"({'the disk is full' if full else error.strerror}). The finished trials are kept: "
-            f"{'make room' if full else 'mend that'}, and the same command goes on."
+            f"{'make room' if full else 'fix the cause'}, and the same command goes on."
         ) from error
 
 

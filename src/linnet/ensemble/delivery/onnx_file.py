@@ -128,8 +128,9 @@ def write_onnx(
     error = _difference(plain, given, written)
     if not error <= TOLERANCE:
         raise ProofError(
-            f"{path}: onnxruntime computes something else than the ensemble: they differ by {error:.2g}, at most "
-            f"{TOLERANCE:g} is allowed. The file wasn't kept; does an operator draw numbers or count samples?"
+            f"{path}: onnxruntime computes something other than the ensemble does (they differ by {error:.2g}; at most "
+            f"{TOLERANCE:g} is allowed). The file wasn't kept. Look for an operator that draws random numbers or "
+            "depends on the number of samples, and replace it."
         )
     return atomic_write(path, written)
 

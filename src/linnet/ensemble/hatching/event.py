@@ -96,8 +96,8 @@ class Hatch(Listener):
         steps = self._steps_left(run, planned)
         if steps < 1:
             raise TrainingError(
-                f"The budget of {run.steps_total} steps of the seed leaves no step for {self.members} members after "
-                f"at={self.at}. Train for more epochs, or hatch earlier, fewer or narrower members."
+                f"The budget of {run.steps_total} steps of the seed network leaves no step for {self.members} members "
+                f"after at={self.at}. Train for more epochs, lower `at`, or hatch fewer or narrower members."
             )
 
     def _steps_left(self, run: Run, ensemble: HatchEnsemble) -> int:

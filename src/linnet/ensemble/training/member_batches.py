@@ -40,8 +40,9 @@ class MemberBatches:
             sizes = {tuple(part.shape for part in batch) for batch in batches}
             if len(sizes) != 1:
                 raise InputError(
-                    f"`source`: the members' batches must have equal sizes (got {sorted(map(str, sizes))}). Drop the "
-                    "last short batch."
+                    f"`source`: the members' batches must have equal sizes (got inputs of "
+                    f"{' and '.join(sorted(str(tuple(shapes[0])) for shapes in sizes))}). Drop the short last batch of "
+                    "each loader."
                 )
             yield tuple(torch.stack(parts) for parts in zip(*batches, strict=True))
 

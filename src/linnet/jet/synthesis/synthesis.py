@@ -106,7 +106,9 @@ def synthesised(
     chosen = DEVICES[one_of("device", device, tuple(DEVICES))]
     _check(seeds, max_lut)
     if len(graph.input_shape) != 3:
-        raise InputError(f"`synth` takes networks of images (this one takes {graph.input_shape[0]} numbers).")
+        raise InputError(
+            f"`synth` takes networks of images (this one takes {graph.input_shape[0]} numbers). Freeze one of images."
+        )
     own = graph.input_shape[1:]
     made = design(graph, own[0] if height is None else height, own[1] if width is None else width, "net", share)
     with tempfile.TemporaryDirectory(prefix="linnet_jet_") as place:

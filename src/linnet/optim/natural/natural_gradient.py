@@ -200,7 +200,7 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
     def report(self) -> StepReport:
         """The last step: alpha, isotropy error, how every parameter was treated; TrainingError before the first."""
         if self._report is None:
-            raise TrainingError("opt.report() needs a step, and none was made yet. Call opt.step(x, y) first.")
+            raise TrainingError("opt.report() needs a step, and none has been taken yet. Call opt.step(x, y) first.")
         return self._report
 
     def step(  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -84,8 +84,8 @@ def prunable_groups(
     if not any(len(group.widths) > 1 for group in free):
         reasons = "; ".join(f"`{name}`: {why}" for name, why in list(frozen.items())[:6])
         raise BudgetError(
-            f"`align` must be at most the width of a class that may be pruned (got {align}; "
-            f"{reasons or 'all are narrower'}). Lower it, or freeze less (`keep`)."
+            f"`align` must be at most the width of a class of channels that may be pruned (got {align}; "
+            f"{reasons or 'all are narrower'}). Lower it, or name less in `keep`."
         )
     return PrunableGroups(tuple(free), frozen)
 
