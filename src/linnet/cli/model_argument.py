@@ -168,6 +168,6 @@ def _saved(path: Path) -> Any:
         return load_classifier(path)
     held = "a file of another program" if kind is None else f"a {kind}"
     raise CheckpointError(
-        f"{path} is {held}, which doesn't say how its network is built. Name the function that builds it: linnet "
-        f"channels file.py:factory --weights {path}"
+        f"{path} is {held}, which doesn't say how its network is built. Name the function that builds it: "
+        f"file.py:factory --weights {path}"
     )

@@ -222,7 +222,7 @@ def _exact(x: Tensor) -> torch.dtype:
 def _check(cin: int, cout: int, size: int, sizes: tuple[int, ...], stride: int, padding: int, pad_value: float) -> None:
     _whole("cin", cin, 1)
     _whole("cout", cout, 1)
-    if size not in sizes or isinstance(size, bool):
+    if not isinstance(size, int) or isinstance(size, bool) or size not in sizes:
         raise InputError(f"`kernel_size` must be one of {', '.join(map(str, sizes))} (got {size!r}).")
     _whole("stride", stride, 1)
     _whole("padding", padding, 0)

@@ -84,7 +84,7 @@ class Program:
         one_of("backend", backend, ("numpy", "torch"))
         pixels = self.pixels(x)
         parts = []
-        for part in pixels.split(BATCH):
+        for part in pixels.split(BATCH) if len(pixels) else ():
             if backend == "torch":
                 parts.append(trace_torch(self.graph, part)[-1])
             else:

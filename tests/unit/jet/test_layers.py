@@ -165,6 +165,7 @@ def test_checkpointing_recomputes_the_same():
     ("make", "words"),
     [
         (lambda: JetConv2d(1, 1, 6), r"`kernel_size` must be one of 2, 3, 4, 5 \(got 6\)"),
+        (lambda: JetConv2d(1, 1, 3.0), r"`kernel_size` must be one of 2, 3, 4, 5 \(got 3\.0\)"),
         (lambda: BinaryConv2d(1, 1, 8), r"`kernel_size` must be one of 1, .* \(got 8\)"),
         (lambda: JetConv2d(0, 1), r"`cin` must be a whole number >= 1 \(got 0\)"),
         (lambda: JetConv2d(1, 1, stride=0), r"`stride`"),

@@ -59,7 +59,7 @@ def test_a_changed_file_and_another_kind_are_refused(program, tmp_path):
     (tmp_path / "bad.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError, match="SHA-256"):
         Program.load(tmp_path / "bad.safetensors")
-    with pytest.raises(CheckpointError, match="network"):
+    with pytest.raises(CheckpointError, match=r"an integer program \(got a network"):
         Program.load(save(nn.Linear(1, 1), tmp_path / "other.safetensors"))
 
 
@@ -97,6 +97,12 @@ def test_another_version_and_a_wrong_hash_are_refused(program, tmp_path, monkeyp
 def test_run_never_rounds_or_wraps(program, x, words):
     with pytest.raises(InputError, match=words):
         program.run(x)
+
+
+def test_no_frames_give_no_results(program):
+    none = torch.zeros(0, *program.graph.input_shape, dtype=torch.uint8)
+    for backend in ("numpy", "torch"):
+        assert program.run(none, backend=backend).shape == (0, *program.graph.output.shape)
 
 
 def test_the_table_names_every_layer_with_shape_and_range(program):

@@ -72,6 +72,17 @@ def program_of(words: str, factory: Factory) -> Program:
     return freeze(net.eval(), example, _pixels(factory.pixels))
 
 
+def at_size(program: Program, height: int | None, width: int | None) -> Program:
+    """The program for frames of another height or width; None keeps its own."""
+    from linnet.jet import Program
+
+    if height is None and width is None:
+        return program
+    own = program.graph.input_shape
+    rows, columns = (own[-2] if height is None else height), (own[-1] if width is None else width)
+    return Program(program.graph.resized(rows, columns), program.facts)
+
+
 def _pixels(words: str) -> tuple[float, float]:
     """SCALE,SHIFT; a scale may be a fraction such as 2/255."""
     from fractions import Fraction

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from linnet.cli.jet.inputs import Factory, images_of, inspected, program_of, random_frames
+from linnet.cli.jet.inputs import Factory, at_size, images_of, inspected, program_of, random_frames
 from linnet.cli.next_step import closing
 from linnet.cli.words import in_cli_words
 from linnet.errors import InputError
@@ -39,6 +39,7 @@ def compile_(
     out: Annotated[Path, Parameter(alias="-o")] = Path("jet_c"),
     name: str = "linnet_jet",
     word_bits: int = 64,
+    c: Annotated[bool, Parameter(negative="")] = False,
     verilog: bool = False,
     height: Rows = None,
     width: Columns = None,
@@ -52,9 +53,12 @@ def compile_(
         out: Folder of the files, new or empty.
         name: Of the C function or the Verilog module, and of the files.
         word_bits: 64, or 32 for a microcontroller.
+        c: Write C, as without --verilog.
         verilog: Write Verilog that takes one pixel a clock, instead of C.
         overwrite: Replace files of the same names.
     """
+    if c and verilog:
+        raise InputError("`c` and `verilog` go into folders of their own. Give one of them at a time.")
     program = program_of(model, factory)
     if verilog:
         paths = program.to_verilog(out, height, width, name, share=1 if no_share else "auto", overwrite=overwrite)
@@ -65,7 +69,8 @@ def compile_(
     print(program)
     for path in paths:
         print(f"{path.stat().st_size:>10,} bytes  {path.name}")
-    backend = " --backends rtl" if verilog else ""
+    sizes = [f" --{side} {given}" for side, given in (("height", height), ("width", width)) if given is not None]
+    backend = "".join([" --backends rtl", *sizes]) if verilog else ""
     closing(out, f"linnet jet verify {model} --directory {out}{backend} proves these files on frames")
     return 0
 
@@ -80,6 +85,8 @@ def verify(
     frames: int = _FRAMES,
     backends: str = "c",
     directory: Path | None = None,
+    height: int | None = None,
+    width: int | None = None,
     rng_seed: int = 0,
     factory: Factory = _NONE,
 ) -> int:
@@ -91,9 +98,11 @@ def verify(
         frames: How many random frames.
         backends: c, rtl and icarus separated by commas, or available: those that can run here.
         directory: Folder that linnet jet compile wrote, whose files are checked as they stand.
+        height: Rows of a frame, if the folder was written for another height than the program's.
+        width: Pixels of a row, likewise.
         rng_seed: Of the random frames.
     """
-    program = program_of(model, factory)
+    program = at_size(program_of(model, factory), height, width)
     shown = random_frames(program, frames, rng_seed) if data is None else images_of(data, program)
     wanted = backends if backends == "available" else [word.strip() for word in backends.split(",")]
     record = program.verify(shown, backends=wanted, directory=directory)

@@ -88,7 +88,7 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Te
     path = Path(path)
     tensors, header, digest = _open(path, kind)
     if header.get("kind") != kind.name:
-        raise CheckpointError(f"{path}: the file must hold a {kind.name} (got a {header.get('kind')}).")
+        raise CheckpointError(f"{path}: the file must hold {_one(kind.name)} (got {_one(header.get('kind'))}).")
     if not isinstance(header.get("version"), int) or header["version"] > kind.version:
         raise CheckpointError(
             f"{path}: the {kind.name} must be of version {kind.version} or earlier (got {header.get('version')}). "
@@ -102,6 +102,11 @@ def read_tensors(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Te
 def _content(header: Mapping[str, Any]) -> dict[str, Any]:
     """What the digest covers beside the tensors."""
     return {key: header.get(key) for key in ("kind", "version", "facts", "aliases")}
+
+
+def _one(kind: str | None) -> str:
+    """A kind with its article."""
+    return f"{'an' if str(kind)[0] in 'aeiou' else 'a'} {kind}"
 
 
 def kind_of(path: str | os.PathLike[str]) -> str | None:

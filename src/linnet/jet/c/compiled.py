@@ -100,10 +100,7 @@ class CProgram:
         Raises:
             InputError: other sizes or numbers than the program takes, or a path that isn't there.
         """
-        frames = self._frames(x)
-        if path is not None and path not in self.paths:
-            raise InputError(f"`path` must be one of {', '.join(self.paths)} here (got {path!r}).")
-        chosen = PATHS.index(path or self.path)
+        frames, chosen = self._frames(x), self._number(path)
         results = np.empty((len(frames), int(np.prod(self._out))), np.int32)
         workspace = self._workspace.ctypes.data + self._start + offset
         step_in, step_out = frames.strides[0], results.strides[0]
@@ -118,16 +115,30 @@ class CProgram:
         Args:
             x: As for `run`.
             path: Likewise.
+
+        Raises:
+            InputError: as in `run`, or no frame at all.
         """
         frame = self._frames(x)[:1]
+        if not len(frame):
+            raise InputError("`x` must hold at least one frame (got none).")
         result = np.empty(int(np.prod(self._out)), np.int32)
-        workspace, chosen = self._workspace.ctypes.data + self._start, PATHS.index(path or self.path)
+        workspace, chosen = self._workspace.ctypes.data + self._start, self._number(path)
         at, out, run = frame.ctypes.data, result.ctypes.data, self._run_path
 
         def call(_alive: tuple[np.ndarray, np.ndarray] = (frame, result)) -> None:
             run(at, out, workspace, chosen)
 
         return call
+
+    def __repr__(self) -> str:
+        sizes = " -> ".join("x".join(map(str, shape)) for shape in (self._shape, self._out))
+        return f"CProgram({sizes}, {self.path}, program {self.hash[:16]})"
+
+    def _number(self, path: str | None) -> int:
+        if path is not None and path not in self.paths:
+            raise InputError(f"`path` must be one of {', '.join(self.paths)} here (got {path!r}).")
+        return PATHS.index(path or self.path)
 
     def _in_order(self, results: Tensor) -> Tensor:
         """Maps from channel last to torch's order."""

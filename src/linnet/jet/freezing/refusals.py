@@ -56,6 +56,11 @@ def _explained(node: Node) -> tuple[str, str]:
             "scales or shifts values between the layers",
             "Leave it out; if it prepares the pixels, say it by freeze(..., pixels=(scale, shift)).",
         )
+    if node.name in ("adaptive_max_pool2d", "amax"):
+        return (
+            "takes the greatest over windows that follow the map's size",
+            "Use nn.MaxPool2d with a window of the map's size, or nn.AdaptiveAvgPool2d(1).",
+        )
     if node.name in ("constant_pad_nd", "_pad_circular", "reflection_pad2d", "replication_pad2d"):
         return "pads outside a layer", "Give the layer padding= and pad_value=."
     if "norm" in node.name:

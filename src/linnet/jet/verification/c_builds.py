@@ -103,7 +103,8 @@ def _source(graph: IntegerGraph, directory: Path | None, folder: Path) -> tuple[
     headers = [path for path in sorted(directory.glob("*.h")) if "_PROGRAM_HASH" in path.read_text()]
     if len(headers) != 1:
         raise InputError(
-            f"`directory` must hold one program in C (got {directory} with {len(headers)} headers of one)."
+            f"`directory` must hold one program in C (got {directory} with "
+            f"{', '.join(path.stem for path in headers) or 'none'}). Write one by program.to_c(directory)."
         )
     if graph.hash not in headers[0].read_text():
         raise MismatchError(

@@ -68,7 +68,7 @@ def test_compile_verify_and_bench_work_on_the_shipped_program(tmp_path, capsys):
     assert "none differs" in capsys.readouterr().out
     assert main(["jet", "bench", "fashion", "--frames", "5"]) == 0
     assert re.search(r"portable +\d+\.\d", capsys.readouterr().out)
-    assert main(["jet", "compile", "fashion", "-o", str(out)]) == 2
+    assert main(["jet", "compile", "fashion", "--c", "-o", str(out)]) == 2
     assert "--overwrite" in capsys.readouterr().err
 
 
@@ -95,6 +95,9 @@ def test_a_saved_program_a_factory_and_folders_of_images_are_understood(tmp_path
         (["verify", "fashion", "--frames", "0"], "`--frames` must be a whole number >= 1"),
         (["verify", "fashion", "--backends", "vhdl"], "--backends"),
         (["verify", "fashion", "--data", "nowhere"], "`--data` must be a folder of images"),
+        (["verify", "fashion", "--directory", "nowhere"], "(got nowhere with none). Write one by"),
+        (["verify", "fashion", "--height", "40"], "has 784 input features"),
+        (["compile", "fashion", "--c", "--verilog"], "`--c` and `--verilog` go into folders of their own"),
         (["compile", "fashion", "--name", "3d"], "`--name` must be a C identifier"),
         (["compile", "fashion", "--word-bits", "8"], "`--word-bits` must be 32 or 64"),
         (["show", "nets.py:small"], "nets.py doesn't exist"),
@@ -133,6 +136,9 @@ def test_verilog_is_written_and_bad_options_of_hardware_are_refused(tmp_path, ca
     assert main(["jet", "compile", "fashion", "--verilog", "--name", "net", "-o", str(out)]) == 0
     assert {"net.v", "net.json", "net_tb.v", "net_demo.v"} <= {path.name for path in out.iterdir()}
     assert "--backends rtl" in capsys.readouterr().out
+    high = ["--verilog", "--height", "30", "-o", str(tmp_path / "high")]
+    assert main(["jet", "compile", "fashion", *high]) == 0
+    assert "--backends rtl --height 30 proves" in capsys.readouterr().out
     assert main(["jet", "compile", "fashion", "--height", "28", "-o", str(tmp_path / "c")]) == 2
     assert "give --verilog" in capsys.readouterr().err
     assert main(["jet", "synth", "fashion", "--seeds", "1,x"]) == 2

@@ -55,6 +55,11 @@ def test_bad_frames_and_paths_are_refused(tmp_path):
         loaded.run(pixels + 10000)
     with pytest.raises(InputError, match=r"`path` must be one of portable.*got 'neon'"):
         loaded.run(pixels, path="neon")
+    with pytest.raises(InputError, match=r"`path` must be one of portable.*got 'neon'"):
+        loaded.caller(pixels, path="neon")
+    with pytest.raises(InputError, match=r"`x` must hold at least one frame"):
+        loaded.caller(pixels[:0])
+    assert program.hash[:16] in repr(loaded)
 
 
 def test_a_missing_compiler_is_named_with_what_to_install(tmp_path, monkeypatch):

@@ -144,6 +144,7 @@ NAN.latents.data[0, 0, 0, 0, 0] = float("nan")
         (refused(JetConv2d(1, 2), nn.AvgPool2d(3, ceil_mode=True), Sign()), r"`1`.*ceil_mode=False"),
         (refused(JetConv2d(1, 2), nn.AvgPool2d(2, padding=1), Sign()), r"`1`.*padding=1"),
         (refused(JetConv2d(1, 2), nn.AdaptiveAvgPool2d(2), Sign()), r"`1`.*AvgPool2d"),
+        (refused(JetConv2d(1, 2), nn.AdaptiveMaxPool2d(1), Sign()), r"`1`.*nn\.MaxPool2d with a window"),
         (refused(nn.ZeroPad2d(1), JetConv2d(1, 2)), r"pads outside a layer.*padding="),
         (refused(JetConv2d(1, 4), nn.InstanceNorm2d(4), Sign()), r"`1`.*BatchNorm2d"),
         (lambda: freeze(Scaled().eval(), X), r"`div`.*pixels=\(scale, shift\)"),
