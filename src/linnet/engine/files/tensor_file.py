@@ -106,7 +106,7 @@ def _content(header: Mapping[str, Any]) -> dict[str, Any]:
 
 def _one(kind: str | None) -> str:
     """A kind with its article."""
-    return f"{'an' if str(kind)[0] in 'aeiou' else 'a'} {kind}"
+    return f"{'an' if str(kind).startswith(tuple('aeiou')) else 'a'} {kind}"
 
 
 def kind_of(path: str | os.PathLike[str]) -> str | None:

@@ -99,8 +99,10 @@ BAD = {
     ),
     "another kind": (
         lambda p: write_tensors(p, {}, {}, Kind("checkpoint", 1)),
-        r"checkpoint",
+        r"a test file \(got a checkpoint\)",
     ),
+    "a kind with a vowel": (lambda p: write_tensors(p, {}, {}, Kind("ensemble", 1)), r"\(got an ensemble\)"),
+    "a kind without a name": (lambda p: write_tensors(p, {}, {}, Kind("", 1)), r"a test file \(got a \)"),
     "a newer version": (
         lambda p: write_tensors(p, {}, {}, Kind("test file", 4)),
         r"version.*4",
