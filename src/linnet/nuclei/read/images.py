@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linnet.errors import ImageError, InputError
-from linnet.nuclei.read.by_bioio import BY_BIOIO, bioio_layouts, open_by_bioio
-from linnet.nuclei.read.by_openslide import open_slide, slide_layout
+from linnet.nuclei.read.extras.by_bioio import BY_BIOIO, bioio_layouts, open_by_bioio
+from linnet.nuclei.read.extras.by_openslide import open_slide, slide_layout
+from linnet.nuclei.read.extras.ome_zarr import folder_digest, open_zarr, zarr_layout
 from linnet.nuclei.read.formats import image_format
-from linnet.nuclei.read.ome_zarr import folder_digest, open_zarr, zarr_layout
 from linnet.nuclei.read.png_jpeg import MAX_WHOLE_BYTES, read_jpeg, read_png
 from linnet.nuclei.read.small_images import KINDS, NAMES, png_intensities, read_small_image
 from linnet.nuclei.read.stacks import Projection, as_colour, projected
