@@ -28,7 +28,7 @@ from linnet.nuclei.points.detections import Detections
 from linnet.nuclei.points.inside import mean_inside
 from linnet.nuclei.points.write import FORMATS, write_counts, write_detections, write_failed
 from linnet.nuclei.read.channels import each_channel
-from linnet.nuclei.read.find import Failure, find_images, folders_of, left_out
+from linnet.nuclei.read.find import Failure, find_images, folders_of, left_out, skipped
 from linnet.nuclei.read.images import Picture, open_picture
 from linnet.nuclei.read.stacks import Projection
 from linnet.report import Content
@@ -78,12 +78,14 @@ class BatchResult:
         done: Images with a result, in the order given.
         failed: Images without one, and why.
         remarks: What is odd about the batch as a whole.
+        skipped: What lies in the folders and was not searched, and why.
     """
 
     out: Path
     done: tuple[Done, ...]
     failed: tuple[Failure, ...]
     remarks: tuple[str, ...] = ()
+    skipped: tuple[Failure, ...] = ()
 
     @property
     def report(self) -> Path:
@@ -94,6 +96,10 @@ class BatchResult:
     def nuclei(self) -> int:
         """Nuclei in all images."""
         return sum(one.detections.count.n for one in self.done)
+
+    def named(self) -> "Iterator[tuple[str, Done]]":
+        """Each image by its file's name and page, or by its path where several files have that name."""
+        return _named(self.done)
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,7 @@ class _Batch:
     endings: tuple[str, ...]
     done: list[Done] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    skipped: list[Failure] = field(default_factory=list)
     cards: list[Card] = field(default_factory=list)
 
     def keep(self, one: Card) -> None:
@@ -228,12 +235,13 @@ def detect(
     )
     places = [paths] if isinstance(paths, str | Path) else list(paths)
     images, failures = find_images(places, recursive=recursive)
+    others = skipped(places, recursive=recursive)
     todo, uncounted = jobs(images, page, folders_of(images, places) if recursive else ())
     detector = load(weights) if isinstance(weights, str | Path) else weights
     folder = prepared(Path(out), overwrite=overwrite)
     if same_scale and diameter_px == "auto" and diameter_um is None:
         options = dataclasses.replace(options, diameter_px=agreed_diameter(detector, todo, options.open))
-    batch = _Batch(folder, of=len(todo), endings=options.endings, failed=[*failures, *uncounted])
+    batch = _Batch(folder, of=len(todo), endings=options.endings, failed=[*failures, *uncounted], skipped=others)
     try:
         with watched(len(todo), wanted=progress) as watch:
             for job in todo:
@@ -241,18 +249,20 @@ def detect(
                 _one(batch, job, detector, options, watch.tile)
                 watch.image_done()
     except KeyboardInterrupt:
-        _finish(batch, _facts(weights, detector, options, reproducible=reproducible), reproducible=reproducible)
+        _finish(
+            batch, options, _facts(weights, detector, options, reproducible=reproducible), reproducible=reproducible
+        )
         raise KeyboardInterrupt(
             f"Stopped after {len(batch.done)} of {len(todo)} images; their results are in {batch.out}."
         ) from None
-    _finish(batch, _facts(weights, detector, options, reproducible=reproducible), reproducible=reproducible)
+    _finish(batch, options, _facts(weights, detector, options, reproducible=reproducible), reproducible=reproducible)
     return BatchResult(
-        batch.out, tuple(batch.done), tuple(batch.failed), _remarks(batch, options, places, recursive=recursive)
+        batch.out, tuple(batch.done), tuple(batch.failed), _remarks(batch, options), tuple(batch.skipped)
     )
 
 
-def _remarks(batch: _Batch, options: _Options, places: Sequence[str | Path], *, recursive: bool) -> tuple[str, ...]:
-    words = [left_out(places, recursive=recursive)]
+def _remarks(batch: _Batch, options: _Options) -> tuple[str, ...]:
+    words = [left_out(batch.skipped)]
     if options.diameter_px == "auto" and options.diameter_um is None:
         words.append(disagreement([(name, one.detections) for name, one in _named(batch.done)]))
     return tuple(word for word in words if word)
@@ -322,7 +332,7 @@ def _named(done: Sequence[Done]) -> Iterator[tuple[str, Done]]:
     return ((one.name if times[one.name] == 1 else str(one.image.with_name(one.name)), one) for one in done)
 
 
-def _finish(batch: _Batch, facts: dict[str, Any], *, reproducible: bool) -> None:
+def _finish(batch: _Batch, options: _Options, facts: dict[str, Any], *, reproducible: bool) -> None:
     """Writes what is about the whole batch."""
     counted = [(name, one.detections) for name, one in _named(batch.done)]
     write_counts(batch.out / "counts.csv", counted, [one.image for one in batch.done])
@@ -330,9 +340,11 @@ def _finish(batch: _Batch, facts: dict[str, Any], *, reproducible: bool) -> None
     now = "" if reproducible else datetime.now(UTC).isoformat(timespec="seconds")
     run = facts | {"images": len(batch.done), "failed": len(batch.failed)} | ({"time": now} if now else {})
     run["done"] = [{"stem": one.stem, "path": str(one.image), "page": one.page} for one in batch.done]
+    run["skipped"] = [{"path": one.image, "reason": one.error} for one in batch.skipped]
     run["files"] = [f"{one.stem}.{ending}" for one in batch.done for ending in batch.endings]
     atomic_write(batch.out / "run.json", json.dumps(run, indent=2, ensure_ascii=False) + "\n")
-    html = batch_page(batch.cards, batch.failed, facts=_shown_facts(facts), date=now)
+    told = {"remarks": _remarks(batch, options), "skipped": batch.skipped}
+    html = batch_page(batch.cards, batch.failed, **told, facts=_shown_facts(facts), date=now)
     atomic_write(batch.out / "report.html", html)
 
 
