@@ -13,7 +13,20 @@ from linnet.nuclei.points.columns import measured_columns
 from linnet.nuclei.points.detections import Detections
 from linnet.nuclei.points.write import density_per_mm2
 from linnet.nuclei.read.find import Failure
-from linnet.report import Content, Section, badge, data_uri, note, page, score_legend, steps, svg_dots, table, tiles
+from linnet.report import (
+    Content,
+    Section,
+    badge,
+    data_uri,
+    note,
+    page,
+    prose,
+    score_legend,
+    steps,
+    svg_dots,
+    table,
+    tiles,
+)
 from linnet.report.histogram import distribution
 from linnet.report.zoom import TILE, zoomable
 
@@ -206,8 +219,8 @@ def _remarked(remarks: Sequence[str]) -> list[Content]:
     notes = []
     for text in remarks:
         for argument, option in options:
-            text = text.replace(argument, option)
-        notes.append(note(f"{text[:1].upper()}{text[1:]}."))
+            text = text.replace(argument, f"`{option}`")
+        notes.append(note(prose(f"{text[:1].upper()}{text[1:]}.")))
     return notes
 
 
@@ -329,7 +342,7 @@ def _failed(failures: Sequence[Failure]) -> Markup:
 
 def _skipped(skipped: Sequence[Failure]) -> Markup:
     some = f", the first {KEPT} of {len(skipped):,}; all are in run.json" if len(skipped) > KEPT else ""
-    rows = [[one.image, one.error.replace("`recursive`", "--recursive")] for one in skipped[:KEPT]]
+    rows = [[one.image, prose(one.error.replace("`recursive`", "`--recursive`"))] for one in skipped[:KEPT]]
     return table(["file or folder", "why"], rows, caption=f"What was not searched{some}")
 
 

@@ -159,10 +159,11 @@ def _expanded(path: Path, *, recursive: bool = False) -> list[Path]:
         inside = [f for f in named if not is_own_picture(f)]
         if not inside:
             others, folders = sum(1 for _ in path.iterdir()), len(_folders(path))
-            deeper = "s in it are searched" if folders > 1 else " in it is searched"
-            hint = f" The {folders} folder{deeper} with `recursive`." if folders and not recursive else ""
+            deeper = f"the {folders} folders" if folders > 1 else "the folder"
+            hint = f" `recursive` searches {deeper} in it too." if folders and not recursive else ""
+            entries = "entry" if others == 1 else "entries"
             raise ImageError(
-                f"{path}: there are no images in this folder ({others} other entries). Files that end in "
+                f"{path}: there are no images in this folder ({others} other {entries}). Files that end in "
                 f"{', '.join(SUFFIXES[:5])} are looked for; name the folder that holds them.{hint}"
             )
         return inside

@@ -165,7 +165,7 @@ def _described(start: bytes) -> str:
             return name
     text = _text(start)
     if text is not None:
-        return f"text that begins with {text[:30]!r}"
+        return f"text that begins with {text.strip()[:30]!r}"
     return f"unknown bytes that begin with {start[:8].hex(' ')}"
 
 

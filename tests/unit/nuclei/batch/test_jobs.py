@@ -86,9 +86,9 @@ def test_each_thing_that_was_skipped_is_listed_with_its_reason(tmp_path):
     assert "linnet drew" in remark
     assert "1 folder inside left out" in remark
     page = result.report.read_text(encoding="utf-8")
-    assert page.index("1 folder inside left out; --recursive takes") < page.index("Thumbs.db")
+    assert page.index("1 folder inside left out; <code>--recursive</code> takes") < page.index("Thumbs.db")
     assert "`recursive`" not in page
-    with pytest.raises(ImageError, match=r"no images.*The 2 folders in it are searched with `recursive`"):
+    with pytest.raises(ImageError, match=r"no images.*`recursive` searches the 2 folders in it too"):
         run(tmp_path, tmp_path / "none")
 
 
