@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 
-import linnet.results.files
 from linnet.errors import InputError
+from linnet.nuclei.batch import batch
 from linnet.nuclei.batch.batch import detect
 from linnet.nuclei.batch.options import Options
 from tests.unit.nuclei.batch.test_batch import bright_pixels, png, rows, spots
@@ -52,14 +52,14 @@ def test_micrometres_without_a_pixel_size_fail_that_image_alone(tmp_path):
 
 def test_a_full_disk_is_one_error_that_says_what_is_kept(tmp_path, monkeypatch):
     images = [png(tmp_path / f"{n}.png") for n in "abc"]
-    write = linnet.results.files._write
+    write = batch.write_detections
 
-    def full(path, payload):
-        if path.name.startswith(".b."):
+    def full(found, path, **options):
+        if path.stem == "b":
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, payload)
+        return write(found, path, **options)
 
-    monkeypatch.setattr(linnet.results.files, "_write", full)
+    monkeypatch.setattr(batch, "write_detections", full)
     out = tmp_path / "out"
     with pytest.raises(InputError, match=r"out: No space left on device. Stopped after 1 of 3 images.*`out`"):
         detect(images, out, weights=bright_pixels, progress=False, overlay=False)
