@@ -283,6 +283,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", choices=tuple(TASKS))
+    parser.add_argument("--rivals", nargs="+", choices=tuple(RIVALS), default=tuple(RIVALS))
     parser.add_argument("--times", action="store_true")
     given = parser.parse_args(argv)
     torch.set_num_threads(1)
@@ -297,7 +298,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 append_record(given.out, record)
             continue
         for seed in range(SEEDS):
-            for name in _rivals():
+            for name in (each for each in _rivals() if each in given.rivals):
                 if ("natural.defaults", problem, name, seed) not in done:
                     record = trained(problem, task, name, seed)
                     append_record(given.out, record)
