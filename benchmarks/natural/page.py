@@ -57,7 +57,7 @@ held-out images, 0 where the run diverged. What a row doesn't name is the constr
 """
 _WRONG = """## Labels that are wrong
 
-Three linear layers on 2,000 images of Fashion-MNIST at half their size, of which a share has its label drawn anew, 200
+Three linear layers on 2,000 images of Fashion-MNIST at half their size, of which a share has its label drawn anew, 120
 steps of 128, one seed. A cell has the loss on all training images, redrawn labels included, after the last step, and in
 brackets the accuracy on 2,000 held-out images with their own labels. K-FAC has its defaults; the others have those of
 the how-to for minibatches (sampled, damping 0.1, c 0.3).

@@ -28,7 +28,7 @@ from linnet.results import Record, append_record, read_records
 PROBLEM = "fashion_mnist"
 SCALE = Scale(images=20_000, held_out=2_000, tested=100, target=0.0, tune_steps=0, steps=200)
 RATES = (0.003, 0.01, 0.02, 0.05, 0.1, 0.3)
-DAMPINGS = (0.001, 0.003, 0.01, 0.03, 0.1)
+DAMPINGS = (0.001, 0.01, 0.1)
 TRAINS = 0.80  # a run that ends at this accuracy or above trains; chosen before the first run
 UNBOUNDED = "unbounded, refreshed every 100"
 CLIPS: Mapping[str, float] = {"kl_clip=0.01": 1e-2, "kl_clip=0.001": 1e-3}
