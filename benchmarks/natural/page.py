@@ -60,7 +60,8 @@ _WRONG = """## Labels that are wrong
 Three linear layers on 2,000 images of Fashion-MNIST at half their size, of which a share has its label drawn anew, 120
 steps of 128, one seed. A cell has the loss on all training images, redrawn labels included, after the last step, and in
 brackets the accuracy on 2,000 held-out images with their own labels. K-FAC has its defaults; the others have those of
-the how-to for minibatches (sampled, damping 0.1, c 0.3).
+the how-to for minibatches (sampled, damping 0.1, c 0.3). The tridiagonal metric isn't positive definite, so its step
+needn't go downhill: it is there for theory.
 """
 
 

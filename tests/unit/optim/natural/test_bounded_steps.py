@@ -64,6 +64,19 @@ def test_with_labels_redrawn_every_approximation_ends_no_worse_than_adams_best_o
         assert end <= best, (approx, end, best)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_momentum_alone_leaves_the_bound_of_the_accumulated_step_where_it_was(share):
+    x, y = noisy(share)
+    ends = {}
+    for momentum in (0.0, 0.9):
+        model = network()
+        opt = NaturalGradient(model, "cross_entropy", "kfac", momentum=momentum)
+        assert opt.param_groups[0]["kl_clip"] == pytest.approx(0.01 * (1 - momentum))
+        ends[momentum] = trained(model, everyday(model, opt), x, y, epochs=10)
+    assert ends[0.9] <= adam(x, y)
+    assert ends[0.9] < ends[0.0] + 0.05
+
+
 def test_without_a_bound_the_settings_of_the_how_to_explode_on_wrong_labels_and_the_guard_says_so():
     x, y = noisy(0.1)
     model = network()
