@@ -144,3 +144,10 @@ def test_an_infinite_step_is_an_error_of_its_own_and_not_a_step_of_length_nan():
     one = {"w": torch.full((2,), 1e30)}
     with pytest.raises(ArithmeticError, match="infinite"):
         clip_scale(one, one, eta=1.0, most=1e-2)
+
+
+def test_a_step_uphill_is_bounded_like_one_downhill():
+    """The tridiagonal metric isn't positive definite."""
+    down = clip_scale({"w": torch.ones(4)}, {"w": torch.ones(4)}, eta=1.0, most=1e-2)
+    assert down == pytest.approx(0.05)
+    assert clip_scale({"w": torch.ones(4)}, {"w": -torch.ones(4)}, eta=1.0, most=1e-2) == down
