@@ -147,6 +147,34 @@ def test_another_scale_must_be_much_better_where_the_nuclei_have_the_right_size_
         assert choice.scale == expected
 
 
+@pytest.mark.parametrize(
+    ("many", "times", "smaller", "pieces"),
+    [
+        (20, 4.0, 2.0, True),
+        (20, 2.4, 2.0, False),  # small nuclei are found more surely when enlarged, not several times as many
+        (20, 4.0, 1.2, False),  # and at the same size
+        (12, 4.0, 2.0, False),  # so few may be noise
+    ],
+)
+@pytest.mark.parametrize("side", [200, 1600])
+def test_pieces_of_nuclei_are_not_taken_for_nuclei(many, times, smaller, pieces, side):
+    """At 1 nuclei of 11 px are found; enlarged, more and smaller ones in the same place, and more surely."""
+
+    def find(part, scale):
+        if scale < 1:
+            return Found(np.zeros((0, 2)), np.zeros(0), np.zeros(0))
+        area = part.shape[0] * part.shape[1]
+        known = {1.0: (1.0, 11.0, 0.5), 2.0: (times, 11.0 / smaller, 0.54), 2.8: (times, 11.0 / smaller, 0.56)}
+        share, diameter, mean = known.get(scale, (0.0, 1.0, 0.0))
+        n = round(many * share * area / (200 * 200 if side == 200 else 160 * 160))  # 160: of the part seen at 2
+        points = part.shape[0] * (np.arange(n)[:, None] * np.array([0.7549, 0.5698]) % 1)  # evenly spread
+        return Found(points, np.full(n, mean), np.full(n, diameter))
+
+    choice = chosen(find, np.zeros((side, side)))
+    assert choice.pieces == pieces
+    assert (choice.scale == 1.0) == pieces
+
+
 def test_an_empty_field_of_a_network_with_diameters_chooses_1_after_four_looks():
     choice, looks = led({})
     assert choice == Choice(1.0, sure=False)
