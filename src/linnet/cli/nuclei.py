@@ -48,8 +48,8 @@ def detect(
     An image that can't be used is listed at the end and in failed.csv; the others are done, and the exit code is 1.
 
     Args:
-        images: One or more files or folders of them: TIFF, OME-TIFF, OME-Zarr, SVS, NDPI, PNG, JPEG and others; CZI,
-            ND2 and LIF with the extra linnet[formats].
+        images: One or more files or folders of them: TIFF, OME-TIFF, SVS, NDPI, PNG, JPEG and others; OME-Zarr and
+            MIRAX with the extra linnet[slides]; CZI, ND2 and LIF with linnet[formats].
         out: Folder for the results; made when missing. Without it: found, or found-2 when found holds another run's.
         overwrite: Replace the results of another run in that folder.
         format: Files of points for each image, separated by commas: csv, geojson (opens in QuPath), geojson.gz, json.

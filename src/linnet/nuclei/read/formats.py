@@ -1,14 +1,27 @@
-"""What a file is, told by its first bytes and never by its name."""
+"""What a file is, told by its first bytes; by its name only where they don't say it."""
 
 import zipfile
 from pathlib import Path
 
 from linnet.errors import ImageError
 
-READABLE = "PNG, JPEG, TIFF, OME-TIFF, OME-Zarr, SVS, NDPI, JPEG 2000, WebP, GIF, BMP, NumPy, CZI, ND2 and LIF files"
+READABLE = (
+    "PNG, JPEG, TIFF, OME-TIFF, OME-Zarr, SVS, NDPI, MRXS, JPEG 2000, WebP, GIF, BMP, NumPy, CZI, ND2 and LIF files"
+)
+
+SLIDES = {
+    ".mrxs": "a MIRAX slide",
+    ".vms": "a Hamamatsu VMS slide",
+    ".vmu": "a Hamamatsu VMU slide",
+    ".svslide": "a Sakura slide",
+    ".bif": "a Ventana slide",
+}
+"""Slides of several files, or of TIFF with tiles that overlap, which openslide reads; their first bytes are those of a
+JPEG, a text, a database or a TIFF, so these alone are told by their names."""
 
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".tf8"),
+    *(".lsm", ".stk", ".qptiff", ".scn", *SLIDES),
     *(".svs", ".ndpi", ".jp2", ".webp", ".gif", ".bmp", ".npy", ".czi", ".nd2", ".lif"),
 )
 """File names that are taken for images in a directory."""
@@ -97,7 +110,7 @@ def read_start(path: Path, size: int = 4096) -> bytes:
 
 
 def image_format(path: Path) -> str:
-    """ "png", "jpeg", "tiff", "zarr", or one of the kinds of `small_images`.
+    """ "png", "jpeg", "tiff", "zarr", "slide", or one of the kinds of `small_images` and `by_bioio`.
 
     Raises:
         ImageError: the file can't be read, or is something else; it says what.
@@ -108,6 +121,8 @@ def image_format(path: Path) -> str:
         if is_zarr(path):  # a folder
             return "zarr"
         raise
+    if path.suffix.lower() in SLIDES:
+        return "slide"
     if start.startswith(b"PK\x03\x04") and is_zarr(path):
         return "zarr"
     for magic, kind in _MAGIC:

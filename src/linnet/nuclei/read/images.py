@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linnet.errors import ImageError, InputError
-from linnet.nuclei.read.by_bioio import BY_BIOIO, bioio_layouts, open_by_bioio
+from linnet.nuclei.read.extras.by_bioio import BY_BIOIO, bioio_layouts, open_by_bioio
+from linnet.nuclei.read.extras.by_openslide import open_slide, slide_layout
+from linnet.nuclei.read.extras.ome_zarr import folder_digest, open_zarr, zarr_layout
 from linnet.nuclei.read.formats import image_format
-from linnet.nuclei.read.ome_zarr import folder_digest, open_zarr, zarr_layout
 from linnet.nuclei.read.png_jpeg import MAX_WHOLE_BYTES, read_jpeg, read_png
 from linnet.nuclei.read.small_images import KINDS, NAMES, png_intensities, read_small_image
 from linnet.nuclei.read.stacks import Projection, as_colour, projected
@@ -27,7 +28,7 @@ LAZY_FROM_BYTES = 64 * 2**20
 
 _INDEXED = 3  # colour type of a PNG
 # kinds that are read piece by piece
-_LAZY = {"tiff": open_tiff, "zarr": open_zarr, **dict.fromkeys(BY_BIOIO, open_by_bioio)}
+_LAZY = {"tiff": open_tiff, "zarr": open_zarr, "slide": open_slide, **dict.fromkeys(BY_BIOIO, open_by_bioio)}
 _FLOATS = {"int8": "float32", "int16": "float32"}  # exact; wider integers become float64
 
 
@@ -225,6 +226,8 @@ def _layouts(path: Path, kind: str) -> list[Layout]:
         return tiff_layouts(path)
     if kind in BY_BIOIO:
         return bioio_layouts(path)
+    if kind == "slide":
+        return [slide_layout(path)]
     return [zarr_layout(path) if kind == "zarr" else _layout(_stored(path, kind))]
 
 

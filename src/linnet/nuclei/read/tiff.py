@@ -58,11 +58,20 @@ def _shown(path: Path, tiff: TiffFile) -> list[int]:
     """The series that are pictures: of a slide the slide, else all but thumbnails and masks."""
     series = tiff.series
     if not series:
+        if _first_directory(tiff) >= tiff.filehandle.size:  # many programs write it last
+            raise cut_off(path)
         raise ImageError(f"{path}: the TIFF holds no picture. Export it again.")
     if tiff.is_svs or tiff.is_ndpi:  # the others are its thumbnail, label and macro photograph
         return [0]
     main = [i for i, s in enumerate(series) if not (s.keyframe.subfiletype & 0b101)]
     return main or list(range(len(series)))
+
+
+def _first_directory(tiff: TiffFile) -> int:
+    """Where the header says that the description of the first picture lies."""
+    tiff.filehandle.seek(8 if tiff.is_bigtiff else 4)
+    stored = tiff.filehandle.read(tiff.tiff.offsetsize)
+    return int.from_bytes(stored, "little" if tiff.byteorder == "<" else "big")
 
 
 def _layout(path: Path, tiff: TiffFile, index: int) -> Layout:

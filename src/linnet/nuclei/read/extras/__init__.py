@@ -1,0 +1,1 @@
+"""Formats whose readers come with an extra: `pip install "linnet[slides]"` or `"linnet[formats]"`."""
