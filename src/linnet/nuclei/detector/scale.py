@@ -43,7 +43,8 @@ _STEPS = 2  # from a scale to the one that the diameters found there ask for
 _THERE = 0.4  # logarithm of a diameter over the right one below which there is no further step
 # Enlarged, small nuclei are found more surely, but at the same size, and hardly three times as many. Chosen on the same
 # images and on drawn ones of crowded tissue.
-_MANY, _TIMES, _MUCH_SMALLER = 15, 3.0, 1.4  # points at 1; from so many times as many and so much smaller on, they are pieces
+_MANY, _TIMES, _MUCH_SMALLER = 15, 3.0, 1.4  # points at 1; from so many times as many and so much smaller on: doubt
+_CROWD, _SURER = 50, 0.07  # points at 1; with less than this added to their mean score, what is found there is pieces
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Choice:
         scale: One of SCALES; 1 where nothing was found at any.
         sure: Whether enough points were found to judge by.
         merit: How sure the points at this scale are; -inf where they are too few.
-        pieces: Whether larger scales were passed over because what is found there seems to be pieces of nuclei.
+        pieces: Whether what is found in the enlarged image may be pieces of nuclei.
     """
 
     scale: float
@@ -82,7 +83,8 @@ def find_scale(find: Find, image: Any, spacing_px: float, spread: Callable[[np.n
     Where the network gives diameters, they lead: those at scale 1 if its points are many, sure and of the right size;
     else those of the surest of 1, 0.5 and 0.25 say which scale to go to, and what is found there whether to go on. Of
     the scales looked at the one with the highest merit is chosen, and 1 unless another one is clearly better. Where a
-    scale above 1 has several times as many and much smaller points as 1 has, all above 1 are passed over.
+    scale above 1 has several times as many and much smaller points as 1 has, and hardly surer ones, those above 1 are
+    passed over.
 
     The merit of a scale is the mean score of its points, less a price on nuclei that are larger than the reference
     diameter or much smaller; where the network gives no diameters, on points that lie farther apart than nuclei do at
@@ -174,8 +176,9 @@ class _Looks:
     def scales(self) -> list[float]:
         """Those looked at, more than by a sample, that have points enough to judge by."""
         enough = [s for (s, sample), found in self._known.items() if not sample and len(found.score) >= _FEW]
-        self.pieces = self.pieces or any(self._in_pieces(scale) for scale in enough)
-        return [scale for scale in enough if scale <= 1 or not self.pieces]
+        self.pieces = self.pieces or any(self._in_doubt(scale) for scale in enough)
+        largest = 1.0 if any(self._in_doubt(scale, sure=True) for scale in enough) else math.inf
+        return [scale for scale in enough if scale <= largest]
 
     def found(self, scale: float, *, sample: bool = False) -> Found:
         """What is found at a scale, in the whole of a small image unless a sample is enough."""
@@ -190,15 +193,17 @@ class _Looks:
             self._known[scale, sample] = self._find(np.asarray(self._image[top:bottom, left:right]), scale)
         return self._known[scale, sample]
 
-    def _in_pieces(self, scale: float) -> bool:
+    def _in_doubt(self, scale: float, *, sure: bool = False) -> bool:
         """Whether what is found there is much smaller and much more than what is found in the same place at 1."""
         plain = self._known.get((1.0, False))
         if scale <= 1 or plain is None or plain.diameters_px is None:
             return False
-        window = self._window[scale] - self._window[1.0][:, :1]
+        window, there = self._window[scale] - self._window[1.0][:, :1], self._known[scale, False]
         inside = np.all((plain.points >= window[:, 0]) & (plain.points < window[:, 1]), axis=1)
         many = int(inside.sum())
-        if many < _MANY or len(self._known[scale, False].score) < _TIMES * many:
+        if many < (_CROWD if sure else _MANY) or len(there.score) < _TIMES * many:
+            return False
+        if sure and float(there.score.mean()) > float(plain.score.mean()) + _SURER:
             return False
         return float(np.median(plain.diameters_px[inside])) > _MUCH_SMALLER * self.diameter_px(scale)
 
