@@ -22,20 +22,22 @@ from tests.zoo.check import masked
 LIMIT_S = 150
 PEER_LIMIT_S = 40  # of one size: on some networks torch-pruning didn't end in 150 s
 RIGHT = 1e-6  # of the outputs' variation, in float64
+EFFECT = 1e-4  # the least that masking must change for a comparison to say something
 
 
 def measured(network: Network) -> dict[str, Any]:
     """What is known of a network after halving all that its graph calls free.
 
     Returns:
-        `verdict` is "right", "refused", "wrong" or "nothing free"; `free` the share of its channels that may be pruned,
-        `seconds` for its graph at full size, `error` the largest difference from the masked network in both modes,
-        `reference` what torch-pruning does: "runs" or the error.
+        `verdict` is "right", "refused", "wrong", "nothing free" or "not shown" (masking changes nothing); `free` the
+        share of its channels that may be pruned, `seconds` for its graph at full size, `error` the largest difference
+        from the masked network in both modes, `effect` what masking changes.
     """
     with warnings.catch_warnings(), _limit(LIMIT_S):
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
         model = network.make().eval()
+        draw_anew(model)
         found = _graph(network, model)
         if "words" not in found:
             found |= _halved(network, model)
@@ -69,8 +71,30 @@ def _halved(network: Network, model: nn.Module) -> dict[str, Any]:
     except LinnetError as error:
         return {"verdict": "refused", "words": str(error)[:300]}
     modes = (False, True) if not graph.program.training_error else (False,)
-    error = max(_difference(masked(model, graph, half), small, shape, training=mode) for mode in modes)
-    return {"verdict": "right" if error < RIGHT else "wrong", "error": error}
+    reference = masked(model, graph, half)
+    error = max(_difference(reference, small, shape, training=mode) for mode in modes)
+    effect = _difference(reference, model, shape, training=False)
+    verdict = ("right" if effect > EFFECT else "not shown") if error < RIGHT else "wrong"
+    return {"verdict": verdict, "error": error, "effect": effect}
+
+
+def draw_anew(model: nn.Module) -> None:
+    """Draws what begins as a constant, so that every channel counts and no two are alike.
+
+    Vectors (scales, biases, layer scales) and statistics of batch norm all differ; larger tensors are drawn where they
+    begin below 0.001, as a last layer of a branch does that begins at 0.
+    """
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            leaf = name.rpartition(".")[2]
+            drawn = torch.rand(tensor.shape, generator=generator) - 0.5
+            if leaf in ("running_mean", "bias"):
+                tensor.copy_(0.4 * drawn)
+            elif leaf == "running_var" or (isinstance(tensor, nn.Parameter) and tensor.numel() in tensor.shape):
+                tensor.copy_(1 + 0.8 * drawn)
+            elif isinstance(tensor, nn.Parameter) and float(tensor.abs().max()) < 1e-3:
+                tensor.copy_(0.3 * drawn)
 
 
 def _smaller(network: Network, model: nn.Module) -> tuple[ChannelGraph, tuple[int, ...]]:

@@ -32,8 +32,9 @@ channels are set to zero, in eval and in training mode, by code that is written 
 - **torch-pruning**: its magnitude pruner takes half of every layer but the classifier, by its documented call. *Runs*
   says that the smaller network can be called, not that it computes the right thing.
 
-Weights are those that the libraries begin with. Where some begin at 0 (the last batch norm of a residual branch), the
-comparison sees little of what lies before them.
+The weights are those that the libraries begin with, but what begins as a constant is drawn anew: scales, biases and
+statistics of normalisation layers, and whatever begins at 0, which would hide all that lies before it. Masking changes
+the outputs of every network that is called right.
 """
 
 

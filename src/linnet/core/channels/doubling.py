@@ -164,6 +164,9 @@ class _Trial:
         stake = self._stake(error)
         if stake.size:
             return [(stake, error)]
+        entering = self._entering(error)
+        if entering.size:
+            return [(entering, error)]
         self.end, self.searched = time.monotonic() + SEARCH_S, True
         return self._search(units, error)
 
@@ -180,6 +183,37 @@ class _Trial:
         held = np.concatenate([np.zeros(0, dtype=np.int64), *labels])
         roots = np.unique(walk.atoms.find(held[held >= 0])) if held.size else held
         return roots[~walk.atoms.frozen(roots)] if roots.size else roots
+
+    def _entering(self, error: Exception) -> Ints:
+        """Free class roots that enter the module whose line fails, if their doubling alone makes it fail.
+
+        A line such as `x.reshape(B, N, C)` fails for the sake of another tensor, whose size the module reads first.
+        The channels that enter other modules by the same line are taken along.
+        """
+        nodes, line = self.walk.program.all_nodes, failing_line(error.__cause__ or error)
+        place = getattr(error.__cause__ or error, "recorded_nodes", None)
+        if place is None or place >= len(nodes) or not nodes[place].module or not nodes[place].source:
+            return np.zeros(0, dtype=np.int64)
+        own = self._first_read(place)
+        again = self._failure(own) if own.size else None
+        if again is None or failing_line(again.__cause__ or again) != line:
+            return np.zeros(0, dtype=np.int64)
+        at = nodes[place]
+        alike = [node.index for node in nodes if (node.op, node.source) == (at.op, at.source)]
+        return np.unique(np.concatenate([own, *(self._first_read(index) for index in alike)]))
+
+    def _first_read(self, place: int) -> Ints:
+        """Free class roots of the first labelled tensor that the module of a node reads, up to that node."""
+        walk, nodes = self.walk, self.walk.program.all_nodes
+        module, found = nodes[place].module, np.zeros(0, dtype=np.int64)
+        while place >= 0 and f"{nodes[place].module}.".startswith(f"{module}."):
+            for value in nodes[place].inputs:
+                held = walk.flow(value).all_labels()
+                roots = np.unique(walk.atoms.find(held[held >= 0])) if held.size else held
+                free = roots[~walk.atoms.frozen(roots)] if roots.size else roots
+                found = free if free.size else found
+            place -= 1
+        return found
 
     def _units(self) -> list[Ints]:
         """Free classes; those that one cut of the user's code takes apart are tested together."""

@@ -177,7 +177,8 @@ def _names(code: Any) -> set[str]:
 def _convolution(resize: Resize) -> dict[str, Any]:
     window = operator_of(resize.node).window
     assert window is not None
-    channels, weight = resize.new(0)[1], resize.new(1)
+    plain = "weight" in resize.module._parameters  # which the operator may read after some computing
+    channels, weight = resize.new(0)[1], resize.new_parameter("weight") if plain else resize.new(1)
     groups = window(resize.program, resize.node).groups
     before = resize.program.shape(resize.node.argument(0).value)[1]
     if groups > 1 and groups == before:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,6 +145,16 @@ class PropagationState:
             for axis, size in zip(factor.axes, factor.labels.shape, strict=True):
                 sizes[axis] = size
         return tuple(sizes)
+
+    def parameter_views(self) -> Iterator[tuple[int, int, Ints]]:
+        """(value number, axis, labels) of tensors that show a parameter's axis, such as a weight that is computed."""
+        for value, flow in self.flows.items():
+            if flow.view is None or value in self.program.names:
+                continue
+            for axis, source in enumerate(flow.view.axes):
+                entry = None if source is None else self.axes.get((flow.view.tensor, source.axis))
+                if entry is not None and source is not None:
+                    yield value, axis, entry.labels if source.positions is None else entry.labels[source.positions]
 
     def fix(self, name: str, axis: int, reason: str) -> None:
         """An axis of a parameter must keep its size: channels on it are frozen, now and when they come."""

@@ -30,10 +30,9 @@ def shapes_after(walk: PropagationState, copies: Ints) -> dict[int, tuple[int, .
     program = walk.program
     changed: dict[int, tuple[int, ...]] = {}
     for (name, axis), entry in walk.axes.items():
-        value = program.tensors[name]
-        labels = entry.labels[entry.labels >= 0]
-        size = int(copies[walk.atoms.find(labels)].sum()) + int((entry.labels < 0).sum())
-        _set(changed, program, value, axis, size)
+        _set(changed, program, program.tensors[name], axis, _size(walk, entry.labels, copies))
+    for value, axis, labels in walk.parameter_views():
+        _set(changed, program, value, axis, _size(walk, labels, copies))
     sizes: dict[int, int] = {}  # operators that pass labels share one array
     for value, flow in walk.flows.items():
         for factor in flow.factors:
@@ -43,6 +42,11 @@ def shapes_after(walk: PropagationState, copies: Ints) -> dict[int, tuple[int, .
                     size = sizes[id(factor.labels)] = int(copies[walk.atoms.find(factor.labels)].sum())
                 _set(changed, program, value, factor.axes[0], size)
     return changed
+
+
+def _size(walk: PropagationState, labels: Ints, copies: Ints) -> int:
+    """The size of an axis of a parameter; places without a channel stay."""
+    return int(copies[walk.atoms.find(labels[labels >= 0])].sum()) + int((labels < 0).sum())
 
 
 def _set(changed: dict[int, tuple[int, ...]], program: Program, value: int, axis: int, size: int) -> None:

@@ -198,6 +198,10 @@ class _Sizes:
             form = self._form(entry.labels)
             if form is not None:
                 found[self.program.tensors[name], axis] = form
+        for value, axis, labels in walk.parameter_views():
+            form = self._form(labels)
+            if form is not None:
+                found[value, axis] = form
         made: dict[int, _Sum | None] = {}
         for value, flow in walk.flows.items():
             for factor in flow.factors:

@@ -16,6 +16,7 @@ from linnet.core.program import module_copy
 from linnet.errors import LinnetError, TrainingError
 from linnet.prune.allocate.widths import Selector
 from linnet.prune.masks.masked_network import MaskedNetwork
+from linnet.prune.training.averages import refuse_untold
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -37,9 +38,11 @@ def rehearse(
     Raises:
         ProofError: a narrower network wouldn't be the masked one.
         OptimizerStateError: an optimizer's state couldn't follow.
-        TrainingError: the narrower network can't run on the loop's own batch.
+        TrainingError: the narrower network can't run on the loop's own batch, or an average of it wasn't told.
     """
     model = network.model
+    if optimizers:
+        refuse_untold(model, network.also)
     if not all(bool(torch.isfinite(p).all()) for p in model.parameters() if p.is_floating_point()):
         return False
     multiplicity = _one_unit_less(network, selector)

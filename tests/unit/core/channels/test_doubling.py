@@ -85,3 +85,38 @@ def test_blocks_that_fail_by_the_same_line_are_frozen_together(monkeypatch):
     assert "six channels are needed" in graph.classes["24.a"].frozen
     assert all(graph.classes[f"{place}.c"].frozen is None for place in range(1, 25))
     assert len(recordings) <= 24
+
+
+class Heads(nn.Module):
+    """Attention whose heads have fixed sizes, so that the number of channels that enter can't change."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.q, self.k, self.v, self.out = (nn.Linear(size, size) for _ in range(4))
+        self.up, self.down = nn.Linear(size, 2 * size), nn.Linear(2 * size, size)
+        self.heads = 2
+        self.head = size // self.heads
+
+    def attend(self, x):
+        samples, tokens, channels = x.shape
+        q, k, v = (
+            f(x).reshape(samples, tokens, self.heads, self.head).transpose(1, 2) for f in (self.q, self.k, self.v)
+        )
+        y = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(samples, tokens, channels)
+        return self.out(y)
+
+    def forward(self, x):
+        return self.down(self.up(self.attend(x)).relu())
+
+
+def test_channels_that_enter_the_module_of_the_failing_line_are_frozen_without_a_search(monkeypatch):
+    """Searched for among all classes, they took dozens of recordings, and neighbours were frozen with them."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), *(Heads(8) for _ in range(6)), nn.Linear(8, 2))
+    recordings, again = [], doubling.record_again
+    monkeypatch.setattr(doubling, "record_again", lambda *given: recordings.append(1) or again(*given))
+    graph = ChannelGraph(net, torch.zeros(2, 5, 6))
+    assert all("reshape(samples, tokens, channels)" in graph.classes[name].frozen for name in ("0", "2.down", "6.down"))
+    assert all(graph.classes[f"{place}.up"].frozen is None for place in range(2, 8))
+    assert graph.classes["7.down"].frozen is None
+    assert len(recordings) <= 8

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from linnet.arrays import Ints
 from linnet.core.channels.rule_call import Call, rule
 from linnet.core.channels.rules.pointwise import meet
-from linnet.core.channels.tensor_labels import Factor, Flow
+from linnet.core.channels.tensor_labels import NOTHING, Factor, Flow
 from linnet.core.program.program import Ref
 
 
@@ -233,10 +235,14 @@ def instance_norm(call: Call) -> Flow:
 
 
 def _channel_norm(call: Call, tensors: tuple[int, ...]) -> Flow:
-    labels = call.labels(0, 1)
+    view = call.flow(0).view
+    labels = call.labels(0, 1) if view is None or view.axes[1] is None else call.fresh(0, 1)
     for position in tensors:
         if isinstance(call.arg(position), Ref):
             call.produce(position, 0, labels)
+    if view is not None:  # a weight is standardised row by row
+        alone = tuple(source if axis == 1 else None for axis, source in enumerate(view.axes))
+        return Flow(view=replace(view, axes=alone, exact=False)) if any(alone) else NOTHING
     beside = _beside(call, one_by_one=False)
     own = () if labels is None else (Factor((1,), labels),)
     return Flow((*beside.touching([0]), *own))

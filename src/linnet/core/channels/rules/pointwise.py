@@ -78,6 +78,8 @@ def meet(call: Call, refs: list[int]) -> Flow:
     Returns:
         Labels of the result.
     """
+    if not any(call.walk.flow(ref).factors for ref in refs):
+        return computed(call, refs)
     ranks = [len(call.walk.shape(ref)) for ref in refs]
     rank = max(ranks)
     shifted = [_shift(call.walk.flow(ref), rank - own) for ref, own in zip(refs, ranks, strict=True)]
@@ -90,6 +92,44 @@ def meet(call: Call, refs: list[int]) -> Flow:
         for axis in factor.axes:
             _meet_unlabelled(call, refs, shifted, ranks, rank, axis, factor)
     return Flow(tuple(sorted(factors, key=lambda f: f.axes)))
+
+
+def computed(call: Call, refs: list[int]) -> Flow:
+    """A parameter combined with numbers for each of its rows: itself without their mean, say, or times a gain.
+
+    A row of the result depends on that row alone, so the channels that it makes may go; what is summed over it doesn't
+    know which channels a position stands for.
+
+    Args:
+        call: The operator call.
+        refs: Value numbers of the tensors, none of them labelled.
+
+    Returns:
+        A view of the parameter that has all axes, where the others have one of its axes at most.
+    """
+    shapes = [call.walk.shape(ref) for ref in refs]
+    main = call.choose(
+        "main", lambda: max(range(len(refs)), key=lambda n: len([size for size in shapes[n] if size > 1]))
+    )
+    view, rank = call.walk.flow(refs[main]).view, len(shapes[main])
+    if view is None or any(len(shape) > rank for shape in shapes):
+        return NOTHING
+    for number, (ref, shape) in enumerate(zip(refs, shapes, strict=True)):
+        other = call.walk.flow(ref).view
+        if number == main:
+            continue
+        wide = call.choose(("wide", number), lambda s=shape: [a - len(s) for a, size in enumerate(s) if size > 1])
+        if not wide:
+            continue
+        if other is None or len(wide) > 1:
+            return NOTHING
+        source = view.axes[wide[0]]
+        if source is None or source != other.axes[wide[0]] or other.tensor != view.tensor:
+            labels = call.fresh_of(refs[main], wide[0])
+            if labels is None:
+                return NOTHING
+            call.touch(ref, wide[0], labels, "produce")
+    return Flow(view=replace(view, exact=False))
 
 
 def _shift(flow: Flow, by: int) -> Flow:

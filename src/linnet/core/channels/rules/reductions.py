@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from linnet.core.channels.rule_call import Call, rule
-from linnet.core.channels.tensor_labels import NOTHING, Factor, Flow
+from linnet.core.channels.tensor_labels import NOTHING, Factor, Flow, View
 from linnet.core.program.operators import operator_of, operators_with
 
 LAST = ("sort", "argsort", "topk", "kthvalue")  # the last axis, when none is given
@@ -37,7 +38,7 @@ def extreme(call: Call) -> tuple[Flow, ...]:
 def _reduced(call: Call, axes: Sequence[int]) -> tuple[Flow, ...]:
     flow, rank = call.flow(0), len(call.shape(0))
     if flow.view is not None:
-        return (NOTHING,)
+        return (_view_without(call, flow.view, axes),) * len(call.node.outputs)
     kept, lost = _beside(call, axes)
     for factor in lost:
         call.freeze(factor.labels.ravel(), f"its channels are taken together ({call.node.name})")
@@ -45,6 +46,14 @@ def _reduced(call: Call, axes: Sequence[int]) -> tuple[Flow, ...]:
         order = [axis for axis in range(rank) if axis not in axes]
         kept = kept.renamed({old: new for new, old in enumerate(order)})
     return (kept,) * len(call.node.outputs)
+
+
+def _view_without(call: Call, view: View, axes: Sequence[int]) -> Flow:
+    """One number of each row of a parameter (its mean, say): the other axes go on."""
+    left = [None if axis in axes else source for axis, source in enumerate(view.axes)]
+    if len(call.out_shape()) != len(left):
+        left = [source for axis, source in enumerate(left) if axis not in axes]
+    return Flow(view=replace(view, axes=tuple(left), exact=False)) if any(left) else NOTHING
 
 
 def _beside(call: Call, axes: Sequence[int]) -> tuple[Flow, list[Factor]]:

@@ -156,6 +156,7 @@ def _view_of_parameter(call: Call, known: View) -> Flow:
     """Axes that stand alone in their group, apart from axes of size 1, are kept; merged ones are lost."""
     before, after = call.shape(0), call.out_shape()
     axes: list = [None] * len(after)
+    merged = False
     for group in call.choose("groups", lambda: groups(before, after)):
         inside = call.choose(("wide in", group), lambda g=group: [a for a in g.inside if before[a] > 1])
         outside = call.choose(("wide out", group), lambda g=group: [a for a in g.outside if after[a] > 1])
@@ -164,8 +165,10 @@ def _view_of_parameter(call: Call, known: View) -> Flow:
         if len(inside) == len(outside) == 1:
             axes[outside[0]] = known.axes[inside[0]]
         elif inside:
-            return NOTHING
-    return Flow(view=replace(known, axes=tuple(axes)))
+            merged = True
+    if merged and not any(source is not None and source.axis == 0 for source in axes):
+        return NOTHING  # of merged axes, only its rows are of use: a weight is standardised by them
+    return Flow(view=replace(known, axes=tuple(axes), exact=known.exact and not merged))
 
 
 @rule("as_strided")
