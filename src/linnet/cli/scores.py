@@ -16,10 +16,10 @@ _SHOWN = 20  # images in a list on the terminal; files hold them all
 def batch_lines(result: "BatchResult") -> Iterator[str]:
     """How many nuclei in how many images, which images a person should look at, and which failed and why."""
     yield f"{result.nuclei} nuclei in {len(result.done)} image{'s' * (len(result.done) != 1)}"
-    doubtful = [one for one in result.done if one.detections.flag != "ok"]
-    yield from _cut([f"  look at {one.image.name}: {'; '.join(one.detections.flag_reasons)}" for one in doubtful])
+    doubtful = [(name, one) for name, one in result.named() if one.detections.flag != "ok"]
+    yield from _cut([f"  look at {name}: {'; '.join(one.detections.flag_reasons)}" for name, one in doubtful])
     for remark in result.remarks:
-        yield f"  note: {remark.replace('`same_scale`', '--same-scale')}"
+        yield f"  note: {remark.replace('`same_scale`', '--same-scale').replace('`recursive`', '--recursive')}"
     if result.failed:
         yield f"{len(result.failed)} failed (listed in failed.csv):"
         yield from _cut([f"  {failure.image}: {failure.error}" for failure in result.failed])

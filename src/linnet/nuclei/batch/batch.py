@@ -6,6 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from markupsafe import Markup
 from linnet.errors import ImageError, InputError, LinnetError
 from linnet.nuclei.batch.folder import prepared
 from linnet.nuclei.batch.jobs import Job, jobs
+from linnet.nuclei.batch.options import Options, check_options
 from linnet.nuclei.batch.overlay import write_overlay
 from linnet.nuclei.batch.page import KEPT, MOST_PICTURES, Card, batch_page, card, worst_first
 from linnet.nuclei.batch.progress import watched
@@ -26,10 +28,10 @@ from linnet.nuclei.detector.files import file_digest, load
 from linnet.nuclei.detector.prepared import Polarity
 from linnet.nuclei.points.detections import Detections
 from linnet.nuclei.points.inside import mean_inside
-from linnet.nuclei.points.write import FORMATS, write_counts, write_detections, write_failed
+from linnet.nuclei.points.write import write_counts, write_detections, write_failed
 from linnet.nuclei.read.channels import each_channel
-from linnet.nuclei.read.find import Failure, find_images, folders_of, left_out
-from linnet.nuclei.read.images import Picture, open_picture
+from linnet.nuclei.read.find import Failure, find_images, folders_of, left_out, skipped
+from linnet.nuclei.read.images import Picture
 from linnet.nuclei.read.stacks import Projection
 from linnet.report import Content
 from linnet.results import atomic_write, command, commit, machine, versions
@@ -78,12 +80,14 @@ class BatchResult:
         done: Images with a result, in the order given.
         failed: Images without one, and why.
         remarks: What is odd about the batch as a whole.
+        skipped: What lies in the folders and was not searched, and why.
     """
 
     out: Path
     done: tuple[Done, ...]
     failed: tuple[Failure, ...]
     remarks: tuple[str, ...] = ()
+    skipped: tuple[Failure, ...] = ()
 
     @property
     def report(self) -> Path:
@@ -95,40 +99,9 @@ class BatchResult:
         """Nuclei in all images."""
         return sum(one.detections.count.n for one in self.done)
 
-
-@dataclass(frozen=True)
-class _Options:
-    """How each image is read and searched."""
-
-    page: int | Literal["all"] | None
-    channel: int | str | None
-    pixel_size_um: float | None
-    diameter_px: float | Literal["auto"] | None
-    threshold: float | None
-    tile: int | Literal["auto"] | None
-    formats: tuple[str, ...]
-    overlay: bool
-    diameter_um: float | None = None
-    same_scale: bool = False
-    modality: Modality = "auto"
-    polarity: Polarity = "auto"
-    project: Projection | None = None
-
-    @property
-    def endings(self) -> tuple[str, ...]:
-        """Endings of the files of an image."""
-        return (*self.formats, "overlay.png") if self.overlay else self.formats
-
-    @property
-    def search(self) -> dict[str, Any]:
-        """What goes to the detector by name; what isn't given is left out where not every detector takes it."""
-        rare: dict[str, Any] = {"diameter_um": self.diameter_um} if self.diameter_um is not None else {}
-        rare |= {k: v for k, v in (("modality", self.modality), ("polarity", self.polarity)) if v != "auto"}
-        return {"diameter_px": self.diameter_px, "tile": self.tile, "threshold": self.threshold, **rare}
-
-    def open(self, job: Job) -> Picture:
-        """The picture of a job."""
-        return open_picture(job.image, page=job.page, channel=self.channel, project=self.project)
+    def named(self) -> "Iterator[tuple[str, Done]]":
+        """Each image by its file's name and page, or by its path where several files have that name."""
+        return _named(self.done)
 
 
 @dataclass
@@ -140,6 +113,7 @@ class _Batch:
     endings: tuple[str, ...]
     done: list[Done] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    skipped: list[Failure] = field(default_factory=list)
     cards: list[Card] = field(default_factory=list)
 
     def keep(self, one: Card) -> None:
@@ -207,18 +181,18 @@ def detect(
 
     Raises:
         ImageError: the paths mean no image at all.
-        InputError: an option is wrong, `out` can't be a folder, or it holds the results of another run.
+        InputError: an option is wrong, `out` can't be a folder, can't be written, or holds the results of another run.
         CheckpointError: the weights can't be used.
         KeyboardInterrupt: after what was done has been listed in counts.csv and report.html.
     """
-    options = _Options(
+    options = Options(
         page,
         channel,
         pixel_size_um,
         diameter_px,
         threshold,
         tile,
-        _checked_formats(formats),
+        tuple(dict.fromkeys(formats)),
         overlay=overlay,
         diameter_um=diameter_um,
         same_scale=same_scale,
@@ -226,33 +200,50 @@ def detect(
         polarity=polarity,
         project=project,
     )
+    check_options(options)
     places = [paths] if isinstance(paths, str | Path) else list(paths)
     images, failures = find_images(places, recursive=recursive)
+    others = skipped(places, recursive=recursive)
     todo, uncounted = jobs(images, page, folders_of(images, places) if recursive else ())
     detector = load(weights) if isinstance(weights, str | Path) else weights
     folder = prepared(Path(out), overwrite=overwrite)
     if same_scale and diameter_px == "auto" and diameter_um is None:
         options = dataclasses.replace(options, diameter_px=agreed_diameter(detector, todo, options.open))
-    batch = _Batch(folder, of=len(todo), endings=options.endings, failed=[*failures, *uncounted])
-    try:
-        with watched(len(todo), wanted=progress) as watch:
-            for job in todo:
-                watch(job.image.name)
-                _one(batch, job, detector, options, watch.tile)
-                watch.image_done()
-    except KeyboardInterrupt:
-        _finish(batch, _facts(weights, detector, options, reproducible=reproducible), reproducible=reproducible)
-        raise KeyboardInterrupt(
-            f"Stopped after {len(batch.done)} of {len(todo)} images; their results are in {batch.out}."
-        ) from None
-    _finish(batch, _facts(weights, detector, options, reproducible=reproducible), reproducible=reproducible)
+    batch = _Batch(folder, of=len(todo), endings=options.endings, failed=[*failures, *uncounted], skipped=others)
+    facts = _facts(weights, detector, options, reproducible=reproducible)
+    with _writing(batch):
+        try:
+            with watched(len(todo), wanted=progress) as watch:
+                for job in todo:
+                    watch(job.image.name)
+                    _one(batch, job, detector, options, watch.tile)
+                    watch.image_done()
+        except KeyboardInterrupt:
+            _finish(batch, options, facts, reproducible=reproducible)
+            raise KeyboardInterrupt(
+                f"Stopped after {len(batch.done)} of {len(todo)} images; their results are in {batch.out}."
+            ) from None
+        _finish(batch, options, facts, reproducible=reproducible)
     return BatchResult(
-        batch.out, tuple(batch.done), tuple(batch.failed), _remarks(batch, options, places, recursive=recursive)
+        batch.out, tuple(batch.done), tuple(batch.failed), _remarks(batch, options), tuple(batch.skipped)
     )
 
 
-def _remarks(batch: _Batch, options: _Options, places: Sequence[str | Path], *, recursive: bool) -> tuple[str, ...]:
-    words = [left_out(places, recursive=recursive)]
+@contextmanager
+def _writing(batch: _Batch) -> Iterator[None]:
+    """Says what is kept where results can't be written: a full disk, a drive that has gone."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or batch.out}: {error.strerror or error}. Stopped after {len(batch.done)} of {batch.of} "
+            f"images; the files of those are kept in {batch.out}, without report.html. Free some space or choose "
+            "another folder by `out`, and run it again."
+        ) from error
+
+
+def _remarks(batch: _Batch, options: Options) -> tuple[str, ...]:
+    words = [left_out(batch.skipped)]
     if options.diameter_px == "auto" and options.diameter_um is None:
         words.append(disagreement([(name, one.detections) for name, one in _named(batch.done)]))
     return tuple(word for word in words if word)
@@ -262,7 +253,7 @@ def _one(
     batch: _Batch,
     job: Job,
     detector: FindsNuclei,
-    options: _Options,
+    options: Options,
     on_tile: Callable[[int, int], None],
 ) -> None:
     """One image: read, search, write. What is wrong with it is noted; what is wrong with an option is raised."""
@@ -275,6 +266,9 @@ def _one(
         return
     except InputError:
         raise
+    except OSError as error:  # the file went while it was read
+        batch.failed.append(_failure(image, f"it can't be read ({error.strerror or error}). Check the drive."))
+        return
     except (LinnetError, MemoryError, RuntimeError) as error:
         _log.warning("%s: %s", image, error, exc_info=True)
         batch.failed.append(_failure(image, f"{type(error).__name__}: {error}"))
@@ -289,17 +283,20 @@ def _one(
 
 
 def _found(
-    picture: Picture, detector: FindsNuclei, options: _Options, on_tile: Callable[[int, int], None]
+    picture: Picture, detector: FindsNuclei, options: Options, on_tile: Callable[[int, int], None]
 ) -> Detections:
+    side_um = picture.pixel_size_um if options.pixel_size_um is None else options.pixel_size_um
+    if options.diameter_um is not None and side_um is None:
+        raise ImageError("the file doesn't say its pixel size, which `diameter_um` needs. Give it by `pixel_size_um`.")
     return detector(
         picture.pixels,
-        picture.pixel_size_um if options.pixel_size_um is None else options.pixel_size_um,
+        side_um,
         on_tile=on_tile,
         **options.search,
     )
 
 
-def _measured(found: Detections, job: Job, options: _Options) -> Detections:
+def _measured(found: Detections, job: Job, options: Options) -> Detections:
     """With the mean intensities of every channel of the file, where one of several was searched."""
     if found.diameters_px is None or options.channel is None:
         return found
@@ -322,7 +319,7 @@ def _named(done: Sequence[Done]) -> Iterator[tuple[str, Done]]:
     return ((one.name if times[one.name] == 1 else str(one.image.with_name(one.name)), one) for one in done)
 
 
-def _finish(batch: _Batch, facts: dict[str, Any], *, reproducible: bool) -> None:
+def _finish(batch: _Batch, options: Options, facts: dict[str, Any], *, reproducible: bool) -> None:
     """Writes what is about the whole batch."""
     counted = [(name, one.detections) for name, one in _named(batch.done)]
     write_counts(batch.out / "counts.csv", counted, [one.image for one in batch.done])
@@ -330,14 +327,16 @@ def _finish(batch: _Batch, facts: dict[str, Any], *, reproducible: bool) -> None
     now = "" if reproducible else datetime.now(UTC).isoformat(timespec="seconds")
     run = facts | {"images": len(batch.done), "failed": len(batch.failed)} | ({"time": now} if now else {})
     run["done"] = [{"stem": one.stem, "path": str(one.image), "page": one.page} for one in batch.done]
+    run["skipped"] = [{"path": one.image, "reason": one.error} for one in batch.skipped]
     run["files"] = [f"{one.stem}.{ending}" for one in batch.done for ending in batch.endings]
     atomic_write(batch.out / "run.json", json.dumps(run, indent=2, ensure_ascii=False) + "\n")
-    html = batch_page(batch.cards, batch.failed, facts=_shown_facts(facts), date=now)
+    told = {"remarks": _remarks(batch, options), "skipped": batch.skipped}
+    html = batch_page(batch.cards, batch.failed, **told, facts=_shown_facts(facts), date=now)
     atomic_write(batch.out / "report.html", html)
 
 
 def _facts(
-    weights: str | Path | FindsNuclei, detector: FindsNuclei, options: _Options, *, reproducible: bool
+    weights: str | Path | FindsNuclei, detector: FindsNuclei, options: Options, *, reproducible: bool
 ) -> dict[str, Any]:
     """What made the results, for run.json."""
     name = Path(weights).name if isinstance(weights, str | Path) else "given in Python"
@@ -375,10 +374,3 @@ def _shown_facts(facts: dict[str, Any]) -> list[tuple[str, Content]]:
     rows.append(("Commit", facts["commit"]))
     rows.append(("Versions", ", ".join(f"{k} {v}" for k, v in facts["versions"].items())))
     return rows
-
-
-def _checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
-    wrong = [f for f in formats if f not in FORMATS]
-    if wrong or not formats:
-        raise InputError(f"`formats` is {list(formats)!r}; choose one or more of: {', '.join(FORMATS)}.")
-    return tuple(dict.fromkeys(formats))

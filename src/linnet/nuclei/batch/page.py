@@ -13,7 +13,20 @@ from linnet.nuclei.points.columns import measured_columns
 from linnet.nuclei.points.detections import Detections
 from linnet.nuclei.points.write import density_per_mm2
 from linnet.nuclei.read.find import Failure
-from linnet.report import Content, Section, badge, data_uri, note, page, score_legend, steps, svg_dots, table, tiles
+from linnet.report import (
+    Content,
+    Section,
+    badge,
+    data_uri,
+    note,
+    page,
+    prose,
+    score_legend,
+    steps,
+    svg_dots,
+    table,
+    tiles,
+)
 from linnet.report.histogram import distribution
 from linnet.report.zoom import TILE, zoomable
 
@@ -129,6 +142,8 @@ def batch_page(
     cards: Sequence[Card],
     failures: Sequence[Failure],
     *,
+    remarks: Sequence[str] = (),
+    skipped: Sequence[Failure] = (),
     facts: Sequence[tuple[str, Content]] = (),
     date: str = "",
     title: str = "Nuclei found",
@@ -138,13 +153,15 @@ def batch_page(
     Args:
         cards: One per image that was done.
         failures: Images that gave no result.
+        remarks: What is odd about the batch as a whole.
+        skipped: What lay in the folders and wasn't searched.
         facts: (name, value) pairs for the footer.
         date: Date for the footer; left out when empty.
         title: Heading.
     """
     ordered = worst_first(cards)
     kept = ordered if len(ordered) <= MOST_PICTURES else ordered[:KEPT]
-    sections = [Section("In short", _summary(cards, failures))]
+    sections = [Section("In short", [*_summary(cards, failures), *_remarked(remarks)])]
     flagged = [one for one in ordered if one.detections.flag != "ok"]
     if flagged:
         sections.append(Section("Look at these", [_flagged(flagged)], "A count is only as good as its picture."))
@@ -156,6 +173,8 @@ def batch_page(
         sections.append(Section("Counts", [_spreads(cards), _counts(kept, len(ordered))]))
     if failures:
         sections.append(Section("Failed images", [_failed(failures)], "These gave no result; the others were done."))
+    if skipped:
+        sections.append(Section("Left out", [_skipped(skipped)], "These lay in the folders and were not searched."))
     sections.append(Section("What the score is", _meaning(cards)))
     sections.append(Section("What to do next", [_next(cards)]))
     return page(title, sections, lead=_lead(cards), facts=facts, date=date)
@@ -192,6 +211,17 @@ def _summary(cards: Sequence[Card], failures: Sequence[Failure]) -> list[Content
         words = "One image" if len(failures) == 1 else f"{len(failures):,} images"
         body.append(note(f"{words} could not be used; see below, and failed.csv.", kind="bad"))
     return body
+
+
+def _remarked(remarks: Sequence[str]) -> list[Content]:
+    """Notes, with the options of the command line where the library's arguments are named."""
+    options = (("`same_scale`", "--same-scale"), ("`recursive`", "--recursive"))
+    notes = []
+    for text in remarks:
+        for argument, option in options:
+            text = text.replace(argument, f"`{option}`")
+        notes.append(note(prose(f"{text[:1].upper()}{text[1:]}.")))
+    return notes
 
 
 def _pictures_lead(kept: Sequence[Card]) -> str:
@@ -308,6 +338,12 @@ def _counts(kept: Sequence[Card], total: int) -> Markup:
 
 def _failed(failures: Sequence[Failure]) -> Markup:
     return table(["image", "what is wrong"], [[f.image, f.error] for f in failures], caption="Images without a result")
+
+
+def _skipped(skipped: Sequence[Failure]) -> Markup:
+    some = f", the first {KEPT} of {len(skipped):,}; all are in run.json" if len(skipped) > KEPT else ""
+    rows = [[one.image, prose(one.error.replace("`recursive`", "`--recursive`"))] for one in skipped[:KEPT]]
+    return table(["file or folder", "why"], rows, caption=f"What was not searched{some}")
 
 
 def _meaning(cards: Sequence[Card]) -> list[Content]:

@@ -39,6 +39,11 @@ _PAIRS = (
     ("cy", "cx", 0.0),
     ("ym", "xm", 0.0),
     ("center of the object 1", "center of the object 0", 0.0),  # ilastik puts x first
+    ("cell y position", "cell x position", 0.0),
+    ("nucleus y", "nucleus x", 0.0),
+    ("y coordinates", "x coordinates", 0.0),
+    *((f"{word}y", f"{word}x", 0.0) for word in ("centroid", "center", "centre", "pos", "position", "coord")),
+    *((f"y{word}", f"x{word}", 0.0) for word in ("centroid", "center", "centre", "pos", "position", "coord")),
     ("m cy", "m cx", 1.0),
     ("x 0 m cy", "x 0 m cx", 1.0),
 )

@@ -23,8 +23,11 @@ OVERLAY = ".overlay.png"
 OWN_MARK = "linnet: nuclei found"
 """Text in a picture that linnet drew of its results."""
 
-# Names that the files of a whole batch have.
+_BY_NAME = "no image by its name: "
+_OWN = "a picture that linnet drew of its own results"
+_INSIDE = "a folder inside the one that was named: `recursive` takes its images too"
 _KINDS = 5  # endings that a sentence names
+# Names that the files of a whole batch have.
 _TAKEN = ("counts", "failed", "report", "run")
 
 
@@ -92,15 +95,39 @@ def folders_of(files: Sequence[Path], places: Sequence[str | Path]) -> list[Path
     return found
 
 
-def left_out(places: Sequence[str | Path], *, recursive: bool) -> str:
-    """A sentence on the files of folders that are no images by their names; empty where there are none."""
+def skipped(places: Sequence[str | Path], *, recursive: bool) -> list[Failure]:
+    """What lies in the folders that were named and isn't searched, with the reason; hidden files aren't listed."""
     folders = [Path(place) for place in places if Path(place).is_dir() and not _is_image_folder(Path(place))]
-    others = [f for folder in folders for f in _files(folder, recursive=recursive) if not _is_image(f)]
-    if not others:
-        return ""
-    kinds = Counter(f.suffix.lower() or "no ending" for f in others)
-    shown = ", ".join(f"{n} with {kind}" for kind, n in kinds.most_common(_KINDS))
-    return f"{len(others)} file{'s' * (len(others) > 1)} left out, no images by name: {shown}"
+    found = []
+    for folder in folders:
+        for place in _files(folder, recursive=recursive):
+            if not _is_image(place):
+                found.append(Failure(str(place), f"{_BY_NAME}{place.suffix.lower() or 'no ending'}"))
+            elif is_own_picture(place):
+                found.append(Failure(str(place), _OWN))
+        if not recursive:
+            found += [Failure(str(place), _INSIDE) for place in _folders(folder)]
+    return found
+
+
+def left_out(those: Sequence[Failure]) -> str:
+    """A sentence on what was skipped; empty where nothing was."""
+    kinds = Counter(one.error.removeprefix(_BY_NAME) for one in those if one.error.startswith(_BY_NAME))
+    own, inside = (sum(one.error == reason for one in those) for reason in (_OWN, _INSIDE))
+    words = []
+    if n := kinds.total():
+        shown = ", ".join(f"{n} with {kind}" for kind, n in kinds.most_common(_KINDS))
+        words.append(f"{n} file{'s' * (n > 1)} left out, no image{'s' * (n > 1)} by name: {shown}")
+    if own:
+        words.append(f"{own} picture{'s' * (own > 1)} left out that linnet drew of its own results")
+    if inside:
+        words.append(f"{inside} folder{'s' * (inside > 1)} inside left out; `recursive` takes what is in them too")
+    return "; ".join(words)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Folders in a folder that are no images themselves."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != "." and not _is_image_folder(p))
 
 
 def _files(folder: Path, *, recursive: bool) -> list[Path]:
@@ -109,7 +136,7 @@ def _files(folder: Path, *, recursive: bool) -> list[Path]:
     for place in sorted(folder.iterdir()):
         if place.name.startswith("."):
             continue
-        if place.is_file() or _is_image_folder(place):
+        if place.is_file() or _is_image_folder(place) or not place.exists():  # the last: a link that leads nowhere
             found.append(place)
         elif recursive and place.is_dir():
             found += _files(place, recursive=True)
@@ -131,10 +158,13 @@ def _expanded(path: Path, *, recursive: bool = False) -> list[Path]:
         named = [f for f in _files(path, recursive=recursive) if _is_image(f)]
         inside = [f for f in named if not is_own_picture(f)]
         if not inside:
-            others = sum(1 for _ in path.iterdir())
+            others, folders = sum(1 for _ in path.iterdir()), len(_folders(path))
+            deeper = f"the {folders} folders" if folders > 1 else "the folder"
+            hint = f" `recursive` searches {deeper} in it too." if folders and not recursive else ""
+            entries = "entry" if others == 1 else "entries"
             raise ImageError(
-                f"{path}: there are no images in this folder ({others} other entries). Files that end in "
-                f"{', '.join(SUFFIXES[:5])} are looked for; name the folder that holds them."
+                f"{path}: there are no images in this folder ({others} other {entries}). Files that end in "
+                f"{', '.join(SUFFIXES[:5])} are looked for; name the folder that holds them.{hint}"
             )
         return inside
     if not path.exists() and glob.has_magic(str(path)):

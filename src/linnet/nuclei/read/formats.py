@@ -98,6 +98,8 @@ def read_start(path: Path, size: int = 4096) -> bytes:
     except ImageError:
         raise
     except FileNotFoundError:
+        if path.is_symlink():
+            raise ImageError(f"{path}: this link leads to {path.readlink()}, which isn't there.") from None
         raise ImageError(f"{path}: there is no such file. Check the spelling and the folder.") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         reason = getattr(error, "strerror", None) or error
@@ -163,7 +165,7 @@ def _described(start: bytes) -> str:
             return name
     text = _text(start)
     if text is not None:
-        return f"text that begins with {text[:30]!r}"
+        return f"text that begins with {text.strip()[:30]!r}"
     return f"unknown bytes that begin with {start[:8].hex(' ')}"
 
 

@@ -96,7 +96,8 @@ def choose(name: str, layouts: Sequence[Layout], *, page: int | None, channel: i
         )
     wanted = page or 0
     if not 0 <= wanted < total:
-        raise ImageError(f"{name}: page {wanted} was requested, but there are {total}, counted from 0. Choose another.")
+        there = "there is only one, number 0. Leave the page out." if total == 1 else f"there are {total}, from 0 on."
+        raise ImageError(f"{name}: page {wanted} was requested, but {there}")
     series = 0
     while wanted >= layouts[series].pages:
         wanted -= layouts[series].pages
@@ -119,7 +120,12 @@ def _number(name: str, layout: Layout, channel: int | str | None) -> int | None:
     named = [k for k, known in enumerate(layout.channel_names) if known.strip().lower() == word]
     if len(named) == 1:
         return named[0]
-    there = "red, green, blue" if layout.color else channels_listed(layout) if layout.channels > 1 else "only one"
+    if layout.channels == 1 and not layout.color:
+        raise ImageError(
+            f"{name}: channel {channel!r} was requested, but there is only one channel, number 0. Leave the channel "
+            "out."
+        )
+    there = "red, green, blue" if layout.color else channels_listed(layout)
     raise ImageError(f"{name}: channel {channel!r} was requested, but there are: {there}. Choose one of these.")
 
 
@@ -156,8 +162,10 @@ def _channel(name: str, layout: Layout, channel: int | None) -> tuple[int, int |
 
 def channels_listed(layout: Layout) -> str:
     """ "0 DAPI, 1 GFP, 2"."""
-    names = dict(enumerate(layout.channel_names))
-    shown = [f"{i} {names.get(i, '')}".strip() for i in range(min(layout.channels, _SHOWN))]
+    names, shown = dict(enumerate(layout.channel_names)), []
+    for i in range(min(layout.channels, _SHOWN)):
+        known = names.get(i, "")
+        shown.append(f"{i} {known}" if known not in ("", str(i)) else str(i))
     return ", ".join(shown) + (f", ... {layout.channels - 1}" if layout.channels > _SHOWN else "")
 
 

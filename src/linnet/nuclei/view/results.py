@@ -140,7 +140,7 @@ def _inside(stem: str) -> str:
 def _existing(path: Path, started_in: Path, folder: Path) -> Path:
     """The path as given, or relative to where the batch was started or to the folder of the results."""
     places = [path, started_in / path, folder / path, folder.parent / path]
-    return next((place for place in places if place.is_file()), path)
+    return next((place for place in places if place.exists()), path)  # an OME-Zarr is a folder
 
 
 def _counts(path: Path) -> list[dict[str, str]]:

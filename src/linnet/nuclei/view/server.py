@@ -127,6 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
             body, kind, status = _error(str(error)), "application/json", error.status
         except LinnetError as error:
             body, kind, status = _error(str(error)), "application/json", HTTPStatus.UNPROCESSABLE_ENTITY
+        except OSError as error:  # a full disk, a folder that may not be written to
+            reason = f"{error.filename or 'The folder'}: {error.strerror or error}. Nothing was changed."
+            body, kind, status = _error(reason), "application/json", HTTPStatus.INSUFFICIENT_STORAGE
         self.send_response(status)
         headers = {
             "Content-Type": kind if kind.startswith("image/") else f"{kind}; charset=utf-8",

@@ -125,6 +125,15 @@ class TestDetect:
         assert "--page N" in page
         assert sorted(p.name for p in (tmp_path / "out").glob("*.csv")) == ["counts.csv", "failed.csv", "z.csv"]
 
+    def test_a_link_that_leads_nowhere_is_a_failure_with_a_name(self, tmp_path):
+        png(tmp_path / "a.png")
+        (tmp_path / "b.png").symlink_to(tmp_path / "gone" / "b.png")
+        result = run(tmp_path, tmp_path / "out")
+        assert [d.stem for d in result.done] == ["a"]
+        [failure] = result.failed
+        assert failure.image == str(tmp_path / "b.png")
+        assert f"leads to {tmp_path / 'gone' / 'b.png'}" in failure.error
+
     def test_all_failed_still_leaves_the_lists(self, tmp_path):
         (tmp_path / "empty.png").touch()
         result = run(tmp_path / "empty.png", tmp_path / "out")

@@ -1,11 +1,15 @@
 """Pages and folders of a batch."""
 
 import csv
+import json
+from pathlib import Path
 
 import numpy as np
+import pytest
 import tifffile
 from PIL import Image
 
+from linnet.errors import ImageError
 from linnet.nuclei import detect
 from linnet.nuclei.batch.jobs import jobs
 from tests.unit.nuclei.batch.test_batch import bright_pixels, spots
@@ -55,6 +59,37 @@ def test_folders_inside_folders_keep_their_paths_and_what_is_left_out_is_said(tm
     assert "2 with .txt" in remark
     flat = run(tmp_path / "in", tmp_path / "flat", formats=("csv",), overlay=False)
     assert counts(flat.out) == {"a.png": "1"}
+
+
+def test_each_thing_that_was_skipped_is_listed_with_its_reason(tmp_path):
+    plate = tmp_path / "plate"
+    (plate / "deeper").mkdir(parents=True)
+    for name in ("a.png", "deeper/b.png"):
+        Image.fromarray(spots(1)).save(plate / name)
+    for name in ("Thumbs.db", "LICENCE", ".DS_Store"):
+        (plate / name).touch()
+    first = run(plate / "a.png", plate, formats=("csv",))  # which leaves its own picture beside the image
+    reasons = {
+        "Thumbs.db": "no image by its name: .db",
+        "LICENCE": "no image by its name: no ending",
+        "a.overlay.png": "linnet drew",
+        "deeper": "`recursive`",
+    }
+    result = run(plate, tmp_path / "out", formats=("csv",), overlay=False)
+    found = {Path(one.image).name: one.error for one in result.skipped}
+    own = {p.name for p in first.out.iterdir() if p.suffix in (".csv", ".json", ".html")}
+    assert set(found) == {*reasons, *own}
+    assert all(reason in found[name] for name, reason in reasons.items())
+    listed = json.loads((result.out / "run.json").read_text())["skipped"]
+    assert [(one["path"], one["reason"]) for one in listed] == [(one.image, one.error) for one in result.skipped]
+    [remark] = result.remarks
+    assert "linnet drew" in remark
+    assert "1 folder inside left out" in remark
+    page = result.report.read_text(encoding="utf-8")
+    assert page.index("1 folder inside left out; <code>--recursive</code> takes") < page.index("Thumbs.db")
+    assert "`recursive`" not in page
+    with pytest.raises(ImageError, match=r"no images.*`recursive` searches the 2 folders in it too"):
+        run(tmp_path, tmp_path / "none")
 
 
 def test_names_are_told_apart_within_each_folder(tmp_path):

@@ -64,6 +64,11 @@ PROGRAMS = {
     "a title above": "Position\n====================\nPosition X,Position Y,ID\n" + rows("{x},{y},{n}"),
     "centroid": "cell,centroid_x,centroid_y\n" + rows("{n},{x},{y}"),
     "suffix": "X_centroid,Y_centroid\n" + rows("{x},{y}"),
+    "inform": "Sample Name,Cell ID,Cell X Position,Cell Y Position\n" + rows("a.tif,{n},{x},{y}"),
+    "cosmx": "cell_ID,CenterX,CenterY\n" + rows("{n},{x},{y}"),
+    "small and capital": "label,xPos,yPos\n" + rows("{n},{x},{y}"),
+    "no gap": "centroidX;centroidY\n" + rows("{x};{y}"),
+    "spotiflow": "y,x,intensity,probability\n" + rows("{y},{x},10.0,0.9"),
     "quoted": '"y","x"\n' + rows('"{y}","{x}"'),
     "old mac lines": "y,x\r" + rows("{y},{x}").replace("\n", "\r"),
 }

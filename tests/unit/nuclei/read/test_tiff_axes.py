@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from linnet.errors import ImageError
-from linnet.nuclei.read.tiff_axes import Choice, Layout, choose
+from linnet.nuclei.read.tiff_axes import Choice, Layout, channels_listed, choose
 
 STACK = Layout("ZCYX", (5, 2, 30, 20), channel_names=("DAPI", "GFP"), dtype="uint16")
 
@@ -79,3 +79,13 @@ def test_a_wrong_choice_lists_what_there_is(layouts, page, channel, message):
     with pytest.raises(ImageError, match=message) as caught:
         chosen(layouts, page, channel)
     assert "a.tif" in str(caught.value)
+
+
+def test_what_is_not_there_is_said_with_what_is():
+    one = Layout("YX", (4, 5))
+    with pytest.raises(ImageError, match=r"page 7 was requested, but there is only one, number 0. Leave the page out"):
+        choose("a.tif", [one], page=7, channel=None)
+    with pytest.raises(ImageError, match=r"'DAPI' was requested, but there is only one channel.*Leave the channel out"):
+        choose("a.tif", [one], page=None, channel="DAPI")
+    named = Layout("CYX", (3, 4, 5), channel_names=("0", "GFP", ""))
+    assert channels_listed(named) == "0, 1 GFP, 2"

@@ -231,6 +231,11 @@ class TestRefusals:
         status, _, content = ask(server, "/api/image/0")
         assert (status, "a.png" in json.loads(content)["error"]) == (422, True)
 
+    def test_what_cannot_be_written_is_said(self, server, found):
+        (found / "corrected").write_text("a file in the way of the folder")
+        status, _, content = ask(server, "/api/points/0", {"points": [[1, 2]]})
+        assert (status, "corrected" in json.loads(content)["error"]) == (507, True)
+
     def test_it_listens_on_this_computer_alone(self, server):
         assert server.server_address[0] == "127.0.0.1"
 

@@ -8,7 +8,7 @@ import pytest
 
 from linnet.errors import ImageError
 from linnet.nuclei.read.channels import each_channel
-from linnet.nuclei.read.find import find_images, left_out, stems
+from linnet.nuclei.read.find import find_images, left_out, skipped, stems
 from linnet.nuclei.read.images import LAZY_FROM_BYTES, open_picture, page_count, read_image
 
 zarr = pytest.importorskip("zarr", reason="zarr isn't installed: pip install 'linnet[slides]'")
@@ -90,7 +90,7 @@ def test_a_folder_that_is_an_image_is_found_among_files(tmp_path, pixels):
         names = [file.name for file in files if file.name != "notes.zip"]
         assert (names, failures) == (["a.ome.zarr", "b.zarr.zip"], [])
         assert stems(files)[:2] == ["a", "b"]
-    assert "1 file left out" in left_out([tmp_path / "in"], recursive=True)
+    assert "1 file left out" in left_out(skipped([tmp_path / "in"], recursive=True))
     assert find_images([tmp_path / "in" / "a.ome.zarr"])[0] == [tmp_path / "in" / "a.ome.zarr"]
     assert np.array_equal(read_image(tmp_path / "in" / "b.zarr.zip").pixels, pixels[0, 0])
 
