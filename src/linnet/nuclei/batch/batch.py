@@ -114,6 +114,7 @@ class _Batch:
     done: list[Done] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     skipped: list[Failure] = field(default_factory=list)
+    names: Counter[str] = field(default_factory=Counter)
     cards: list[Card] = field(default_factory=list)
 
     def keep(self, one: Card) -> None:
@@ -210,6 +211,7 @@ def detect(
     if same_scale and diameter_px == "auto" and diameter_um is None:
         options = dataclasses.replace(options, diameter_px=agreed_diameter(detector, todo, options.open))
     batch = _Batch(folder, of=len(todo), endings=options.endings, failed=[*failures, *uncounted], skipped=others)
+    batch.names.update({job.image: job.image.name for job in todo}.values())
     facts = _facts(weights, detector, options, reproducible=reproducible)
     with _writing(batch):
         try:
@@ -279,7 +281,8 @@ def _one(
     if options.overlay:
         write_overlay(batch.out / f"{stem}.overlay.png", picture.pixels, found)
     batch.done.append(done := Done(image, stem, found, job.page))
-    batch.keep(card(done.name, stem, picture.pixels, found, of=batch.of, key=len(batch.done), files=options.endings))
+    name = done.name if batch.names[image.name] < 2 else str(image.with_name(done.name))
+    batch.keep(card(name, stem, picture.pixels, found, of=batch.of, key=len(batch.done), files=options.endings))
 
 
 def _found(

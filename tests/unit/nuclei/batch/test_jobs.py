@@ -54,6 +54,9 @@ def test_folders_inside_folders_keep_their_paths_and_what_is_left_out_is_said(tm
     written = {p.relative_to(result.out).as_posix() for p in result.out.rglob("*.csv")}
     assert written == {"a.csv", "x/a.csv", "x/y/a.csv", "x/y/b.csv", "counts.csv", "failed.csv"}
     assert sorted(counts(result.out).values()) == ["1", "2", "3", "4"]
+    page = result.report.read_text(encoding="utf-8")
+    assert f'class="name">{tmp_path / "in" / "x" / "y" / "a.png"}<' in page  # there are three of that name
+    assert 'class="name">b.png<' in page
     [remark] = result.remarks
     assert "3 files left out" in remark
     assert "2 with .txt" in remark
