@@ -249,15 +249,21 @@ class ViTTiny(nn.Module):
         size: Pixels of a side.
         patch: Pixels of a side of a patch.
         classes: Number of logits.
+        channels: Of an image.
+        width: Channels of a token.
+        blocks: How many.
+        heads: Of the attention.
     """
 
-    def __init__(self, size: int = 224, patch: int = 16, classes: int = 1000) -> None:
+    def __init__(
+        self, size: int = 224, patch: int = 16, classes: int = 1000, *, channels: int = 3, width: int = 192,
+        blocks: int = 12, heads: int = 3,
+    ) -> None:  # fmt: skip
         super().__init__()
-        width = 192
-        self.patches = nn.Conv2d(3, width, patch, patch)
+        self.patches = nn.Conv2d(channels, width, patch, patch)
         self.token = nn.Parameter(torch.zeros(1, 1, width))
         self.places = nn.Parameter(0.02 * torch.randn(1, (size // patch) ** 2 + 1, width))
-        self.blocks = nn.Sequential(*(AttentionBlock(width, 3) for _ in range(12)))
+        self.blocks = nn.Sequential(*(AttentionBlock(width, heads) for _ in range(blocks)))
         self.norm, self.head = nn.LayerNorm(width, eps=1e-6), nn.Linear(width, classes)
 
     def forward(self, images: Tensor) -> Tensor:

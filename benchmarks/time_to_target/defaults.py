@@ -1,10 +1,11 @@
-"""Time to target with each optimizer's own defaults, nobody tuned: the small CNN, and a character language model.
+"""Time to target with each optimizer's own defaults, nobody tuned: a CNN, a ViT, a ResNet-18, a language model.
 
     python -m benchmarks.time_to_target.defaults --data DATA --out benchmarks/records/time_to_target/defaults.jsonl
     python -m benchmarks.time_to_target.defaults --data DATA --out ... --times
 
-Three seeds each. The text is that of the documentation that Python ships (`pydoc_data.topics`). Runs that the file
-holds aren't repeated. `--times` measures the mean step of every rival over 100 steps, in turns in one process.
+Three seeds each. A target and its steps were set before the first run. The text is that of the documentation that
+Python ships (`pydoc_data.topics`). Runs that the file holds aren't repeated. `--times` measures the mean step of every
+rival over 100 steps, in turns in one process.
 """
 
 from __future__ import annotations
@@ -25,24 +26,31 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from benchmarks.goal import machine_state
+from benchmarks.networks import ResNet18, ViTTiny
 from benchmarks.small_networks import small_cnn
 from benchmarks.time_to_target.character_model import CharacterModel
-from benchmarks.time_to_target.problems import PROBLEMS, Scale, images
+from benchmarks.time_to_target.problems import Scale, images
 from benchmarks.time_to_target.rivals import DIVERGED, missing
 from linnet.errors import TrainingError
 from linnet.optim import NaturalGradient
 from linnet.results import Record, append_record, read_records
 
 COMMAND = "python -m benchmarks.time_to_target.defaults --data DATA --out RECORDS"
-SEEDS, EVERY, STEPS = 3, 20, 300
+SEEDS, EVERY = 3, 20
 RIVALS: Mapping[str, str] = {
     "kfac": '**ours**, `NaturalGradient(model, "cross_entropy", "kfac")`',
     "kfac_005": "**ours**, the same with lr=0.05, as the how-to has it",
     "adamw": "AdamW",
     "sgd": "SGD",
     "sgd_01": "SGD, lr 0.1 and momentum 0.9, as papers have it",
-    "muon": "`torch.optim.Muon` on matrices, AdamW on the rest",
+    "muon": "`torch.optim.Muon`, kernels as matrices; embeddings, norms and biases by AdamW",
     "soap": "SOAP (pytorch_optimizer)",
+}
+TITLES: Mapping[str, str] = {
+    "fashion_mnist": "Fashion-MNIST, small CNN, batch 128",
+    "vit": "Fashion-MNIST, vision transformer of 4 blocks of width 64, batch 64",
+    "resnet18": "CIFAR-10 as JPEG, torchvision's ResNet-18, batch 64",
+    "characters": "Characters of Python's documentation, transformer of 2 blocks, batch 16 x 64",
 }
 Pair = tuple[Tensor, Tensor]
 
@@ -57,6 +65,7 @@ class Task:
         batch: Gives a training batch from a generator.
         held_out: Inputs and classes that accuracy is read on.
         target: Accuracy to reach.
+        steps: Of a run.
     """
 
     title: str
@@ -64,19 +73,38 @@ class Task:
     batch: Callable[[torch.Generator], Pair]
     held_out: Pair
     target: float
+    steps: int = 300
 
 
 def fashion(data: Path | None) -> Task:
     """The small CNN of the study."""
-    scale = Scale(images=20_000, held_out=2_000, tested=100, target=0.85, tune_steps=0, steps=STEPS)
-    loaded = images("fashion_mnist", scale, data)
+    return _on_images("fashion_mnist", data, TITLES["fashion_mnist"], small_cnn, samples=128, target=0.85)
+
+
+def vit(data: Path | None) -> Task:
+    """A small vision transformer on the same images."""
+    model = partial(ViTTiny, 28, 4, 10, channels=1, width=64, blocks=4, heads=4)
+    return _on_images("fashion_mnist", data, TITLES["vit"], model, samples=64, target=0.75)
+
+
+def resnet18(data: Path | None) -> Task:
+    """torchvision's ResNet-18 on small colour images."""
+    model = partial(ResNet18, 10)
+    return _on_images("cifar10_jpeg", data, TITLES["resnet18"], model, samples=64, target=0.40, steps=160)
+
+
+def _on_images(
+    name: str, data: Path | None, title: str, model: Callable[[], nn.Module], *, samples: int, target: float,
+    steps: int = 300,
+) -> Task:  # fmt: skip
+    loaded = images(name, Scale(20_000, 2_000, 100, target, 0, steps), data)
     x, y = loaded.train
 
     def batch(order: torch.Generator) -> Pair:
-        chosen = torch.randint(0, len(x), (128,), generator=order)
+        chosen = torch.randint(0, len(x), (samples,), generator=order)
         return x[chosen], y[chosen]
 
-    return Task(f"{PROBLEMS['fashion_mnist'].title}, batch 128", small_cnn, batch, loaded.held_out, scale.target)
+    return Task(title, model, batch, loaded.held_out, target, steps)
 
 
 def characters(data: Path | None = None, *, length: int = 64, samples: int = 16) -> Task:
@@ -92,12 +120,29 @@ def characters(data: Path | None = None, *, length: int = 64, samples: int = 16)
         rows = kept[starts + torch.arange(length + 1)]
         return rows[:, :-1], rows[:, 1:]
 
-    title = f"Characters of Python's documentation, transformer of 2 blocks, batch {samples} x {length}"
     model = partial(CharacterModel, len(alphabet), length)
-    return Task(title, model, batch, (windows[:, :-1], windows[:, 1:]), 0.40)
+    return Task(TITLES["characters"], model, batch, (windows[:, :-1], windows[:, 1:]), 0.40)
 
 
-TASKS: Mapping[str, Callable[[Path | None], Task]] = {"fashion_mnist": fashion, "characters": characters}
+EMBEDDINGS = ("embedding.weight", "places", "token")  # by AdamW, as Muon's authors have it
+TASKS: Mapping[str, Callable[[Path | None], Task]] = {
+    "fashion_mnist": fashion, "characters": characters, "vit": vit, "resnet18": resnet18,
+}  # fmt: skip
+
+
+class MuonOnKernels(torch.optim.Muon):
+    """Muon on kernels as matrices (O, I) of the same memory, as its authors do; it takes matrices only."""
+
+    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+        self.own = parameters
+        self.matrices = [nn.Parameter(p.detach().flatten(1)) for p in parameters]
+        super().__init__(self.matrices)
+
+    def step(self, closure: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One update with the gradients of the kernels."""
+        for matrix, p in zip(self.matrices, self.own, strict=True):
+            matrix.grad = None if p.grad is None else p.grad.flatten(1)
+        super().step(closure)
 
 
 def optimizers(name: str, model: nn.Module) -> list[torch.optim.Optimizer]:
@@ -106,9 +151,9 @@ def optimizers(name: str, model: nn.Module) -> list[torch.optim.Optimizer]:
     if name.startswith("kfac"):
         return [NaturalGradient(model, "cross_entropy", "kfac", lr=0.05 if name == "kfac_005" else None)]
     if name == "muon":
-        hidden = [p for n, p in model.named_parameters() if p.ndim == 2 and "embedding" not in n]
-        rest = [p for p in parameters if not any(p is q for q in hidden)]
-        return [torch.optim.Muon(hidden), torch.optim.AdamW(rest)]
+        taken = [p.ndim >= 2 and n not in EMBEDDINGS for n, p in model.named_parameters()]
+        rest = [p for p, muon in zip(parameters, taken, strict=True) if not muon]
+        return [MuonOnKernels([p for p, muon in zip(parameters, taken, strict=True) if muon]), torch.optim.AdamW(rest)]
     if name == "soap":
         from pytorch_optimizer import SOAP  # pyright: ignore[reportMissingImports]
 
@@ -132,8 +177,10 @@ def update(model: nn.Module, steppers: Sequence[torch.optim.Optimizer], pair: Pa
 
 @torch.no_grad()
 def accuracy(model: nn.Module, pair: Pair) -> float:
-    """Share of classes that are right."""
+    """Share of classes that are right, in eval mode."""
+    model.eval()
     right = sum(int((model(x).argmax(-1) == y).sum()) for x, y in zip(*(p.split(250) for p in pair), strict=True))
+    model.train()
     return right / pair[1].numel()
 
 
@@ -142,7 +189,7 @@ def trained(problem: str, task: Task, name: str, seed: int) -> Record:
     torch.manual_seed(1000 + seed)
     model, order, reached, now = task.model(), torch.Generator().manual_seed(seed), -1, 0.0
     steppers = optimizers(name, model)
-    for step in range(1, STEPS + 1):
+    for step in range(1, task.steps + 1):
         try:
             fine = math.isfinite(update(model, steppers, task.batch(order)))
         except (*DIVERGED, TrainingError):
@@ -153,7 +200,12 @@ def trained(problem: str, task: Task, name: str, seed: int) -> Record:
         if step % EVERY == 0:
             now = accuracy(model, task.held_out)
             reached = step if reached < 0 and now >= task.target else reached
-    context: dict[str, Any] = {"problem": problem, "steps_to_target": reached, "target": task.target, "steps": STEPS}
+    context: dict[str, Any] = {
+        "problem": problem,
+        "steps_to_target": reached,
+        "target": task.target,
+        "steps": task.steps,
+    }
     return Record.measured(
         "natural.defaults", now, n=1, rng_seed=seed, method=name, split="val", context=context, command=COMMAND
     )
@@ -188,14 +240,15 @@ def timed(problem: str, task: Task) -> list[Record]:
 def as_markdown(records: Sequence[Record]) -> str:
     """A table for each problem: the sooner in steps, the higher."""
     parts = []
-    for problem, title, target in (
-        ("fashion_mnist", "Fashion-MNIST, small CNN, batch 128", 0.85),
-        ("characters", "Characters of Python's documentation, transformer of 2 blocks, batch 16 x 64", 0.40),
-    ):
+    for problem, title in TITLES.items():
         found = [r for r in records if r.context.get("problem") == problem]
+        if not found:
+            continue
         rows = sorted(filter(None, (_row(name, found) for name in RIVALS)))
         head = "| rival | arrived | steps | seconds | a step | accuracy held out |"
-        parts.append(f"**{title}**: to {target:.0%} of what is held out, at most {STEPS} steps\n")
+        first = next(r for r in found if r.name == "natural.defaults").context
+        goal = f"to {first['target']:.0%} of what is held out, at most {first['steps']} steps"
+        parts.append(f"**{title}**: {goal}\n")
         parts.append("\n".join([head, "|---" * 6 + "|", *(text for _, text in rows)]) + "\n")
     return "\n".join(parts)
 
@@ -230,6 +283,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", choices=tuple(TASKS))
+    parser.add_argument("--rivals", nargs="+", choices=tuple(RIVALS), default=tuple(RIVALS))
     parser.add_argument("--times", action="store_true")
     given = parser.parse_args(argv)
     torch.set_num_threads(1)
@@ -244,7 +298,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 append_record(given.out, record)
             continue
         for seed in range(SEEDS):
-            for name in _rivals():
+            for name in (each for each in _rivals() if each in given.rivals):
                 if ("natural.defaults", problem, name, seed) not in done:
                     record = trained(problem, task, name, seed)
                     append_record(given.out, record)

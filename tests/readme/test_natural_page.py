@@ -1,7 +1,7 @@
 """What docs/natural.md says is what the records say."""
 
 from benchmarks.natural import page as natural_page
-from benchmarks.time_to_target import robustness
+from benchmarks.time_to_target import defaults, robustness, wrong_labels
 from benchmarks.time_to_target.problems import SCALES
 from benchmarks.time_to_target.rivals import RANGES
 from linnet.results import read_records
@@ -37,3 +37,24 @@ def test_the_trial_of_rates_is_whole():
 def test_every_rival_was_timed():
     timed = {(r.context["problem"], r.method) for r in read_records(natural_page.TIMES)}
     assert timed == {(problem, name) for problem in SCALES["cpu"] for name in RANGES}
+
+
+def test_every_rival_trained_with_its_defaults_on_every_problem():
+    records = read_records(natural_page.DEFAULTS)
+    runs = [(r.context["problem"], r.method, r.rng_seed) for r in records if r.name == "natural.defaults"]
+    assert len(set(runs)) == len(runs)
+    for problem in defaults.TITLES:
+        for name in set(defaults.RIVALS) - {"kfac_005"}:
+            assert sum(run[:2] == (problem, name) for run in runs) >= 2, (problem, name)
+
+
+def test_every_approximation_was_tried_with_every_share_of_wrong_labels():
+    found = [(r.method, r.context["share"]) for r in read_records(natural_page.WRONG)]
+    assert sorted(found) == sorted(wrong_labels.runs())
+
+
+def test_labels_that_are_wrong_leave_none_but_tridiagonal_behind_adams_best_of_three_rates():
+    ends = {(r.method, r.context["share"]): r.value for r in read_records(natural_page.WRONG)}
+    for share in wrong_labels.SHARES:
+        best = min(ends[f"adam {lr:g}", share] for lr in wrong_labels.ADAM)
+        assert all(ends[approx, share] <= best for approx in wrong_labels.OURS if approx != "tridiagonal")

@@ -41,11 +41,18 @@ def loss_of(loss: Any) -> Loss:
     return NAMED_LOSSES[one_of("loss", loss, NAMED_LOSSES)]
 
 
-def kl_clip_of(kl_clip: Any, loss: Loss) -> Any:
-    """The clip that was given, or the default of the loss: a quadratic one has no distributions to leave."""
+def kl_clip_of(kl_clip: Any, loss: Loss, momentum: Any) -> Any:
+    """The clip that was given, or the default of the loss: a quadratic one has no distributions to leave.
+
+    A heavy ball adds up the clipped steps: drawn independently, to 1 / (1 - mu^2) of their squared length. The default
+    is smaller by 1 - mu, so that a run with momentum is bounded as one without.
+    """
     if kl_clip is not UNSET:
         return kl_clip
-    return None if loss.name == "mse" else KL_CLIP
+    if loss.name == "mse":
+        return None
+    usable = isinstance(momentum, float) and 0.0 < momentum < 1.0  # another value is refused where all are checked
+    return KL_CLIP * (1.0 - momentum) if usable else KL_CLIP
 
 
 def damping_of(damping: Any, approx: Any, loss: Loss) -> Any:

@@ -66,7 +66,8 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         momentum: Heavy ball; for "exact" and "block" in function space: solve for r - J(mu Delta_prev), then add
             mu Delta_prev.
         weight_decay: Decoupled.
-        kl_clip: Largest eta^2 Delta^T G Delta of a step; None: no bound. 0.01 for "cross_entropy", None for "mse".
+        kl_clip: Largest eta^2 Delta^T G Delta of a step before momentum; None: no bound. Left out: 0.01 (1 - momentum)
+            for a cross entropy, None for "mse".
         stop_above: The run stops where the mean loss of ten steps is above this multiple of its start; None: never.
         isotropy_every: Steps between measurements of the isotropy error where the step doesn't need them; 0: never.
         solve_rows: Largest n of a dense solve.
@@ -141,10 +142,10 @@ class NaturalGradient(torch.optim.Optimizer, FollowsEdits):
         )  # fmt: skip
         request = Request(
             model=model, loss=(named := loss_of(loss)), approx=approx, fisher=fisher, lr=lr, c=c, momentum=momentum,
-            damping=damping_of(damping, approx, named), weight_decay=weight_decay, kl_clip=kl_clip_of(kl_clip, named),
-            isotropy_every=isotropy_every, solve_rows=solve_rows, uncovered=uncovered_of(uncovered, approx),
+            damping=damping_of(damping, approx, named), weight_decay=weight_decay, isotropy_every=isotropy_every,
+            kl_clip=kl_clip_of(kl_clip, named, momentum), uncovered=uncovered_of(uncovered, approx),
             kronecker=kronecker, rng_seed=rng_seed, scaler=scaler, stop_above=stop_above, class_dim=class_dim,
-            output=output, side_lr=side_lr,
+            solve_rows=solve_rows, output=output, side_lr=side_lr,
         )  # fmt: skip
         check_request(request)
         self.model, self._relative = model, lr is None

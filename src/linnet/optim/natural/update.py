@@ -94,7 +94,7 @@ def clip_scale(delta: Mapping[str, Tensor], gradient: Mapping[str, Tensor], *, e
     Source:
         Ba, Grosse & Martens 2017: a trust region in the distributions, by scaling the step.
     """
-    moved = eta * eta * slope(delta, gradient)
+    moved = abs(eta * eta * slope(delta, gradient))  # below 0 where the metric isn't positive definite: tridiagonal
     if math.isinf(moved):
         raise ArithmeticError("the length of the step in the metric is infinite")
     return min(1.0, math.sqrt(most / moved)) if moved > 0 else 1.0

@@ -29,15 +29,15 @@ def test_a_place_sees_what_stands_before_it_alone():
 
 
 def test_every_rival_that_is_there_makes_its_steps(monkeypatch):
-    monkeypatch.setattr(defaults, "STEPS", 3)
     monkeypatch.setattr(defaults, "EVERY", 1)
     draw = torch.Generator().manual_seed(0)
     x, y = torch.randn(40, 6, generator=draw), torch.arange(40) % 3
 
     def model():
+        torch.manual_seed(1)
         return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
 
-    task = defaults.Task("t", model, lambda order: (x, y), (x, y), target=0.0)
+    task = defaults.Task("t", model, lambda order: (x, y), (x, y), target=0.0, steps=3)
     for name in defaults._rivals():
         record = defaults.trained("p", task, name, 0)
         assert 0.0 < record.value <= 1.0
@@ -48,7 +48,7 @@ def test_every_rival_that_is_there_makes_its_steps(monkeypatch):
 
 def test_the_table_has_the_sooner_first_and_counts_runs_that_never_arrive():
     def run(name, seed, value, steps):
-        context = {"problem": "characters", "steps_to_target": steps}
+        context = {"problem": "characters", "steps_to_target": steps, "target": 0.4, "steps": 300}
         return Record("natural.defaults", value, method=name, rng_seed=seed, context=context)
 
     step = Record("natural.defaults.step", 0.02, method="adamw", context={"problem": "characters"})
@@ -58,3 +58,13 @@ def test_the_table_has_the_sooner_first_and_counts_runs_that_never_arrive():
         "| AdamW | 2 of 2 | 70 (60 to 80) | 1.4 | 20 ms | 0.550 (0.500 to 0.600) |",
         "| SGD | 1 of 2 | not by most |  | not measured | 0.250 (0.200 to 0.300) |",
     ]
+
+
+def test_muon_takes_a_kernel_as_a_matrix_of_the_same_memory():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Flatten(), nn.Linear(16, 3))
+    before = model[0].weight.detach().clone()
+    steppers = defaults.optimizers("muon", model)
+    defaults.update(model, steppers, (torch.randn(5, 2, 4, 4), torch.arange(5) % 3))
+    change = (model[0].weight - before).detach().flatten(1)
+    assert torch.linalg.svdvals(change).min() > 0.3 * torch.linalg.svdvals(change).max()  # about orthogonal

@@ -64,6 +64,19 @@ def test_with_labels_redrawn_every_approximation_ends_no_worse_than_adams_best_o
         assert end <= best, (approx, end, best)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_momentum_alone_leaves_the_bound_of_the_accumulated_step_where_it_was(share):
+    x, y = noisy(share)
+    ends = {}
+    for momentum in (0.0, 0.9):
+        model = network()
+        opt = NaturalGradient(model, "cross_entropy", "kfac", momentum=momentum)
+        assert opt.param_groups[0]["kl_clip"] == pytest.approx(0.01 * (1 - momentum))
+        ends[momentum] = trained(model, everyday(model, opt), x, y, epochs=10)
+    assert ends[0.9] <= adam(x, y)
+    assert ends[0.9] < ends[0.0] + 0.05
+
+
 def test_without_a_bound_the_settings_of_the_how_to_explode_on_wrong_labels_and_the_guard_says_so():
     x, y = noisy(0.1)
     model = network()
@@ -131,3 +144,10 @@ def test_an_infinite_step_is_an_error_of_its_own_and_not_a_step_of_length_nan():
     one = {"w": torch.full((2,), 1e30)}
     with pytest.raises(ArithmeticError, match="infinite"):
         clip_scale(one, one, eta=1.0, most=1e-2)
+
+
+def test_a_step_uphill_is_bounded_like_one_downhill():
+    """The tridiagonal metric isn't positive definite."""
+    down = clip_scale({"w": torch.ones(4)}, {"w": torch.ones(4)}, eta=1.0, most=1e-2)
+    assert down == pytest.approx(0.05)
+    assert clip_scale({"w": torch.ones(4)}, {"w": -torch.ones(4)}, eta=1.0, most=1e-2) == down
