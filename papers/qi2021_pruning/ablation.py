@@ -49,7 +49,7 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "every_8": Variant("measured at every 8th step", {"every": 8}),
         "freeze_30": Variant("frozen at 30 % of the steps", {"freeze": 0.3}),
         "freeze_95": Variant("frozen at 95 % of the steps", {"freeze": 0.95}),
-        "two_limits": Variant("two limits, price auto", baseline="", two_limits=True),
+        "two_limits": Variant("two limits, price auto", {"shape": "utility"}, baseline="", two_limits=True),
         "two_limits_no_price": Variant("two limits, no price", {"price": "none"}, "two_limits", two_limits=True),
         "regrow": Variant("masked channels are measured too", {"regrow": True}),
         "l1": Variant("criterion: L1 norm", {"criterion": "l1"}),
@@ -59,6 +59,22 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "align_1": Variant("widths: any", {"align": 1}),
         "align_8": Variant("widths: multiples of 8", {"align": 8}),
         "per_layer": Variant("one share for all layers", {"select": "per_layer"}),
+        "two_limits_rank": Variant(
+            "two limits, widths by the ranks of layers", {"shape": "rank"}, "two_limits", two_limits=True
+        ),
+        "two_limits_uniform": Variant(
+            "two limits, one share for all layers", {"shape": "uniform"}, "two_limits", two_limits=True
+        ),
+        "rank": Variant("widths by the ranks of layers", {"shape": "rank"}),
+        "rank_freeze_10": Variant(
+            "widths by rank, chosen at 10 % of the steps", {"shape": "rank", "warmup": 0.05, "freeze": 0.1}, "rank"
+        ),
+        "rank_freeze_35": Variant("widths by rank, frozen at 35 %", {"shape": "rank", "freeze": 0.35}, "rank"),
+        "rank_at_once": Variant(
+            "widths by rank, masked and frozen at once at half of the steps",
+            {"shape": "rank", "warmup": 0.49, "freeze": 0.5},
+            "rank",
+        ),
     }
 )
 """The defaults, and what is changed of them."""

@@ -60,6 +60,8 @@ def adapt(
         False
     """
     one_of("parts", parts, get_args(Parts))
+    if not isinstance(loader, Iterable):
+        raise InputError(f"`loader` must give batches (inputs, targets) (got a {type(loader).__name__}).")
     if epochs < 1:
         raise InputError(f"`epochs` must be a whole number >= 1 (got {epochs}).")
     if not lr > 0:

@@ -223,11 +223,13 @@ class _Places:
 
 
 def _by_plan(parts: Sequence[Part], shares: Sequence[float]) -> list[tuple[Plan, list[_Member]]]:
-    """The parts, those of one plan together."""
-    groups: dict[int, tuple[Plan, list[_Member]]] = {}
+    """The parts, those of one plan together; plans that were read from files are one if they say the same."""
+    groups: dict[Any, tuple[Plan, list[_Member]]] = {}
     for number, ((plan, part), share) in enumerate(zip(parts, shares, strict=True)):
         state = part.state_dict() if isinstance(part, nn.Module) else part
-        groups.setdefault(id(plan), (plan, []))[1].append(_Member(number, state, share))
+        kept = tuple((name, tuple(channels)) for name, channels in plan.kept.items())
+        key = (kept, tuple(plan.dense.items()), json.dumps(plan.example))
+        groups.setdefault(key, (plan, []))[1].append(_Member(number, state, share))
     return list(groups.values())
 
 

@@ -73,6 +73,7 @@ def test_the_head_is_the_layer_that_runs_last():
         (_net, _batches(), {"parts": "all"}, InputError, "`parts`.*'all'"),
         (_net, _batches(), {"lr": 0.0}, InputError, "`lr`.*0"),
         (_net, [], {}, TrainingError, "`loader`"),
+        (_net, None, {}, InputError, "`loader`.*NoneType"),
         (_net, [torch.zeros(2, 1, 6, 6)], {}, InputError, "`loader`.*Tensor"),
         (lambda: nn.Sequential(nn.Linear(2, 2)), [(torch.zeros(2, 2), torch.zeros(2))], {"parts": "bn"},
          TrainingError, "parts='head'"),

@@ -8,7 +8,7 @@ from torch import nn
 
 from linnet.errors import BudgetError, InputError
 from linnet.models import create
-from linnet.prune import Budget, extract, plan, scatter
+from linnet.prune import Budget, Plan, extract, federated, plan, scatter
 
 EXAMPLE = torch.zeros(1, 3, 8, 8)
 
@@ -170,3 +170,17 @@ def test_no_part_and_a_foreign_plan_are_refused():
     with pytest.raises(BudgetError, match=r"`conv1`.*12"):
         scatter(create("resnet", width=12, depth=8), [(made, extract(net, made))])
     assert isinstance(net, nn.Module)
+
+
+def test_parts_whose_plans_say_the_same_are_placed_once(monkeypatch):
+    """A hundred parts read from a hundred files took a walk over the network each."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 4, 1))
+    made = plan(net, torch.zeros(1, 3, 8, 8), Budget(macs=0.5), align=1)
+    parts = [(Plan.from_json(made.to_json()), extract(net, made)) for _ in range(5)]
+    walks, edit = [], federated.edits.plan
+    monkeypatch.setattr(federated.edits, "plan", lambda *given: walks.append(1) or edit(*given))
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    scatter(net, parts)
+    assert len(walks) == 1
+    assert all(torch.allclose(tensor, before[name]) for name, tensor in net.state_dict().items())

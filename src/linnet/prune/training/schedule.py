@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal
 
 from linnet.errors import InputError
@@ -69,8 +70,8 @@ class Timetable:
     _mark: float = 0.0  # learning rate at the last drop, or the highest since
 
     def __post_init__(self) -> None:
-        if self.steps is not None and self.steps < 2:
-            raise InputError(f"`steps` must be the number of training steps, >= 2, or None (got {self.steps}).")
+        if self.steps is not None and (not isinstance(self.steps, Real) or self.steps < 2):
+            raise InputError(f"`steps` must be the number of training steps, >= 2, or None (got {self.steps!r}).")
         if self.every < 1:
             raise InputError(f"`every` must be a number of steps >= 1 (got {self.every}).")
         for name in ("warmup", "freeze"):

@@ -60,6 +60,7 @@ def test_state_there_and_back():
     ("options", "words"),
     [
         ({"steps": 1}, "`steps`"),
+        ({"steps": "10"}, "`steps`.*'10'"),
         ({"every": 0}, "`every`"),
         ({"warmup": -1}, "`warmup`"),
         ({"freeze": 1.5}, r"`freeze`.*1\.5"),
