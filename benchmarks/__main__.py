@@ -22,6 +22,7 @@ SUBJECTS = {
     "nuclei_outside": "nuclei.outside",
     "nuclei_flags": "nuclei.flags",
     "nuclei_teaching": "nuclei.teaching",
+    "nuclei_ablation": "nuclei.ablation",
     "core": "core.subject",
     "core_training": "core.training",
     "padam": "padam.subject",

@@ -33,10 +33,12 @@ def scale_records(*, quick: bool) -> list[Record]:
         DataError: a set isn't there.
     """
     detector = linnet.nuclei.load("default")
-    images = [i for name in SETS for i in _some(read_nucleus_set(data_root() / name, "test"), 2 if quick else _EACH)]
+    images = [
+        i for name in SETS for i in some_of_each(read_nucleus_set(data_root() / name, "test"), 2 if quick else _EACH)
+    ]
     records = []
     for factor in FACTORS[:2] if quick else FACTORS:
-        shown = [_at(image, factor) for image in images]
+        shown = [shown_at(image, factor) for image in images]
         for method, search in _methods(detector).items():
             records += _scores(images, shown, search, factor, method)
     return records
@@ -49,12 +51,13 @@ def _methods(detector: Detector) -> dict[str, Callable[[np.ndarray], np.ndarray]
     }
 
 
-def _some(images: Sequence[NucleusImage], each: int) -> list[NucleusImage]:
+def some_of_each(images: Sequence[NucleusImage], each: int) -> list[NucleusImage]:
+    """The first `each` images of every group."""
     groups = sorted({image.group for image in images})
     return [image for group in groups for image in [i for i in images if i.group == group][:each]]
 
 
-def _at(image: NucleusImage, factor: float) -> tuple[np.ndarray, np.ndarray]:
+def shown_at(image: NucleusImage, factor: float) -> tuple[np.ndarray, np.ndarray]:
     """Pixels and points of an image shown `factor` times as large."""
     pixels, points = image.pixels(), image.points
     height, width = pixels.shape[:2]
