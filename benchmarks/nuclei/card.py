@@ -26,9 +26,9 @@ training are ours.
 _LIMITS = """## Limits
 
 - It gives centres and equivalent diameters, not outlines.
-- The network was trained and measured (the tables above) by the recipe; the statistics behind the flag were added to
-  the file afterwards by the recipe's own function, and the last rule of the search for the scale is younger than the
-  tables.
+- It also learned from drawn pictures of crowded tissue in fluorescence and from pictures without a nucleus, which the
+  recipe makes itself; the numbers of images and nuclei above leave them out.
+- The rule that tells pieces of nuclei from small nuclei is younger than the tables above, and changes none of them.
 - `score` ranks detections. It is no probability, and counts come without an interval: this release is not calibrated.
 - The groups of tissue rest on few pictures (see the table): their F1 says little about other tissue, other stains or
   other scanners. How it does on sets that it never saw stands on [its own page](nuclei_reach.md).

@@ -242,11 +242,11 @@ def as_markdown(records: Sequence[Record]) -> str:
     parts = []
     for problem, title in TITLES.items():
         found = [r for r in records if r.context.get("problem") == problem]
-        if not found:
+        first = next((r.context for r in found if r.name == "natural.defaults"), None)
+        if first is None:
             continue
         rows = sorted(filter(None, (_row(name, found) for name in RIVALS)))
         head = "| rival | arrived | steps | seconds | a step | accuracy held out |"
-        first = next(r for r in found if r.name == "natural.defaults").context
         goal = f"to {first['target']:.0%} of what is held out, at most {first['steps']} steps"
         parts.append(f"**{title}**: {goal}\n")
         parts.append("\n".join([head, "|---" * 6 + "|", *(text for _, text in rows)]) + "\n")

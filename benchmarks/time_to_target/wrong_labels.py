@@ -13,6 +13,7 @@ import argparse
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +61,8 @@ def step_of(method: str, model: nn.Module) -> Step:
         return _everyday(model, torch.optim.Adam(model.parameters(), float(method.split()[1])))
     if method == "kfac":
         return _everyday(model, NaturalGradient(model, "cross_entropy", "kfac"))
-    return NaturalGradient(model, "cross_entropy", method, "sampled", damping=0.1, c=0.3).step
+    approx: Any = method
+    return NaturalGradient(model, "cross_entropy", approx, "sampled", damping=0.1, c=0.3).step
 
 
 def _everyday(model: nn.Module, optimizer: torch.optim.Optimizer) -> Step:

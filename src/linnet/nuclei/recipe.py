@@ -19,6 +19,7 @@ from linnet.nuclei.detector.detector import Detector
 from linnet.nuclei.detector.files import new_network
 from linnet.nuclei.scoring.scores import Evaluation, evaluate
 from linnet.nuclei.training.crops import Annotated, CropLoader
+from linnet.nuclei.training.crowded import crowded
 from linnet.nuclei.training.folder_set import read_folder_set
 from linnet.nuclei.training.known_pictures import knowing
 from linnet.nuclei.training.negatives import negatives
@@ -52,6 +53,7 @@ class NucleusData:
         scale: Log-range of the random magnification.
         artefacts: Whether crops get colour maps, dust, hot pixels, JPEG and uneven light.
         negatives: Whether pictures without a nucleus are trained on too, as a separate group.
+        crowded: Whether drawn pictures of crowded tissue in fluorescence are trained on too, as a separate group.
     """
 
     path: str | None = setting("folder of a nucleus set, relative to the recipe's", default=None, is_path=True)
@@ -65,6 +67,7 @@ class NucleusData:
     scale: float = setting("log-range of the random magnification", default=0.45, at_least=0, at_most=2)
     artefacts: bool = setting("crops get colour maps, dust, hot pixels, JPEG and uneven light", default=False)
     negatives: bool = setting("pictures without a nucleus are trained on too", default=False)
+    crowded: bool = setting("drawn pictures of crowded tissue are trained on too", default=False)
 
 
 @dataclass(frozen=True)
@@ -213,8 +216,12 @@ def _build(plan: Plan) -> Built:
         torch.manual_seed(derive_seed(rng_seed, "weights"))
         network = new_network(preset, sizes=plan["model"].sizes)
     validation = _annotated(images, "val")
+    drawn = [
+        *(negatives(derive_seed(rng_seed, "negatives")) if section.negatives else ()),
+        *(crowded(derive_seed(rng_seed, "crowded")) if section.crowded else ()),
+    ]
     loader = CropLoader(
-        [*_annotated(images, "train"), *(negatives(derive_seed(rng_seed, "negatives")) if section.negatives else ())],
+        [*_annotated(images, "train"), *drawn],
         network.stride,  # pyright: ignore[reportArgumentType]
         batches=section.batches,
         batch_size=plan.train.batch_size,

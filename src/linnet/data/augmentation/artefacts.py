@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 _FEWEST_LEVELS = 1e-6  # a tile with less contrast keeps its brightness
+_DARK = 0.4  # median up to which a gray picture has a dark ground
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Artefacts:
         colour_map: Probability that a gray picture is shown through a colour map.
         light: Probability of uneven illumination.
         light_range: Largest relative change of brightness across the picture.
+        subtracted: Probability that a gray picture on dark ground loses its background, so that much of it is 0.
         dust: Probability of one to three blurred bright specks.
         hot: Probability of hot pixels, up to `hot_pixels` of them.
         hot_pixels: Largest number of hot pixels.
@@ -39,6 +41,7 @@ class Artefacts:
     colour_map: float = 0.04
     light: float = 0.15
     light_range: float = 0.4
+    subtracted: float = 0.06
     dust: float = 0.03
     hot: float = 0.05
     hot_pixels: int = 60
@@ -55,6 +58,8 @@ class Artefacts:
             picture = _with_dust(picture, rng, self.ceiling)
         if rng.random() < self.own_range:
             picture = _stretched(picture)
+        if gray and rng.random() < self.subtracted:
+            picture = _subtracted(picture, rng)
         if gray and rng.random() < self.tint:
             picture = picture * torch.from_numpy(_hue(rng))[:, None, None]
         elif gray and rng.random() < self.colour_map:
@@ -95,6 +100,15 @@ def _with_dust(picture: Tensor, rng: np.random.Generator, ceiling: float) -> Ten
 def _stretched(picture: Tensor) -> Tensor:
     low, high = np.percentile(picture.numpy(), [1, 99.8])
     return picture if high - low <= _FEWEST_LEVELS else (picture - float(low)) / float(high - low)
+
+
+def _subtracted(picture: Tensor, rng: np.random.Generator) -> Tensor:
+    """What is left above a background that 10 to 60 % of the pixels don't exceed; a bright ground stays as it is."""
+    values = picture.clamp(0, 1)
+    if float(values.median()) > _DARK:
+        return picture
+    level, top = np.percentile(values.numpy(), [rng.uniform(10, 60), 99.8])
+    return (values - float(level)).clamp(min=0) / max(float(top - level), _FEWEST_LEVELS)
 
 
 def _hue(rng: np.random.Generator) -> np.ndarray:

@@ -146,8 +146,10 @@ class Detector:
             thresholds = Thresholds(threshold, thresholds.window, thresholds.apart_px)
         seen = self._seen(image, modality, polarity)
         whole: dict[float, tuple[Found, Judgement | None]] = {}
+        pieces = False
         if wanted is None:
-            wanted = self._found_scale(seen, thresholds, whole if tile in ("auto", None) else None).scale
+            choice = self._found_scale(seen, thresholds, whole if tile in ("auto", None) else None)
+            wanted, pieces = choice.scale, choice.pieces
         judged = None
         if seen.range.constant:
             found = Found(np.zeros((0, 2)), np.zeros(0))
@@ -158,7 +160,7 @@ class Detector:
         else:
             plane = Plane(seen.image, seen.range, wanted, self._reach.period)
             found, judged = self._judged(plane, thresholds, tile, on_tile, seen.sign)
-        reasons = _reasons(image, seen, len(found.points))
+        reasons = _reasons(image, seen, len(found.points), pieces=pieces)
         if judged is not None and judged.flag != "ok":
             reasons = (judged.reason, *reasons)
         points, diameters = found.points + np.array(seen.origin, dtype=np.float64), found.diameters_px
@@ -365,8 +367,13 @@ def _side(tile: int | Literal["auto"] | None, plane: Plane) -> int | None:
     return tile
 
 
-def _reasons(image: Any, seen: Prepared, nuclei: int) -> tuple[str, ...]:
+def _reasons(image: Any, seen: Prepared, nuclei: int, *, pieces: bool) -> tuple[str, ...]:
     reasons = [seen.word] if seen.word else []
+    if pieces:
+        reasons.append(
+            "enlarged, the picture shows several times as many and much smaller nuclei, which may be pieces of nuclei; "
+            "the diameter is in doubt, so measure a nucleus and give its diameter"
+        )
     if seen.range.constant:
         reasons.append("the image is constant: every pixel has the same value")
     elif nuclei == 0 and min(image.shape[:2]) >= _SMALL:

@@ -60,6 +60,11 @@ def test_the_table_has_the_sooner_first_and_counts_runs_that_never_arrive():
     ]
 
 
+def test_a_file_of_times_alone_has_no_table():
+    step = Record("natural.defaults.step", 0.02, method="adamw", context={"problem": "characters"})
+    assert defaults.as_markdown([step]) == ""
+
+
 def test_muon_takes_a_kernel_as_a_matrix_of_the_same_memory():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Flatten(), nn.Linear(16, 3))

@@ -8,7 +8,7 @@ import torch
 
 from linnet.data.augmentation.artefacts import Artefacts
 
-NEVER = Artefacts(tint=0, colour_map=0, light=0, dust=0, hot=0, jpeg=0, own_range=0)
+NEVER = Artefacts(tint=0, colour_map=0, light=0, subtracted=0, dust=0, hot=0, jpeg=0, own_range=0)
 
 
 def only(name, **options):
@@ -59,6 +59,20 @@ def test_light_is_a_plane_of_mean_1(gray):
     assert float(out.mean()) == pytest.approx(1, abs=1e-5)
     assert float((out[:, 1:] - out[:, :-1]).std()) < 1e-5
     assert 0.01 < float(out.max()) - 1 < 0.6
+
+
+def test_a_subtracted_background_leaves_zeros_and_keeps_order(gray):
+    dark = 0.5 * gray
+    out = only("subtracted").before(dark, rng(1))
+    zeros = float((out == 0).float().mean())
+    assert 0.09 < zeros < 0.61
+    assert float(np.percentile(out.numpy(), 99.8)) == pytest.approx(1, abs=1e-3)
+    above = out[0] > 0
+    assert float(dark[0][above].min()) >= float(dark[0][~above].max())
+    bright = 1 - dark
+    assert torch.equal(only("subtracted").before(bright, rng(1)), bright)
+    colour = torch.rand(3, 20, 20, generator=torch.Generator().manual_seed(0)) * 0.5
+    assert torch.equal(only("subtracted").before(colour, rng()), colour)
 
 
 def test_dust_is_bright_and_hot_pixels_are_few():

@@ -11,6 +11,7 @@ import linnet.nuclei
 from linnet.data import fluorescence_field
 from linnet.nuclei import evaluate
 from linnet.nuclei.detector.scale import SCALES, Choice, Found, agreed_scale, find_scale
+from linnet.nuclei.training.crowded import crowded
 from tests.unit.nuclei.lazy import Lazy
 
 CLOSE = np.stack(np.meshgrid(np.arange(3) * 4.0, np.arange(3) * 4.0, indexing="ij"), -1).reshape(-1, 2)
@@ -147,6 +148,34 @@ def test_another_scale_must_be_much_better_where_the_nuclei_have_the_right_size_
         assert choice.scale == expected
 
 
+@pytest.mark.parametrize(
+    ("many", "times", "smaller", "surer", "doubt", "scale"),
+    [
+        (60, 4.0, 2.0, 0.05, True, 1.0),
+        (60, 4.0, 2.0, 0.10, True, 2.0),  # much surer: they may well be small nuclei
+        (20, 4.0, 2.0, 0.05, True, 2.0),  # too few to pass the enlarged image over, enough for a doubt
+        (60, 2.4, 2.0, 0.05, False, 2.0),  # small nuclei are found more surely when enlarged, not several times as many
+        (60, 4.0, 1.2, 0.05, False, 2.0),  # and at the same size
+        (12, 4.0, 2.0, 0.05, False, 2.0),  # so few may be noise
+    ],
+)
+@pytest.mark.parametrize("side", [200, 1600])
+def test_pieces_of_nuclei_are_not_taken_for_nuclei(many, times, smaller, surer, doubt, scale, side):
+    """At 1 nuclei of 11 px are found; enlarged, more and smaller ones in the same place, and more surely."""
+
+    def find(part, scale):
+        area = part.shape[0] * part.shape[1]
+        known = {1.0: (1.0, 11.0, 0.5), 2.0: (times, 11.0 / smaller, 0.5 + surer)}
+        share, diameter, mean = known.get(scale, (0.0, 1.0, 0.0))
+        n = round(many * share * area / (200 * 200 if side == 200 else 160 * 160))  # 160: of the part seen at 2
+        points = part.shape[0] * (np.arange(n)[:, None] * np.array([0.7549, 0.5698]) % 1)  # evenly spread
+        return Found(points, np.full(n, mean), np.full(n, diameter))
+
+    choice = chosen(find, np.zeros((side, side)))
+    assert choice.pieces == doubt
+    assert choice.scale == scale
+
+
 def test_an_empty_field_of_a_network_with_diameters_chooses_1_after_four_looks():
     choice, looks = led({})
     assert choice == Choice(1.0, sure=False)
@@ -210,3 +239,23 @@ def test_nuclei_of_any_size_are_found_by_default(factor, least):
     assert evaluate((points + 0.5) * factor - 0.5, found.points, max(2.0, 5.0 * factor)).f1 > least
     assert found.diameter_px == detector.reference_diameter_px / found.scale
     assert found.diameter_px == pytest.approx(18 * factor, rel=0.4)
+
+
+def speckled(image, rng):
+    """A drawn picture with six bright foci in each nucleus, and its background subtracted: most of it is exactly 0."""
+    y, x = np.mgrid[:320, :320]
+    shown = image.range.apply(image.pixels).clip(0, 1)
+    for centre, diameter in zip(image.points, image.diameters, strict=True):
+        for row, column in rng.normal(centre, diameter / 6, (6, 2)):
+            shown = shown + 4 * shown.mean() * np.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * 1.2**2))
+    dark = (shown - np.percentile(shown, 60)).clip(0)
+    return (255 * (dark / np.percentile(dark, 99.9)).clip(0, 1)).astype(np.uint8)
+
+
+def test_a_count_of_crowded_nuclei_with_foci_is_right_or_flagged():
+    """Before, three times as many nuclei as there are were found, and the result was "ok"."""
+    detector = linnet.nuclei.load("default")
+    for k, image in enumerate(crowded(5, pictures=3)):
+        found = detector(speckled(image, np.random.default_rng(k)))
+        assert found.flag != "ok" or abs(len(found) - len(image.points)) < len(image.points) / 3
+        assert len(found) < 1.5 * len(image.points)
