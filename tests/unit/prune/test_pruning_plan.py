@@ -6,6 +6,8 @@ import torch
 from torch import nn
 
 from linnet import cost
+from linnet.core import ChannelGraph
+from linnet.core.channels import graph as graph_module
 from linnet.errors import BudgetError, InputError
 from linnet.models import create
 from linnet.prune import Budget, Plan, extract, plan
@@ -140,3 +142,16 @@ def test_halves_of_a_chunk_keep_equal_widths():
     made = plan(entry.model(), entry.example(), Budget(params=0.7), align=1, criterion="random")
     for names in entry.balanced:
         assert len({len(made.kept[name]) for name in names if name in made.kept}) <= 1
+
+
+def test_a_plan_records_the_network_once(monkeypatch):
+    torch.manual_seed(0)
+    net, example = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 4, 1)), torch.zeros(1, 3, 8, 8)
+    recordings, record = [], graph_module.record_both
+    monkeypatch.setattr(graph_module, "record_both", lambda *given: recordings.append(1) or record(*given))
+    made = plan(net, example, Budget(macs=0.5), align=1)
+    assert len(recordings) == 1
+    plan(net, example, Budget(macs=0.5), align=1, graph=ChannelGraph(net, example))
+    assert len(recordings) == 2
+    extract(net, made)  # from the plan's own sizes
+    assert len(recordings) == 2
