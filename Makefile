@@ -82,7 +82,7 @@ weights: $(VENV)/.installed-dev
 
 # For a machine that does nothing else: trains, then measures part by part. Interrupted, the same command goes on: the
 # training from its last checkpoint, the measurements from the first part that has no records yet.
-NUCLEI := nuclei:accuracy nuclei:peers nuclei:cost nuclei_scale:f1 nuclei_scale:cost nuclei_outside:outside nuclei_flags:known nuclei_flags:foreign nuclei_teaching:teaching
+NUCLEI := nuclei:accuracy nuclei:peers nuclei:cost nuclei_scale:f1 nuclei_scale:cost nuclei_outside:outside nuclei_flags:known nuclei_flags:foreign nuclei_teaching:teaching $(addprefix nuclei_ablation:,all negatives faults crowded data diameters)
 nuclei: weights
 	@for part in $(NUCLEI); do \
 	  subject=$${part%%:*}; only=$${part#*:}; done=runs/weights/measured.$$subject.$$only; \
