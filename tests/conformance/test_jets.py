@@ -33,7 +33,7 @@ def test_kernels_are_opencvs_derivative_kernels_up_to_sign():
 def test_a_layer_is_scipys_correlation_summed_over_channels(layer):
     x = torch.randn(1, 3, 12, 13).sign()
     for o, kernels in enumerate(layer.kernels().numpy().astype(int)):
-        planes = [signal.correlate(x[0, c].numpy(), kernels[c], mode="valid") for c in range(3)]
+        planes = [signal.correlate(x[0, c].numpy().astype(int), kernels[c], mode="valid") for c in range(3)]
         expected = np.rint(np.sum(planes, 0))[:: layer.stride, :: layer.stride]
         np.testing.assert_array_equal(layer(x)[0, o].detach().numpy(), expected)
 
