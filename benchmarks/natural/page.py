@@ -48,8 +48,8 @@ _DEFAULTS = """## With defaults only
 Nobody is tuned: each optimizer as its constructor makes it, three seeds at most, as the second column counts; two
 rows more have the settings that this documentation and papers use most. Accuracy is read on what is held out every 20
 steps. Seconds are steps times the mean step on one thread, measured apart, in turns over 100 steps. The text is
-Python's own documentation (`pydoc_data`); the last tenth of its characters is held out. A target and its steps were
-set before the first run. An lr of 0.05 changes little where `kl_clip` bounds every step.
+Python's own documentation (`pydoc_data`); the last tenth of its characters is held out. An lr of 0.05 changes
+little where `kl_clip` bounds every step.
 """
 _ROBUST = """## Rates and dampings that are wrong
 

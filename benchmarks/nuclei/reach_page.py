@@ -16,7 +16,7 @@ the default settings. Pictures "never seen" took no part in training or in thres
 rule that tells dark H&E from fluorescence was mended after a look at MoNuSeg and checked on the DAB pictures too, and
 test figures were known before the last rule of the search for the scale, whose constants come from training and
 validation images. Training draws pictures of crowded tissue, and a rule knows pieces of nuclei, because the detector
-failed on the crowded fluorescence tissue below; no constant of either was chosen on it.
+failed on the crowded fluorescence tissue below, which was looked at; no constant of either was chosen by its scores.
 """
 _SIZES = """## Nuclei of other sizes
 

@@ -3,9 +3,8 @@
     python -m benchmarks.time_to_target.defaults --data DATA --out benchmarks/records/time_to_target/defaults.jsonl
     python -m benchmarks.time_to_target.defaults --data DATA --out ... --times
 
-Three seeds each. A target and its steps were set before the first run. The text is that of the documentation that
-Python ships (`pydoc_data.topics`). Runs that the file holds aren't repeated. `--times` measures the mean step of every
-rival over 100 steps, in turns in one process.
+Three seeds each. The text is that of the documentation that Python ships (`pydoc_data.topics`). Runs that the file
+holds aren't repeated. `--times` measures the mean step of every rival over 100 steps, in turns in one process.
 """
 
 from __future__ import annotations

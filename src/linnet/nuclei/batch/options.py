@@ -1,4 +1,4 @@
-"""How each image of a batch is read and searched, and whether what was asked for makes sense."""
+"""How each image of a batch is read and searched; options that can't be meant are refused."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -61,7 +61,7 @@ def check_options(options: Options) -> None:
         value = getattr(options, name)
         if not (value is None or (name == "diameter_px" and value == "auto") or is_number(value, 0.0, above=True)):
             raise InputError(f"`{name}` must be {words} (got {value}).")
-    if not (options.threshold is None or (is_number(options.threshold, 0.0) and options.threshold <= 1.0)):
+    if not (options.threshold is None or (is_number(options.threshold, 0.0, above=True) and options.threshold < 1.0)):
         raise InputError(f"`threshold` must be a number between 0 and 1, such as 0.3 (got {options.threshold}).")
     if options.project is not None and options.page is not None:
         raise InputError(

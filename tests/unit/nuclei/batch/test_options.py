@@ -22,6 +22,8 @@ from tests.unit.nuclei.batch.test_batch import bright_pixels, png, rows, spots
         ({"pixel_size_um": float("nan")}, r"`pixel_size_um`.*\(got nan\)"),
         ({"threshold": 2.0}, r"`threshold` must be a number between 0 and 1.*\(got 2.0\)"),
         ({"threshold": -0.1}, r"`threshold`.*\(got -0.1\)"),
+        ({"threshold": 0.0}, r"`threshold`.*\(got 0.0\)"),
+        ({"threshold": 1.0}, r"`threshold`.*\(got 1.0\)"),
         ({"project": "max", "page": 1}, r"`project`.*`page` \(1\)"),
         ({"formats": ()}, "`formats`"),
     ],
