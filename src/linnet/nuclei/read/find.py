@@ -119,7 +119,7 @@ def left_out(those: Sequence[Failure]) -> str:
         shown = ", ".join(f"{n} with {kind}" for kind, n in kinds.most_common(_KINDS))
         words.append(f"{n} file{'s' * (n > 1)} left out, no image{'s' * (n > 1)} by name: {shown}")
     if own:
-        words.append(f"{own} picture{'s' * (own > 1)} of earlier results, drawn by linnet, left out")
+        words.append(f"{own} picture{'s' * (own > 1)} left out that linnet drew of earlier results")
     if inside:
         words.append(f"{inside} folder{'s' * (inside > 1)} inside left out; `recursive` takes what is in them too")
     return "; ".join(words)
